@@ -1,0 +1,54 @@
+"""What can go wrong, said once, at the boundary.
+
+A user's mistake is an `InputError`: it carries every problem found, not the first, and ends the
+program with exit code 2. A run that failed is a `RunError` (exit code 1). Anything else that is
+raised is a defect of raydt and shows its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: what it is, what is required of it, what was found."""
+
+    what: str
+    requirement: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.requirement}; found {self.found}"
+
+
+class RaydtError(Exception):
+    """Base of all errors that are shown to the user without a traceback."""
+
+    exit_code = 1
+
+
+class RunError(RaydtError):
+    """Work that was asked for correctly and did not succeed."""
+
+
+class InputError(RaydtError):
+    """Bad input: all problems that were found, in the order they were found."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        assert self.problems, "an InputError names at least one problem"
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    # Exceptions cross process borders in Ray; the default pickling would pass the message
+    # where the problems belong.
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        return (type(self), (self.problems,))
+
+
+def bad(what: str, requirement: str, found: object) -> InputError:
+    """An `InputError` of a single problem."""
+    return InputError([Problem(what, requirement, str(found))])

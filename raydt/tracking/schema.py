@@ -1,0 +1,99 @@
+"""The names under which a sweep stands in the MLflow store.
+
+An experiment is a sweep. A parent run is one launch of it; its children are cells. The writer
+(`raydt.tracking.writer`) and the reader (`analysis`) share this file and nothing else, and no fact
+is ever parsed back out of a name: facts are params, tags and metrics.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """What a cell does."""
+
+    PRETRAIN = "pretrain"  # a source
+    SCRATCH = "scratch"  # a target, a size
+    FINETUNE = "finetune"  # a source, a target, a size
+    ZEROSHOT = "zeroshot"  # a source, a target: evaluate only
+
+
+class Status(StrEnum):
+    """How far a cell is; the tag `TAG_STATUS` of its run, and the ledger's answer."""
+
+    WAITING = "waiting"  # for its parent, or for a slot
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"  # an error
+    DIVERGED = "diverged"  # a loss that is not finite
+    BLOCKED = "blocked"  # its parent failed; such a cell has no run
+
+
+# Params of a cell's run. Few: each costs reading time. `source` is absent from scratch cells and
+# `target` from pretrain cells; `size_bytes` is the bytes of training data (0 for zeroshot).
+PARAM_STAGE = "stage"
+PARAM_SOURCE = "source"
+PARAM_TARGET = "target"
+PARAM_SIZE = "size"
+PARAM_SIZE_BYTES = "size_bytes"
+PARAM_SEED = "seed"
+PARAM_MODEL = "model"
+PARAM_NUM_PARAMETERS = "num_parameters"
+PARAM_LEARNING_RATE = "learning_rate"
+PARAM_BATCH_WINDOWS = "batch_windows"
+PARAM_BUDGET_BYTES = "budget_bytes"
+
+# Tags.
+TAG_KIND = "raydt.kind"
+KIND_LAUNCH = "launch"
+KIND_CELL = "cell"
+TAG_SWEEP = "raydt.sweep"
+TAG_CELL_ID = "raydt.cell_id"
+TAG_FINGERPRINT = "raydt.fingerprint"
+TAG_PARENT_CELL = "raydt.parent_cell_id"  # what a finetune or zeroshot cell starts from
+TAG_STATUS = "raydt.status"
+TAG_REASON = "raydt.reason"  # why a cell failed or diverged, one line
+TAG_STOPPED = "raydt.stopped"  # why training ended: a `Stop`
+
+
+class Stop(StrEnum):
+    """Why the training of a cell that is done came to its end."""
+
+    CONVERGED = "converged"  # validation loss stopped improving
+    BUDGET = "budget"  # the budget of bytes was used up: perhaps not converged
+    EVALUATED = "evaluated"  # zeroshot: nothing was trained
+
+
+# Metrics with a history; the step is the number of bytes seen.
+METRIC_TRAIN_LOSS = "train/loss"  # nats per byte
+METRIC_VAL_LOSS = "val/loss"  # nats per byte
+METRIC_VAL_BPB = "val/bpb"  # bits per byte
+METRIC_BYTES_PER_SECOND = "throughput/bytes_per_second"
+METRIC_MFU = "throughput/mfu"
+
+# Final numbers, logged once under names of their own, because MLflow's list of runs holds the
+# last value of a metric and not its best. All are of the checkpoint with the best validation loss.
+METRIC_TEST_LOSS = "test/loss"
+METRIC_TEST_BPB = "test/bpb"
+METRIC_TEST_LOSS_STDERR = "test/loss_stderr"  # over documents, nats per byte
+METRIC_BEST_VAL_LOSS = "best/val_loss"
+METRIC_BEST_BYTES_SEEN = "best/bytes_seen"
+METRIC_BYTES_SEEN = "final/bytes_seen"
+METRIC_SECONDS = "final/seconds"
+
+# Artifacts of a launch (the parent run).
+ARTIFACT_PLAN = "plan.json"  # list of the sweep's cells, each with the fields of `PLAN_FIELDS`
+ARTIFACT_SWEEP = "sweep.json"  # the sweep as it was launched, every default filled in
+ARTIFACT_REPORT = "report"  # folder: report.html, tables, figures
+PLAN_FIELDS = (
+    "cell_id",
+    "stage",
+    "source",  # null for scratch
+    "target",  # null for pretrain
+    "size",
+    "size_bytes",
+    "seed",
+    "model",
+    "parent_cell_id",  # null for pretrain and scratch
+)

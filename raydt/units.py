@@ -1,0 +1,84 @@
+"""Sizes in bytes: the single place where they are read and printed.
+
+k, M and G are powers of ten (6M = 6,000,000 bytes); KiB, MiB and GiB are powers of two. A label
+is only a name: "6M" may stand for 6,815,744 bytes where a sweep says so (`6M=6815744`), and every
+computation uses the bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from raydt.errors import bad
+
+_FACTORS = {
+    "": 1,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+}
+# Forms that people type and that mean one thing only.
+_SPELLINGS = {"K": "k", "kB": "k", "KB": "k", "MB": "M", "GB": "G", "B": ""}
+_SIZE = re.compile(r"(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")
+
+
+@dataclass(frozen=True, order=True)
+class Size:
+    """A rung of a ladder: its true size in bytes and the label it goes by."""
+
+    num_bytes: int
+    label: str
+
+    def __str__(self) -> str:
+        return self.label
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes meant by "8k", "1.5M", "6_815_744" or "2GiB"; `InputError` if it is none."""
+    match = _SIZE.fullmatch(text.strip())
+    unit = _SPELLINGS.get(match[2], match[2]) if match else ""
+    if match is None or unit not in _FACTORS:
+        raise bad("size", "a number of bytes such as 8k, 1.5M, 6815744 or 2GiB", repr(text))
+    number = match[1].replace("_", "").replace(",", "")
+    whole, _, fraction = number.partition(".")
+    num_bytes, remainder = divmod(
+        int(whole + fraction) * _FACTORS[unit], 10 ** len(fraction)
+    )
+    if remainder:
+        raise bad("size", "a whole number of bytes", repr(text))
+    return num_bytes
+
+
+def parse_size(text: str) -> Size:
+    """A size such as "32k", or a label with its true bytes such as "6M=6815744"."""
+    label, equals, value = text.partition("=")
+    if not equals:
+        num_bytes = parse_bytes(text)
+        return Size(num_bytes, format_bytes(num_bytes))
+    if not _LABEL.fullmatch(label):
+        raise bad("size label", "letters, digits and dots", repr(label))
+    return Size(parse_bytes(value), label)
+
+
+def format_bytes(num_bytes: int) -> str:
+    """The shortest exact label: 32000 -> "32k", 6815744 -> "6815744"; inverse of `parse_bytes`."""
+    for unit in ("G", "M", "k"):
+        factor = _FACTORS[unit]
+        if num_bytes and num_bytes % factor == 0:
+            return f"{num_bytes // factor}{unit}"
+    return str(num_bytes)
+
+
+def approximate_bytes(num_bytes: float) -> str:
+    """Three significant digits for people, sign kept: 131_942 -> "132k", -1234.5 -> "-1.23k"."""
+    magnitude = abs(num_bytes)
+    for unit in ("G", "M", "k"):
+        # Rounding to three digits first, so that 999_999 reads 1M and not 1000k.
+        if float(f"{magnitude:.3g}") >= _FACTORS[unit]:
+            return f"{num_bytes / _FACTORS[unit]:.3g}{unit}"
+    return f"{num_bytes:.3g}"

@@ -1,0 +1,1 @@
+"""Controlled languages: one latent world, many surfaces, every share known."""

@@ -1,0 +1,162 @@
+"""From meanings to bytes, without a Python loop over words.
+
+A sentence is a row of pieces (a word with the space before it, a suffix, a syllable of a name);
+the pieces of a language are one flat byte array with offsets, and a whole text is gathered from it
+in one indexing operation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydt.corpora.controlled import surface as s
+from raydt.corpora.controlled.draw import IntArray
+from raydt.corpora.controlled.surface import Surface
+from raydt.corpora.controlled.world import MAX_PEOPLE, NONE, Meanings, World, tell
+
+SEPARATOR = 0  # the byte between documents
+_EMPTY, _STOP, _DOCUMENT_END = 0, 1, 2
+_FIRST_WORD = 3
+SYLLABLES_PER_NAME = 3
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    flat: NDArray[np.uint8]
+    start: IntArray
+    length: IntArray
+    first_suffix: int
+    first_name_head: int  # a syllable that opens a name, space and capital included
+    first_name_tail: int
+
+    def text(self, piece: IntArray) -> NDArray[np.uint8]:
+        """The bytes of a sequence of pieces (n,) -> (bytes,)."""
+        length = self.length[piece]
+        ends = length.cumsum()
+        shift = np.repeat(self.start[piece] - (ends - length), length)
+        text: NDArray[np.uint8] = self.flat[shift + np.arange(len(shift))]
+        return text
+
+
+def _pieces(surface: Surface) -> _Pieces:
+    strings = ["", ".", ".\0"]
+    strings += [" " + word for word in surface.words]
+    first_suffix = len(strings)
+    strings += surface.suffixes
+    first_name_head = len(strings)
+    strings += [" " + syllable.capitalize() for syllable in surface.syllables]
+    first_name_tail = len(strings)
+    strings += surface.syllables
+    encoded = [string.encode() for string in strings]
+    length = np.array([len(string) for string in encoded], dtype=np.int64)
+    return _Pieces(
+        flat=np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        start=length.cumsum() - length,
+        length=length,
+        first_suffix=first_suffix,
+        first_name_head=first_name_head,
+        first_name_tail=first_name_tail,
+    )
+
+
+def _names(num_documents: int, pieces: _Pieces, rng: np.random.Generator) -> IntArray:
+    """New names for the people of each document: (documents, people, syllables) of pieces."""
+    shape = (num_documents, MAX_PEOPLE, SYLLABLES_PER_NAME)
+    names = rng.integers(0, s.NUM_SYLLABLES, shape) + pieces.first_name_tail
+    names[..., 0] += pieces.first_name_head - pieces.first_name_tail
+    return names
+
+
+def _said(concept: IntArray, first: int) -> IntArray:
+    """Pieces of words, empty where there is no concept: (n,) -> (n, 1)."""
+    return np.where(concept == NONE, _EMPTY, concept + first)[:, None]
+
+
+def speak(
+    world: World, surface: Surface, num_bytes: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """At least `num_bytes` bytes of documents, each ended by byte 0."""
+    pieces = _pieces(surface)
+    # A document has about 250 bytes; a third more at once, and again until it is enough.
+    text = np.empty(0, dtype=np.uint8)
+    while len(text) < num_bytes:
+        num_documents = max(8, (num_bytes - len(text)) // 180)
+        meanings = tell(world, num_documents, rng)
+        names = _names(num_documents, pieces, rng)
+        rows = _sentences(meanings, names, pieces, surface)
+        text = np.concatenate([text, _without_leading_spaces(pieces.text(rows.ravel()))])
+    return text
+
+
+def _sentences(
+    meanings: Meanings, names: IntArray, pieces: _Pieces, surface: Surface
+) -> IntArray:
+    """One row of pieces per sentence, in the word order of the surface."""
+    m = meanings
+    suffix = pieces.first_suffix
+
+    def only(where: NDArray[np.bool_], piece: int | IntArray) -> IntArray:
+        return np.where(where, piece, _EMPTY)[:, None]
+
+    has_noun = m.object_noun != NONE
+    has_person = m.object_person != NONE
+    plural = (m.object_plural == 1) & has_noun
+    noun = np.concatenate(
+        [
+            _said(m.object_noun, _FIRST_WORD),
+            only(plural, suffix + s.PLURAL),
+            only(has_noun, suffix + s.OBJECT),
+        ],
+        axis=1,
+    )
+    adjective = np.concatenate(
+        [
+            _said(m.object_adjective, _FIRST_WORD + s.FIRST_ADJECTIVE),
+            only(plural & (m.object_adjective != NONE), suffix + s.ADJECTIVE_PLURAL),
+        ],
+        axis=1,
+    )
+    person = np.concatenate(
+        [
+            np.where(has_person[:, None], names[m.document, m.object_person], _EMPTY),
+            only(has_person, suffix + s.OBJECT),
+        ],
+        axis=1,
+    )
+    noun_phrase = [adjective, noun] if surface.adjective_first else [noun, adjective]
+    place = np.concatenate(
+        [_said(m.place, _FIRST_WORD), only(m.place != NONE, suffix + s.PLACE)], axis=1
+    )
+    parts = {
+        "S": [_said(m.subject_noun, _FIRST_WORD), names[m.document, m.subject]],
+        "V": [_said(m.verb, _FIRST_WORD + s.FIRST_VERB), (m.tense + suffix)[:, None]],
+        "O": [*noun_phrase, person],
+    }
+    clause = [column for part in surface.order for column in parts[part]]
+    clause = [place, *clause] if surface.place_first else [*clause, place]
+    last = np.append(m.document[1:] != m.document[:-1], True)
+    return np.concatenate([*clause, np.where(last, _DOCUMENT_END, _STOP)[:, None]], axis=1)
+
+
+def _without_leading_spaces(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Documents begin with a word, not with the space before it."""
+    first = np.append(True, text[:-1] == SEPARATOR)
+    return text[~(first & (text == ord(" ")))]
+
+
+def babble(surface: Surface, num_bytes: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Nonsense: words of a surface in no order, with stops and documents, but nothing said."""
+    pieces = _pieces(surface)
+    text = np.empty(0, dtype=np.uint8)
+    while len(text) < num_bytes:
+        num_words = max(64, (num_bytes - len(text)) // 4)
+        word = rng.integers(0, s.NUM_WORDS, num_words) + _FIRST_WORD
+        dice = rng.random(num_words)
+        stop = np.where(dice < 0.02, _DOCUMENT_END, np.where(dice < 0.18, _STOP, _EMPTY))
+        stop[-1] = _DOCUMENT_END
+        rows = np.stack([word, stop], axis=1)
+        text = np.concatenate([text, _without_leading_spaces(pieces.text(rows.ravel()))])
+    return text

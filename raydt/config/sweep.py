@@ -1,0 +1,142 @@
+"""A sweep: a declared set of cells and the protocol they share."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from raydt.config.model import MODELS
+from raydt.config.protocol import Protocol, SizeField
+from raydt.units import Size
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise PydanticCustomError("name", "letters, digits and . _ -, beginning with a letter or digit")
+    return name
+
+
+def _check_model(name: str) -> str:
+    if name not in MODELS:
+        raise PydanticCustomError("model", "one of {models}", {"models": ", ".join(MODELS)})
+    return name
+
+
+def _default_name(fields: dict[str, Any]) -> str:
+    """The demo's sweep is `demo`; that of `files:some/folder` is `folder`."""
+    corpus = str(fields.get("corpus", ""))
+    if corpus == "controlled":
+        return "demo"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", corpus.rstrip("/").split("/")[-1]).strip("-") or "sweep"
+
+
+def _as_tuple(value: object) -> object:
+    # `sources = "en"` in a file means a single one, not the letters e and n.
+    return (value,) if isinstance(value, str | int) else value
+
+
+def _check_unique(values: tuple[object, ...]) -> tuple[object, ...]:
+    repeated = sorted({str(value) for value in values if values.count(value) > 1})
+    if repeated:
+        raise PydanticCustomError(
+            "repeated", "each only once; repeated: {repeated}", {"repeated": ", ".join(repeated)}
+        )
+    return values
+
+
+def _check_sizes(sizes: tuple[Size, ...]) -> tuple[Size, ...]:
+    if any(size.num_bytes == 0 for size in sizes):
+        raise PydanticCustomError("zero", "at least 1 byte; size 0 is what zeroshot cells are for")
+    for attribute in ("num_bytes", "label"):
+        if len({getattr(size, attribute) for size in sizes}) < len(sizes):
+            raise PydanticCustomError("repeated", "sizes of different bytes and different labels")
+    return tuple(sorted(sizes))
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+Names = Annotated[
+    tuple[Name, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_check_unique)
+]
+ModelName = Annotated[str, AfterValidator(_check_model)]
+Models = Annotated[
+    tuple[ModelName, ...],
+    BeforeValidator(_as_tuple),
+    Field(min_length=1),
+    AfterValidator(_check_unique),
+]
+Sizes = Annotated[
+    tuple[SizeField, ...],
+    BeforeValidator(_as_tuple),
+    Field(min_length=1),
+    AfterValidator(_check_sizes),
+]
+Seed = Annotated[int, Field(ge=0)]
+Seeds = Annotated[
+    tuple[Seed, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_check_unique)
+]
+
+
+class Sweep(BaseModel):
+    """Sources x targets x sizes x seeds x models. The defaults are the demo: controlled languages,
+    no download, no GPU, under three minutes on two cores."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    corpus: str = Field("controlled", description="controlled, controlled:SEED or files:FOLDER")
+    name: Name = Field(
+        default_factory=_default_name,
+        description="of the sweep and its experiment in MLflow [after the corpus]",
+    )
+    sources: Names = Field(
+        ("related", "unrelated", "nonsense"), description="languages to pretrain on"
+    )
+    targets: Names = Field(("alba", "brio"), description="languages to transfer to")
+    sizes: Sizes = Field(
+        (Size(4_000, "4k"), Size(16_000, "16k"), Size(64_000, "64k"), Size(256_000, "256k")),
+        description="bytes of target data, as 8k, 6M or LABEL=BYTES",
+    )
+    pretrain_size: SizeField = Field(Size(500_000, "500k"), description="bytes of source data")
+    models: Models = Field(("nano",), description=f"model sizes: {', '.join(MODELS)}")
+    seeds: Seeds = Field((0, 1), description="each cell once per seed")
+    protocol: Protocol = Protocol()
+
+    # What follows decides where and how fast a sweep runs, and never what comes out of it.
+    storage: Path = Field(Path("runs"), description="folder of checkpoints, journals and the store")
+    tracking_uri: str | None = Field(
+        None, description="MLflow store; by default SQLite in the storage folder"
+    )
+    slots: int | None = Field(
+        None, ge=1, description="cells at once, one thread each; by default one per core"
+    )
+    max_retries: int = Field(1, ge=0, description="of a cell that fails")
+
+    @property
+    def folder(self) -> Path:
+        """Where the sweep keeps its cells, absolute."""
+        return self.storage.expanduser().resolve() / self.name
+
+    @property
+    def store_uri(self) -> str:
+        """The MLflow store; never relative, because MLflow resolves against each process's own
+        working directory."""
+        if self.tracking_uri is not None:
+            return self.tracking_uri
+        return f"sqlite:///{self.storage.expanduser().resolve() / 'mlflow.db'}"
+
+    def train_bytes(self) -> dict[str, int]:
+        """Bytes of training data that each language must have."""
+        needed = dict.fromkeys(self.targets, max(self.sizes).num_bytes)
+        for source in self.sources:
+            needed[source] = max(needed.get(source, 0), self.pretrain_size.num_bytes)
+        return needed
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Source and target of every transfer. A language is not transferred to itself: its
+        pretraining has read the very bytes that the finetune would learn from."""
+        return [(s, t) for t in self.targets for s in self.sources if s != t]

@@ -1,0 +1,67 @@
+"""Muon for the hidden matrices, AdamW for the rest, one schedule for both.
+
+Measured at the demo's scale and equal time, Muon with fast embeddings reaches in six seconds what
+AdamW does not reach in twenty.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from raydt.config.protocol import Recipe
+from raydt.model.decoder import Decoder
+
+
+def schedule_factor(step: int, num_steps: int, recipe: Recipe) -> float:
+    """Linear warm-up, then a cosine to the final fraction; `step` counts from 0.
+
+    The warm-up takes at most a tenth of the steps, so that short cells are not all warm-up.
+    """
+    warmup = min(recipe.warmup_steps, num_steps // 10)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(1, num_steps - warmup)
+    final = recipe.final_learning_rate_fraction
+    return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class Optimizer:
+    """Both optimisers as one: `step` clips, sets the learning rates, steps and clears."""
+
+    def __init__(self, model: Decoder, recipe: Recipe, num_steps: int) -> None:
+        matrices = model.matrices()
+        are_matrices = {id(parameter) for parameter in matrices}
+        rest = [p for p in model.parameters() if id(p) not in are_matrices]
+        self._parameters = [*matrices, *rest]
+        self._recipe = recipe
+        self._num_steps = num_steps
+        self._parts = (
+            (
+                torch.optim.Muon(
+                    matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+                ),
+                recipe.learning_rate,
+            ),
+            (
+                torch.optim.AdamW(
+                    rest,
+                    lr=recipe.embedding_learning_rate,
+                    betas=(0.9, 0.95),
+                    weight_decay=recipe.weight_decay,
+                    fused=True,
+                ),
+                recipe.embedding_learning_rate,
+            ),
+        )
+
+    def step(self, step: int) -> None:
+        """Apply the gradients of step number `step`, counted from 0."""
+        torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip_norm)
+        factor = schedule_factor(step, self._num_steps, self._recipe)
+        for optimizer, peak in self._parts:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -112,8 +113,10 @@ class Sweep(BaseModel):
         None, description="MLflow store; by default SQLite in the storage folder"
     )
     slots: int | None = Field(
-        None, ge=1, description="cells at once, one thread each; by default one per core"
+        None, ge=1, description="cells at once; by default as many as the cores allow"
     )
+    cpus_per_cell: int = Field(1, ge=1, description="cores a cell holds, with one thread each")
+    gpus_per_cell: float = Field(0.0, ge=0, description="GPUs a cell holds; 0.25 puts four on one")
     max_retries: int = Field(1, ge=0, description="of a cell that fails")
 
     @property
@@ -128,6 +131,11 @@ class Sweep(BaseModel):
         if self.tracking_uri is not None:
             return self.tracking_uri
         return f"sqlite:///{self.storage.expanduser().resolve() / 'mlflow.db'}"
+
+    @property
+    def num_slots(self) -> int:
+        """Cells at once on this machine."""
+        return self.slots or max(1, (os.cpu_count() or 1) // self.cpus_per_cell)
 
     def train_bytes(self) -> dict[str, int]:
         """Bytes of training data that each language must have."""

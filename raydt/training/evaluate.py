@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,3 +76,8 @@ def evaluate(model: Decoder, data: NDArray[np.uint8]) -> Evaluation:
     residual = sums - mean * lengths
     variance = (residual**2).sum() * num_documents / (num_documents - 1)
     return Evaluation(float(mean), float(np.sqrt(variance) / len(losses)))
+
+
+def bits(loss: float) -> float:
+    """Bits per byte of a loss in nats per byte."""
+    return loss / math.log(2)

@@ -1,0 +1,150 @@
+"""The `raydt` command: wiring only.
+
+Nothing heavy is imported before a command needs it: `--help`, `plan` and `status` start neither
+torch nor ray.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich_argparse import RichHelpFormatter
+
+from raydt.config.read import add_sweep_arguments, read_sweep
+from raydt.config.sweep import Sweep
+from raydt.errors import InputError, RaydtError, RunError
+
+_EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `raydt`; the exit code: 0, 1 for a failed run, 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        "raydt", description=sys.modules["raydt"].__doc__, formatter_class=RichHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=about, description=about, formatter_class=RichHelpFormatter,
+            allow_abbrev=False,
+        )  # fmt: skip
+
+    plan = add("plan", "show the cells of a sweep and what they cost, and start nothing")
+    plan.add_argument("--all", action="store_true", help="every cell, however many there are")
+    add_sweep_arguments(plan)
+
+    run = add("run", "train what is missing of a sweep, as sweeps/grid.py does")
+    add_sweep_arguments(run)
+
+    status = add("status", "show which cells of a sweep are done")
+    status.add_argument("name", nargs="?", help="of the sweep [the only one there is]")
+    status.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
+
+    analyze = add("analyze", "compute D_E and D_T from an MLflow store and write the report")
+    analyze.add_argument("name", nargs="?", help="of the sweep [the one launched last]")
+    analyze.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
+    analyze.add_argument("--store", metavar="URI", help="MLflow store [sqlite in the storage]")
+    analyze.add_argument("--out", type=Path, help="folder of the report [STORAGE/SWEEP/report]")
+    analyze.add_argument("--confidence", type=float, default=0.9, help="of the intervals [0.9]")
+
+    parsed, unknown = parser.parse_known_args(arguments)
+    if parsed.command in ("status", "analyze") and unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    handlers: dict[str, Callable[[], int]] = {
+        "plan": lambda: _plan(read_sweep(parsed, unknown), parsed.all),
+        "run": lambda: _run(read_sweep(parsed, unknown)),
+        "status": lambda: _status(Path(parsed.storage), parsed.name),
+        "analyze": lambda: _analyze(parsed),
+    }
+    return reporting_errors(handlers[parsed.command])
+
+
+def grid_main(arguments: Sequence[str] | None = None) -> int:
+    """Run `sweeps/grid.py`: a sweep from the command line, or with `--dry-run` its plan."""
+    parser = argparse.ArgumentParser(
+        "sweeps/grid.py",
+        description="Train a grid of sources x targets x sizes x seeds; again, and it goes on "
+        "with what is missing. Without options: the demo on controlled languages.",
+        formatter_class=RichHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the plan, start nothing")
+    parser.add_argument("--all", action="store_true", help="with --dry-run: every cell")
+    add_sweep_arguments(parser)
+    parsed, unknown = parser.parse_known_args(arguments)
+
+    def handle() -> int:
+        sweep = read_sweep(parsed, unknown)
+        return _plan(sweep, parsed.all) if parsed.dry_run else _run(sweep)
+
+    return reporting_errors(handle)
+
+
+def reporting_errors(handle: Callable[[], int]) -> int:
+    """The exit code of `handle`, with the user's errors printed instead of their traceback."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        return handle()
+    except InputError as error:
+        for problem in error.problems:
+            errors.print("[bold red]error[/] ", end="")
+            errors.print(str(problem), markup=False)
+        return error.exit_code
+    except RaydtError as error:
+        errors.print("[bold red]failed[/] ", end="")
+        errors.print(str(error), markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        errors.print("Interrupted. What is done is kept: the same command goes on from here.")
+        return _EXIT_INTERRUPTED
+
+
+def _plan(sweep: Sweep, every_cell: bool) -> int:
+    from raydt.orchestration.preflight import check_declaration
+    from raydt.terminal.plan import show_plan
+
+    problems = check_declaration(sweep)
+    if problems:
+        raise InputError(problems)
+    show_plan(sweep, Console(highlight=False), every_cell)
+    return 0
+
+
+def _run(sweep: Sweep) -> int:
+    from raydt.orchestration.launch import launch
+    from raydt.terminal.outcome import show_outcome
+    from raydt.terminal.progress import Progress
+
+    outcome = launch(sweep, Progress())
+    console = Console(highlight=False, soft_wrap=True)
+    show_outcome(sweep, outcome.statuses, outcome.num_trained, outcome.not_recorded, console)
+    if not outcome.whole:
+        raise RunError("not every cell is done; `raydt status` names the others")
+    return 0
+
+
+def _status(storage: Path, name: str | None) -> int:
+    from raydt.terminal.status import show_status
+
+    show_status(storage, name, Console(highlight=False))
+    return 0
+
+
+def _analyze(parsed: argparse.Namespace) -> int:
+    from analysis.analyze import analyze
+    from analysis.terminal import show_analysis
+
+    storage = Path(parsed.storage).expanduser().resolve()
+    result = analyze(
+        parsed.store or f"sqlite:///{storage / 'mlflow.db'}",
+        parsed.name,
+        parsed.out,
+        confidence=parsed.confidence,
+    )
+    show_analysis(result, Console(highlight=False))
+    return 0

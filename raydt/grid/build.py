@@ -1,0 +1,33 @@
+"""All cells of a sweep, parents before children."""
+
+from __future__ import annotations
+
+from raydt.config.sweep import Sweep
+from raydt.grid.cell import NO_DATA, Cell
+from raydt.tracking.schema import Stage
+
+
+def build_grid(sweep: Sweep) -> list[Cell]:
+    """Sources x targets x sizes x seeds x models: pretrains, scratch ladders, zero-shots and
+    finetunes."""
+    cells = []
+    for model in sweep.models:
+        for seed in sweep.seeds:
+            pretrains = {
+                source: Cell(Stage.PRETRAIN, source, None, sweep.pretrain_size, seed, model)
+                for source in dict.fromkeys(source for source, _ in sweep.pairs())
+            }
+            cells += pretrains.values()
+            cells += [
+                Cell(Stage.SCRATCH, None, target, size, seed, model)
+                for target in sweep.targets
+                for size in sweep.sizes
+            ]
+            for source, target in sweep.pairs():
+                parent = pretrains[source].cell_id
+                cells.append(Cell(Stage.ZEROSHOT, source, target, NO_DATA, seed, model, parent))
+                cells += [
+                    Cell(Stage.FINETUNE, source, target, size, seed, model, parent)
+                    for size in sweep.sizes
+                ]
+    return cells

@@ -1,0 +1,39 @@
+"""A cell: one thing to train or to evaluate, and what it starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raydt.tracking.schema import Stage
+from raydt.units import Size
+
+NO_DATA = Size(0, "0")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Stage, languages, size, seed and model size; `source` is None for scratch, `target` for
+    pretrain, `parent_id` for both."""
+
+    stage: Stage
+    source: str | None
+    target: str | None
+    size: Size
+    seed: int
+    model: str
+    parent_id: str | None = None
+
+    @property
+    def cell_id(self) -> str:
+        """Readable and unique in a sweep; also the cell's folder. Nothing is read back from it."""
+        languages = "-".join(name for name in (self.source, self.target) if name is not None)
+        return f"{self.stage}/{languages}/{self.size.label}/{self.model}/s{self.seed}"
+
+    @property
+    def run_name(self) -> str:
+        """How the cell is called where people look: `en→de 6M`."""
+        if self.stage is Stage.PRETRAIN:
+            name = f"pretrain {self.source}"
+        else:
+            name = f"{self.source or Stage.SCRATCH}→{self.target} {self.size.label}"
+        return f"{name} s{self.seed}"

@@ -1,0 +1,55 @@
+"""What a cell costs: bytes and FLOPs exactly, seconds as an estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from raydt.config.model import MODELS
+from raydt.config.sweep import Sweep
+from raydt.grid.cell import Cell
+from raydt.tracking.schema import Stage
+
+# One x86 core with AVX-512, as `benchmarks/training.py` measures it with the model `nano`; used
+# only until a sweep has cells of its own to go by.
+ASSUMED_CORE_FLOPS_PER_SECOND = 3.5e10
+# GPU-hours are those of one A100 at 40 % of its 312 TFLOP/s (bf16).
+ASSUMED_GPU_FLOPS_PER_SECOND = 0.4 * 312e12
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`budget_bytes` is an upper bound: early stopping may use less."""
+
+    budget_bytes: int
+    flops: int
+    seconds: float  # on one slot of this machine
+
+    @property
+    def gpu_hours(self) -> float:
+        """On the GPU of `ASSUMED_GPU_FLOPS_PER_SECOND`."""
+        return self.flops / ASSUMED_GPU_FLOPS_PER_SECOND / 3600
+
+
+def cell_cost(cell: Cell, sweep: Sweep, flops_per_second: Mapping[str, float]) -> Cost:
+    """Cost of a cell, `flops_per_second` measured per model where there is a measurement."""
+    model = MODELS[cell.model]
+    protocol = sweep.protocol
+    if cell.stage is Stage.ZEROSHOT:
+        budget_bytes, num_evaluations = 0, 1
+    else:
+        recipe = protocol.recipe(cell.stage)
+        size_bytes = cell.size.num_bytes
+        budget_bytes = (
+            recipe.num_steps(size_bytes, model.window_bytes)
+            * recipe.batch_windows(size_bytes, model.window_bytes)
+            * model.window_bytes
+        )
+        num_evaluations = protocol.evaluations
+    evaluated_bytes = num_evaluations * protocol.val_bytes.num_bytes + protocol.test_bytes.num_bytes
+    flops = (
+        budget_bytes * model.training_flops_per_byte
+        + evaluated_bytes * model.forward_flops_per_byte
+    )
+    rate = flops_per_second.get(cell.model, ASSUMED_CORE_FLOPS_PER_SECOND)
+    return Cost(budget_bytes, flops, flops / rate)

@@ -1,0 +1,75 @@
+"""Which cell comes next: that with the most work hanging on it, once its parent is done."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from raydt.grid.cell import Cell
+
+
+class Schedule:
+    """Hands out cells, parents before children, the longest remaining path first.
+
+    `cells` are those still to do. A parent that is not among them is done already.
+    """
+
+    def __init__(self, cells: Iterable[Cell], seconds: Mapping[str, float]) -> None:
+        self._cells = {cell.cell_id: cell for cell in cells}
+        self._children: dict[str, list[str]] = defaultdict(list)
+        for cell in self._cells.values():
+            if cell.parent_id in self._cells:
+                self._children[cell.parent_id].append(cell.cell_id)
+        # Work from the start of a cell to the end of its longest child.
+        self._urgency = {
+            cell_id: seconds[cell_id]
+            + max((seconds[child] for child in self._children[cell_id]), default=0.0)
+            for cell_id in self._cells
+        }
+        self._ready: list[tuple[float, str]] = []
+        self._waiting = set(self._cells)
+        for cell in self._cells.values():
+            if cell.parent_id not in self._cells:
+                self._make_ready(cell.cell_id)
+
+    def _make_ready(self, cell_id: str) -> None:
+        self._waiting.discard(cell_id)
+        heapq.heappush(self._ready, (-self._urgency[cell_id], cell_id))
+
+    def next(self) -> Cell | None:
+        """The next cell to start; None if all that is left waits for a parent."""
+        if not self._ready:
+            return None
+        _, cell_id = heapq.heappop(self._ready)
+        return self._cells[cell_id]
+
+    def done(self, cell_id: str) -> None:
+        """`cell_id` is done: its children may start."""
+        for child in self._children[cell_id]:
+            self._make_ready(child)
+
+    def failed(self, cell_id: str) -> list[Cell]:
+        """`cell_id` failed for good: its children are blocked, and returned."""
+        blocked = [self._cells[child] for child in self._children[cell_id]]
+        self._waiting.difference_update(cell.cell_id for cell in blocked)
+        return blocked
+
+    @property
+    def exhausted(self) -> bool:
+        """Nothing is ready and nothing waits: every cell was handed out or is blocked."""
+        return not self._ready and not self._waiting
+
+
+def makespan(cells: Iterable[Cell], seconds: Mapping[str, float], num_slots: int) -> float:
+    """Seconds until the last cell ends, when `num_slots` work through the schedule."""
+    schedule = Schedule(cells, seconds)
+    running: list[tuple[float, str]] = []
+    now = 0.0
+    while True:
+        while len(running) < num_slots and (cell := schedule.next()) is not None:
+            heapq.heappush(running, (now + seconds[cell.cell_id], cell.cell_id))
+        if not running:
+            return now
+        now, cell_id = heapq.heappop(running)
+        schedule.done(cell_id)

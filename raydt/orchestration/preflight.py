@@ -1,0 +1,38 @@
+"""What can be known to be wrong before anything starts; needs neither Ray nor torch."""
+
+from __future__ import annotations
+
+from raydt.config.sweep import Sweep
+from raydt.corpora.check import check_corpus
+from raydt.corpora.spec import parse_corpus
+from raydt.errors import InputError, Problem
+from raydt.grid.ledger import check_name_is_free
+from raydt.tracking.store import check_store_uri, check_writable
+
+
+def check_declaration(sweep: Sweep) -> list[Problem]:
+    """Problems of the sweep itself: its corpus and languages, and its name."""
+    problems: list[Problem] = []
+    try:
+        corpus = parse_corpus(sweep.corpus)
+    except InputError as error:
+        problems += error.problems
+    else:
+        protocol = sweep.protocol
+        problems += check_corpus(
+            corpus,
+            sweep.train_bytes(),
+            protocol.val_bytes.num_bytes,
+            protocol.test_bytes.num_bytes,
+        )
+    try:
+        check_name_is_free(sweep)
+    except InputError as error:
+        problems += error.problems
+    return problems
+
+
+def check_surroundings(sweep: Sweep) -> list[Problem]:
+    """Problems of where the sweep would run: its storage and its MLflow store."""
+    problems = check_writable("storage", sweep.storage.expanduser().resolve())
+    return problems or check_store_uri(sweep.store_uri)

@@ -1,0 +1,44 @@
+"""What a launch came to, in a few lines, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from raydt.config.sweep import Sweep
+from raydt.tracking.schema import Status
+
+
+def show_outcome(
+    sweep: Sweep,
+    statuses: Mapping[str, Status],
+    num_trained: int,
+    not_recorded: Mapping[str, str],
+    console: Console,
+) -> None:
+    """Print how many cells are done, which are not, and the next commands."""
+    counts = Counter(statuses.values())
+    if not num_trained:
+        console.print(f"Nothing to train: all {len(statuses)} cells of {sweep.name} are decided.")
+    others = ", ".join(
+        f"{count} {status}" for status, count in sorted(counts.items()) if status is not Status.DONE
+    )
+    console.print(
+        f"[bold]{counts[Status.DONE]} of {len(statuses)} cells done[/]"
+        + (f", {others}" if others else "")
+        + f" in {sweep.folder}"
+    )
+    if not_recorded:
+        cell_id, reason = next(iter(not_recorded.items()))
+        console.print(
+            f"[yellow]{len(not_recorded)} cells are not in MLflow yet[/] (first: {cell_id}: {reason}). "
+            "Nothing is lost: the same command writes them from the journals."
+        )
+    storage = sweep.storage.expanduser()
+    where = "" if str(storage) == "runs" else f" --storage {shlex.quote(str(storage))}"
+    store = "" if sweep.tracking_uri is None else f" --store {shlex.quote(sweep.tracking_uri)}"
+    console.print(f"Next:  raydt analyze {sweep.name}{where}{store}")
+    console.print(f"UI:    mlflow ui --backend-store-uri {shlex.quote(sweep.store_uri)}")

@@ -1,0 +1,104 @@
+"""The plan of a sweep as a table: every cell, what it starts from and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from raydt.config.sweep import Sweep
+from raydt.grid.build import build_grid
+from raydt.grid.cost import ASSUMED_CORE_FLOPS_PER_SECOND, cell_cost
+from raydt.grid.ledger import Ledger
+from raydt.grid.schedule import Schedule, makespan
+from raydt.terminal.durations import duration
+from raydt.tracking.schema import Status
+from raydt.units import approximate_bytes
+
+_HEAD, _TAIL = 40, 5  # rows shown of a long plan
+
+
+def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
+    """Print the cells in the order in which they would start, with totals.
+
+    Of more than 45 cells the middle is left out unless `every_cell`.
+    """
+    cells = build_grid(sweep)
+    ledger = Ledger.read(sweep, cells)
+    rates = ledger.flops_per_second()
+    costs = {cell.cell_id: cell_cost(cell, sweep, rates) for cell in cells}
+    seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
+    done = [cell for cell in cells if ledger.status(cell) is Status.DONE]
+    done_ids = {cell.cell_id for cell in done}
+    missing = [cell for cell in cells if cell.cell_id not in done_ids]
+
+    table = Table(
+        title=f"sweep {sweep.name}: {len(cells)} cells on {sweep.corpus}",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("cell", no_wrap=True)
+    table.add_column("starts from", no_wrap=True)
+    for column in ("data", "budget", "FLOPs", "time", "GPU-h"):
+        table.add_column(column, justify="right", no_wrap=True)
+    ordered = [*done, *_in_order(missing, seconds, sweep.num_slots)]
+    names = {cell.cell_id: cell.run_name for cell in cells}
+    for number, cell in enumerate(ordered, start=1):
+        if not every_cell and len(ordered) > _HEAD + _TAIL and _HEAD < number <= len(ordered) - _TAIL:
+            if number == _HEAD + 1:
+                table.add_row("", f"… {len(ordered) - _HEAD - _TAIL} more (--all)", style="dim")
+            continue
+        cost = costs[cell.cell_id]
+        is_done = cell.cell_id in done_ids
+        table.add_row(
+            str(number),
+            cell.run_name,
+            names[cell.parent_id] if cell.parent_id else "random",
+            approximate_bytes(cell.size.num_bytes),
+            approximate_bytes(cost.budget_bytes),
+            f"{cost.flops:.2g}",
+            "done" if is_done else duration(cost.seconds),
+            f"{cost.gpu_hours:.2g}",
+            style="dim" if is_done else None,
+        )
+    console.print(table)
+
+    to_do = [costs[cell.cell_id] for cell in missing]
+    console.print(
+        f"{len(done)} done, {len(missing)} to do: at most "
+        f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes seen, "
+        f"{sum(cost.flops for cost in to_do):.2g} FLOPs, "
+        f"about {duration(makespan(missing, seconds, sweep.num_slots))} with {sweep.num_slots} "
+        f"at a time, or {sum(cost.gpu_hours for cost in to_do):.2g} GPU-hours"
+    )
+    console.print(_basis(rates), style="dim")
+
+
+def _in_order(missing: list, seconds: Mapping[str, float], num_slots: int) -> list:  # type: ignore[type-arg]
+    """The cells as the schedule would start them, if each took what is expected."""
+    started = []
+    schedule = Schedule(missing, seconds)
+    running: list[tuple[float, str]] = []
+    now = 0.0
+    while not schedule.exhausted or running:
+        while len(running) < num_slots and (cell := schedule.next()) is not None:
+            started.append(cell)
+            running.append((now + seconds[cell.cell_id], cell.cell_id))
+        running.sort()
+        now, cell_id = running.pop(0)
+        schedule.done(cell_id)
+    return started
+
+
+def _basis(rates: Mapping[str, float]) -> str:
+    if rates:
+        measured = ", ".join(f"{model} {rate / 1e9:.0f}" for model, rate in rates.items())
+        basis = f"as this sweep's own cells ran (GFLOP/s a slot: {measured})"
+    else:
+        basis = f"assumed {ASSUMED_CORE_FLOPS_PER_SECOND / 1e9:.0f} GFLOP/s a slot"
+    return f"Time: {basis}. GPU-h: an A100 at 40 % of its peak. Early stopping may save some."

@@ -1,0 +1,173 @@
+"""How a launch looks while it runs: a live table on a terminal, a line per cell elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from raydt.grid.cell import Cell
+from raydt.terminal.durations import duration
+from raydt.tracking.schema import Status
+
+_MAX_ROWS = 12  # of running cells; a cluster may run hundreds
+
+
+class Progress:
+    """Told of every event of a launch; shows it. Safe to call from any thread."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        # What is shown goes to stderr, so that stdout stays what a script may read.
+        self.console = console or Console(stderr=True, highlight=False)
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+        self._cells: dict[str, Cell] = {}
+        self._seconds: Mapping[str, float] = {}
+        self._num_slots = 1
+        self._num_before = 0
+        self._started = 0.0
+        self._running: dict[str, float] = {}
+        self._reports: dict[str, Mapping[str, Any]] = {}
+        self._status: dict[str, Status] = {}
+        self._last: list[str] = []
+        self._expected_of_done = 0.0
+        self._actual_of_done = 0.0
+
+    def say(self, text: str) -> None:
+        """A line before or after the table."""
+        self.console.print(text)
+
+    def begin(
+        self,
+        cells: list[Cell],
+        missing: list[Cell],
+        seconds: Mapping[str, float],
+        num_slots: int,
+    ) -> None:
+        """The launch begins: all cells, those to do, what each is expected to take."""
+        self._cells = {cell.cell_id: cell for cell in missing}
+        self._num_before = len(cells) - len(missing)
+        self._seconds = seconds
+        self._num_slots = num_slots
+        self._started = time.monotonic()
+        if not missing:
+            return
+        before = f", {self._num_before} done before" if self._num_before else ""
+        self.say(f"Training {len(missing)} cells{before}, {num_slots} at a time")
+        if self.console.is_terminal:
+            self._live = Live(
+                get_renderable=self._render,
+                console=self.console,
+                refresh_per_second=4,
+                transient=True,
+            )
+            self._live.start()
+
+    def started(self, cell_id: str) -> None:
+        """A cell has a slot (again, if it is tried again)."""
+        with self._lock:
+            self._running.setdefault(cell_id, time.monotonic())
+
+    def reported(self, cell_id: str, row: Mapping[str, Any]) -> None:
+        """A running cell was evaluated."""
+        with self._lock:
+            self._reports[cell_id] = row
+
+    def ended(self, cell_id: str, result: Mapping[str, Any]) -> None:
+        """A cell is done, failed or diverged."""
+        status = Status(result["status"])
+        with self._lock:
+            began = self._running.pop(cell_id, time.monotonic())
+            took = time.monotonic() - began
+            self._status[cell_id] = status
+            self._expected_of_done += self._seconds[cell_id]
+            self._actual_of_done += took
+            name = self._cells[cell_id].run_name
+            if status is Status.DONE:
+                line = f"{name:<24} {result['test_bpb']:.3f} bpb  {duration(took)}"
+            else:
+                line = f"{name:<24} {status}: {result['reason']}"
+            self._last = [*self._last[-2:], line]
+            left = self._seconds_left()
+        if self._live is None:
+            done = self._num_before + len(self._status)
+            total = self._num_before + len(self._cells)
+            ahead = f"  about {duration(left)} left" if left else ""
+            self.say(f"[{done}/{total}] {line}{ahead}".replace("[", r"\["))
+        elif status is not Status.DONE:
+            self.say(f"[red]{line}[/red]")
+
+    def blocked(self, cell: Cell) -> None:
+        """A cell will not start: what it starts from failed."""
+        with self._lock:
+            self._status[cell.cell_id] = Status.BLOCKED
+        self.say(f"{cell.run_name:<24} blocked: {cell.parent_id} is not done")
+
+    def end(self) -> None:
+        """The launch is over, or was interrupted."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _seconds_left(self) -> float:
+        """By the expected time of what is left and how the expectation has held so far."""
+        pace = self._actual_of_done / self._expected_of_done if self._expected_of_done else 1.0
+        now = time.monotonic()
+        left = sum(
+            max(0.0, self._seconds[cell_id] * pace - (now - self._running.get(cell_id, now)))
+            for cell_id in self._cells
+            if cell_id not in self._status
+        )
+        return left / self._num_slots
+
+    def _render(self) -> Group:
+        with self._lock:
+            counts = {status: 0 for status in Status}
+            for status in self._status.values():
+                counts[status] += 1
+            counts[Status.DONE] += self._num_before
+            counts[Status.RUNNING] = len(self._running)
+            total = self._num_before + len(self._cells)
+            counts[Status.WAITING] = total - sum(counts.values())
+            bad = counts[Status.FAILED] + counts[Status.DIVERGED] + counts[Status.BLOCKED]
+            left = self._seconds_left()
+            running = sorted(self._running.items(), key=lambda item: item[1])[:_MAX_ROWS]
+            rows = [self._row(cell_id, began) for cell_id, began in running]
+            last = list(self._last)
+        elapsed = time.monotonic() - self._started
+
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=total, completed=counts[Status.DONE] + bad, width=28),
+            Text(f"{counts[Status.DONE]} done", style="green"),
+            Text(f"{counts[Status.RUNNING]} running", style="cyan"),
+            Text(f"{counts[Status.WAITING]} waiting"),
+            Text(f"{bad} failed", style="bold red" if bad else "dim"),
+            Text(f"{duration(elapsed)}, about {duration(left)} left"),
+        )
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+        table.add_column("running", min_width=24)
+        table.add_column("seen", justify="right")
+        table.add_column("val bpb", justify="right")
+        table.add_column("for", justify="right")
+        for row in rows:
+            table.add_row(*row)
+        ended = [Text(line, style="dim") for line in last]
+        return Group(head, Text(), table, Text(), *ended)
+
+    def _row(self, cell_id: str, began: float) -> tuple[str, str, str, str]:
+        report = self._reports.get(cell_id)
+        cell = self._cells[cell_id]
+        return (
+            cell.run_name,
+            f"{report['bytes_seen'] / 1000:,.0f} kB" if report else "",
+            f"{report['val_bpb']:.3f}" if report else "",
+            duration(time.monotonic() - began),
+        )

@@ -1,0 +1,48 @@
+"""Which cells of a sweep are done, from storage alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from raydt.errors import bad
+from raydt.grid.build import build_grid
+from raydt.grid.ledger import Ledger, recorded_sweep
+from raydt.tracking.schema import Stage, Status
+
+
+def find_sweep(storage: Path, name: str | None) -> Path:
+    """The folder of a sweep in `storage`; `InputError` if it, or which one is meant, is unclear."""
+    sweeps = sorted(path.parent.name for path in storage.glob("*/sweep.json"))
+    listed = ", ".join(sweeps) or "no sweep"
+    if name is None and len(sweeps) != 1:
+        raise bad("sweep", f"a name, as there is not exactly one in {storage}", listed)
+    if name is not None and name not in sweeps:
+        raise bad("sweep", f"one of those in {storage}", f"{name!r}; there: {listed}")
+    return storage / (name or sweeps[0])
+
+
+def show_status(storage: Path, name: str | None, console: Console) -> None:
+    """Print a row per stage, and the reason of every cell that failed."""
+    sweep = recorded_sweep(find_sweep(storage, name))
+    cells = build_grid(sweep)
+    ledger = Ledger.read(sweep, cells)
+    statuses = {cell.cell_id: ledger.status(cell) for cell in cells}
+    shown = [status for status in Status if status is not Status.RUNNING]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"sweep {sweep.name}",
+                  title_justify="left", title_style="bold")  # fmt: skip
+    table.add_column("stage")
+    for status in shown:
+        table.add_column(status, justify="right")
+    for stage in Stage:
+        counts = Counter(statuses[cell.cell_id] for cell in cells if cell.stage is stage)
+        table.add_row(stage, *(str(counts[status]) if counts[status] else "·" for status in shown))
+    console.print(table)
+    for cell in cells:
+        result = ledger.results.get(cell.cell_id, {})
+        if result.get("reason"):
+            console.print(f"{cell.cell_id}: {result['status']}: {result['reason']}", markup=False)

@@ -1,0 +1,95 @@
+"""Opening the MLflow store: it answers, or the user is told why not, in seconds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from raydt.errors import InputError, Problem, bad
+
+_SQLITE = "sqlite:///"
+_DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432}
+_ANSWER_SECONDS = 5.0
+
+
+def check_store_uri(uri: str) -> list[Problem]:
+    """What is wrong with a store's URI, found without MLflow: its form, an unwritable folder, a
+    server that does not answer."""
+    if uri.startswith(_SQLITE):
+        path = Path(uri.removeprefix(_SQLITE))
+        if not path.is_absolute():
+            return [
+                Problem("tracking_uri", "an absolute path, sqlite:////folder/mlflow.db", repr(uri))
+            ]
+        return check_writable("tracking_uri", path.parent)
+    parts = urlsplit(uri)
+    scheme = parts.scheme.partition("+")[0]
+    if scheme not in _DEFAULT_PORTS or not parts.hostname:
+        requirement = "sqlite:////path/mlflow.db, http(s)://host:port or postgresql://..."
+        return [Problem("tracking_uri", requirement, repr(uri))]
+    address = (parts.hostname, parts.port or _DEFAULT_PORTS[scheme])
+    try:
+        socket.create_connection(address, timeout=_ANSWER_SECONDS).close()
+    except OSError as error:
+        # The URI may hold a password; the address does not.
+        found = f"{address[0]}:{address[1]}: {error.strerror or error}"
+        return [Problem("tracking_uri", "a server that answers", found)]
+    return []
+
+
+def check_writable(what: str, folder: Path) -> list[Problem]:
+    """Whether files can be made in `folder`, or in the nearest folder above it that exists."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        return [Problem(what, "a folder", f"{existing} is a file")]
+    # os.access says yes to root on a read-only file system as well as no; only writing tells.
+    probe = existing / f".raydt-probe-{os.getpid()}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return [Problem(what, "a folder that can be written to", f"{existing}: {error.strerror}")]
+    return []
+
+
+def open_store(uri: str) -> Any:
+    """An `MlflowClient` of the store, which is created where it is SQLite and not there yet.
+
+    Call it once, in the driver, before anything else opens the store: two processes that create
+    a SQLite store at once both fail.
+    """
+    problems = check_store_uri(uri)
+    if problems:
+        raise InputError(problems)
+    if uri.startswith(_SQLITE):
+        path = Path(uri.removeprefix(_SQLITE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = sqlite3.connect(path)
+            # Readers (the UI) and the writer do not wait for each other; half the time per write.
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.close()
+        except sqlite3.Error as error:
+            raise bad("tracking_uri", "a SQLite store", f"{path}: {error}") from None
+    # Set before MLflow is imported, which reads them.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import logging
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    try:
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise bad("tracking_uri", "a store that answers", str(error).splitlines()[0]) from None
+    return client

@@ -1,0 +1,220 @@
+"""From journals to MLflow: the only writer of a store.
+
+`sync` brings the run of a cell up to what its journal says, from wherever it was left; it is used
+while a cell runs, after a launch that was killed, and to rebuild a store. Rows keep the time of
+the journal, so a row that was written twice is one row.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from raydt.tracking import schema
+from raydt.tracking.schema import Status
+
+_STATE = "mlflow.json"
+_MAX_METRICS_PER_BATCH = 1000  # MLflow's own limit
+# Fields of a journal's reports and of a result, and the metrics they become.
+_HISTORY = {
+    "train_loss": schema.METRIC_TRAIN_LOSS,
+    "val_loss": schema.METRIC_VAL_LOSS,
+    "val_bpb": schema.METRIC_VAL_BPB,
+    "bytes_per_second": schema.METRIC_BYTES_PER_SECOND,
+}
+_FINAL = {
+    "test_loss": schema.METRIC_TEST_LOSS,
+    "test_bpb": schema.METRIC_TEST_BPB,
+    "test_loss_stderr": schema.METRIC_TEST_LOSS_STDERR,
+    "best_val_loss": schema.METRIC_BEST_VAL_LOSS,
+    "best_bytes_seen": schema.METRIC_BEST_BYTES_SEEN,
+    "bytes_seen": schema.METRIC_BYTES_SEEN,
+    "seconds": schema.METRIC_SECONDS,
+}
+_ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
+
+
+def is_recorded(folder: Path, store_uri: str) -> bool:
+    """Whether the cell in `folder` stands in this store with its result, as far as its folder
+    knows: a SQLite store that was deleted holds nothing."""
+    try:
+        state = json.loads((folder / _STATE).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    if store_uri.startswith("sqlite:///") and not Path(store_uri.removeprefix("sqlite:///")).exists():
+        return False
+    return bool(state["store_uri"] == store_uri and state["ended"])
+
+
+class Writer:
+    """Writes the launches and cells of one sweep into one store."""
+
+    def __init__(self, client: Any, store_uri: str, sweep: str) -> None:
+        self._client = client
+        self._store_uri = store_uri
+        self._sweep = sweep
+        self._launch_id: str | None = None
+        self.experiment_id = self._experiment()
+
+    def _experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        experiment = self._client.get_experiment_by_name(self._sweep)
+        if experiment is None:
+            return str(self._client.create_experiment(self._sweep, tags={schema.TAG_SWEEP: self._sweep}))
+        if experiment.lifecycle_stage == "deleted":
+            raise MlflowException(f"experiment {self._sweep!r} is in the store's bin")
+        return str(experiment.experiment_id)
+
+    def start_launch(self, plan: list[dict[str, Any]], sweep: Mapping[str, Any], note: str) -> str:
+        """Open the parent run of a launch; its id."""
+        tags = {
+            schema.TAG_KIND: schema.KIND_LAUNCH,
+            schema.TAG_SWEEP: self._sweep,
+            "mlflow.note.content": note,
+        }
+        run = self._client.create_run(self.experiment_id, tags=tags, run_name=f"{self._sweep} launch")
+        launch_id = str(run.info.run_id)
+        self._client.log_dict(launch_id, plan, schema.ARTIFACT_PLAN)
+        self._client.log_dict(launch_id, dict(sweep), schema.ARTIFACT_SWEEP)
+        self._launch_id = launch_id
+        return launch_id
+
+    def end_launch(self, note: str, whole: bool) -> None:
+        """Close the parent run with what came of it."""
+        assert self._launch_id is not None
+        self._client.set_tag(self._launch_id, "mlflow.note.content", note)
+        self._client.set_terminated(self._launch_id, "FINISHED" if whole else "FAILED")
+
+    def sync(
+        self,
+        folder: Path,
+        run_name: str,
+        facts: Mapping[str, Any],
+        rows: Iterable[Mapping[str, Any]],
+        attempt: str,
+        result: Mapping[str, Any] | None,
+    ) -> None:
+        """Bring the run of the cell in `folder` up to `rows` and, if there is one, its `result`.
+
+        `facts` are the cell's params and tags by their names in the schema.
+        """
+        state = self._state(folder, attempt)
+        if state is None:
+            state = self._create_run(folder, run_name, facts, attempt)
+        reports = [row for row in rows if row["event"] == "report"]
+        new = reports[state["num_reports"] :]
+        if not new and (result is None or state["ended"]):
+            return
+        metrics = [
+            (name, row[field], row["time"], row["bytes_seen"])
+            for row in new
+            for field, name in _HISTORY.items()
+            if row.get(field) is not None
+        ]
+        if result is not None:
+            metrics += [
+                (name, result[field], result["time"], result["bytes_seen"])
+                for field, name in _FINAL.items()
+                if result.get(field) is not None
+            ]
+        self._log(state["run_id"], metrics, result)
+        state["num_reports"] = len(reports)
+        if result is not None:
+            self._client.set_terminated(
+                state["run_id"],
+                _ENDED[Status(result["status"])],
+                end_time=int(result["time"] * 1000),
+            )
+            state["ended"] = True
+        _write_state(folder, state)
+
+    def _state(self, folder: Path, attempt: str) -> dict[str, Any] | None:
+        """Where the store was left, if it is this store, this attempt and the run is there."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            state: dict[str, Any] = json.loads((folder / _STATE).read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            # A state that was cut in half is as good as none: all rows are written anew.
+            return None
+        if state["store_uri"] != self._store_uri:
+            return None
+        try:
+            run = self._client.get_run(state["run_id"])
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        if run.info.lifecycle_stage == "deleted":
+            return None
+        if state["attempt"] != attempt:
+            # An attempt that was cut off, and whose cell began again. Its numbers stay in its
+            # journal; in the store a cell has one run.
+            self._client.delete_run(state["run_id"])
+            return None
+        return state
+
+    def _create_run(
+        self, folder: Path, run_name: str, facts: Mapping[str, Any], attempt: str
+    ) -> dict[str, Any]:
+        from mlflow.entities import Param
+
+        tags = {name: str(value) for name, value in facts.items() if name.startswith("raydt.")}
+        params = [
+            Param(name, str(value))
+            for name, value in facts.items()
+            if not name.startswith("raydt.") and value is not None
+        ]
+        tags |= {
+            schema.TAG_KIND: schema.KIND_CELL,
+            schema.TAG_SWEEP: self._sweep,
+            schema.TAG_STATUS: Status.RUNNING,
+        }
+        if self._launch_id is not None:
+            tags["mlflow.parentRunId"] = self._launch_id
+        run = self._client.create_run(self.experiment_id, tags=tags, run_name=run_name)
+        self._client.log_batch(run.info.run_id, params=params)
+        state = {
+            "store_uri": self._store_uri,
+            "run_id": run.info.run_id,
+            "attempt": attempt,
+            "num_reports": 0,
+            "ended": False,
+        }
+        _write_state(folder, state)
+        return state
+
+    def _log(
+        self,
+        run_id: str,
+        rows: list[tuple[str, float, float, int]],
+        result: Mapping[str, Any] | None,
+    ) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        metrics = [
+            Metric(name, value, int(seconds * 1000), step)
+            for name, value, seconds, step in rows
+            if math.isfinite(value)
+        ]
+        tags = []
+        if result is not None:
+            tags.append(RunTag(schema.TAG_STATUS, result["status"]))
+            if result.get("reason"):
+                tags.append(RunTag(schema.TAG_REASON, result["reason"][:500]))
+            if result.get("stopped"):
+                tags.append(RunTag(schema.TAG_STOPPED, result["stopped"]))
+        for start in range(0, max(1, len(metrics)), _MAX_METRICS_PER_BATCH):
+            part = metrics[start : start + _MAX_METRICS_PER_BATCH]
+            self._client.log_batch(run_id, metrics=part, tags=tags if start == 0 else [])
+
+
+def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{_STATE}.partial"
+    partial.write_text(json.dumps(state))
+    partial.replace(folder / _STATE)

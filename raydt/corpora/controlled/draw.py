@@ -20,4 +20,6 @@ def choose_rows(cumulative: NDArray[np.float64], rng: np.random.Generator) -> In
     """One index per row, drawn by that row's cumulative weights (n, k) -> (n,)."""
     # Drawing in (0, 1] keeps a leading weight of zero from ever being chosen.
     point = 1.0 - rng.random((len(cumulative), 1))
-    return np.minimum((cumulative < point * cumulative[:, -1:]).sum(axis=1), cumulative.shape[1] - 1)
+    return np.minimum(
+        (cumulative < point * cumulative[:, -1:]).sum(axis=1), cumulative.shape[1] - 1
+    )

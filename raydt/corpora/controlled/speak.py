@@ -91,9 +91,7 @@ def speak(
     return text
 
 
-def _sentences(
-    meanings: Meanings, names: IntArray, pieces: _Pieces, surface: Surface
-) -> IntArray:
+def _sentences(meanings: Meanings, names: IntArray, pieces: _Pieces, surface: Surface) -> IntArray:
     """One row of pieces per sentence, in the word order of the surface."""
     m = meanings
     suffix = pieces.first_suffix

@@ -123,8 +123,13 @@ def _find_or_write(
                     raise
             # Another process was faster, or this one replaces what is no longer wanted.
             existing = _find(spec, language, folder)
-            if existing is not None and not existing.shortages(asked):
-                return existing
+            if existing is not None:
+                if isinstance(spec, FilesCorpus) or not existing.shortages(asked):
+                    return existing
+                if any(
+                    existing.manifest.splits[split].num_bytes > asked[split] for split in SPLITS
+                ):
+                    return _find_or_write(spec, language, asked, folder)
             _move_aside(folder, Path(scratch))
         _sync_folder(folder.parent)
     return open_language(folder)

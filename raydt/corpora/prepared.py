@@ -60,7 +60,7 @@ class PreparedLanguage:
         for split, num_bytes in asked.items():
             # The length keeps a byte moved from one split to the next from going unseen.
             digest.update(f"{split} {num_bytes}\n".encode())
-            digest.update(self.prefix(split, num_bytes))
+            digest.update(self.prefix(split, num_bytes).data)
         return digest.hexdigest()
 
     def is_whole(self) -> bool:

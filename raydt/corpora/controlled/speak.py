@@ -140,7 +140,8 @@ def _sentences(meanings: Meanings, names: IntArray, pieces: _Pieces, surface: Su
 def _without_leading_spaces(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Documents begin with a word, not with the space before it."""
     first = np.append(True, text[:-1] == SEPARATOR)
-    return text[~(first & (text == ord(" ")))]
+    kept: NDArray[np.uint8] = text[~(first & (text == ord(" ")))]
+    return kept
 
 
 def babble(surface: Surface, num_documents: int, rng: np.random.Generator) -> NDArray[np.uint8]:

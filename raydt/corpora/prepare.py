@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from raydt.corpora.spec import ControlledCorpus, CorpusSpec, FilesCorpus
 from raydt.corpora.splits import SEPARATOR, SPLIT_RULE, SPLIT_SEED, SPLITS, Split
 from raydt.errors import InputError, Problem, bad
 
+_ABANDONED_SECONDS = 24 * 3600
 _CONTROLLED_SPLIT_RULE = "a random stream for each split, seeded by corpus, language and split"
 
 
@@ -110,6 +113,7 @@ def _find_or_write(
         }
     text = _read_text(spec, language, asked)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
     with tempfile.TemporaryDirectory(prefix=f".{language}.", dir=folder.parent) as scratch:
         new = Path(scratch) / "new"
         new.mkdir()
@@ -235,6 +239,16 @@ def _move_aside(folder: Path, scratch: Path) -> None:
             folder.unlink()
     except FileNotFoundError:
         return  # another process took it away first
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed left of this language."""
+    for scratch in folder.parent.glob(f".{folder.name}.*"):
+        try:
+            if time.time() - scratch.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(scratch)
+        except FileNotFoundError:
+            continue  # its owner finished, or another process sweeps here too
 
 
 def _sync_folder(folder: Path) -> None:

@@ -39,6 +39,11 @@ def test_the_catalog_has_the_languages_of_the_design() -> None:
     assert language_surface("brio", 0) == build_sister(related, 0.7, 3)
 
 
+def test_corpora_of_two_seeds_have_no_surface_in_common() -> None:
+    surfaces = {language_surface(name, seed) for name in LANGUAGES for seed in range(3)}
+    assert len(surfaces) == 3 * len(LANGUAGES)
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_text_is_the_same_as_ever(language: str) -> None:
     text = generate(language, "train", 100_000, 0)

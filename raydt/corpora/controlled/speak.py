@@ -16,11 +16,14 @@ from raydt.corpora.controlled import surface as s
 from raydt.corpora.controlled.draw import IntArray
 from raydt.corpora.controlled.surface import Surface
 from raydt.corpora.controlled.world import MAX_PEOPLE, NONE, Meanings, World, tell
+from raydt.corpora.splits import SEPARATOR
 
-SEPARATOR = 0  # the byte between documents
 _EMPTY, _STOP, _DOCUMENT_END = 0, 1, 2
 _FIRST_WORD = 3
 SYLLABLES_PER_NAME = 3
+# Of nonsense: how many of its words end a document, and how many of the rest end a sentence.
+DOCUMENT_END_RATE = 0.02
+STOP_RATE = 0.16 / 0.98
 
 
 @dataclass(frozen=True)
@@ -76,24 +79,17 @@ def _said(concept: IntArray, first: int) -> IntArray:
 
 
 def speak(
-    world: World, surface: Surface, num_bytes: int, rng: np.random.Generator
+    world: World, surface: Surface, num_documents: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """At least `num_bytes` bytes of documents, each ended by byte 0."""
+    """`num_documents` documents of about 250 bytes, each ended by byte 0."""
     pieces = _pieces(surface)
-    # A document has about 250 bytes; a third more at once, and again until it is enough.
-    text = np.empty(0, dtype=np.uint8)
-    while len(text) < num_bytes:
-        num_documents = max(8, (num_bytes - len(text)) // 180)
-        meanings = tell(world, num_documents, rng)
-        names = _names(num_documents, pieces, rng)
-        rows = _sentences(meanings, names, pieces, surface)
-        text = np.concatenate([text, _without_leading_spaces(pieces.text(rows.ravel()))])
-    return text
+    meanings = tell(world, num_documents, rng)
+    names = _names(num_documents, pieces, rng)
+    rows = _sentences(meanings, names, pieces, surface)
+    return _without_leading_spaces(pieces.text(rows.ravel()))
 
 
-def _sentences(
-    meanings: Meanings, names: IntArray, pieces: _Pieces, surface: Surface
-) -> IntArray:
+def _sentences(meanings: Meanings, names: IntArray, pieces: _Pieces, surface: Surface) -> IntArray:
     """One row of pieces per sentence, in the word order of the surface."""
     m = meanings
     suffix = pieces.first_suffix
@@ -144,19 +140,17 @@ def _sentences(
 def _without_leading_spaces(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Documents begin with a word, not with the space before it."""
     first = np.append(True, text[:-1] == SEPARATOR)
-    return text[~(first & (text == ord(" ")))]
+    kept: NDArray[np.uint8] = text[~(first & (text == ord(" ")))]
+    return kept
 
 
-def babble(surface: Surface, num_bytes: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def babble(surface: Surface, num_documents: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Nonsense: words of a surface in no order, with stops and documents, but nothing said."""
     pieces = _pieces(surface)
-    text = np.empty(0, dtype=np.uint8)
-    while len(text) < num_bytes:
-        num_words = max(64, (num_bytes - len(text)) // 4)
-        word = rng.integers(0, s.NUM_WORDS, num_words) + _FIRST_WORD
-        dice = rng.random(num_words)
-        stop = np.where(dice < 0.02, _DOCUMENT_END, np.where(dice < 0.18, _STOP, _EMPTY))
-        stop[-1] = _DOCUMENT_END
-        rows = np.stack([word, stop], axis=1)
-        text = np.concatenate([text, _without_leading_spaces(pieces.text(rows.ravel()))])
-    return text
+    num_words = rng.geometric(DOCUMENT_END_RATE, num_documents)
+    last_word = num_words.cumsum() - 1
+    word = rng.integers(0, s.NUM_WORDS, last_word[-1] + 1) + _FIRST_WORD
+    stop = np.where(rng.random(len(word)) < STOP_RATE, _STOP, _EMPTY)
+    stop[last_word] = _DOCUMENT_END
+    rows = np.stack([word, stop], axis=1)
+    return _without_leading_spaces(pieces.text(rows.ravel()))

@@ -90,13 +90,10 @@ def build_sister(parent: Surface, share: float, seed: int) -> Surface:
     def keep() -> bool:
         return bool(rng.random() < share)
 
-    words = tuple(
-        word if keep() else _word(parent.syllables, taken, rng) for word in parent.words
-    )
+    words = tuple(word if keep() else _word(parent.syllables, taken, rng) for word in parent.words)
     fresh = [syllable for syllable in parent.syllables if syllable not in parent.suffixes]
     new_suffixes = rng.choice(fresh, NUM_SUFFIXES, replace=False)
     suffixes = tuple(
-        old if keep() else str(new)
-        for old, new in zip(parent.suffixes, new_suffixes, strict=True)
+        old if keep() else str(new) for old, new in zip(parent.suffixes, new_suffixes, strict=True)
     )
     return replace(parent, words=words, suffixes=suffixes)

@@ -1,0 +1,164 @@
+"""Windows of bytes: what a training step and an evaluation read.
+
+T = window, B = rows, N = bytes of data.
+
+A row is T + 1 bytes: each of the last T is a target, and its context is what stands before it in
+the row. Rows end at the bytes o, o + T, o + 2T, ... and N, with an offset 1 <= o <= T drawn anew
+for each epoch, so that a small corpus is not cut at the same places every time. Together the rows
+of an epoch have every byte as a target exactly once: the first and the last row are full rows,
+too, but reach back over targets that are not theirs, and say in `num_ignored` how many these are.
+
+The last row reaches back into true text, which serves as context. The first reaches back before
+the text, where there are separators: a text begins as a document begins. Going round instead, from
+the end of the data to its beginning, would save a row, but show one false continuation an epoch
+and give the first byte a context that no evaluation gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from raydt.corpora.splits import SEPARATOR
+from raydt.errors import InputError, Problem
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of bytes and how many leading targets of each are another row's."""
+
+    windows: NDArray[np.uint8]  # (B, T + 1), C-contiguous
+    num_ignored: NDArray[np.int64]  # (B,), of the T targets of each row
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    index: int
+    offset: int
+    order: NDArray[np.int64]  # rows in the order they are read
+
+
+class WindowBatches:
+    """Batches without end: epoch after epoch, each in an order and with an offset of its own.
+
+    `data` is (N,) uint8 and may be mapped from disk. `batch_windows` are the rows of the global
+    batch, over all ranks; rank r of W reads the r-th of W equal blocks of them, so that what is
+    learnt does not depend on W. If N < T the only row of an epoch has all data and separators
+    before it. `InputError` for empty data or numbers that do not fit together.
+    """
+
+    def __init__(
+        self,
+        data: NDArray[np.uint8],
+        window: int,
+        batch_windows: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        assert 0 <= rank < world_size
+        _check(data, window)
+        if batch_windows < 1 or batch_windows % world_size:
+            requirement = f"a positive multiple of the {world_size} ranks"
+            raise InputError([Problem("windows of a batch", requirement, str(batch_windows))])
+        self._rows = _Rows(data, window)
+        self._batch_windows = batch_windows
+        self._seed = seed
+        rows_per_rank = batch_windows // world_size
+        self._mine = slice(rank * rows_per_rank, (rank + 1) * rows_per_rank)
+        self._epoch = self._start_epoch(0)
+        self._row = 0
+
+    def next_batch(self) -> Batch:
+        """This rank's rows of the next global batch, (batch_windows / world_size, T + 1).
+
+        A batch at the end of an epoch is filled up with rows of the next.
+        """
+        indices = np.empty(self._batch_windows, dtype=np.int64)
+        offsets = np.empty(self._batch_windows, dtype=np.int64)
+        filled = 0
+        while filled < self._batch_windows:
+            if self._row == len(self._epoch.order):
+                self._epoch = self._start_epoch(self._epoch.index + 1)
+                self._row = 0
+            taken = self._epoch.order[self._row : self._row + self._batch_windows - filled]
+            indices[filled : filled + len(taken)] = taken
+            offsets[filled : filled + len(taken)] = self._epoch.offset
+            filled += len(taken)
+            self._row += len(taken)
+        return self._rows.gather(indices[self._mine], offsets[self._mine])
+
+    def state(self) -> dict[str, int]:
+        """Where the next batch begins; the same on all ranks."""
+        return {"epoch": self._epoch.index, "row": self._row}
+
+    def load_state(self, state: Mapping[str, int]) -> None:
+        """Go on where `state` was taken, from the same data, window and seed."""
+        epoch = self._start_epoch(state["epoch"])
+        if not 0 <= state["row"] <= len(epoch.order):
+            requirement = f"a row of the {len(epoch.order)} of epoch {epoch.index}"
+            raise InputError([Problem("data position", requirement, str(state["row"]))])
+        self._epoch = epoch
+        self._row = state["row"]
+
+    def _start_epoch(self, index: int) -> _Epoch:
+        rng = np.random.default_rng([self._seed, index])
+        offset = self._rows.clip_offset(int(rng.integers(1, self._rows.window + 1)))
+        return _Epoch(index, offset, rng.permutation(self._rows.count(offset)))
+
+
+def evaluation_windows(data: NDArray[np.uint8], window: int) -> Batch:
+    """All bytes of `data` (N,) as targets exactly once, in order; ceil(N / T) rows."""
+    _check(data, window)
+    rows = _Rows(data, window)
+    offset = rows.clip_offset(window)
+    indices = np.arange(rows.count(offset))
+    return rows.gather(indices, np.full_like(indices, offset))
+
+
+class _Rows:
+    """The rows of one array of bytes for every offset o: row k ends at o + kT, or at N."""
+
+    def __init__(self, data: NDArray[np.uint8], window: int) -> None:
+        self.window = window
+        self._num_bytes = len(data)
+        # Rows that end at or before T reach back before the data; of all others this is no copy.
+        head = np.full(window + 1, SEPARATOR, dtype=np.uint8)
+        self._early = sliding_window_view(np.concatenate([head, data[:window]]), window + 1)
+        self._others = sliding_window_view(data, window + 1) if len(data) > window else None
+
+    def clip_offset(self, offset: int) -> int:
+        """`offset`, or N where the data is no longer than one row anyway."""
+        return offset if self._num_bytes >= self.window else self._num_bytes
+
+    def count(self, offset: int) -> int:
+        """Rows of an epoch."""
+        return 1 + -(-(self._num_bytes - offset) // self.window)
+
+    def gather(self, indices: NDArray[np.int64], offsets: NDArray[np.int64]) -> Batch:
+        """Rows `indices` (B,) of epochs with `offsets` (B,)."""
+        first_target = np.maximum(offsets + (indices - 1) * self.window, 0)
+        end = np.minimum(offsets + indices * self.window, self._num_bytes)
+        is_early = end <= self.window
+        if self._others is None:
+            windows = self._early[end]
+        else:
+            windows = self._others[np.maximum(end - self.window - 1, 0)]
+            windows[is_early] = self._early[end[is_early]]
+        return Batch(windows, self.window - (end - first_target))
+
+
+def _check(data: NDArray[np.uint8], window: int) -> None:
+    assert data.ndim == 1
+    assert data.dtype == np.uint8
+    problems = []
+    if len(data) == 0:
+        problems.append(Problem("data to read windows from", "at least one byte", "none"))
+    if window < 1:
+        problems.append(Problem("window", "at least one byte", str(window)))
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,84 @@
+"""What a prepared language is made of, written beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from raydt.corpora.splits import SPLITS, Split
+from raydt.errors import bad
+
+# Raised with every change of what is stored; a language of another format is prepared anew.
+FORMAT = 1
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the text comes from; `None` where it does not apply to this kind of corpus."""
+
+    corpus: str
+    seed: int | None = None  # of a controlled language
+    generator: int | None = None
+    file: str | None = None
+    num_bytes: int | None = None
+    modified_ns: int | None = None
+    sha256: str | None = None
+
+    def same_text(self, other: Source) -> bool:
+        """Whether both give the same bytes, wherever and whenever they were read."""
+        return (self.seed, self.generator, self.sha256) == (
+            other.seed,
+            other.generator,
+            other.sha256,
+        )
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """One stored split."""
+
+    num_bytes: int
+    num_characters: int  # separators not counted
+    num_documents: int  # the last of a controlled language may be cut
+    bytes_per_character: float | None  # None of an empty split
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that is known of a prepared language."""
+
+    language: str
+    source: Source
+    licence: str | None  # None: not known
+    split_rule: str
+    split_seed: int
+    dropped: Mapping[str, int]  # reason -> how many
+    splits: Mapping[Split, SplitRecord]
+    raydt_version: str
+    format: int = FORMAT
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write as JSON for people and programs."""
+    path.write_text(json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a prepared language; `InputError` where there is no readable one."""
+    path = folder / FILE_NAME
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if fields["format"] != FORMAT:
+            raise bad(str(path), f"format {FORMAT}; prepare the language anew", fields["format"])
+        fields["source"] = Source(**fields["source"])
+        fields["splits"] = {split: SplitRecord(**fields["splits"][split]) for split in SPLITS}
+        return Manifest(**fields)
+    except OSError as error:
+        raise bad(str(folder), "a prepared language", error.strerror or error) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise bad(str(path), "a manifest of raydt; prepare the language anew", error) from error

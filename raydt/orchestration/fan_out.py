@@ -17,13 +17,13 @@ from raydt.grid.cell import Cell
 from raydt.grid.journal import RESULT, write_atomically
 from raydt.grid.schedule import Schedule
 from raydt.orchestration.recorder import Recorder
-from raydt.orchestration.search import GridSearcher
-from raydt.orchestration.trial import run_trial
+from raydt.orchestration.search import GridSearcher, LivesInDriver
+from raydt.orchestration.trial import PROGRESS_METRIC, run_trial
 from raydt.terminal.progress import Progress
 from raydt.tracking.schema import Status
 
 
-class _Events(Callback):  # type: ignore[misc]
+class _Events(LivesInDriver, Callback):  # type: ignore[misc]
     """Passes on what happens to trials, to the display and to MLflow."""
 
     def __init__(
@@ -51,8 +51,6 @@ class _Events(Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         task = trial.config["task"]
-        if trial.status != "ERROR":  # Tune tries it again
-            return
         write_atomically(Path(task["folder"]) / RESULT, _failure(task, trial))
         self._decided(task)
 
@@ -96,7 +94,7 @@ def fan_out(
         return bool(result["status"] == Status.DONE)
 
     searcher = GridSearcher(
-        Schedule(missing, seconds), tasks, is_done, on_blocked=progress.blocked
+        Schedule(missing, seconds), tasks, is_done, progress.blocked, PROGRESS_METRIC
     )
     resources = {"cpu": sweep.cpus_per_cell, "gpu": sweep.gpus_per_cell}
     # Tune's own state is never restored, so it lives only as long as the launch.

@@ -11,7 +11,15 @@ from raydt.grid.cell import Cell
 from raydt.grid.schedule import Schedule
 
 
-class GridSearcher(Searcher):  # type: ignore[misc]
+class LivesInDriver:
+    """Tune pickles searchers and callbacks to restore an experiment later. Ours hold threads and
+    locks, and a launch never restores: the ledger says what is done. So they pickle as nothing."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (object, ())
+
+
+class GridSearcher(LivesInDriver, Searcher):  # type: ignore[misc]
     """Suggests the next cell of a `Schedule`, or none yet; children of a failed cell never.
 
     `is_done` asks the ledger: a trial that ended without an error may still have diverged.
@@ -23,8 +31,9 @@ class GridSearcher(Searcher):  # type: ignore[misc]
         tasks: Mapping[str, dict[str, Any]],
         is_done: Callable[[str], bool],
         on_blocked: Callable[[Cell], None],
+        metric: str,
     ) -> None:
-        super().__init__(metric="bytes_seen", mode="max")
+        super().__init__(metric=metric, mode="max")
         self._schedule = schedule
         self._tasks = tasks
         self._is_done = is_done

@@ -27,6 +27,8 @@ from raydt.training.checkpoint import save_weights
 from raydt.training.evaluate import bits
 from raydt.training.loop import Report, Splits, TrainConfig, train
 
+PROGRESS_METRIC = "bytes_seen"  # Tune wants every report to have the metric of its searcher
+
 
 def run_trial(config: dict[str, Any]) -> None:
     """The Tune trainable: `config["task"]` is a task as `build_tasks` makes it."""
@@ -50,7 +52,14 @@ def run_cell(task: dict[str, Any]) -> None:
 
     def report(report: Report) -> None:
         row = journal.write("report", **asdict(report), val_bpb=bits(report.val_loss))
-        tune.report({"cell_id": task["cell_id"], "attempt": attempt, "row": row})
+        tune.report(
+            {
+                "cell_id": task["cell_id"],
+                "attempt": attempt,
+                "row": row,
+                PROGRESS_METRIC: report.bytes_seen,
+            }
+        )
 
     language = open_language(Path(task["language_folder"]))
     recipe = None if task["recipe"] is None else Recipe.model_validate(task["recipe"])

@@ -24,22 +24,6 @@ from raydt.errors import InputError
 CONTROLLED = ControlledCorpus()
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "prepared"
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> FilesCorpus:
-    """Two languages of 600 documents, about 15 kB each."""
-    folder = tmp_path / "texts"
-    folder.mkdir()
-    for language in ("en", "de"):
-        text = "".join(f"{language} {number} grüßt, und geht\n" for number in range(600))
-        (folder / f"{language}.txt").write_text(text)
-    return FilesCorpus(folder)
-
-
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     """Every file and folder with what changes if it is written."""
     return {
@@ -65,19 +49,6 @@ def test_a_controlled_language_is_what_was_generated(root: Path) -> None:
     assert np.array_equal(language.train(30_000), generate("alba", "train", 30_000, 0))
     assert np.array_equal(language.val(2_000), generate("alba", "val", 2_000, 0))
     assert np.array_equal(language.test(500), generate("alba", "test", 500, 0))
-
-
-def test_sizes_are_nested_prefixes_that_nobody_can_write(corpus: FilesCorpus, root: Path) -> None:
-    language = prepare_en(corpus, root)
-    whole = language.train(5000)
-    for num_bytes in (0, 1, 100, 4999):
-        part = language.train(num_bytes)
-        assert part.dtype == np.uint8
-        assert part.shape == (num_bytes,)
-        assert np.array_equal(part, whole[:num_bytes])
-        assert not part.flags.writeable
-    with pytest.raises(ValueError, match="read-only"):
-        whole[0] = 1
 
 
 def test_the_manifest_says_what_is_there(corpus: FilesCorpus, root: Path) -> None:
@@ -227,27 +198,6 @@ def test_a_root_that_is_no_folder_is_named(corpus: FilesCorpus, tmp_path: Path) 
     assert all(str(tmp_path / "file") in str(problem) for problem in caught.value.problems)
 
 
-def test_a_damaged_file_is_seen_when_it_is_read(corpus: FilesCorpus, root: Path) -> None:
-    language = prepare_en(corpus, root)
-    os.truncate(language.folder / "train.bin", 4000)
-    with pytest.raises(InputError, match="prepare it anew") as caught:
-        language.train(100)
-    assert str(language.folder / "train.bin") in caught.value.problems[0].what
-    assert "4000 bytes instead of" in caught.value.problems[0].found
-    assert not language.is_whole()
-
-
-def test_a_file_that_was_replaced_is_not_read_as_the_old_one(
-    corpus: FilesCorpus, root: Path
-) -> None:
-    old = prepare_en(corpus, root)
-    path = corpus.file("en")
-    path.write_text(path.read_text().replace("grüßt", "verabschiedet"))
-    prepare_en(corpus, root)
-    with pytest.raises(InputError, match="instead of"):
-        old.train(100)
-
-
 def test_more_than_the_corpus_has_is_an_error_with_both_numbers(
     corpus: FilesCorpus, root: Path
 ) -> None:
@@ -300,34 +250,6 @@ def test_prepare_corpus_returns_every_language(corpus: FilesCorpus, root: Path) 
     assert pickle.loads(pickle.dumps(prepared)) == prepared
 
 
-def test_digests_depend_on_what_is_read_and_on_nothing_else(
-    corpus: FilesCorpus, root: Path, tmp_path: Path
-) -> None:
-    digest = prepare_en(corpus, root).digest(1000, 100, 100)
-    # Elsewhere, under another name, with more text after it.
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    more = corpus.file("en").read_text() + "one more\n" * 3
-    (elsewhere / "english.txt").write_text(more)
-    other = prepare_language(FilesCorpus(elsewhere), "english", 2000, 100, 100, tmp_path / "r")
-    assert other.folder != prepare_en(corpus, root).folder
-    sizes = [(1000, 100, 100), (999, 100, 100), (1000, 99, 100), (1000, 100, 99)]
-    digests = {prepare_en(corpus, root).digest(*ask) for ask in sizes}
-    assert len(digests) == 4
-    assert digest in digests
-    assert prepare_language(corpus, "de", 1000, 100, 100, root).digest(1000, 100, 100) != digest
-    copied = tmp_path / "copied"
-    prepare_en(corpus, root).folder.rename(copied)
-    assert open_language(copied).digest(1000, 100, 100) == digest
-
-
-def test_a_digest_tells_the_splits_apart(corpus: FilesCorpus, root: Path) -> None:
-    language = prepare_en(corpus, root)
-    for split, record in language.manifest.splits.items():
-        (language.folder / f"{split}.bin").write_bytes(b"a" * record.num_bytes)
-    assert language.digest(60, 40, 50) != language.digest(50, 50, 50)
-
-
 def _prepare_in_a_process(job: tuple[CorpusSpec, str, int, int, Path]) -> str:
     spec, language, train_bytes, val_bytes, root = job
     prepared = prepare_language(spec, language, train_bytes, val_bytes, 100, root)
@@ -354,40 +276,3 @@ def test_processes_that_prepare_the_same_at_once_agree(corpus: FilesCorpus, root
             record = language.manifest.splits[split]
             assert hashlib.sha256(stream).hexdigest() == record.sha256
         assert [entry.name for entry in folder.parent.iterdir()] == [folder.name]
-
-
-@pytest.fixture
-def shared_corpora() -> FilesCorpus:
-    beside = Path(__file__).parents[2].parent / "shared"
-    folder = Path(os.environ.get("RAYDT_SHARED", beside)) / "corpora"
-    if not folder.is_dir():
-        pytest.skip(f"real text is not here: {folder} is absent (RAYDT_SHARED names its parent)")
-    return FilesCorpus(folder)
-
-
-def test_ten_real_languages_prepared_twice_are_equal(
-    shared_corpora: FilesCorpus, tmp_path: Path
-) -> None:
-    names = ("ar", "de", "en", "es", "fi", "ja", "ko", "pt", "ru", "zh")
-    train_bytes = dict.fromkeys(names, 1_900_000)
-    first, second = (
-        prepare_corpus(shared_corpora, train_bytes, 80_000, 80_000, tmp_path / name)
-        for name in ("first", "second")
-    )
-    digests = {name: first[name].digest(1_900_000, 80_000, 80_000) for name in names}
-    assert len(set(digests.values())) == len(names)
-    assert digests == {name: second[name].digest(1_900_000, 80_000, 80_000) for name in names}
-    for name in names:
-        splits = first[name].manifest.splits
-        # Line-parallel text: the same chapters in every language.
-        assert [splits[split].num_documents for split in SPLITS] == [
-            first["en"].manifest.splits[split].num_documents for split in SPLITS
-        ]
-        # A separator for every newline, and nothing dropped.
-        size = shared_corpora.file(name).stat().st_size
-        assert sum(record.num_bytes for record in splits.values()) == size
-        assert not any(first[name].manifest.dropped.values())
-    width = {name: first[name].manifest.splits["train"].bytes_per_character for name in names}
-    assert width["en"] == pytest.approx(1, abs=0.05)
-    assert width["ru"] == pytest.approx(1.8, abs=0.1)
-    assert width["zh"] == pytest.approx(3, abs=0.1)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from raydt.corpora.prepare import prepare_corpus
+from raydt.corpora.spec import FilesCorpus
+from raydt.corpora.splits import SPLITS
+
+
+@pytest.fixture
+def shared_corpora() -> FilesCorpus:
+    beside = Path(__file__).parents[2].parent / "shared"
+    folder = Path(os.environ.get("RAYDT_SHARED", beside)) / "corpora"
+    if not folder.is_dir():
+        pytest.skip(f"real text is not here: {folder} is absent (RAYDT_SHARED names its parent)")
+    return FilesCorpus(folder)
+
+
+def test_ten_real_languages_prepared_twice_are_equal(
+    shared_corpora: FilesCorpus, tmp_path: Path
+) -> None:
+    names = ("ar", "de", "en", "es", "fi", "ja", "ko", "pt", "ru", "zh")
+    train_bytes = dict.fromkeys(names, 1_900_000)
+    first, second = (
+        prepare_corpus(shared_corpora, train_bytes, 80_000, 80_000, tmp_path / name)
+        for name in ("first", "second")
+    )
+    digests = {name: first[name].digest(1_900_000, 80_000, 80_000) for name in names}
+    assert len(set(digests.values())) == len(names)
+    assert digests == {name: second[name].digest(1_900_000, 80_000, 80_000) for name in names}
+    for name in names:
+        splits = first[name].manifest.splits
+        # Line-parallel text: the same chapters in every language.
+        assert [splits[split].num_documents for split in SPLITS] == [
+            first["en"].manifest.splits[split].num_documents for split in SPLITS
+        ]
+        # A separator for every newline, and nothing dropped.
+        size = shared_corpora.file(name).stat().st_size
+        assert sum(record.num_bytes for record in splits.values()) == size
+        assert not any(first[name].manifest.dropped.values())
+    width = {name: first[name].manifest.splits["train"].bytes_per_character for name in names}
+    assert width["en"] == pytest.approx(1, abs=0.05)
+    assert width["ru"] == pytest.approx(1.8, abs=0.1)
+    assert width["zh"] == pytest.approx(3, abs=0.1)

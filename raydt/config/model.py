@@ -59,7 +59,7 @@ class ModelConfig(BaseModel):
 
 
 MODELS = {
-    "nano": ModelConfig(width=64, num_layers=2, num_heads=1, hidden=192, window_bytes=128),
+    "nano": ModelConfig(width=64, num_layers=1, num_heads=1, hidden=192, window_bytes=128),
     "micro": ModelConfig(width=128, num_layers=3, num_heads=2, hidden=512, window_bytes=256),
     "mini": ModelConfig(width=256, num_layers=6, num_heads=4, hidden=1024, window_bytes=512),
     "small": ModelConfig(width=640, num_layers=10, num_heads=10, hidden=2560, window_bytes=1024),

@@ -58,7 +58,7 @@ class Recipe(BaseModel):
     weight_decay: float = Field(0.05, ge=0)
     clip_norm: float = Field(1.0, gt=0, description="largest norm of a gradient")
     budget_bytes: SizeField = Field(Size(60_000, "60k"), description="bytes seen at most, at")
-    budget_at_bytes: SizeField = Field(Size(4_000, "4k"), description="this size")
+    budget_at_bytes: SizeField = Field(Size(2_000, "2k"), description="this size")
     budget_exponent: float = Field(0.4, ge=0, le=1, description="growth of the budget with size")
     max_batch_windows: int = Field(8, ge=1, description="windows a step at most")
     min_steps: int = Field(50, ge=1, description="smaller batches rather than fewer steps")

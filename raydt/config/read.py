@@ -21,6 +21,7 @@ from raydt.errors import InputError, Problem
 from raydt.units import approximate_bytes
 
 _DEFAULTS = Sweep()
+_DERIVED = {"name", "scratch_sizes"}  # their defaults follow from other fields
 
 
 def leaf_fields(
@@ -39,7 +40,7 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     """One option per field. Values stay text here; the sweep gives them their types."""
     parser.add_argument("--sweep", metavar="FILE", help="a TOML file with fields of the sweep")
     groups: dict[tuple[str, ...], Any] = {}
-    defaults = _DEFAULTS.model_dump(mode="json", exclude={"name"})
+    defaults = _DEFAULTS.model_dump(mode="json", exclude=_DERIVED)
     for path, description, several in leaf_fields():
         group = groups.setdefault(
             path[:-1], parser.add_argument_group(" ".join(path[:-1]) or "the sweep")
@@ -47,7 +48,7 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
         default: Any = defaults
         for key in path:
             default = default.get(key)
-        if several:
+        if several and default is not None:
             default = " ".join(str(item) for item in default)
         shown = "" if default is None else f" [{default}]"
         group.add_argument(
@@ -78,7 +79,7 @@ def read_sweep(arguments: argparse.Namespace, unknown: Sequence[str] = ()) -> Sw
         if dotted in known:
             _put(values, dotted.split("."), value)
     try:
-        sweep = Sweep.model_validate(_over_defaults(_DEFAULTS.model_dump(exclude={"name"}), values))
+        sweep = Sweep.model_validate(_over_defaults(_DEFAULTS.model_dump(exclude=_DERIVED), values))
     except ValidationError as error:
         raise InputError([*problems, *_problems(error)]) from None
     problems.extend(_impossible(sweep))
@@ -172,7 +173,7 @@ def _impossible(sweep: Sweep) -> list[Problem]:
             )
     for model in sweep.models:
         window = MODELS[model].window_bytes
-        for size in (*sweep.sizes, sweep.pretrain_size):
+        for size in (*sweep.ladder, sweep.pretrain_size):
             if size.num_bytes < window:
                 problems.append(
                     Problem(

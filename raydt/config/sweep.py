@@ -15,6 +15,7 @@ from raydt.config.protocol import Protocol, SizeField
 from raydt.units import Size
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"), Size(32_000, "32k"), Size(128_000, "128k"))
 
 
 def _check_name(name: str) -> str:
@@ -77,6 +78,9 @@ Sizes = Annotated[
     Field(min_length=1),
     AfterValidator(_check_sizes),
 ]
+ExtraSizes = Annotated[
+    tuple[SizeField, ...], BeforeValidator(_as_tuple), AfterValidator(_check_sizes)
+]
 Seed = Annotated[int, Field(ge=0)]
 Seeds = Annotated[
     tuple[Seed, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_check_unique)
@@ -99,8 +103,14 @@ class Sweep(BaseModel):
     )
     targets: Names = Field(("alba", "brio"), description="languages to transfer to")
     sizes: Sizes = Field(
-        (Size(4_000, "4k"), Size(16_000, "16k"), Size(64_000, "64k"), Size(256_000, "256k")),
-        description="bytes of target data, as 8k, 6M or LABEL=BYTES",
+        _DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES"
+    )
+    scratch_sizes: ExtraSizes = Field(
+        default_factory=lambda fields: (Size(512_000, "512k"),)
+        if fields.get("sizes") == _DEMO_SIZES
+        else (),
+        description="further rungs of the scratch ladder alone, so that the losses of good "
+        "finetunes fall inside it",
     )
     pretrain_size: SizeField = Field(Size(500_000, "500k"), description="bytes of source data")
     models: Models = Field(("nano",), description=f"model sizes: {', '.join(MODELS)}")
@@ -137,9 +147,14 @@ class Sweep(BaseModel):
         """Cells at once on this machine."""
         return self.slots or max(1, (os.cpu_count() or 1) // self.cpus_per_cell)
 
+    @property
+    def ladder(self) -> tuple[Size, ...]:
+        """All rungs of the scratch ladder."""
+        return tuple(sorted({*self.sizes, *self.scratch_sizes}))
+
     def train_bytes(self) -> dict[str, int]:
         """Bytes of training data that each language must have."""
-        needed = dict.fromkeys(self.targets, max(self.sizes).num_bytes)
+        needed = dict.fromkeys(self.targets, max(self.ladder).num_bytes)
         for source in self.sources:
             needed[source] = max(needed.get(source, 0), self.pretrain_size.num_bytes)
         return needed

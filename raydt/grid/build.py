@@ -21,7 +21,7 @@ def build_grid(sweep: Sweep) -> list[Cell]:
             cells += [
                 Cell(Stage.SCRATCH, None, target, size, seed, model)
                 for target in sweep.targets
-                for size in sweep.sizes
+                for size in sweep.ladder
             ]
             for source, target in sweep.pairs():
                 parent = pretrains[source].cell_id

@@ -20,7 +20,7 @@ _SWEEP = "sweep.json"
 # Fields of a sweep that may change from launch to launch without touching what is done: the axes,
 # which only grow a grid or leave a part of it out, and where it runs.
 _FREE_FIELDS = {
-    "name", "sources", "targets", "sizes", "models", "seeds",
+    "name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds",
     "storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "max_retries",
 }  # fmt: skip
 

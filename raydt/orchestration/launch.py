@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,30 +119,38 @@ def _train(
     num_slots = sweep.num_slots
     rates = ledger.flops_per_second()
     seconds = {c: cell_cost(cell, sweep, rates).seconds for c, cell in cells.items()}
-    progress.begin(list(cells.values()), missing, seconds, num_slots)
     set_environment()
-    writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
-    writer.start_launch(_plan(cells.values()), sweep.model_dump(mode="json"), "Running.")
-    recorder = Recorder(writer, sweep, cells, tasks)
-    recorder.start()
-    for cell_id in unrecorded:
-        recorder.ended(cell_id, ledger.results[cell_id])
-    try:
-        if missing:
-            from raydt.orchestration.fan_out import fan_out
 
-            with ray_started(num_slots, sweep.cpus_per_cell):
+    def open_writer() -> Writer:
+        writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
+        writer.start_launch(_plan(cells.values()), sweep.model_dump(mode="json"), "Running.")
+        return writer
+
+    # A new store takes as long to make as Ray to start; both at once.
+    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        opening = pool.submit(open_writer)
+        if missing:
+            stack.enter_context(ray_started(num_slots, sweep.cpus_per_cell))
+            from raydt.orchestration.fan_out import fan_out
+        writer = opening.result()
+        recorder = Recorder(writer, sweep, cells, tasks)
+        recorder.start()
+        for cell_id in unrecorded:
+            recorder.ended(cell_id, ledger.results[cell_id])
+        try:
+            if missing:
+                progress.begin(list(cells.values()), missing, seconds, num_slots)
                 fan_out(sweep, missing, tasks, seconds, progress, recorder)
-    finally:
-        progress.end()
-        recorder.finish()
-        statuses = Ledger.read(sweep, cells.values())
-        num_done = sum(statuses.status(cell) is Status.DONE for cell in cells.values())
-        writer.end_launch(
-            f"{num_done} of {len(cells)} cells done. `raydt analyze` writes the report into "
-            "this run's artifacts.",
-            whole=num_done == len(cells),
-        )
+        finally:
+            progress.end()
+            recorder.finish()
+            statuses = Ledger.read(sweep, cells.values())
+            num_done = sum(statuses.status(cell) is Status.DONE for cell in cells.values())
+            writer.end_launch(
+                f"{num_done} of {len(cells)} cells done. `raydt analyze` writes the report into "
+                "this run's artifacts.",
+                whole=num_done == len(cells),
+            )
     return recorder.not_recorded
 
 

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from raydt.config.read import add_sweep_arguments, leaf_fields, read_sweep
+from raydt.config.sweep import Sweep
+from raydt.errors import InputError
+from raydt.units import Size
+
+
+def read(*words: str) -> Sweep:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_sweep_arguments(parser)
+    arguments, unknown = parser.parse_known_args(words)
+    return read_sweep(arguments, unknown)
+
+
+def problems(*words: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        read(*words)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_no_option_is_the_demo() -> None:
+    sweep = read()
+    assert sweep == Sweep()
+    assert sweep.name == "demo"
+    assert sweep.ladder[-1] == Size(512_000, "512k")
+
+
+def test_the_command_line_of_the_issue() -> None:
+    sweep = read(
+        *"--corpus files:../shared/corpora --sources en zh --targets de ru --sizes 8k 32k 128k".split()
+    )
+    assert sweep.name == "corpora"
+    assert sweep.sources == ("en", "zh")
+    assert [size.num_bytes for size in sweep.ladder] == [8_000, 32_000, 128_000]
+
+
+def test_every_field_has_an_option() -> None:
+    parser = argparse.ArgumentParser()
+    add_sweep_arguments(parser)
+    destinations = {action.dest for action in parser._actions}
+    paths = {".".join(path) for path, _, _ in leaf_fields()}
+    assert paths <= destinations
+    assert "protocol.scratch.learning_rate" in paths
+
+
+def test_later_wins_and_neighbours_keep_their_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text(
+        'seeds = [3]\nsources = "related"\n[protocol.scratch]\nlearning_rate = 0.5\nclip_norm = 2.0\n'
+    )
+    sweep = read("--sweep", str(file), "--protocol.scratch.learning-rate", "0.25")
+    assert sweep.seeds == (3,)
+    assert sweep.sources == ("related",)
+    assert sweep.protocol.scratch.learning_rate == 0.25
+    assert sweep.protocol.scratch.clip_norm == 2.0
+    assert sweep.protocol.scratch.warmup_steps == Sweep().protocol.scratch.warmup_steps
+    assert sweep.protocol.pretrain == Sweep().protocol.pretrain
+
+
+def test_all_problems_at_once_each_named(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text('sead = [0]\n[protocol]\npatience = 0\nval_byte = "8k"\n')
+    found = problems(
+        "--sweep", str(file), "--souces", "en", "--sizes", "8k", "6x", "--models", "big",
+        "--protocol.scratch.learning-rate", "-1", "--seeds", "a",
+    )  # fmt: skip
+    text = "\n".join(found)
+    assert "--souces: a field of a sweep (did you mean --sources?)" in text
+    assert "sead: a field of a sweep (did you mean seeds?)" in text
+    assert "sizes.1: a number of bytes" in text
+    assert "'6x'" in text
+    assert "models.0: one of nano" in text
+    assert "protocol.scratch.learning_rate" in text
+    assert "protocol.patience" in text
+    assert "protocol.val_byte: a field of a sweep (did you mean val_bytes?)" in text
+    assert "seeds.0" in text
+    assert len(found) == 9
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--sizes", "8k", "8000"], "sizes of different bytes"),
+        (["--sizes", "8k", "8k=9000"], "different labels"),
+        (["--sizes", "0"], "at least 1 byte"),
+        (["--sources", "en", "en"], "each only once"),
+        (["--sources", "e/n"], "letters, digits"),
+        (["--sources", "alba", "--targets", "alba"], "at least one source other than the target"),
+        (["--sizes", "100"], "at least one window of model nano"),
+        (["--protocol.val-bytes", "10"], "protocol.val_bytes: at least 1k"),
+        (["--name", "../up"], "name: letters, digits"),
+        (["--sweep", "absent.toml"], "a readable file"),
+        (["--sweep", "sweep.yaml"], "a .toml file"),
+        (["extra"], "options only"),
+    ],
+)
+def test_what_cannot_be_is_an_error(words: list[str], expected: str) -> None:
+    assert any(expected in problem for problem in problems(*words))
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text("seeds = [")
+    assert problems("--sweep", str(file))[0].startswith(f"{file}: valid TOML")
+
+
+def test_a_language_may_be_source_and_target_but_not_of_itself() -> None:
+    sweep = read("--sources", "related", "alba", "--targets", "alba", "brio")
+    assert sweep.pairs() == [("related", "alba"), ("related", "brio"), ("alba", "brio")]
+    # `alba` is needed as the larger of the two.
+    assert sweep.train_bytes()["alba"] == 512_000
+
+
+def test_what_is_written_down_reads_back() -> None:
+    sweep = read("--sizes", "6M=6815744", "8k")
+    again = Sweep.model_validate(sweep.model_dump(mode="json"))
+    assert again == sweep
+    assert again.sizes[1] == Size(6_815_744, "6M")

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from raydt.config.sweep import Sweep
+from raydt.errors import InputError
+from raydt.grid.build import build_grid
+from raydt.grid.cost import cell_cost
+from raydt.grid.identity import fingerprint
+from raydt.grid.journal import RESULT, Journal, journal_path, read_journal, write_atomically
+from raydt.grid.ledger import Ledger, cell_folder, check_name_is_free, record_sweep, recorded_sweep
+from raydt.grid.schedule import Schedule, makespan
+from raydt.tracking.schema import Stage, Status
+
+
+def test_the_demo_is_the_whole_product_of_its_axes() -> None:
+    sweep = Sweep()
+    cells = build_grid(sweep)
+    assert Counter(cell.stage for cell in cells) == {
+        Stage.PRETRAIN: 3 * 2,
+        Stage.SCRATCH: 2 * 5 * 2,
+        Stage.ZEROSHOT: 3 * 2 * 2,
+        Stage.FINETUNE: 3 * 2 * 4 * 2,
+    }
+    assert len({cell.cell_id for cell in cells}) == len(cells)
+
+
+def test_parents_come_before_children_and_share_seed_and_model() -> None:
+    sweep = Sweep(models=("nano", "micro"))
+    seen = {}
+    for cell in build_grid(sweep):
+        if cell.stage in (Stage.FINETUNE, Stage.ZEROSHOT):
+            parent = seen[cell.parent_id]
+            assert parent.stage is Stage.PRETRAIN
+            assert (parent.source, parent.seed, parent.model) == (cell.source, cell.seed, cell.model)
+        else:
+            assert cell.parent_id is None
+        seen[cell.cell_id] = cell
+
+
+def test_a_source_that_meets_no_target_is_not_pretrained() -> None:
+    cells = build_grid(Sweep(sources=("alba", "related"), targets=("alba",), seeds=(0,)))
+    assert [cell.source for cell in cells if cell.stage is Stage.PRETRAIN] == ["related"]
+
+
+def test_names_for_people() -> None:
+    names = {cell.cell_id: cell.run_name for cell in build_grid(Sweep(seeds=(0,)))}
+    assert names["finetune/related-alba/8k/nano/s0"] == "related→alba 8k s0"
+    assert names["scratch/alba/8k/nano/s0"] == "scratch→alba 8k s0"
+    assert names["pretrain/related/500k/nano/s0"] == "pretrain related s0"
+
+
+def test_cost_is_bytes_times_flops() -> None:
+    sweep = Sweep(seeds=(0,))
+    cells = {cell.cell_id: cell for cell in build_grid(sweep)}
+    zeroshot = cell_cost(cells["zeroshot/related-alba/0/nano/s0"], sweep, {})
+    finetune = cell_cost(cells["finetune/related-alba/8k/nano/s0"], sweep, {"nano": 1e9})
+    assert zeroshot.budget_bytes == 0
+    # width 64, one layer, hidden 192, window 128, vocabulary 256; forward 2 FLOPs a weight.
+    forward = 2 * (4 * 64**2 + 2 * 64 * 192 + 64 * 256) + 4 * 64 * 128
+    assert zeroshot.flops == (8_000 + 32_000) * forward
+    assert finetune.flops == finetune.budget_bytes * 3 * forward + (8 * 8_000 + 32_000) * forward
+    assert finetune.seconds == finetune.flops / 1e9
+
+
+def chain() -> tuple[list, dict[str, float]]:
+    """Two pretrains, one short with a long child and one long without, and a scratch."""
+    cells = build_grid(Sweep(sources=("related", "nonsense"), targets=("alba",), sizes=("8k",),
+                             seeds=(0,)))  # fmt: skip
+    return cells, dict.fromkeys((cell.cell_id for cell in cells), 1.0)
+
+
+def test_a_cell_comes_after_its_parent_and_urgent_ones_first() -> None:
+    cells, seconds = chain()
+    seconds["finetune/nonsense-alba/8k/nano/s0"] = 10.0
+    schedule = Schedule(cells, seconds)
+    assert schedule.next().cell_id == "pretrain/nonsense/500k/nano/s0"
+    handed = [schedule.next() for _ in range(3)]
+    assert {cell.stage for cell in handed[:2]} == {Stage.PRETRAIN, Stage.SCRATCH}
+    assert handed[2] is None
+    assert not schedule.exhausted
+    schedule.done("pretrain/nonsense/500k/nano/s0")
+    assert schedule.next().cell_id == "finetune/nonsense-alba/8k/nano/s0"
+
+
+def test_children_of_a_failed_parent_are_blocked_and_the_rest_goes_on() -> None:
+    cells, seconds = chain()
+    schedule = Schedule(cells, seconds)
+    while schedule.next() is not None:
+        pass
+    blocked = schedule.failed("pretrain/related/500k/nano/s0")
+    assert {cell.stage for cell in blocked} == {Stage.FINETUNE, Stage.ZEROSHOT}
+    assert all(cell.source == "related" for cell in blocked)
+    assert not schedule.exhausted
+    schedule.done("pretrain/nonsense/500k/nano/s0")
+    rest = [schedule.next(), schedule.next()]
+    assert all(cell.source == "nonsense" for cell in rest)
+    assert schedule.exhausted
+
+
+def test_makespan_of_two_slots() -> None:
+    cells, seconds = chain()
+    # pretrain, pretrain | scratch, child | child, child | child
+    assert len(cells) == 7
+    assert makespan(cells, seconds, 1) == 7
+    assert makespan(cells, seconds, 2) == 4
+    assert makespan([], seconds, 2) == 0
+
+
+def test_a_fingerprint_holds_what_decides_and_nothing_else() -> None:
+    sweep = Sweep(seeds=(0,))
+    cell = next(cell for cell in build_grid(sweep) if cell.stage is Stage.SCRATCH)
+    base = fingerprint(cell, sweep, "data", None)
+    moved = Sweep(seeds=(0,), name="other", storage=Path("/elsewhere"), slots=7)
+    assert fingerprint(cell, moved, "data", None) == base
+    assert fingerprint(cell, sweep, "other data", None) != base
+    assert fingerprint(cell, sweep, "data", "a parent") != base
+    faster = sweep.protocol.scratch.model_copy(update={"learning_rate": 0.5})
+    changed = sweep.model_copy(
+        update={"protocol": sweep.protocol.model_copy(update={"scratch": faster})}
+    )
+    assert fingerprint(cell, changed, "data", None) != base
+    pretrain = next(cell for cell in build_grid(sweep) if cell.stage is Stage.PRETRAIN)
+    assert fingerprint(pretrain, changed, "d", None) == fingerprint(pretrain, sweep, "d", None)
+
+
+def test_a_journal_without_its_cut_line(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "1-a")
+    journal.write("start", cell_id="x")
+    journal.write("report", val_loss=1.5)
+    with journal_path(tmp_path, "1-a").open("a") as file:
+        file.write('{"event": "rep')
+    rows = read_journal(tmp_path, "1-a")
+    assert [row["event"] for row in rows] == ["start", "report"]
+    assert read_journal(tmp_path, "absent") == []
+
+
+def result(status: Status, model: str = "nano") -> dict:
+    return {"status": status, "model": model, "fingerprint": "f", "attempt": "1-a",
+            "training_seconds": 2.0, "bytes_seen": 1000}  # fmt: skip
+
+
+def test_the_ledger_reads_results_alone(tmp_path: Path) -> None:
+    sweep = Sweep(storage=tmp_path, seeds=(0,))
+    cells = build_grid(sweep)
+    done, failed = cells[0], cells[1]
+    write_atomically(cell_folder(sweep, done.cell_id) / RESULT, result(Status.DONE))
+    write_atomically(cell_folder(sweep, failed.cell_id) / RESULT, result(Status.FAILED))
+    Journal(cell_folder(sweep, cells[2].cell_id), "1-a").write("start")
+    ledger = Ledger.read(sweep, cells)
+    statuses = {cell.cell_id: ledger.status(cell) for cell in cells}
+    assert statuses[done.cell_id] is Status.DONE
+    assert statuses[failed.cell_id] is Status.FAILED
+    assert statuses[cells[2].cell_id] is Status.WAITING
+    children = [cell for cell in cells if cell.parent_id == failed.cell_id]
+    assert children
+    assert all(statuses[cell.cell_id] is Status.BLOCKED for cell in children)
+    forward = 2 * (4 * 64**2 + 2 * 64 * 192 + 64 * 256) + 4 * 64 * 128
+    assert ledger.flops_per_second() == {"nano": 1000 / 2.0 * 3 * forward}
+
+
+def test_a_result_of_other_data_is_not_taken(tmp_path: Path) -> None:
+    sweep = Sweep(storage=tmp_path, seeds=(0,))
+    cell = build_grid(sweep)[0]
+    write_atomically(cell_folder(sweep, cell.cell_id) / RESULT, result(Status.DONE))
+    ledger = Ledger.read(sweep, [cell])
+    ledger.check_fingerprints({cell.cell_id: "f"})
+    with pytest.raises(InputError, match=cell.cell_id):
+        ledger.check_fingerprints({cell.cell_id: "g"})
+
+
+def test_one_name_is_one_protocol(tmp_path: Path) -> None:
+    sweep = Sweep(storage=tmp_path)
+    check_name_is_free(sweep)
+    record_sweep(sweep)
+    check_name_is_free(sweep)
+    check_name_is_free(Sweep(storage=tmp_path, seeds=(0, 1, 2), targets=("alba",), slots=1))
+    other = Sweep.model_validate(
+        {"storage": tmp_path, "corpus": "controlled:1", "name": "demo",
+         "protocol": {"patience": 9, "scratch": {"clip_norm": 3}}}
+    )  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        check_name_is_free(other)
+    text = str(caught.value)
+    assert "corpus: 'controlled'" in text
+    assert "protocol.patience: 3" in text
+    assert "protocol.scratch.clip_norm: 1.0" in text
+    assert "--name" in text
+
+
+def test_a_recorded_sweep_reads_back(tmp_path: Path) -> None:
+    sweep = Sweep(storage=tmp_path)
+    record_sweep(sweep)
+    assert recorded_sweep(sweep.folder) == sweep
+    with pytest.raises(InputError, match=r"sweep\.json"):
+        recorded_sweep(tmp_path / "absent")

@@ -1,0 +1,104 @@
+"""Imports run one way (DESIGN.md): read from the source, so that lazy imports count too."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LEAVES = {"raydt", "raydt.errors", "raydt.units", "raydt.tracking", "raydt.tracking.schema"}
+# What each layer may import, besides itself and the leaves.
+ALLOWED = {
+    "raydt.config": set(),
+    "raydt.grid": {"raydt.config"},
+    "raydt.corpora": {"raydt.config"},
+    "raydt.model": {"raydt.config"},
+    "raydt.tracking": set(),
+    "raydt.terminal": {"raydt.config", "raydt.grid"},
+    "raydt.training": {"raydt.config", "raydt.corpora", "raydt.model"},
+    "raydt.orchestration": {
+        "raydt.config",
+        "raydt.grid",
+        "raydt.corpora",
+        "raydt.model",
+        "raydt.training",
+        "raydt.tracking",
+        "raydt.terminal",
+    },
+    "analysis": set(),
+}
+# Heavy libraries, and the only layers that may import them.
+HEAVY = {
+    "ray": {"raydt.orchestration"},
+    "torch": {"raydt.model", "raydt.training", "raydt.orchestration"},
+    "mlflow": {"raydt.tracking", "analysis"},
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in ("raydt", "analysis"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts).removesuffix(".__init__"), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            yield node.module
+            # `from raydt.tracking import schema` imports a module too.
+            known = {name for name, _ in modules()}
+            inner = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name for name in inner if name in known)
+
+
+def layer(module: str) -> str | None:
+    return next((name for name in ALLOWED if module == name or module.startswith(name + ".")), None)
+
+
+@pytest.mark.parametrize(("module", "path"), list(modules()), ids=lambda value: str(value))
+def test_imports_run_one_way(module: str, path: Path) -> None:
+    own = layer(module)
+    for name in imported(path):
+        top = name.partition(".")[0]
+        if top in HEAVY:
+            assert own in HEAVY[top], f"{module} imports {name}"
+        # The command wires everything together; what else has no layer is a leaf.
+        if top not in ("raydt", "analysis") or name in LEAVES or module == "raydt.cli":
+            continue
+        assert own is not None, f"the leaf {module} imports {name}"
+        assert layer(name) in ALLOWED[own] | {own}, f"{module} imports {name}"
+
+
+def test_every_folder_has_a_layer() -> None:
+    folders = {f"raydt.{path.parent.name}" for path in (ROOT / "raydt").glob("*/__init__.py")}
+    assert folders | {"analysis"} == set(ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["raydt", "--help"], ["raydt", "plan"], ["raydt", "plan", "--help"], ["raydt", "status"]],
+    ids=" ".join,
+)
+def test_light_commands_import_neither_torch_nor_ray(arguments: list[str], tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.argv = sys.argv[1:]\n"
+        "from raydt.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "found = {'torch', 'ray', 'mlflow', 'pandas'} & set(sys.modules)\n"
+        "sys.exit(f'imported {found}' if found else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -7,7 +7,9 @@ import socket
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from raydt.errors import InputError, Problem, bad
 
@@ -38,7 +40,19 @@ def check_store_uri(uri: str) -> list[Problem]:
         # The URI may hold a password; the address does not.
         found = f"{address[0]}:{address[1]}: {error.strerror or error}"
         return [Problem("tracking_uri", "a server that answers", found)]
-    return []
+    return _check_is_mlflow(uri) if scheme in ("http", "https") else []
+
+
+def _check_is_mlflow(uri: str) -> list[Problem]:
+    """Whether it is MLflow that answers: its `/health` says OK."""
+    try:
+        with urlopen(uri.rstrip("/") + "/health", timeout=_ANSWER_SECONDS) as answer:
+            found = "" if answer.read(100).strip() == b"OK" else "another answer to /health"
+    except HTTPError as error:
+        found = f"{error.code} from /health"
+    except (URLError, TimeoutError) as error:
+        found = str(error)
+    return [Problem("tracking_uri", "an MLflow server", found)] if found else []
 
 
 def check_writable(what: str, folder: Path) -> list[Problem]:

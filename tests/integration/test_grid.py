@@ -1,0 +1,225 @@
+"""A tiny grid through real Ray and a real SQLite store: run, killed, run again, analyzed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.integration
+# Two sources, one target, two rungs: 8 cells of a second or so.
+TINY = (
+    "--sources related nonsense --targets alba --sizes 2k 8k --seeds 0 --pretrain-size 20k "
+    "--protocol.pretrain.budget-bytes 20k --protocol.pretrain.budget-at-bytes 20k "
+    "--protocol.scratch.budget-bytes 8k --protocol.finetune.budget-bytes 8k "
+    "--protocol.evaluations 2 --protocol.val-bytes 2k --protocol.test-bytes 4k --slots 2 --name tiny"
+).split()
+NUM_CELLS = 2 + 2 + 2 * 3
+
+
+def grid(storage: Path, *words: str) -> subprocess.Popen[str]:
+    """`python sweeps/grid.py`, in a process group of its own, as from a shell."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "sweeps" / "grid.py"), *TINY, "--storage", str(storage), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def results(storage: Path) -> dict[str, dict]:
+    found = [json.loads(p.read_text()) for p in (storage / "tiny" / "cells").rglob("result.json")]
+    return {result["cell_id"]: result for result in found}
+
+
+def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
+    while not condition():  # type: ignore[operator]
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """The storage of a run from start to end, and what it printed on stderr."""
+    storage = tmp_path_factory.mktemp("undisturbed")
+    code, out, err = finished(grid(storage))
+    assert code == 0, err
+    assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in out
+    yield storage, err
+
+
+def test_every_cell_is_done_and_said_a_line_at_a_time(undisturbed: tuple[Path, str]) -> None:
+    storage, err = undisturbed
+    done = results(storage)
+    assert len(done) == NUM_CELLS
+    assert all(result["status"] == "done" for result in done.values())
+    lines = err.splitlines()
+    assert lines[0].startswith("Preparing controlled")
+    assert lines[1] == f"Training {NUM_CELLS} cells, 2 at a time"
+    # Nothing but ours: Ray and MLflow are silent.
+    assert len(lines) == 2 + NUM_CELLS, err
+    assert all(line.startswith(f"[{i}/{NUM_CELLS}] ") for i, line in enumerate(lines[2:], start=1))
+
+
+def test_a_finetune_starts_from_its_own_pretrain(undisturbed: tuple[Path, str]) -> None:
+    storage, _ = undisturbed
+    done = results(storage)
+    for cell_id, result in done.items():
+        stage, languages, *_ = cell_id.split("/")
+        if stage == "finetune":
+            parent = done[f"pretrain/{languages.split('-')[0]}/20k/nano/s0"]
+            attempt = (
+                storage / "tiny" / "cells" / cell_id / "attempts" / f"{result['attempt']}.jsonl"
+            )
+            started = json.loads(attempt.read_text().splitlines()[0])["time"]
+            assert started >= parent["time"]
+
+
+def test_the_store_holds_what_the_journals_hold(undisturbed: tuple[Path, str]) -> None:
+    from mlflow.tracking import MlflowClient
+
+    storage, _ = undisturbed
+    client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    launches = [run for run in runs if run.data.tags["raydt.kind"] == "launch"]
+    cells = {r.data.tags["raydt.cell_id"]: r for r in runs if r.data.tags["raydt.kind"] == "cell"}
+    assert len(launches) == 1
+    assert launches[0].info.status == "FINISHED"
+    assert {file.path for file in client.list_artifacts(launches[0].info.run_id)} == {
+        "plan.json",
+        "sweep.json",
+    }
+    done = results(storage)
+    assert cells.keys() == done.keys()
+    for cell_id, run in cells.items():
+        result = done[cell_id]
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["raydt.status"] == "done"
+        assert run.data.tags["raydt.fingerprint"] == result["fingerprint"]
+        assert run.data.tags["mlflow.parentRunId"] == launches[0].info.run_id
+        assert run.data.metrics["test/loss"] == result["test_loss"]
+        attempt = storage / "tiny" / "cells" / cell_id / "attempts" / f"{result['attempt']}.jsonl"
+        rows = [json.loads(line) for line in attempt.read_text().splitlines()]
+        reported = [row["val_loss"] for row in rows if row["event"] == "report"]
+        history = client.get_metric_history(run.info.run_id, "val/loss")
+        assert [metric.value for metric in history] == reported
+    assert cells["scratch/alba/8k/nano/s0"].info.run_name == "scratch→alba 8k s0"
+    params = cells["finetune/related-alba/8k/nano/s0"].data.params
+    assert (params["source"], params["target"], params["size_bytes"]) == ("related", "alba", "8000")
+
+
+def test_the_same_command_again_trains_nothing(undisturbed: tuple[Path, str]) -> None:
+    storage, _ = undisturbed
+    before = {path: path.stat().st_mtime_ns for path in (storage / "tiny" / "cells").rglob("*.*")}
+    code, out, err = finished(grid(storage))
+    assert code == 0, err
+    assert f"Nothing to train: all {NUM_CELLS} cells" in out
+    assert "Training" not in err
+    after = {path: path.stat().st_mtime_ns for path in (storage / "tiny" / "cells").rglob("*.*")}
+    assert after == before
+
+
+def test_another_protocol_under_the_same_name_is_refused(undisturbed: tuple[Path, str]) -> None:
+    storage, _ = undisturbed
+    code, _, err = finished(grid(storage, "--protocol.patience", "5"))
+    assert code == 2
+    assert "protocol.patience: 3, as in the sweep 'tiny'" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
+    sign: signal.Signals, undisturbed: tuple[Path, str], tmp_path: Path
+) -> None:
+    process = grid(tmp_path)
+    wait_for(lambda: len(results(tmp_path)) >= 3, process)
+    os.kill(process.pid, sign)
+    code, _, err = finished(process)
+    assert code == (-9 if sign is signal.SIGKILL else 130), err
+    if sign is signal.SIGINT:
+        assert "the same command goes on" in err
+        assert "Traceback" not in err
+    before = results(tmp_path)
+    assert 3 <= len(before) < NUM_CELLS
+    code, out, err = finished(grid(tmp_path))
+    assert code == 0, err
+    assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in out
+    after = results(tmp_path)
+    # What was done is as it was; what was cut ends as it would have.
+    assert {cell_id: after[cell_id]["attempt"] for cell_id in before} == {
+        cell_id: result["attempt"] for cell_id, result in before.items()
+    }
+    calm = results(undisturbed[0])
+    assert {c: r["test_loss"] for c, r in after.items()} == {
+        c: r["test_loss"] for c, r in calm.items()
+    }
+    assert one_run_per_cell(tmp_path) == {c: r["test_loss"] for c, r in after.items()}
+
+
+def one_run_per_cell(storage: Path) -> dict[str, float]:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], "tags.`raydt.kind` = 'cell'")
+    losses = {run.data.tags["raydt.cell_id"]: run.data.metrics["test/loss"] for run in runs}
+    assert len(runs) == len(losses)
+    return losses
+
+
+def test_a_store_that_was_deleted_is_filled_again(
+    undisturbed: tuple[Path, str], tmp_path: Path
+) -> None:
+    storage, _ = undisturbed
+    elsewhere = f"sqlite:///{tmp_path / 'other.db'}"
+    code, out, err = finished(grid(storage, "--tracking-uri", elsewhere))
+    assert code == 0, err
+    assert "Nothing to train" in out
+    (tmp_path / "mlflow.db").symlink_to(tmp_path / "other.db")
+    calm = results(storage)
+    assert one_run_per_cell(tmp_path) == {c: r["test_loss"] for c, r in calm.items()}
+
+
+def test_a_second_launch_at_once_is_refused(tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    (tmp_path / "tiny").mkdir()
+    with FileLock(tmp_path / "tiny" / "launch.lock"):
+        code, _, err = finished(grid(tmp_path))
+    assert code == 1
+    assert "one launch at a time" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "tiny" / "cells").exists()
+
+
+def test_a_diverged_parent_blocks_its_children_and_the_rest_goes_on(tmp_path: Path) -> None:
+    wild = "--protocol.pretrain.learning-rate 1e30 --protocol.pretrain.embedding-learning-rate 1e30"
+    code, out, err = finished(
+        grid(tmp_path, *wild.split(), "--protocol.pretrain.clip-norm", "1e30")
+    )
+    assert code == 1
+    assert "2 of 10 cells done" in out
+    assert "2 diverged" in out
+    assert "6 blocked" in out
+    assert "not finite" in err
+    assert "Traceback" not in err
+    status = subprocess.run(
+        [sys.executable, "-m", "raydt", "status", "--storage", str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "pretrain/related/20k/nano/s0: diverged: loss not finite" in status.stdout

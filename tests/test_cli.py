@@ -21,7 +21,11 @@ def grid(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def raydt(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "raydt", *words], cwd=cwd, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "raydt", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -47,7 +51,10 @@ FILES = "--corpus files:texts --sizes 8k --pretrain-size 32k --protocol.val-byte
         (["--souces", "related"], ["--souces", "did you mean --sources?"]),
         (["--sources", "relatd", "nowhere"], ["relatd", "related", "nowhere"]),
         ([*FILES, "--sources", "en", "--targets", "xx"], ["xx", "de, empty, en, latin"]),
-        ([*FILES, "--sources", "en", "--targets", "de", "--sizes", "8k", "80M"], ["de.txt: 80034000 bytes"]),
+        (
+            [*FILES, "--sources", "en", "--targets", "de", "--sizes", "8k", "80M"],
+            ["de.txt: 80034000 bytes"],
+        ),
         ([*FILES, "--sources", "latin", "--targets", "de"], ["latin.txt", "UTF-8", "300003"]),
         ([*FILES, "--sources", "empty", "--targets", "de"], ["empty.txt"]),
         (["--corpus", "files:absent"], ["absent"]),

@@ -86,7 +86,7 @@ class Protocol(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pretrain: Recipe = Recipe(
-        budget_bytes=Size(500_000, "500k"), budget_at_bytes=Size(500_000, "500k")
+        budget_bytes=Size(800_000, "800k"), budget_at_bytes=Size(800_000, "800k")
     )
     scratch: Recipe = Recipe()
     finetune: Recipe = Recipe()

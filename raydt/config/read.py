@@ -177,7 +177,8 @@ def _impossible(sweep: Sweep) -> list[Problem]:
             if size.num_bytes < window:
                 problems.append(
                     Problem(
-                        f"size {size}", f"at least one window of model {model}, {window} bytes",
+                        f"size {size}",
+                        f"at least one window of model {model}, {window} bytes",
                         f"{size.num_bytes} bytes",
                     )
                 )
@@ -186,7 +187,8 @@ def _impossible(sweep: Sweep) -> list[Problem]:
         if size.num_bytes < 1_000:
             problems.append(
                 Problem(
-                    f"protocol.{split}", "at least 1k, or its loss means nothing",
+                    f"protocol.{split}",
+                    "at least 1k, or its loss means nothing",
                     approximate_bytes(size.num_bytes),
                 )
             )

@@ -20,7 +20,9 @@ _DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"), Size(32_000, "32k"), Size(1
 
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise PydanticCustomError("name", "letters, digits and . _ -, beginning with a letter or digit")
+        raise PydanticCustomError(
+            "name", "letters, digits and . _ -, beginning with a letter or digit"
+        )
     return name
 
 
@@ -102,17 +104,15 @@ class Sweep(BaseModel):
         ("related", "unrelated", "nonsense"), description="languages to pretrain on"
     )
     targets: Names = Field(("alba", "brio"), description="languages to transfer to")
-    sizes: Sizes = Field(
-        _DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES"
-    )
+    sizes: Sizes = Field(_DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
     scratch_sizes: ExtraSizes = Field(
-        default_factory=lambda fields: (Size(512_000, "512k"),)
-        if fields.get("sizes") == _DEMO_SIZES
-        else (),
+        default_factory=lambda fields: (
+            (Size(512_000, "512k"),) if fields.get("sizes") == _DEMO_SIZES else ()
+        ),
         description="further rungs of the scratch ladder alone, so that the losses of good "
         "finetunes fall inside it",
     )
-    pretrain_size: SizeField = Field(Size(500_000, "500k"), description="bytes of source data")
+    pretrain_size: SizeField = Field(Size(800_000, "800k"), description="bytes of source data")
     models: Models = Field(("nano",), description=f"model sizes: {', '.join(MODELS)}")
     seeds: Seeds = Field((0, 1), description="each cell once per seed")
     protocol: Protocol = Protocol()

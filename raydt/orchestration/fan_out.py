@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
@@ -18,7 +20,7 @@ from raydt.grid.journal import RESULT, write_atomically
 from raydt.grid.schedule import Schedule
 from raydt.orchestration.recorder import Recorder
 from raydt.orchestration.search import GridSearcher, LivesInDriver
-from raydt.orchestration.trial import PROGRESS_METRIC, run_trial
+from raydt.orchestration.trial import run_trial
 from raydt.terminal.progress import Progress
 from raydt.tracking.schema import Status
 
@@ -60,6 +62,14 @@ class _Events(LivesInDriver, Callback):  # type: ignore[misc]
         self._recorder.ended(task["cell_id"], result)
 
 
+class _Silent(LivesInDriver, TrialProgressCallback):  # type: ignore[misc]
+    """In the place of Tune's own, which prints a trial that ended without a report even where it
+    was asked to be quiet."""
+
+    def _print(self, msg: str) -> None:
+        """Nothing."""
+
+
 def _failure(task: Mapping[str, Any], trial: Any) -> dict[str, Any]:
     """The result of a cell that failed for good: no numbers, and the reason."""
     attempts = sorted((Path(task["folder"]) / "attempts").glob("*.jsonl"))
@@ -93,10 +103,11 @@ def fan_out(
         result = json.loads((Path(tasks[cell_id]["folder"]) / RESULT).read_text())
         return bool(result["status"] == Status.DONE)
 
-    searcher = GridSearcher(
-        Schedule(missing, seconds), tasks, is_done, progress.blocked, PROGRESS_METRIC
-    )
+    searcher = GridSearcher(Schedule(missing, seconds), tasks, is_done, progress.blocked)
     resources = {"cpu": sweep.cpus_per_cell, "gpu": sweep.gpus_per_cell}
+    # What goes wrong in a cell is told by its result and its journal.
+    for noisy in ("ray.tune", "ray.train", "ray.air"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     # Tune's own state is never restored, so it lives only as long as the launch.
     tune_folder = sweep.folder / "tune"
     shutil.rmtree(tune_folder, ignore_errors=True)
@@ -114,7 +125,7 @@ def fan_out(
                 name="tune",
                 storage_path=str(sweep.folder),
                 failure_config=FailureConfig(max_failures=sweep.max_retries),
-                callbacks=[_Events(progress, recorder, tasks)],
+                callbacks=[_Events(progress, recorder, tasks), _Silent()],
                 verbose=0,
             ),
         ).fit()

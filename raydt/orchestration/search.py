@@ -31,9 +31,8 @@ class GridSearcher(LivesInDriver, Searcher):  # type: ignore[misc]
         tasks: Mapping[str, dict[str, Any]],
         is_done: Callable[[str], bool],
         on_blocked: Callable[[Cell], None],
-        metric: str,
     ) -> None:
-        super().__init__(metric=metric, mode="max")
+        super().__init__()
         self._schedule = schedule
         self._tasks = tasks
         self._is_done = is_done

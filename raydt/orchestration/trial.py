@@ -8,6 +8,7 @@ and little else.
 from __future__ import annotations
 
 import time
+import traceback
 import uuid
 from dataclasses import asdict
 from pathlib import Path
@@ -26,8 +27,6 @@ from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
 from raydt.training.evaluate import bits
 from raydt.training.loop import Report, Splits, TrainConfig, train
-
-PROGRESS_METRIC = "bytes_seen"  # Tune wants every report to have the metric of its searcher
 
 
 def run_trial(config: dict[str, Any]) -> None:
@@ -49,17 +48,23 @@ def run_cell(task: dict[str, Any]) -> None:
     attempt = f"{int(started * 1000)}-{uuid.uuid4().hex[:8]}"
     journal = Journal(folder, attempt)
     journal.write("start", cell_id=task["cell_id"], fingerprint=task["fingerprint"])
+    try:
+        result = _train(task, journal)
+    except Exception:
+        # Tune keeps tracebacks in a folder that goes with the launch.
+        journal.write("error", traceback=traceback.format_exc())
+        raise
+    result["seconds"] = time.time() - started
+    journal.write("end", status=result["status"])
+    write_atomically(folder / RESULT, result)
+
+
+def _train(task: dict[str, Any], journal: Journal) -> dict[str, Any]:
+    """Train the cell, keep its weights; its result."""
 
     def report(report: Report) -> None:
         row = journal.write("report", **asdict(report), val_bpb=bits(report.val_loss))
-        tune.report(
-            {
-                "cell_id": task["cell_id"],
-                "attempt": attempt,
-                "row": row,
-                PROGRESS_METRIC: report.bytes_seen,
-            }
-        )
+        tune.report({"cell_id": task["cell_id"], "attempt": journal.attempt, "row": row})
 
     language = open_language(Path(task["language_folder"]))
     recipe = None if task["recipe"] is None else Recipe.model_validate(task["recipe"])
@@ -81,11 +86,11 @@ def run_cell(task: dict[str, Any]) -> None:
         report=report,
     )
     if outcome.status is Status.DONE:
-        save_weights(outcome.weights, folder / WEIGHTS)
-    result = {
+        save_weights(outcome.weights, journal.folder / WEIGHTS)
+    return {
         "cell_id": task["cell_id"],
         "fingerprint": task["fingerprint"],
-        "attempt": attempt,
+        "attempt": journal.attempt,
         "model": task["model"],
         "time": time.time(),
         "status": outcome.status,
@@ -98,7 +103,4 @@ def run_cell(task: dict[str, Any]) -> None:
         "best_bytes_seen": outcome.best_bytes_seen,
         "bytes_seen": outcome.bytes_seen,
         "training_seconds": outcome.training_seconds,
-        "seconds": time.time() - started,
     }
-    journal.write("end", status=outcome.status)
-    write_atomically(folder / RESULT, result)

@@ -49,7 +49,11 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     ordered = [*done, *_in_order(missing, seconds, sweep.num_slots)]
     names = {cell.cell_id: cell.run_name for cell in cells}
     for number, cell in enumerate(ordered, start=1):
-        if not every_cell and len(ordered) > _HEAD + _TAIL and _HEAD < number <= len(ordered) - _TAIL:
+        if (
+            not every_cell
+            and len(ordered) > _HEAD + _TAIL
+            and _HEAD < number <= len(ordered) - _TAIL
+        ):
             if number == _HEAD + 1:
                 table.add_row("", f"… {len(ordered) - _HEAD - _TAIL} more (--all)", style="dim")
             continue

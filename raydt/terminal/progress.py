@@ -42,7 +42,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line before or after the table."""
-        self.console.print(text)
+        self.console.print(text, soft_wrap=True)
 
     def begin(
         self,

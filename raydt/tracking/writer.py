@@ -44,7 +44,10 @@ def is_recorded(folder: Path, store_uri: str) -> bool:
         state = json.loads((folder / _STATE).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return False
-    if store_uri.startswith("sqlite:///") and not Path(store_uri.removeprefix("sqlite:///")).exists():
+    if (
+        store_uri.startswith("sqlite:///")
+        and not Path(store_uri.removeprefix("sqlite:///")).exists()
+    ):
         return False
     return bool(state["store_uri"] == store_uri and state["ended"])
 
@@ -64,7 +67,9 @@ class Writer:
 
         experiment = self._client.get_experiment_by_name(self._sweep)
         if experiment is None:
-            return str(self._client.create_experiment(self._sweep, tags={schema.TAG_SWEEP: self._sweep}))
+            return str(
+                self._client.create_experiment(self._sweep, tags={schema.TAG_SWEEP: self._sweep})
+            )
         if experiment.lifecycle_stage == "deleted":
             raise MlflowException(f"experiment {self._sweep!r} is in the store's bin")
         return str(experiment.experiment_id)
@@ -76,7 +81,9 @@ class Writer:
             schema.TAG_SWEEP: self._sweep,
             "mlflow.note.content": note,
         }
-        run = self._client.create_run(self.experiment_id, tags=tags, run_name=f"{self._sweep} launch")
+        run = self._client.create_run(
+            self.experiment_id, tags=tags, run_name=f"{self._sweep} launch"
+        )
         launch_id = str(run.info.run_id)
         self._client.log_dict(launch_id, plan, schema.ARTIFACT_PLAN)
         self._client.log_dict(launch_id, dict(sweep), schema.ARTIFACT_SWEEP)

@@ -1,6 +1,6 @@
 """Training of one cell: plain torch, callable from a notebook.
 
-    outcome = train(TrainConfig(MODELS["nano"], Recipe(), size_bytes=64_000), splits)
+outcome = train(TrainConfig(MODELS["nano"], Recipe(), size_bytes=64_000), splits)
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ def _step(model: Decoder, batch: Batch) -> torch.Tensor:
     """Forward and backward; the loss, without waiting for a GPU to have it."""
     device = next(model.parameters()).device
     window_BT1 = torch.from_numpy(batch.windows.astype(np.int64))
-    y_BT = window_BT1[:, 1:].contiguous()
+    # A copy: of a single row the slice would be contiguous already, and share memory with x.
+    y_BT = window_BT1[:, 1:].clone()
     if batch.num_ignored.any():
         ignored = torch.from_numpy(batch.num_ignored)[:, None]
         y_BT[torch.arange(y_BT.shape[1]) < ignored] = IGNORED_TARGET

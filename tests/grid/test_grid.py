@@ -35,7 +35,11 @@ def test_parents_come_before_children_and_share_seed_and_model() -> None:
         if cell.stage in (Stage.FINETUNE, Stage.ZEROSHOT):
             parent = seen[cell.parent_id]
             assert parent.stage is Stage.PRETRAIN
-            assert (parent.source, parent.seed, parent.model) == (cell.source, cell.seed, cell.model)
+            assert (parent.source, parent.seed, parent.model) == (
+                cell.source,
+                cell.seed,
+                cell.model,
+            )
         else:
             assert cell.parent_id is None
         seen[cell.cell_id] = cell
@@ -50,7 +54,7 @@ def test_names_for_people() -> None:
     names = {cell.cell_id: cell.run_name for cell in build_grid(Sweep(seeds=(0,)))}
     assert names["finetune/related-alba/8k/nano/s0"] == "related→alba 8k s0"
     assert names["scratch/alba/8k/nano/s0"] == "scratch→alba 8k s0"
-    assert names["pretrain/related/500k/nano/s0"] == "pretrain related s0"
+    assert names["pretrain/related/800k/nano/s0"] == "pretrain related s0"
 
 
 def test_cost_is_bytes_times_flops() -> None:
@@ -77,12 +81,12 @@ def test_a_cell_comes_after_its_parent_and_urgent_ones_first() -> None:
     cells, seconds = chain()
     seconds["finetune/nonsense-alba/8k/nano/s0"] = 10.0
     schedule = Schedule(cells, seconds)
-    assert schedule.next().cell_id == "pretrain/nonsense/500k/nano/s0"
+    assert schedule.next().cell_id == "pretrain/nonsense/800k/nano/s0"
     handed = [schedule.next() for _ in range(3)]
     assert {cell.stage for cell in handed[:2]} == {Stage.PRETRAIN, Stage.SCRATCH}
     assert handed[2] is None
     assert not schedule.exhausted
-    schedule.done("pretrain/nonsense/500k/nano/s0")
+    schedule.done("pretrain/nonsense/800k/nano/s0")
     assert schedule.next().cell_id == "finetune/nonsense-alba/8k/nano/s0"
 
 
@@ -91,11 +95,11 @@ def test_children_of_a_failed_parent_are_blocked_and_the_rest_goes_on() -> None:
     schedule = Schedule(cells, seconds)
     while schedule.next() is not None:
         pass
-    blocked = schedule.failed("pretrain/related/500k/nano/s0")
+    blocked = schedule.failed("pretrain/related/800k/nano/s0")
     assert {cell.stage for cell in blocked} == {Stage.FINETUNE, Stage.ZEROSHOT}
     assert all(cell.source == "related" for cell in blocked)
     assert not schedule.exhausted
-    schedule.done("pretrain/nonsense/500k/nano/s0")
+    schedule.done("pretrain/nonsense/800k/nano/s0")
     rest = [schedule.next(), schedule.next()]
     assert all(cell.source == "nonsense" for cell in rest)
     assert schedule.exhausted

@@ -28,7 +28,14 @@ NUM_CELLS = 2 + 2 + 2 * 3
 def grid(storage: Path, *words: str) -> subprocess.Popen[str]:
     """`python sweeps/grid.py`, in a process group of its own, as from a shell."""
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "sweeps" / "grid.py"), *TINY, "--storage", str(storage), *words],
+        [
+            sys.executable,
+            str(ROOT / "sweeps" / "grid.py"),
+            *TINY,
+            "--storage",
+            str(storage),
+            *words,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

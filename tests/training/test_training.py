@@ -99,6 +99,17 @@ def test_a_loss_that_is_not_finite_ends_the_cell_and_says_so(splits: Splits) -> 
     assert outcome.test_loss is None
 
 
+@pytest.mark.parametrize("max_batch_windows", [1, 3])
+def test_ignored_targets_leave_the_inputs_alone(splits: Splits, max_batch_windows: int) -> None:
+    # 45 bytes in windows of 32: most rows have targets that do not count.
+    recipe = Recipe(budget_bytes="2k", budget_at_bytes="45", max_batch_windows=max_batch_windows,
+                    min_steps=1)  # fmt: skip
+    short = Splits(splits.train[:45], splits.val, splits.test)
+    outcome = train(TrainConfig(TINY, recipe, 45), short)
+    assert outcome.status is Status.DONE
+    assert outcome.best_val_loss is not None
+
+
 def test_zeroshot_trains_nothing(splits: Splits, tmp_path: Path) -> None:
     parent = train(TrainConfig(TINY, TEN_STEPS, 4_000), splits)
     save_weights(parent.weights, tmp_path / "w.safetensors")

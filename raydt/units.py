@@ -46,7 +46,8 @@ def parse_bytes(text: str) -> int:
         raise bad("size", "a number of bytes such as 8k, 1.5M, 6815744 or 2GiB", repr(text))
     number = match[1].replace("_", "").replace(",", "")
     whole, _, fraction = number.partition(".")
-    num_bytes, remainder = divmod(int(whole + fraction) * _FACTORS[unit], 10 ** len(fraction))
+    scale: int = 10 ** len(fraction)
+    num_bytes, remainder = divmod(int(whole + fraction) * _FACTORS[unit], scale)
     if remainder:
         raise bad("size", "a whole number of bytes", repr(text))
     return num_bytes

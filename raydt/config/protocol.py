@@ -66,7 +66,7 @@ class Recipe(BaseModel):
     def budget(self, size_bytes: int) -> int:
         """Bytes a cell of `size_bytes` may see."""
         ratio = size_bytes / self.budget_at_bytes.num_bytes
-        return round(self.budget_bytes.num_bytes * ratio**self.budget_exponent)
+        return round(self.budget_bytes.num_bytes * math.pow(ratio, self.budget_exponent))
 
     def batch_windows(self, size_bytes: int, window_bytes: int) -> int:
         """Windows a step."""

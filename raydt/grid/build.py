@@ -10,7 +10,7 @@ from raydt.tracking.schema import Stage
 def build_grid(sweep: Sweep) -> list[Cell]:
     """Sources x targets x sizes x seeds x models: pretrains, scratch ladders, zero-shots and
     finetunes."""
-    cells = []
+    cells: list[Cell] = []
     for model in sweep.models:
         for seed in sweep.seeds:
             pretrains = {

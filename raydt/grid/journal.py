@@ -1,7 +1,7 @@
 """What a cell writes beside its weights, before anything reaches MLflow.
 
-A cell's folder holds one journal per attempt (a JSON object a line: start, reports, end) and, once
-the cell is decided, `result.json`, which is renamed into place last: a cell is done when it has one.
+A cell's folder holds one journal per attempt (a JSON object a line: start, reports, end) and,
+once the cell is decided, `result.json`, which is renamed into place last: that makes it done.
 """
 
 from __future__ import annotations

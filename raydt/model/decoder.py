@@ -2,10 +2,9 @@
 
 Shape suffixes: B batch, T bytes of a window, D width, H heads, K width of a head, V vocabulary.
 
-Pre-norm blocks with rotary positions, squared ReLU and no biases, and in every block a causal depthwise convolution
-over the last few bytes before attention. The convolution lets one layer find "what followed this
-string before", which otherwise takes two and many more steps to learn: at the demo's scale it is
-worth as much as all other choices together.
+Pre-norm blocks with rotary positions, squared ReLU and no biases, and in every block a causal
+depthwise convolution over the last few bytes before attention. The convolution lets one layer find
+"what followed this string before", which otherwise takes two layers and many more steps to learn.
 """
 
 from __future__ import annotations
@@ -50,7 +49,8 @@ class Block(nn.Module):
         )
         x_BTD = x_BTD + self.attention_out(y_BHTK.transpose(1, 2).reshape(B, T, D))
         hidden = F.relu(self.feed_forward_in(self.feed_forward_norm(x_BTD))).square()
-        return x_BTD + self.feed_forward_out(hidden)
+        fed_BTD: Tensor = self.feed_forward_out(hidden)
+        return x_BTD + fed_BTD
 
     def _convolve(self, x_BTD: Tensor) -> Tensor:
         T = x_BTD.shape[1]
@@ -99,7 +99,7 @@ class Decoder(nn.Module):
             reduction=reduction,
         )
 
-    def matrices(self) -> list[nn.Parameter]:
+    def matrices(self) -> list[Tensor]:
         """The hidden matrices, which Muon trains; all else is for AdamW."""
         return [
             linear.weight

@@ -34,7 +34,8 @@ def show_outcome(
     if not_recorded:
         cell_id, reason = next(iter(not_recorded.items()))
         console.print(
-            f"[yellow]{len(not_recorded)} cells are not in MLflow yet[/] (first: {cell_id}: {reason}). "
+            f"[yellow]{len(not_recorded)} cells are not in MLflow yet[/] "
+            f"(first: {cell_id}: {reason}). "
             "Nothing is lost: the same command writes them from the journals."
         )
     storage = sweep.storage.expanduser()

@@ -10,10 +10,11 @@ from rich.table import Table
 
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
+from raydt.grid.cell import Cell
 from raydt.grid.cost import ASSUMED_CORE_FLOPS_PER_SECOND, cell_cost
 from raydt.grid.ledger import Ledger
 from raydt.grid.schedule import Schedule, makespan
-from raydt.terminal.durations import duration
+from raydt.terminal.amounts import duration, short
 from raydt.tracking.schema import Status
 from raydt.units import approximate_bytes
 
@@ -40,8 +41,9 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
         title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=0,
+        show_edge=False,
     )
-    table.add_column("#", justify="right", style="dim")
     table.add_column("cell", no_wrap=True)
     table.add_column("starts from", no_wrap=True)
     for column in ("data", "budget", "FLOPs", "time", "GPU-h"):
@@ -55,19 +57,18 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
             and _HEAD < number <= len(ordered) - _TAIL
         ):
             if number == _HEAD + 1:
-                table.add_row("", f"… {len(ordered) - _HEAD - _TAIL} more (--all)", style="dim")
+                table.add_row(f"… {len(ordered) - _HEAD - _TAIL} more (--all)", style="dim")
             continue
         cost = costs[cell.cell_id]
         is_done = cell.cell_id in done_ids
         table.add_row(
-            str(number),
             cell.run_name,
             names[cell.parent_id] if cell.parent_id else "random",
             approximate_bytes(cell.size.num_bytes),
             approximate_bytes(cost.budget_bytes),
-            f"{cost.flops:.2g}",
+            short(cost.flops),
             "done" if is_done else duration(cost.seconds),
-            f"{cost.gpu_hours:.2g}",
+            short(cost.gpu_hours),
             style="dim" if is_done else None,
         )
     console.print(table)
@@ -76,14 +77,14 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     console.print(
         f"{len(done)} done, {len(missing)} to do: at most "
         f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes seen, "
-        f"{sum(cost.flops for cost in to_do):.2g} FLOPs, "
+        f"{short(sum(cost.flops for cost in to_do))} FLOPs, "
         f"about {duration(makespan(missing, seconds, sweep.num_slots))} with {sweep.num_slots} "
-        f"at a time, or {sum(cost.gpu_hours for cost in to_do):.2g} GPU-hours"
+        f"at a time, or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours"
     )
     console.print(_basis(rates), style="dim")
 
 
-def _in_order(missing: list, seconds: Mapping[str, float], num_slots: int) -> list:  # type: ignore[type-arg]
+def _in_order(missing: list[Cell], seconds: Mapping[str, float], num_slots: int) -> list[Cell]:
     """The cells as the schedule would start them, if each took what is expected."""
     started = []
     schedule = Schedule(missing, seconds)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raydt.grid.cell import Cell
-from raydt.terminal.durations import duration
+from raydt.terminal.amounts import duration
 from raydt.tracking.schema import Status
 
 _MAX_ROWS = 12  # of running cells; a cluster may run hundreds
@@ -129,7 +129,7 @@ class Progress:
 
     def _render(self) -> Group:
         with self._lock:
-            counts = {status: 0 for status in Status}
+            counts = dict.fromkeys(Status, 0)
             for status in self._status.values():
                 counts[status] += 1
             counts[Status.DONE] += self._num_before

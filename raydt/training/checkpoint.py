@@ -1,4 +1,4 @@
-"""Weights on storage: safetensors, written beside and renamed, so that a file is whole or absent."""
+"""Weights on storage: safetensors, written beside and renamed: a file is whole or absent."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def _step(model: Decoder, batch: Batch) -> torch.Tensor:
     x_BT, y_BT = window_BT1[:, :-1].to(device), y_BT.to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         loss = model.loss(x_BT, y_BT)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 
 

@@ -63,5 +63,5 @@ class Optimizer:
         for optimizer, peak in self._parts:
             for group in optimizer.param_groups:
                 group["lr"] = peak * factor
-            optimizer.step()
+            optimizer.step()  # type: ignore[no-untyped-call]
             optimizer.zero_grad(set_to_none=True)

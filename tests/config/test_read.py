@@ -33,7 +33,8 @@ def test_no_option_is_the_demo() -> None:
 
 def test_the_command_line_of_the_issue() -> None:
     sweep = read(
-        *"--corpus files:../shared/corpora --sources en zh --targets de ru --sizes 8k 32k 128k".split()
+        *"--corpus files:../shared/corpora --sources en zh --targets de ru".split(),
+        *"--sizes 8k 32k 128k".split(),
     )
     assert sweep.name == "corpora"
     assert sweep.sources == ("en", "zh")
@@ -52,7 +53,8 @@ def test_every_field_has_an_option() -> None:
 def test_later_wins_and_neighbours_keep_their_defaults(tmp_path: Path) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text(
-        'seeds = [3]\nsources = "related"\n[protocol.scratch]\nlearning_rate = 0.5\nclip_norm = 2.0\n'
+        'seeds = [3]\nsources = "related"\n'
+        "[protocol.scratch]\nlearning_rate = 0.5\nclip_norm = 2.0\n"
     )
     sweep = read("--sweep", str(file), "--protocol.scratch.learning-rate", "0.25")
     assert sweep.seeds == (3,)

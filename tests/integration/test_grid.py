@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,8 @@ TINY = (
     "--sources related nonsense --targets alba --sizes 2k 8k --seeds 0 --pretrain-size 20k "
     "--protocol.pretrain.budget-bytes 20k --protocol.pretrain.budget-at-bytes 20k "
     "--protocol.scratch.budget-bytes 8k --protocol.finetune.budget-bytes 8k "
-    "--protocol.evaluations 2 --protocol.val-bytes 2k --protocol.test-bytes 4k --slots 2 --name tiny"
+    "--protocol.evaluations 2 --protocol.val-bytes 2k --protocol.test-bytes 4k "
+    "--slots 2 --name tiny"
 ).split()
 NUM_CELLS = 2 + 2 + 2 * 3
 
@@ -60,13 +60,13 @@ def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The storage of a run from start to end, and what it printed on stderr."""
     storage = tmp_path_factory.mktemp("undisturbed")
     code, out, err = finished(grid(storage))
     assert code == 0, err
     assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in out
-    yield storage, err
+    return storage, err
 
 
 def test_every_cell_is_done_and_said_a_line_at_a_time(undisturbed: tuple[Path, str]) -> None:

@@ -17,3 +17,11 @@ def duration(seconds: float) -> str:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     hours = round(seconds / 3600)
     return f"{hours // 24} d {hours % 24} h"
+
+
+def short(number: float) -> str:
+    """Two digits and a power of ten, where more digits would be noise: `3.7e11`, `8.2e-7`, `12`."""
+    if number == 0 or 0.1 <= abs(number) < 1000:
+        return f"{number:.2g}" if abs(number) < 100 else f"{number:.0f}"
+    mantissa, exponent = f"{number:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"

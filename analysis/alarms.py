@@ -72,8 +72,8 @@ def _no_ladder(means: pd.DataFrame, ladders: dict[tuple[str, str], Ladder]) -> I
     transfer = means[means["stage"] != Stage.SCRATCH]
     groups = transfer.groupby(["model", "target"], sort=True)["num_seeds"].sum()
     models = means["model"].nunique()
-    for key, count in groups.items():
-        model, target = map(str, key)
+    for row in groups.reset_index().to_dict("records"):
+        model, target, count = str(row["model"]), str(row["target"]), row["num_seeds"]
         if (model, target) not in ladders:
             yield (
                 f"{_name(model, target, models > 1)} has {counted(int(count), 'finetuned cell')} "
@@ -108,10 +108,10 @@ def _not_monotone(ladders: dict[tuple[str, str], Ladder], several: bool) -> Iter
 
 
 def _pooled_sign(effective: pd.DataFrame) -> Iterator[str]:
-    observed = np.sign(effective["scratch_loss_observed"] - effective["loss"])
-    pooled = np.sign(effective["scratch_loss"] - effective["loss"])
-    both = observed.notna() & pooled.notna()
-    for row in effective[both & (observed != pooled)].to_dict("records"):
+    observed = effective["scratch_loss_observed"] - effective["loss"]
+    pooled = effective["scratch_loss"] - effective["loss"]
+    # NaN (no such rung) compares as False: where nothing was observed, nothing disagrees.
+    for row in effective[observed * pooled < 0].to_dict("records"):
         yield (
             f"{row['source']}→{row['target']} {row['size']}: against its own rung the sign of D_T "
             f"would be the other one (scratch {row['scratch_loss_observed']:.4f} observed, "
@@ -161,12 +161,11 @@ def _seeds_disagree(cells: pd.DataFrame) -> Iterator[str]:
     ]
     for row in strong.to_dict("records"):
         source = row["source"] if isinstance(row["source"], str) else "scratch"
+        size = approximate_bytes(row["size_bytes"])
         yield (
-            f"The seeds of {source}→{row['target']} {approximate_bytes(row['size_bytes'])} disagree "
-            f"strongly: losses from {row['min']:.4f} to {row['max']:.4f}, "
-            f"{row['spread'] / row['median']:.0f} times the usual spread."
-            if row["median"] > 0
-            else f"The seeds of {source}→{row['target']} disagree, and no others do."
+            f"The seeds of {source}→{row['target']} {size} disagree strongly: losses from "
+            f"{row['min']:.4f} to {row['max']:.4f}, {row['spread']:.1%} apart where "
+            f"{row['median']:.1%} is usual."
         )
 
 

@@ -51,13 +51,10 @@ def _headline(effective: pd.DataFrame) -> str:
             f"No source transfers most: {' and '.join(tied)} each lead {wins.iloc[0]} of {total}."
         )
     if wins.iloc[0] == total:
-        return f"{best} transfers most, in {_every(total)} comparison of sources."
+        where = "the only comparison" if total == 1 else f"all {total} comparisons"
+        return f"{best} transfers most, in {where} of sources."
     others = listed(f"{name} {count}" for name, count in wins.iloc[1:].items())
     return f"{best} transfers most: it leads {wins.iloc[0]} of {total} comparisons ({others})."
-
-
-def _every(total: int) -> str:
-    return "the only" if total == 1 else f"every one ({total} of {total})"
 
 
 def _per_target(effective: pd.DataFrame) -> list[str]:
@@ -96,8 +93,8 @@ def _how_sure(first: dict[object, object]) -> str:
     if pd.isna(share):
         return ""
     if share >= SURE:
-        return "The lead is clear of the seeds' noise."
-    return f"The lead is not certain: it holds in {share:.0%} of resamples."
+        return "A clear lead."
+    return f"An uncertain lead: it holds in {share:.0%} of resamples."
 
 
 def _cautions(effective: pd.DataFrame) -> list[str]:

@@ -108,7 +108,8 @@ def ordered_quantiles(values: Floats, confidence: float) -> tuple[float, float]:
 def censored_interval(resampled: Estimate, rungs: Floats, confidence: float) -> Interval:
     """Percentile interval of D_E from resamples (R,), of which some may lie off the ladder."""
     place: npt.NDArray[np.int8] = resampled.range
-    values = np.where(place == Range.INSIDE, resampled.effective_bytes, np.inf * place)
+    values = np.where(place == Range.BELOW, -np.inf, resampled.effective_bytes)
+    values = np.where(place == Range.ABOVE, np.inf, values)
     ends = ordered_quantiles(values, confidence)
     placed = [
         (float(rungs[0]), Range.BELOW)

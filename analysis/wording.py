@@ -9,21 +9,22 @@ import pandas as pd
 
 from raydt.units import approximate_bytes
 
+ZEROSHOT = "zeroshot"
 LEGEND = (
     "D_T: bytes of target text that pretraining was worth, beyond the text finetuned on "
     "(D_T = D_E - D_F). 0: worth nothing; negative: it did harm."
 )
 
 
+def whole_bytes(num_bytes: float) -> str:
+    """Three digits, and no fractions of a byte: 131_942 -> "132k", -45.7 -> "-46"."""
+    return approximate_bytes(round(num_bytes))
+
+
 def signed_bytes(num_bytes: float) -> str:
-    """+103k, -1.2M, 0: three digits, always with a sign."""
-    text = approximate_bytes(num_bytes)
-    return f"+{text}" if num_bytes > 0 else text
-
-
-def two_digits(num_bytes: float) -> str:
-    """An end of an interval: its third digit would be noise. 131_942 -> "130k"."""
-    return approximate_bytes(float(f"{num_bytes:.2g}"))
+    """+103k, -1.2M, 0: always with a sign."""
+    text = whole_bytes(num_bytes)
+    return f"+{text}" if round(num_bytes) > 0 else text
 
 
 def transferred(row: Mapping[Any, Any]) -> str:
@@ -33,7 +34,7 @@ def transferred(row: Mapping[Any, Any]) -> str:
 
 
 def interval(row: Mapping[Any, Any]) -> str:
-    """Its interval: "[80k, 130k]", "[80k, >120k]"; empty where there is none to show."""
+    """Its interval: "[80k, 131k]", "[80k, >120k]"; empty where there is none to show."""
     if pd.isna(row["transferred_low_bytes"]):
         return ""
     if row["low_range"] == row["high_range"] != "inside":
@@ -44,17 +45,17 @@ def interval(row: Mapping[Any, Any]) -> str:
 
 def _end(row: Mapping[Any, Any], end: str) -> str:
     mark = {"inside": "", "below": "<", "above": ">"}[row[f"{end}_range"]]
-    return mark + two_digits(row[f"transferred_{end}_bytes"])
+    return mark + whole_bytes(row[f"transferred_{end}_bytes"])
 
 
 def transferred_with_interval(row: Mapping[Any, Any]) -> str:
-    """ "+103k [80k, 130k]"."""
+    """ "+103k [80k, 131k]"."""
     return f"{transferred(row)} {interval(row)}".strip()
 
 
 def size_name(row: Mapping[Any, Any]) -> str:
     """The label of D_F, or "zeroshot"."""
-    return "zeroshot" if row["finetune_bytes"] == 0 else str(row["size"])
+    return ZEROSHOT if row["finetune_bytes"] == 0 else str(row["size"])
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.wording import counted, listed, size_name, transferred_with_interval
+from analysis.wording import counted, listed, size_name, worth
 from raydt.tracking.schema import Stage
 
 SURE = 0.95  # share of resamples from which on a lead is called clear
@@ -69,13 +69,10 @@ def _per_target(effective: pd.DataFrame) -> list[str]:
         else:
             given = f"finetuned on {size_name(first)}"
         sentence = (
-            f"Into {where}, {given}: {first['source']} is worth "
-            f"{transferred_with_interval(first)} bytes of {target}"
+            f"Into {where}, {given}: {first['source']} is worth {worth(first)} bytes of {target}"
         )
         if rest:
-            then = listed(
-                (f"{row['source']} {transferred_with_interval(row)}" for row in rest), most=3
-            )
+            then = listed((f"{row['source']} {worth(row)}" for row in rest), most=3)
             sentence += f", then {then}"
         sentences.append(f"{sentence}. {_how_sure(first)}".strip())
     return sentences

@@ -74,7 +74,7 @@ def target_figure(
         zero_at = rungs[0] / 4  # zeroshot has no place on a log axis
         if law is not None:
             x = np.geomspace(rungs[0], rungs[-1], 100)
-            axes.plot(x, law.predict(x), color=INK, lw=1, ls=(0, (4, 3)), label="law")
+            axes.plot(x, law.predict(x), color=INK, lw=0.8, ls=(0, (5, 4)), label="law")
         axes.plot(rungs, np.exp(ladder.monotone()), color=INK, lw=1.6, label="scratch", zorder=3)
         axes.plot(rungs, np.exp(ladder.log_loss), color=INK, ls="", marker="o", ms=5, zorder=4)
         for source, mine in rows.groupby("source", sort=True):
@@ -103,7 +103,7 @@ def transfer_heatmap(rows: pd.DataFrame) -> Figure:
     """
     sources, targets = sorted(rows["source"].unique()), sorted(rows["target"].unique())
     with mpl.rc_context(_STYLE):
-        wide, high = 1.6 + 1.25 * len(targets), 0.9 + 0.48 * len(sources)
+        wide, high = 1.1 + 0.85 * len(targets), 0.6 + 0.42 * len(sources)
         figure = Figure(figsize=(wide, high), layout="constrained")
         axes = figure.add_subplot()
         limit = float(rows["transferred_bytes"].abs().max()) or 1.0

@@ -53,6 +53,12 @@ def transferred_with_interval(row: Mapping[Any, Any]) -> str:
     return f"{transferred(row)} {interval(row)}".strip()
 
 
+def worth(row: Mapping[Any, Any]) -> str:
+    """D_T in a sentence: "103k [80k, 131k]", "more than 96k"."""
+    mark = {"inside": "", "below": "less than ", "above": "more than "}[row["range"]]
+    return f"{mark}{whole_bytes(row['transferred_bytes'])} {interval(row)}".strip()
+
+
 def size_name(row: Mapping[Any, Any]) -> str:
     """The label of D_F, or "zeroshot"."""
     return ZEROSHOT if row["finetune_bytes"] == 0 else str(row["size"])

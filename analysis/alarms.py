@@ -18,6 +18,8 @@ from raydt.units import approximate_bytes
 # the median spread of their stage family, and this share of the loss.
 SPREAD_OVER_MEDIAN = 4.0
 SPREAD_SHARE = 0.02
+# A law that misses its own rungs by more than this (root mean square of log loss) says little.
+POOR_LAW_RMSE_LOG = 0.02
 
 
 def alarms(
@@ -25,6 +27,7 @@ def alarms(
     means: pd.DataFrame,
     ladders: dict[tuple[str, str], Ladder],
     effective: pd.DataFrame,
+    laws: pd.DataFrame,
     noise: dict[str, Noise],
 ) -> list[str]:
     """All alarms, the gravest first. An empty list says that none of the checks found anything."""
@@ -40,6 +43,7 @@ def alarms(
         *_off_the_ladder(effective),
         *_seeds_disagree(table.cells),
         *_identical_seeds(noise),
+        *_poor_laws(laws, several),
         *(f"{problem}." for problem in table.problems),
         *table.resolved,
     ]
@@ -176,3 +180,11 @@ def _identical_seeds(noise: dict[str, Noise]) -> Iterator[str]:
                 f"All seeds of the {one.family} cells gave identical losses: are they really "
                 "different seeds? The intervals hold no noise of theirs."
             )
+
+
+def _poor_laws(laws: pd.DataFrame, several: bool) -> Iterator[str]:
+    for row in laws[laws["rmse_log"] > POOR_LAW_RMSE_LOG].to_dict("records"):
+        yield (
+            f"The law of {_name(row['model'], row['target'], several)} misses its own rungs by "
+            f"{row['rmse_log']:.1%} (root mean square): do not read its beta."
+        )

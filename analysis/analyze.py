@@ -117,7 +117,7 @@ def computed(
         law_fits=law_fits,
         laws=laws,
         answer=answer(effective),
-        alarms=alarms(table, means, found, effective, noise),
+        alarms=alarms(table, means, found, effective, laws, noise),
         notes=list(runs.notes),
         methods=Methods(estimator, confidence, num_resamples, random_seed, noise),
         out_dir=out_dir,

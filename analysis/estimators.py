@@ -79,6 +79,7 @@ def loglog(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
     under = np.take_along_axis(monotone, right[..., None], axis=-1)[..., 0]
     drop = above - under
     share = np.divide(above - log_loss, drop, out=np.ones_like(drop), where=drop > 0)
+    share = np.clip(share, 0.0, 1.0)  # beyond only off the ladder, where the answer is a bound
     crossing = rungs[left] * np.exp(share * np.log(rungs[right] / rungs[left]))
     # Rounding must not carry a crossing over its rung: the sign of D_T hangs on it.
     effective = np.where(share >= 1, rungs[right], np.minimum(crossing, rungs[right]))

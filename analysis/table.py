@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -47,6 +48,8 @@ _METRICS = {
 }
 T = TypeVar("T")
 
+# MLflow's SQL stores keep an infinite metric as the largest double.
+_STORED_INFINITY = sys.float_info.max
 _HAS_SOURCE = {Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT}
 _HAS_TARGET = {Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT}
 
@@ -129,7 +132,7 @@ def _row(run: Run, problems: list[Problem]) -> dict[str, Any] | None:
         problems.append(Problem(what, f"{schema.TAG_STOPPED} of {', '.join(Stop)}", repr(stopped)))
     values = {name: metrics.get(metric, math.nan) for name, metric in _METRICS.items()}
     loss = values["test_loss"]
-    if status is Status.DONE and stage is not Stage.PRETRAIN and not 0 < loss < math.inf:
+    if status is Status.DONE and stage is not Stage.PRETRAIN and not 0 < loss < _STORED_INFINITY:
         shown = "none" if schema.METRIC_TEST_LOSS not in metrics else str(loss)
         requirement = f"a positive {schema.METRIC_TEST_LOSS} in a cell that is done"
         problems.append(Problem(what, requirement, shown))

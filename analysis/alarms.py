@@ -1,0 +1,190 @@
+"""What a reader must know before believing the numbers, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from analysis.ladder import GROUP, Ladder
+from analysis.table import CellTable
+from analysis.uncertainty import FAMILIES, Noise
+from analysis.wording import counted, listed
+from raydt.tracking.schema import Stage, Status, Stop
+from raydt.units import approximate_bytes
+
+# Seeds of one cell disagree strongly if their losses are further apart than both: this many times
+# the median spread of their stage family, and this share of the loss.
+SPREAD_OVER_MEDIAN = 4.0
+SPREAD_SHARE = 0.02
+# A law that misses its own rungs by more than this (root mean square of log loss) says little.
+POOR_LAW_RMSE_LOG = 0.02
+
+
+def alarms(
+    table: CellTable,
+    means: pd.DataFrame,
+    ladders: dict[tuple[str, str], Ladder],
+    effective: pd.DataFrame,
+    laws: pd.DataFrame,
+    noise: dict[str, Noise],
+) -> list[str]:
+    """All alarms, the gravest first. An empty list says that none of the checks found anything."""
+    several = len({model for model, _ in ladders}) > 1
+    return [
+        *_incomplete(table),
+        *_no_ladder(means, ladders),
+        *_short_ladders(ladders, several),
+        *_not_monotone(ladders, several),
+        *_pooled_sign(effective),
+        *_one_seed(noise),
+        *_at_budget(table.cells),
+        *_off_the_ladder(effective),
+        *_seeds_disagree(table.cells),
+        *_identical_seeds(noise),
+        *_poor_laws(laws, several),
+        *(f"{problem}." for problem in table.problems),
+        *table.resolved,
+    ]
+
+
+def _name(model: str, target: str, several: bool) -> str:
+    return f"{target} ({model})" if several else target
+
+
+def _incomplete(table: CellTable) -> Iterator[str]:
+    if table.not_done.empty:
+        return
+    count = len(table.not_done)
+    verb = "is" if count == 1 else "are"
+    yield (
+        f"{count} of {counted(table.num_expected, 'cell')} {verb} not done: "
+        + ", ".join(
+            f"{number} {status}"
+            for status, number in table.not_done["status"].value_counts().sort_index().items()
+        )
+        + ". What needs them is missing or rests on fewer seeds."
+    )
+    lost = table.not_done[table.not_done["status"].isin([Status.FAILED, Status.DIVERGED])]
+    for row in lost.to_dict("records"):
+        reason = row["reason"] if isinstance(row["reason"], str) else "no reason recorded"
+        yield f"{row['cell_id']} {row['status']}: {reason}"
+
+
+def _no_ladder(means: pd.DataFrame, ladders: dict[tuple[str, str], Ladder]) -> Iterator[str]:
+    transfer = means[means["stage"] != Stage.SCRATCH]
+    groups = transfer.groupby(["model", "target"], sort=True)["num_seeds"].sum()
+    models = means["model"].nunique()
+    for row in groups.reset_index().to_dict("records"):
+        model, target, count = str(row["model"]), str(row["target"]), row["num_seeds"]
+        if (model, target) not in ladders:
+            yield (
+                f"{_name(model, target, models > 1)} has {counted(int(count), 'finetuned cell')} "
+                "but no scratch cell that is done: without a ladder there is no D_E."
+            )
+
+
+def _short_ladders(ladders: dict[tuple[str, str], Ladder], several: bool) -> Iterator[str]:
+    for (model, target), ladder in ladders.items():
+        if len(ladder.num_bytes) == 1:
+            yield (
+                f"The ladder of {_name(model, target, several)} has one rung: every D_E of this "
+                "target is a bound."
+            )
+
+
+def _not_monotone(ladders: dict[tuple[str, str], Ladder], several: bool) -> Iterator[str]:
+    for (model, target), ladder in ladders.items():
+        losses, pooled = np.exp(ladder.log_loss), ladder.log_loss != ladder.monotone()
+        for rung in np.flatnonzero(np.diff(ladder.log_loss) > 0):
+            left, right = (approximate_bytes(ladder.num_bytes[rung + step]) for step in (0, 1))
+            yield (
+                f"The scratch ladder of {_name(model, target, several)} is not monotone: its loss "
+                f"rises from {losses[rung]:.4f} at {left} to {losses[rung + 1]:.4f} at {right}."
+            )
+        if pooled.any():
+            rungs = [approximate_bytes(value) for value in ladder.num_bytes[pooled]]
+            yield (
+                f"Isotonic regression pooled the rungs {', '.join(rungs)} of "
+                f"{_name(model, target, several)}; D_E near them is uncertain."
+            )
+
+
+def _pooled_sign(effective: pd.DataFrame) -> Iterator[str]:
+    observed = effective["scratch_loss_observed"] - effective["loss"]
+    pooled = effective["scratch_loss"] - effective["loss"]
+    # NaN (no such rung) compares as False: where nothing was observed, nothing disagrees.
+    for row in effective[observed * pooled < 0].to_dict("records"):
+        yield (
+            f"{row['source']}→{row['target']} {row['size']}: against its own rung the sign of D_T "
+            f"would be the other one (scratch {row['scratch_loss_observed']:.4f} observed, "
+            f"{row['scratch_loss']:.4f} after pooling, finetuned {row['loss']:.4f})."
+        )
+
+
+def _one_seed(noise: dict[str, Noise]) -> Iterator[str]:
+    single = [name for name, one in noise.items() if one.degrees_of_freedom == 0]
+    if len(single) == len(noise):
+        yield "One seed: no interval. Differences may be the luck of a seed."
+    elif single:
+        yield f"One seed in {listed(single)} cells: no interval, although the others have several."
+
+
+def _at_budget(cells: pd.DataFrame) -> Iterator[str]:
+    done = cells[cells["status"] == Status.DONE]
+    trained = done[done["stage"] != Stage.ZEROSHOT]
+    capped = trained[trained["stopped"] == Stop.BUDGET]
+    if len(capped):
+        yield (
+            f"{len(capped)} of {counted(len(trained), 'trained cell')} stopped at the budget and "
+            f"perhaps had not converged: {listed(capped['cell_id'])}."
+        )
+
+
+def _off_the_ladder(effective: pd.DataFrame) -> Iterator[str]:
+    for word, edge in (("above", "beyond the largest rung"), ("below", "under the smallest rung")):
+        count = int((effective["range"] == word).sum())
+        if count:
+            verb = "lies" if count == 1 else "lie"
+            yield (
+                f"{count} of {len(effective)} D_E {verb} {edge} of the ladder and "
+                f"{'is' if count == 1 else 'are'} given as bounds."
+            )
+
+
+def _seeds_disagree(cells: pd.DataFrame) -> Iterator[str]:
+    done = cells[(cells["status"] == Status.DONE) & cells["stage"].isin(list(FAMILIES))]
+    losses = done.groupby(GROUP, dropna=False)["test_loss"].agg(["min", "max", "size"])
+    losses = losses[losses["size"] > 1].reset_index()
+    losses["spread"] = losses["max"] / losses["min"] - 1
+    losses["median"] = losses.groupby(losses["stage"].map(FAMILIES))["spread"].transform("median")
+    strong = losses[
+        (losses["spread"] > SPREAD_SHARE)
+        & (losses["spread"] > SPREAD_OVER_MEDIAN * losses["median"])
+    ]
+    for row in strong.to_dict("records"):
+        source = row["source"] if isinstance(row["source"], str) else "scratch"
+        size = approximate_bytes(row["size_bytes"])
+        yield (
+            f"The seeds of {source}→{row['target']} {size} disagree strongly: losses from "
+            f"{row['min']:.4f} to {row['max']:.4f}, {row['spread']:.1%} apart where "
+            f"{row['median']:.1%} is usual."
+        )
+
+
+def _identical_seeds(noise: dict[str, Noise]) -> Iterator[str]:
+    for one in noise.values():
+        if one.degrees_of_freedom and one.sd_log_loss == 0:
+            yield (
+                f"All seeds of the {one.family} cells gave identical losses: are they really "
+                "different seeds? The intervals hold no noise of theirs."
+            )
+
+
+def _poor_laws(laws: pd.DataFrame, several: bool) -> Iterator[str]:
+    for row in laws[laws["rmse_log"] > POOR_LAW_RMSE_LOG].to_dict("records"):
+        yield (
+            f"The law of {_name(row['model'], row['target'], several)} misses its own rungs by "
+            f"{row['rmse_log']:.1%} (root mean square): do not read its beta."
+        )

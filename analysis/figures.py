@@ -1,0 +1,193 @@
+"""The figures: a target's ladder with what finetuning gained, and D_T of source x target.
+
+They have no background, and text and axes are mid-grey, so that a file reads on light and on dark
+paper; inside the report the grey becomes the colour of the text around it (`inline_svg`).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from analysis.ladder import Ladder
+from analysis.law import ScalingLaw
+from analysis.wording import transferred
+from raydt.tracking.schema import Stage
+from raydt.units import approximate_bytes
+
+INK = "#767676"  # contrast 4.5 on white, and 4.0 on the report's dark paper
+# Paul Tol's "vibrant" set: told apart with any colour vision, and visible on both papers.
+SOURCE_COLOURS = ("#0077BB", "#EE7733", "#009988", "#EE3377", "#33BBEE", "#CC3311")
+SOURCE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a corpus may be called "a$b$c"
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans", "sans-serif"],
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "hatch.color": INK,
+}
+
+
+def source_styles(sources: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each source, the same in every figure of a report."""
+    return {
+        source: (
+            SOURCE_COLOURS[place % len(SOURCE_COLOURS)],
+            SOURCE_MARKERS[place % len(SOURCE_MARKERS)],
+        )
+        for place, source in enumerate(sources)
+    }
+
+
+def target_figure(
+    ladder: Ladder, law: ScalingLaw | None, rows: pd.DataFrame, styles: dict[str, tuple[str, str]]
+) -> Figure:
+    """Loss over bytes of one target, log-log, and an arrow D_T from each finetune to the ladder.
+
+    `rows` are the target's rows of the effective table (one model).
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        rungs = ladder.num_bytes
+        zero_at = rungs[0] / 4  # zeroshot has no place on a log axis
+        if law is not None:
+            x = np.geomspace(rungs[0], rungs[-1], 100)
+            axes.plot(x, law.predict(x), color=INK, lw=0.8, ls=(0, (5, 4)), label="law")
+        axes.plot(rungs, np.exp(ladder.monotone()), color=INK, lw=1.6, label="scratch", zorder=3)
+        axes.plot(rungs, np.exp(ladder.log_loss), color=INK, ls="", marker="o", ms=5, zorder=4)
+        for source, mine in rows.groupby("source", sort=True):
+            colour, marker = styles[str(source)]
+            ordered = mine.sort_values("finetune_bytes")
+            x = ordered["finetune_bytes"].to_numpy(dtype=float)
+            tuned = ordered["stage"].to_numpy() == Stage.FINETUNE
+            x = np.where(x > 0, x, zero_at)
+            y = ordered["loss"].to_numpy(dtype=float)
+            axes.plot(x[tuned], y[tuned], color=colour, lw=1.6, marker=marker, ms=6, label=source)
+            axes.plot(x[~tuned], y[~tuned], color=colour, ls="", marker=marker, ms=6, mfc="none")
+            for start, row in zip(x, ordered.to_dict("records"), strict=True):
+                _arrow(axes, float(start), row, colour)
+        _byte_ticks(axes, rungs, zero_at if (rows["finetune_bytes"] == 0).any() else None)
+        _loss_ticks(axes)
+        axes.set_xlabel("bytes of target text")
+        axes.set_ylabel("loss, nats per byte")
+        figure.legend(loc="outside right upper")
+    return figure
+
+
+def transfer_heatmap(rows: pd.DataFrame) -> Figure:
+    """D_T of source x target at one size (one model); the colour is centred on 0.
+
+    `rows` are rows of the effective table; cells that are not there stay empty.
+    """
+    sources, targets = sorted(rows["source"].unique()), sorted(rows["target"].unique())
+    with mpl.rc_context(_STYLE):
+        wide, high = 1.1 + 0.85 * len(targets), 0.6 + 0.42 * len(sources)
+        figure = Figure(figsize=(wide, high), layout="constrained")
+        axes = figure.add_subplot()
+        limit = float(rows["transferred_bytes"].abs().max()) or 1.0
+        colours, norm = mpl.colormaps["RdBu"], TwoSlopeNorm(0.0, -limit, limit)
+        grid = np.full((len(sources), len(targets)), np.nan)
+        for row in rows.to_dict("records"):
+            down, right = sources.index(row["source"]), targets.index(row["target"])
+            grid[down, right] = row["transferred_bytes"]
+            paper = colours(norm(row["transferred_bytes"]))
+            dark = 0.299 * paper[0] + 0.587 * paper[1] + 0.114 * paper[2] < 0.55
+            colour = "#ffffff" if dark else "#1a1a1a"
+            axes.text(right, down, transferred(row), ha="center", va="center", color=colour)
+        # A mesh of rectangles and not an image: it stays sharp, and needs no embedded bitmap.
+        axes.pcolormesh(grid, cmap=colours, norm=norm, edgecolors="none")
+        axes.collections[0].set_transform(
+            mpl.transforms.Affine2D().translate(-0.5, -0.5) + axes.transData
+        )
+        axes.set_xlim(-0.5, len(targets) - 0.5)
+        axes.set_ylim(len(sources) - 0.5, -0.5)
+        axes.set_xticks(range(len(targets)), targets)
+        axes.set_yticks(range(len(sources)), sources)
+        axes.set_xlabel("target")
+        axes.set_ylabel("source")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    return figure
+
+
+def encoded(figure: Figure, kind: str) -> bytes:
+    """The figure as "svg" or "pdf", byte for byte the same each time."""
+    stream = io.BytesIO()
+    date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": "raydt"}):
+        figure.savefig(stream, format=kind, transparent=True, metadata=date)
+    return stream.getvalue()
+
+
+def inline_svg(svg: bytes, name: str, description: str) -> str:
+    """An SVG to be put into HTML: ids of its own, the text colour of the page, a description."""
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(url\(|href=")#', rf"\1#{name}-", text)
+    text = re.sub(INK, "currentColor", text, flags=re.IGNORECASE)
+    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def _arrow(axes: Axes, start: float, row: dict[Any, Any], colour: str) -> None:
+    """D_T: from the finetune to where the ladder has its loss; dotted where that is a bound."""
+    inside = row["range"] == "inside"
+    if row["effective_bytes"] == start:
+        return
+    axes.annotate(
+        "",
+        xy=(row["effective_bytes"], row["loss"]),
+        xytext=(start, row["loss"]),
+        arrowprops={
+            "arrowstyle": "-|>" if inside else "->",
+            "color": colour,
+            "lw": 1.0,
+            "ls": "-" if inside else ":",
+            "alpha": 0.6,
+            "shrinkA": 4,
+            "shrinkB": 0,
+            "mutation_scale": 9,
+        },
+    )
+
+
+def _byte_ticks(axes: Axes, rungs: Any, zero_at: float | None) -> None:
+    ticks, labels = list(rungs), [approximate_bytes(rung) for rung in rungs]
+    if zero_at is not None:
+        ticks, labels = [zero_at, *ticks], ["0 (zeroshot)", *labels]
+    axes.set_xticks(ticks, labels)
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _loss_ticks(axes: Axes) -> None:
+    """A handful of round losses: a log axis of less than a decade labels none, or all."""
+    low, high = axes.get_ylim()
+    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 1e9)
+                if (high - low) / step <= 6)  # fmt: skip
+    ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+    axes.yaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")

@@ -1,0 +1,100 @@
+"""Ladders: the scratch losses of one target over its sizes, one mean a rung.
+
+The mean over seeds is taken of log loss (a geometric mean of the losses), because the estimators
+and the noise of the seeds both live on the log scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from raydt.tracking.schema import Stage, Status
+
+Floats = npt.NDArray[np.float64]
+
+# A group of cells that differ only in their seed.
+GROUP = ["model", "stage", "source", "target", "size_bytes"]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Rungs in ascending order of bytes.
+
+    num_bytes: (K,) true bytes; log_loss: (..., K) log of nats per byte, leading axes are
+    resamples; num_seeds: (K,) runs behind each rung, the weights when rungs are pooled.
+    """
+
+    num_bytes: Floats
+    log_loss: Floats
+    num_seeds: Floats
+
+    def monotone(self) -> Floats:
+        """`log_loss` made non-increasing, shape (..., K)."""
+        return non_increasing(self.log_loss, self.num_seeds)
+
+    def with_log_loss(self, log_loss: Floats) -> Ladder:
+        """The same rungs with other losses, e.g. resampled ones."""
+        return Ladder(self.num_bytes, log_loss, self.num_seeds)
+
+
+def non_increasing(values: Floats, weights: Floats) -> Floats:
+    """Isotonic regression under weights: the closest non-increasing values.
+
+    What pooling adjacent violators gives, in its min-max form, so that resamples go through at
+    once: g_i = min over a <= i of max over b >= i of the weighted mean of values a..b (Barlow et
+    al., Statistical Inference under Order Restrictions, 1972). Shapes: values (..., K), weights
+    (K,); returns (..., K). Pooled neighbours are exactly equal, untouched values are unchanged.
+    """
+    num_rungs = values.shape[-1]
+    result = np.full(values.shape, np.inf)
+    for first in range(num_rungs):
+        total = np.zeros(values.shape[:-1])
+        weight = 0.0
+        means = np.empty((num_rungs - first, *values.shape[:-1]))
+        for offset in range(num_rungs - first):
+            last = first + offset
+            total = total + weights[last] * values[..., last]
+            weight += float(weights[last])
+            # w·v / w need not be v again, and a rung on its own must stay what it is.
+            means[offset] = values[..., last] if offset == 0 else total / weight
+        highest_from = np.maximum.accumulate(means[::-1], axis=0)[::-1]
+        for offset in range(num_rungs - first):
+            rung = first + offset
+            result[..., rung] = np.minimum(result[..., rung], highest_from[offset])
+    return result
+
+
+def cell_means(cells: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds of the cells that are done.
+
+    Takes the table of `analysis.table`; returns the columns of `GROUP` plus size, log_loss (mean
+    of log nats per byte), sd_log_loss (NaN with one seed), num_seeds; sorted, so that what follows
+    does not depend on the order of the runs in the store.
+    """
+    done = cells[(cells["status"] == Status.DONE) & (cells["stage"] != Stage.PRETRAIN)].copy()
+    done["log_loss"] = np.log(done["test_loss"].to_numpy(dtype=float))
+    means = done.groupby(GROUP, sort=True, dropna=False).agg(
+        size=("size", "first"),
+        log_loss=("log_loss", "mean"),
+        sd_log_loss=("log_loss", "std"),
+        num_seeds=("log_loss", "size"),
+    )
+    return means.reset_index()
+
+
+def ladders(means: pd.DataFrame) -> dict[tuple[str, str], Ladder]:
+    """The ladder of every (model, target) that has at least one scratch cell done."""
+    scratch = means[means["stage"] == Stage.SCRATCH]
+    found: dict[tuple[str, str], Ladder] = {}
+    for (model, target), rungs in scratch.groupby(["model", "target"], sort=True):
+        ordered = rungs.sort_values("size_bytes")
+        found[str(model), str(target)] = Ladder(
+            ordered["size_bytes"].to_numpy(dtype=float),
+            ordered["log_loss"].to_numpy(dtype=float),
+            ordered["num_seeds"].to_numpy(dtype=float),
+        )
+    return found

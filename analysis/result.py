@@ -1,0 +1,75 @@
+"""What an analysis found: the value that the report, the terminal and callers read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.answer import Answer
+from analysis.ladder import Ladder
+from analysis.law import ScalingLaw
+from analysis.table import CellTable
+from analysis.uncertainty import Noise
+
+
+@dataclass(frozen=True)
+class Methods:
+    """The choices behind the numbers."""
+
+    estimator: str
+    confidence: float
+    num_resamples: int
+    random_seed: int
+    noise: dict[str, Noise]
+
+
+@dataclass
+class Analysis:
+    """Everything found in one sweep; paths are filled in once the files are written."""
+
+    store_uri: str  # without password
+    sweep: str
+    launch_run_id: str
+    table: CellTable
+    means: pd.DataFrame  # of `analysis.ladder.cell_means`
+    ladders: dict[tuple[str, str], Ladder]  # by (model, target)
+    effective: pd.DataFrame  # columns `analysis.effective.COLUMNS`
+    law_fits: dict[tuple[str, str], ScalingLaw]
+    laws: pd.DataFrame  # columns `analysis.law.LAW_COLUMNS`
+    answer: Answer
+    alarms: list[str]
+    notes: list[str]  # how the store was read
+    methods: Methods
+    out_dir: Path
+    report_path: Path
+    tables: list[Path] = field(default_factory=list)
+    figures: list[Path] = field(default_factory=list)
+    logged: bool = False  # whether the folder is also an artifact of the newest launch
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell, columns `analysis.table.COLUMNS`."""
+        return self.table.cells
+
+    @property
+    def missing(self) -> pd.DataFrame:
+        """Cells that should be done and are not, with status and reason."""
+        return self.table.not_done
+
+    @property
+    def num_done(self) -> int:
+        """Expected cells that are done."""
+        return self.table.num_expected - len(self.table.not_done)
+
+    @property
+    def seeds(self) -> str:
+        """ "3 seeds", "1 to 3 seeds": runs behind a mean."""
+        counts = self.means["num_seeds"]
+        if counts.empty:
+            return "no seed"
+        low, high = int(counts.min()), int(counts.max())
+        if low == high:
+            return "one seed" if low == 1 else f"{low} seeds"
+        return f"{low} to {high} seeds"

@@ -1,0 +1,175 @@
+"""The tidy table: one validated row for each cell of a sweep."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pandas as pd
+from mlflow.entities import Run
+
+from analysis.plan import inferred_cells, not_done, planned_cells
+from analysis.store import SweepRuns
+from raydt.errors import Problem
+from raydt.tracking import schema
+from raydt.tracking.schema import Stage, Status, Stop
+
+# Losses in nats per byte, sizes in bytes. Missing text is NaN, as pandas has it.
+COLUMNS = {
+    "cell_id": "str",
+    "stage": "str",
+    "source": "str",
+    "target": "str",
+    "size": "str",
+    "size_bytes": "int64",
+    "seed": "int64",
+    "model": "str",
+    "status": "str",
+    "reason": "str",
+    "stopped": "str",
+    "test_loss": "float64",
+    "test_loss_stderr": "float64",
+    "best_val_loss": "float64",
+    "best_bytes_seen": "float64",
+    "bytes_seen": "float64",
+    "seconds": "float64",
+    "run_id": "str",
+}
+_METRICS = {
+    "test_loss": schema.METRIC_TEST_LOSS,
+    "test_loss_stderr": schema.METRIC_TEST_LOSS_STDERR,
+    "best_val_loss": schema.METRIC_BEST_VAL_LOSS,
+    "best_bytes_seen": schema.METRIC_BEST_BYTES_SEEN,
+    "bytes_seen": schema.METRIC_BYTES_SEEN,
+    "seconds": schema.METRIC_SECONDS,
+}
+T = TypeVar("T")
+
+# MLflow's SQL stores keep an infinite metric as the largest double.
+_STORED_INFINITY = sys.float_info.max
+_HAS_SOURCE = {Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT}
+_HAS_TARGET = {Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT}
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """The cells of a sweep, and everything that was not taken at face value."""
+
+    cells: pd.DataFrame  # columns `COLUMNS`, sorted by cell id
+    not_done: pd.DataFrame  # columns of `analysis.plan.NOT_DONE_COLUMNS`
+    num_expected: int
+    inferred: bool  # whether the expected cells were inferred, for lack of plan.json
+    problems: list[Problem]  # runs that were left out, or not believed
+    resolved: list[str]  # sentences: which of several runs of a cell was taken
+
+
+def tidy(sweep: SweepRuns) -> CellTable:
+    """The table of a sweep.
+
+    Of several runs of a cell, one that is done is taken before one that is not, then the one that
+    ended last. A run that cannot be read (no cell id, a size that is no number) is left out and
+    named; a cell that calls itself done without a usable test loss is kept as failed and named.
+    """
+    problems: list[Problem] = []
+    rows: list[tuple[tuple[bool, int, str], dict[str, Any]]] = []
+    for run in sweep.cells:
+        row = _row(run, problems)
+        if row is not None:
+            # A run that has not ended is the latest there is.
+            ended = run.info.end_time if run.info.end_time is not None else 2**62
+            rows.append(((row["status"] == Status.DONE, int(ended), row["run_id"]), row))
+
+    taken: dict[str, dict[str, Any]] = {}
+    others: dict[str, int] = {}
+    for _, row in sorted(rows, key=lambda item: item[0], reverse=True):
+        if row["cell_id"] in taken:
+            others[row["cell_id"]] = others.get(row["cell_id"], 0) + 1
+        else:
+            taken[row["cell_id"]] = row
+    resolved = [
+        f"{cell_id} has {count + 1} runs; taken: {taken[cell_id]['run_id']} "
+        f"({taken[cell_id]['status']})."
+        for cell_id, count in sorted(others.items())
+    ]
+    ordered = [taken[cell_id] for cell_id in sorted(taken)]
+    cells = pd.DataFrame(ordered, columns=list(COLUMNS)).astype(COLUMNS)
+    expected = inferred_cells(cells) if sweep.plan is None else planned_cells(sweep.plan)
+    if sweep.plan is not None:
+        unplanned = sorted(set(cells["cell_id"]) - set(expected["cell_id"]))
+        problems += [
+            Problem(f"cell {cell_id}", "a cell of the plan (it is used all the same)", "none")
+            for cell_id in unplanned
+        ]
+    return CellTable(
+        cells, not_done(expected, cells), len(expected), sweep.plan is None, problems, resolved
+    )
+
+
+def _row(run: Run, problems: list[Problem]) -> dict[str, Any] | None:
+    params, tags, metrics = run.data.params, run.data.tags, run.data.metrics
+    run_id = str(run.info.run_id)
+    found: list[Problem] = []
+    cell_id = tags.get(schema.TAG_CELL_ID)
+    what = f"run {run_id}" if cell_id is None else f"cell {cell_id} (run {run_id})"
+    if cell_id is None:
+        found.append(Problem(what, f"a tag {schema.TAG_CELL_ID}", "none"))
+    stage = _parsed(what, schema.PARAM_STAGE, params, Stage, found)
+    status = _parsed(what, schema.TAG_STATUS, tags, Status, found)
+    size_bytes = _parsed(what, schema.PARAM_SIZE_BYTES, params, _count, found)
+    seed = _parsed(what, schema.PARAM_SEED, params, _count, found)
+    for name, having in ((schema.PARAM_SOURCE, _HAS_SOURCE), (schema.PARAM_TARGET, _HAS_TARGET)):
+        if stage in having and not params.get(name):
+            found.append(Problem(what, f"a param {name}", "none"))
+    problems += found
+    if found:
+        return None
+    assert status is not None
+    reason, stopped = tags.get(schema.TAG_REASON), tags.get(schema.TAG_STOPPED)
+    if stopped is not None and stopped not in set(Stop):
+        problems.append(Problem(what, f"{schema.TAG_STOPPED} of {', '.join(Stop)}", repr(stopped)))
+    values = {name: metrics.get(metric, math.nan) for name, metric in _METRICS.items()}
+    loss = values["test_loss"]
+    if status is Status.DONE and stage is not Stage.PRETRAIN and not 0 < loss < _STORED_INFINITY:
+        shown = "none" if schema.METRIC_TEST_LOSS not in metrics else str(loss)
+        requirement = f"a positive {schema.METRIC_TEST_LOSS} in a cell that is done"
+        problems.append(Problem(what, requirement, shown))
+        status, reason = Status.FAILED, f"is tagged done but {schema.METRIC_TEST_LOSS} is {shown}"
+    return {
+        "cell_id": cell_id,
+        "stage": str(stage),
+        "source": params.get(schema.PARAM_SOURCE) if stage in _HAS_SOURCE else None,
+        "target": params.get(schema.PARAM_TARGET) if stage in _HAS_TARGET else None,
+        "size": params.get(schema.PARAM_SIZE) or str(size_bytes),
+        "size_bytes": size_bytes,
+        "seed": seed,
+        "model": params.get(schema.PARAM_MODEL) or "model",
+        "status": str(status),
+        "reason": reason,
+        "stopped": stopped,
+        **values,
+        "run_id": run_id,
+    }
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def _parsed(
+    what: str, name: str, texts: dict[str, str], parse: Callable[[str], T], found: list[Problem]
+) -> T | None:
+    text = texts.get(name)
+    try:
+        if text is not None:
+            return parse(text)
+    except ValueError:
+        found.append(Problem(what, f"{name} that can be read", repr(text)))
+        return None
+    found.append(Problem(what, f"a value of {name}", "none"))
+    return None

@@ -1,0 +1,76 @@
+"""Numbers as people read them: D_T with its sign, its bounds and its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from raydt.units import approximate_bytes
+
+ZEROSHOT = "zeroshot"
+LEGEND = (
+    "D_T: bytes of target text that pretraining was worth, beyond the text finetuned on "
+    "(D_T = D_E - D_F). 0: worth nothing; negative: it did harm."
+)
+
+
+def whole_bytes(num_bytes: float) -> str:
+    """Three digits, and no fractions of a byte: 131_942 -> "132k", -45.7 -> "-46"."""
+    return approximate_bytes(round(num_bytes))
+
+
+def signed_bytes(num_bytes: float) -> str:
+    """+103k, -1.2M, 0: always with a sign."""
+    text = whole_bytes(num_bytes)
+    return f"+{text}" if round(num_bytes) > 0 else text
+
+
+def transferred(row: Mapping[Any, Any]) -> str:
+    """D_T of a row of the effective table: "+103k", or a bound such as "> +96k"."""
+    mark = {"inside": "", "below": "< ", "above": "> "}[row["range"]]
+    return mark + signed_bytes(row["transferred_bytes"])
+
+
+def interval(row: Mapping[Any, Any]) -> str:
+    """Its interval: "[80k, 131k]", "[80k, >120k]"; empty where there is none to show."""
+    if pd.isna(row["transferred_low_bytes"]):
+        return ""
+    if row["low_range"] == row["high_range"] != "inside":
+        # Every resample lies off the same end of the ladder: the bound has said it already.
+        return "" if row["low_range"] == row["range"] else _end(row, "low")
+    return f"[{_end(row, 'low')}, {_end(row, 'high')}]"
+
+
+def _end(row: Mapping[Any, Any], end: str) -> str:
+    mark = {"inside": "", "below": "<", "above": ">"}[row[f"{end}_range"]]
+    return mark + whole_bytes(row[f"transferred_{end}_bytes"])
+
+
+def transferred_with_interval(row: Mapping[Any, Any]) -> str:
+    """ "+103k [80k, 131k]"."""
+    return f"{transferred(row)} {interval(row)}".strip()
+
+
+def worth(row: Mapping[Any, Any]) -> str:
+    """D_T in a sentence: "103k [80k, 131k]", "more than 96k"."""
+    mark = {"inside": "", "below": "less than ", "above": "more than "}[row["range"]]
+    return f"{mark}{whole_bytes(row['transferred_bytes'])} {interval(row)}".strip()
+
+
+def size_name(row: Mapping[Any, Any]) -> str:
+    """The label of D_F, or "zeroshot"."""
+    return ZEROSHOT if row["finetune_bytes"] == 0 else str(row["size"])
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Names in a sentence: the first few, and how many more there are."""
+    every = list(names)
+    shown = ", ".join(every[:most])
+    return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """ "1 cell", "3 cells"."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ REPORT = "report.html"
 def analyze(
     store_uri: str,
     sweep: str | None,
-    out_dir: Path,
+    out_dir: Path | Callable[[str], Path],
     *,
     estimator: str = "loglog",
     confidence: float = 0.90,
@@ -46,9 +47,9 @@ def analyze(
 ) -> Analysis:
     """Analyse a sweep of a store (the most recently launched one if none is named).
 
-    Writes tables, figures and report.html into `out_dir`, which appears whole or not at all, and
-    logs that folder to the newest launch. Where only that last step fails, the analysis stands
-    and says so in its notes.
+    Writes tables, figures and report.html into `out_dir` (or the folder that it gives for the name
+    of the sweep), which appears whole or not at all, and logs that folder to the newest launch.
+    Where only that last step fails, the analysis stands and says so in its notes.
 
     Raises `InputError` for a store or sweep that is not there, an unknown estimator, a confidence
     or a number of resamples out of range, or an `out_dir` with files that are not ours; `RunError`
@@ -59,9 +60,8 @@ def analyze(
         raise bad("confidence", "more than 0 and less than 1", confidence)
     if num_resamples < 100:
         raise bad("resamples", "at least 100", num_resamples)
-    out_dir = out_dir.absolute()
-    require_ours(out_dir)
     runs = read_sweep(store_uri, sweep)
+    out_dir = (out_dir(runs.sweep) if callable(out_dir) else out_dir).absolute()
     require_ours(out_dir, runs.sweep)
     analysis = computed(
         runs,

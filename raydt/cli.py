@@ -7,6 +7,7 @@ torch nor ray.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -137,14 +138,18 @@ def _status(storage: Path, name: str | None) -> int:
 
 def _analyze(parsed: argparse.Namespace) -> int:
     from analysis.analyze import analyze
-    from analysis.terminal import show_analysis
+    from analysis.terminal import print_analysis
 
     storage = Path(parsed.storage).expanduser().resolve()
     result = analyze(
         parsed.store or f"sqlite:///{storage / 'mlflow.db'}",
         parsed.name,
-        parsed.out,
+        parsed.out or (lambda name: storage / name / "report"),
         confidence=parsed.confidence,
     )
-    show_analysis(result, Console(highlight=False))
+    console = Console(highlight=False)
+    print_analysis(result, console)
+    console.print(
+        f"UI:     mlflow ui --backend-store-uri {shlex.quote(result.store_uri)}", soft_wrap=True
+    )
     return 0

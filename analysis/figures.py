@@ -25,9 +25,10 @@ from analysis.wording import transferred
 from raydt.tracking.schema import Stage
 from raydt.units import approximate_bytes
 
-INK = "#767676"  # contrast 4.5 on white, and 4.0 on the report's dark paper
-# Paul Tol's "vibrant" set: told apart with any colour vision, and visible on both papers.
-SOURCE_COLOURS = ("#0077BB", "#EE7733", "#009988", "#EE3377", "#33BBEE", "#CC3311")
+INK = "#767676"  # contrast 4.5 on white, and 3.9 on the report's dark paper
+# After Paul Tol's "vibrant" set, its blue lightened for dark paper; markers differ as well, so that
+# nothing hangs on colour alone.
+SOURCE_COLOURS = ("#2B8CCB", "#EE7733", "#009988", "#EE3377", "#33BBEE", "#CC3311")
 SOURCE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -166,7 +167,7 @@ def _arrow(axes: Axes, start: float, row: dict[Any, Any], colour: str) -> None:
             "color": colour,
             "lw": 1.0,
             "ls": "-" if inside else ":",
-            "alpha": 0.6,
+            "alpha": 0.75,
             "shrinkA": 4,
             "shrinkB": 0,
             "mutation_scale": 9,

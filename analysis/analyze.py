@@ -109,6 +109,7 @@ def computed(
     return Analysis(
         store_uri=runs.store_uri,
         sweep=runs.sweep,
+        experiment_id=runs.experiment_id,
         launch_run_id=str(runs.launches[0].info.run_id),
         table=table,
         means=means,

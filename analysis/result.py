@@ -31,6 +31,7 @@ class Analysis:
 
     store_uri: str  # without password
     sweep: str
+    experiment_id: str
     launch_run_id: str
     table: CellTable
     means: pd.DataFrame  # of `analysis.ladder.cell_means`

@@ -7,7 +7,6 @@ torch nor ray.
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -149,7 +148,7 @@ def _analyze(parsed: argparse.Namespace) -> int:
     )
     console = Console(highlight=False)
     print_analysis(result, console)
-    console.print(
-        f"UI:     mlflow ui --backend-store-uri {shlex.quote(result.store_uri)}", soft_wrap=True
-    )
+    from raydt.terminal.outcome import show_ui
+
+    show_ui(result.store_uri, result.experiment_id, console)
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from raydt.config.sweep import Sweep
+from raydt.tracking import schema
 from raydt.tracking.schema import Status
 
 
@@ -42,4 +43,16 @@ def show_outcome(
     where = "" if str(storage) == "runs" else f" --storage {shlex.quote(str(storage))}"
     store = "" if sweep.tracking_uri is None else f" --store {shlex.quote(sweep.tracking_uri)}"
     console.print(f"Next:  raydt analyze {sweep.name}{where}{store}")
-    console.print(f"UI:    mlflow ui --backend-store-uri {shlex.quote(sweep.store_uri)}")
+
+
+def show_ui(store_uri: str, experiment_id: str, console: Console) -> None:
+    """Print how to open the MLflow UI on a store, and the page on which it lists the cells."""
+    page = schema.CELLS_PAGE.format(id=experiment_id)
+    if store_uri.startswith("http"):
+        console.print(f"UI:     {store_uri.rstrip('/')}{page}", soft_wrap=True)
+        return
+    console.print(
+        f"UI:     mlflow ui --backend-store-uri {shlex.quote(store_uri)}\n"
+        f"        and open http://127.0.0.1:5000{page}",
+        soft_wrap=True,
+    )

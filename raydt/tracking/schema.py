@@ -82,6 +82,13 @@ METRIC_BEST_BYTES_SEEN = "best/bytes_seen"
 METRIC_BYTES_SEEN = "final/bytes_seen"
 METRIC_SECONDS = "final/seconds"
 
+# The UI opens on launches, their cells folded away; this page of it lists the cells. `{id}` is the
+# experiment's.
+CELLS_PAGE = (
+    "/#/experiments/{id}/runs?workflowType=machine_learning"
+    "&searchFilter=tags.%60raydt.kind%60%3D%27cell%27"
+)
+
 # Artifacts of a launch (the parent run).
 ARTIFACT_PLAN = "plan.json"  # list of the sweep's cells, each with the fields of `PLAN_FIELDS`
 ARTIFACT_SWEEP = "sweep.json"  # the sweep as it was launched, every default filled in

@@ -109,9 +109,11 @@ class Writer:
 
         `facts` are the cell's params and tags by their names in the schema.
         """
+        rows = list(rows)
         state = self._state(folder, attempt)
         if state is None:
-            state = self._create_run(folder, run_name, facts, attempt)
+            started = rows[0]["time"] if rows else result["time"] if result else None
+            state = self._create_run(folder, run_name, facts, attempt, started)
         reports = [row for row in rows if row["event"] == "report"]
         new = reports[state["num_reports"] :]
         if not new and (result is None or state["ended"]):
@@ -166,7 +168,12 @@ class Writer:
         return state
 
     def _create_run(
-        self, folder: Path, run_name: str, facts: Mapping[str, Any], attempt: str
+        self,
+        folder: Path,
+        run_name: str,
+        facts: Mapping[str, Any],
+        attempt: str,
+        started_seconds: float | None,
     ) -> dict[str, Any]:
         from mlflow.entities import Param
 
@@ -183,7 +190,13 @@ class Writer:
         }
         if self._launch_id is not None:
             tags["mlflow.parentRunId"] = self._launch_id
-        run = self._client.create_run(self.experiment_id, tags=tags, run_name=run_name)
+        run = self._client.create_run(
+            self.experiment_id,
+            # When the cell began, not when it was written down.
+            start_time=None if started_seconds is None else int(started_seconds * 1000),
+            tags=tags,
+            run_name=run_name,
+        )
         self._client.log_batch(run.info.run_id, params=params)
         state = {
             "store_uri": self._store_uri,

@@ -120,6 +120,8 @@ def test_the_store_holds_what_the_journals_hold(undisturbed: tuple[Path, str]) -
         assert run.data.tags["raydt.fingerprint"] == result["fingerprint"]
         assert run.data.tags["mlflow.parentRunId"] == launches[0].info.run_id
         assert run.data.metrics["test/loss"] == result["test_loss"]
+        took_seconds = (run.info.end_time - run.info.start_time) / 1000
+        assert took_seconds == pytest.approx(result["seconds"], abs=0.5)
         attempt = storage / "tiny" / "cells" / cell_id / "attempts" / f"{result['attempt']}.jsonl"
         rows = [json.loads(line) for line in attempt.read_text().splitlines()]
         reported = [row["val_loss"] for row in rows if row["event"] == "report"]

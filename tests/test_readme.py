@@ -1,0 +1,133 @@
+"""Every command of the README: run here as it stands, or named with the place where it is run.
+
+Training commands get smaller budgets appended; the demo in full is run by `.ci/run`, which then
+checks its result.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+SMALL = " ".join(
+    f"--protocol.{stage}.budget-bytes 4k --protocol.{stage}.budget-at-bytes 1M"
+    for stage in ("pretrain", "scratch", "finetune")
+)
+# Run elsewhere, and where.
+ELSEWHERE = {
+    "make demo": ".ci/run",
+    "make test": ".ci/run",
+    "make lint": ".ci/run",
+    "python3 -m venv .venv && . .venv/bin/activate": "Makefile",
+    "pip install -c constraints.txt -e '.[dev]'": "Makefile",
+    "ray up cluster.yaml": "tests/test_cluster.py",
+}
+
+
+def commands(page: str) -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(), flags=re.S)
+    lines = [line.split(" #")[0].rstrip() for block in blocks for line in block.splitlines()]
+    inline = re.findall(r"`((?:python|raydt) [^`]+)`", (ROOT / page).read_text())
+    return list(dict.fromkeys(line for line in [*lines, *inline] if line))
+
+
+def test_what_is_run_elsewhere_is_run_there() -> None:
+    found = set(commands("README.md")) | set(commands("CONTRIBUTING.md"))
+    assert found >= ELSEWHERE.keys()
+    ci = (ROOT / ".ci" / "run").read_text()
+    for command in ("make demo", "make test", "make lint"):
+        assert command in ci.splitlines()
+    makefile = (ROOT / "Makefile").read_text()
+    assert "-m venv $(VENV)" in makefile
+    assert "pip install --quiet --constraint constraints.txt --editable '.[dev]'" in makefile
+    assert (ROOT / "cluster.yaml").exists()
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a user has in front of them, with a folder of texts."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "sweeps", folder / "sweeps")
+    (folder / "texts").mkdir()
+    for language in ("en", "zh", "de", "ru"):
+        line = "a line of {} number {}, which says that {} follows {}\n"
+        lines = (line.format(language, i, i + 1, i) for i in range(20_000))
+        (folder / "texts" / f"{language}.txt").write_text("".join(lines))
+    return folder
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "command", [c for c in commands("README.md") if c not in ELSEWHERE and "mlflow ui" not in c]
+)
+def test_a_command_of_the_readme(command: str, checkout: Path) -> None:
+    words = command
+    if command.startswith("python sweeps/grid.py") and "help" not in command:
+        words += f" --seeds 0 {SMALL}"
+    done = subprocess.run(
+        shlex.split(words),
+        cwd=checkout,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    if command.startswith("raydt analyze"):
+        assert "D_T" in done.stdout
+        assert "report.html" in done.stdout
+    if command == "python sweeps/grid.py":
+        assert "43 of 43 cells done" in done.stdout
+
+
+@pytest.mark.integration
+def test_the_ui_opens_on_the_store_that_was_filled(checkout: Path) -> None:
+    import socket
+    import time
+    import urllib.request
+
+    command = next(c for c in commands("README.md") if c.startswith("mlflow ui"))
+    assert (checkout / "runs" / "mlflow.db").exists(), "the commands before this one fill it"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = shlex.split(command.replace("$PWD", str(checkout)))
+    server = subprocess.Popen(
+        [*words, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=checkout,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+                    assert answer.read() == b"OK"
+                break
+            except OSError:
+                assert server.poll() is None, server.communicate()
+                time.sleep(0.1)
+        else:
+            raise AssertionError("the UI did not answer")
+        query = urllib.request.Request(
+            f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/search",
+            data=b'{"max_results": 10}',
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(query) as answer:
+            assert b'"demo"' in answer.read()
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(timeout=30)

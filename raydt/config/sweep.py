@@ -33,11 +33,15 @@ def _check_model(name: str) -> str:
 
 
 def _default_name(fields: dict[str, Any]) -> str:
-    """The demo's sweep is `demo`; that of `files:some/folder` is `folder`."""
+    """The demo's sweep is `demo`, that of `files:some/folder` is `folder`."""
     corpus = str(fields.get("corpus", ""))
     if corpus == "controlled":
         return "demo"
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", corpus.rstrip("/").split("/")[-1]).strip("-") or "sweep"
+    kind, _, rest = corpus.partition(":")
+    if kind == "controlled":
+        return f"controlled-{rest}"
+    last = rest.partition("?")[0].rstrip("/").split("/")[-1]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", last).strip("-.") or kind
 
 
 def _as_tuple(value: object) -> object:

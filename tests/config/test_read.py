@@ -115,8 +115,9 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 def test_a_language_may_be_source_and_target_but_not_of_itself() -> None:
     sweep = read("--sources", "related", "alba", "--targets", "alba", "brio")
     assert sweep.pairs() == [("related", "alba"), ("related", "brio"), ("alba", "brio")]
-    # `alba` is needed as the larger of the two.
-    assert sweep.train_bytes()["alba"] == 512_000
+    # `alba` is needed for the larger of its two uses.
+    assert sweep.train_bytes()["alba"] == 800_000
+    assert sweep.train_bytes()["brio"] == 512_000
 
 
 def test_what_is_written_down_reads_back() -> None:
@@ -124,3 +125,12 @@ def test_what_is_written_down_reads_back() -> None:
     again = Sweep.model_validate(sweep.model_dump(mode="json"))
     assert again == sweep
     assert again.sizes[1] == Size(6_815_744, "6M")
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name"),
+    [("files:texts", "texts"), ("files:../a b/c d/", "c-d"), ("controlled:3", "controlled-3"), ("x", "x")],
+)
+def test_a_sweep_is_called_after_its_corpus(corpus: str, name: str) -> None:
+    assert read("--corpus", corpus).name == name
+    assert read("--corpus", corpus, "--name", "mine").name == "mine"

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-SMALL = " ".join(
+SMALL = "--protocol.evaluations 1 --protocol.val-bytes 1k --protocol.test-bytes 1k " + " ".join(
     f"--protocol.{stage}.budget-bytes 4k --protocol.{stage}.budget-at-bytes 1M"
     for stage in ("pretrain", "scratch", "finetune")
 )

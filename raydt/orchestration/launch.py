@@ -143,10 +143,9 @@ def _train(
                 fan_out(sweep, missing, tasks, seconds, progress, recorder)
         finally:
             progress.end()
-            recorder.finish()
             statuses = Ledger.read(sweep, cells.values())
             num_done = sum(statuses.status(cell) is Status.DONE for cell in cells.values())
-            writer.end_launch(
+            recorder.finish(
                 f"{num_done} of {len(cells)} cells done. `raydt analyze` writes the report into "
                 "this run's artifacts.",
                 whole=num_done == len(cells),

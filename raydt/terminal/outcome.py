@@ -35,7 +35,7 @@ def show_outcome(
     if not_recorded:
         cell_id, reason = next(iter(not_recorded.items()))
         console.print(
-            f"[yellow]{len(not_recorded)} cells are not in MLflow yet[/] "
+            f"[yellow]Not in MLflow yet: {len(not_recorded)}[/] "
             f"(first: {cell_id}: {reason}). "
             "Nothing is lost: the same command writes them from the journals."
         )

@@ -51,6 +51,7 @@ KIND_CELL = "cell"
 TAG_SWEEP = "raydt.sweep"
 TAG_CELL_ID = "raydt.cell_id"
 TAG_FINGERPRINT = "raydt.fingerprint"
+TAG_ATTEMPT = "raydt.attempt"  # which attempt at the cell the run shows
 TAG_PARENT_CELL = "raydt.parent_cell_id"  # what a finetune or zeroshot cell starts from
 TAG_STATUS = "raydt.status"
 TAG_REASON = "raydt.reason"  # why a cell failed or diverged, one line

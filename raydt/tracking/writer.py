@@ -130,7 +130,12 @@ class Writer:
                 for field, name in _FINAL.items()
                 if result.get(field) is not None
             ]
-        self._log(state["run_id"], metrics, result)
+        params = {
+            name: str(value)
+            for name, value in facts.items()
+            if not name.startswith("raydt.") and value is not None
+        }
+        self._log(state["run_id"], {} if state["num_reports"] else params, metrics, result)
         state["num_reports"] = len(reports)
         if result is not None:
             self._client.set_terminated(
@@ -152,6 +157,11 @@ class Writer:
             return None
         if state["store_uri"] != self._store_uri:
             return None
+        if state["run_id"] is None:
+            # Cut off while it made the run: the store may have it, and then it has no number yet.
+            state["run_id"] = self._run_of(state["attempt"])
+            if state["run_id"] is None:
+                return None
         try:
             run = self._client.get_run(state["run_id"])
         except MlflowException as error:
@@ -167,6 +177,12 @@ class Writer:
             return None
         return state
 
+    def _run_of(self, attempt: str) -> str | None:
+        runs = self._client.search_runs(
+            [self.experiment_id], f"tags.`{schema.TAG_ATTEMPT}` = '{attempt}'", max_results=1
+        )
+        return str(runs[0].info.run_id) if runs else None
+
     def _create_run(
         self,
         folder: Path,
@@ -175,21 +191,24 @@ class Writer:
         attempt: str,
         started_seconds: float | None,
     ) -> dict[str, Any]:
-        from mlflow.entities import Param
-
         tags = {name: str(value) for name, value in facts.items() if name.startswith("raydt.")}
-        params = [
-            Param(name, str(value))
-            for name, value in facts.items()
-            if not name.startswith("raydt.") and value is not None
-        ]
         tags |= {
             schema.TAG_KIND: schema.KIND_CELL,
             schema.TAG_SWEEP: self._sweep,
             schema.TAG_STATUS: Status.RUNNING,
+            schema.TAG_ATTEMPT: attempt,
         }
         if self._launch_id is not None:
             tags["mlflow.parentRunId"] = self._launch_id
+        state = {
+            "store_uri": self._store_uri,
+            "run_id": None,
+            "attempt": attempt,
+            "num_reports": 0,
+            "ended": False,
+        }
+        # Said before it is done: a run whose making was cut off is found again by its attempt.
+        _write_state(folder, state)
         run = self._client.create_run(
             self.experiment_id,
             # When the cell began, not when it was written down.
@@ -197,24 +216,18 @@ class Writer:
             tags=tags,
             run_name=run_name,
         )
-        self._client.log_batch(run.info.run_id, params=params)
-        state = {
-            "store_uri": self._store_uri,
-            "run_id": run.info.run_id,
-            "attempt": attempt,
-            "num_reports": 0,
-            "ended": False,
-        }
+        state["run_id"] = str(run.info.run_id)
         _write_state(folder, state)
         return state
 
     def _log(
         self,
         run_id: str,
+        params: Mapping[str, str],
         rows: list[tuple[str, float, float, int]],
         result: Mapping[str, Any] | None,
     ) -> None:
-        from mlflow.entities import Metric, RunTag
+        from mlflow.entities import Metric, Param, RunTag
 
         metrics = [
             Metric(name, value, int(seconds * 1000), step)
@@ -230,7 +243,14 @@ class Writer:
                 tags.append(RunTag(schema.TAG_STOPPED, result["stopped"]))
         for start in range(0, max(1, len(metrics)), _MAX_METRICS_PER_BATCH):
             part = metrics[start : start + _MAX_METRICS_PER_BATCH]
-            self._client.log_batch(run_id, metrics=part, tags=tags if start == 0 else [])
+            first = start == 0
+            self._client.log_batch(
+                run_id,
+                metrics=part,
+                # Writing a param again with the same value is no error.
+                params=[Param(*item) for item in params.items()] if first else [],
+                tags=tags if first else [],
+            )
 
 
 def _write_state(folder: Path, state: Mapping[str, Any]) -> None:

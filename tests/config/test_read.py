@@ -129,7 +129,12 @@ def test_what_is_written_down_reads_back() -> None:
 
 @pytest.mark.parametrize(
     ("corpus", "name"),
-    [("files:texts", "texts"), ("files:../a b/c d/", "c-d"), ("controlled:3", "controlled-3"), ("x", "x")],
+    [
+        ("files:texts", "texts"),
+        ("files:../a b/c d/", "c-d"),
+        ("controlled:3", "controlled-3"),
+        ("x", "x"),
+    ],
 )
 def test_a_sweep_is_called_after_its_corpus(corpus: str, name: str) -> None:
     assert read("--corpus", corpus).name == name

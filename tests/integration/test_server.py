@@ -1,0 +1,82 @@
+"""A real MLflow server that goes away in the middle and comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_grid import NUM_CELLS, finished, grid, results, wait_for
+
+pytestmark = pytest.mark.integration
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start_server(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    server = subprocess.Popen(
+        [
+            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+            "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+            "--artifacts-destination", str(folder / "artifacts"),
+        ],
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+                assert answer.read() == b"OK"
+                return server
+        except OSError:
+            assert server.poll() is None, "the server ended"
+            time.sleep(0.1)
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def test_a_server_that_dies_stops_no_training_and_loses_no_number(tmp_path: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    port = free_port()
+    server = start_server(tmp_path, port)
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        process = grid(tmp_path, "--tracking-uri", uri)
+        wait_for(lambda: len(results(tmp_path)) >= 2, process)
+    finally:
+        stop(server)
+    code, out, err = finished(process)
+    assert code == 0, err
+    assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in out
+    assert "Not in MLflow yet" in out
+    assert "Traceback" not in err
+    server = start_server(tmp_path, port)
+    try:
+        code, out, err = finished(grid(tmp_path, "--tracking-uri", uri))
+        assert code == 0, err
+        assert "Nothing to train" in out
+        assert "Not in MLflow yet" not in out
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name("tiny")
+        runs = client.search_runs([experiment.experiment_id], "tags.`raydt.kind` = 'cell'")
+        losses = {run.data.tags["raydt.cell_id"]: run.data.metrics["test/loss"] for run in runs}
+        assert len(runs) == NUM_CELLS
+        assert losses == {c: r["test_loss"] for c, r in results(tmp_path).items()}
+    finally:
+        stop(server)

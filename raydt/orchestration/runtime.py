@@ -21,12 +21,16 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "OMP_NUM_THREADS": "1",
 }
+# A Ray of our own takes the loopback address as its node's, and then its servers listen there alone.
+# `_node_ip_address="127.0.0.1"` does not: Ray replaces it by an address that others can reach.
+_LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
 
 def set_environment() -> None:
     """What Ray reads when it is imported; what the user has set stays."""
-    for name, value in _ENVIRONMENT.items():
+    own = {} if os.environ.get("RAY_ADDRESS") else _LOOPBACK_ONLY
+    for name, value in {**_ENVIRONMENT, **own}.items():
         os.environ.setdefault(name, value)
 
 
@@ -49,7 +53,6 @@ def ray_started(num_slots: int, cpus_per_cell: int) -> Iterator[None]:
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=_OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1",
         )
     try:
         yield

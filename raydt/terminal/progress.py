@@ -150,8 +150,8 @@ class Progress:
             Text(f"{counts[Status.RUNNING]} running", style="cyan"),
             Text(f"{counts[Status.WAITING]} waiting"),
             Text(f"{bad} failed", style="bold red" if bad else "dim"),
-            Text(f"{duration(elapsed)}, about {duration(left)} left"),
         )
+        times = Text(f"{duration(elapsed)}, about {duration(left)} left", style="dim")
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
         table.add_column("running", min_width=24)
         table.add_column("seen", justify="right")
@@ -160,7 +160,7 @@ class Progress:
         for row in rows:
             table.add_row(*row)
         ended = [Text(line, style="dim") for line in last]
-        return Group(head, Text(), table, Text(), *ended)
+        return Group(head, times, Text(), table, Text(), *ended)
 
     def _row(self, cell_id: str, began: float) -> tuple[str, str, str, str]:
         report = self._reports.get(cell_id)

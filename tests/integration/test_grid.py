@@ -232,3 +232,23 @@ def test_a_diverged_parent_blocks_its_children_and_the_rest_goes_on(tmp_path: Pa
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "pretrain/related/20k/nano/s0: diverged: loss not finite" in status.stdout
+
+
+def test_nothing_listens_beyond_loopback_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    import psutil
+
+    process = grid(tmp_path)
+    wait_for(lambda: len(results(tmp_path)) >= 1, process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    open_to_others = [
+        (member.name(), connection.laddr)
+        for member in [psutil.Process(process.pid), *family]
+        for connection in member.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+        and connection.laddr.ip not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+    ]
+    code, _, err = finished(process)
+    assert code == 0, err
+    assert open_to_others == []
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []

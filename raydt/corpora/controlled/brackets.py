@@ -8,6 +8,7 @@ balanced. A model gains by counting, by remembering what is open, and by the pre
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import pairwise
 
 import numpy as np
@@ -19,43 +20,44 @@ OPENING = np.frombuffer(b"([{<", dtype=np.uint8)
 CLOSING = np.frombuffer(b")]}>", dtype=np.uint8)
 NUM_KINDS = len(OPENING)
 _OPENS = 115  # of 256 steps
-_TREE_ENDS_DOCUMENT = 0.04  # a tree has 11 bytes on average, a document about 250
-_CHILD_WEIGHTS = (0.6, 0.25, 0.1, 0.05)
-_TOP_WEIGHTS = (0.25,) * NUM_KINDS
+# A document ends with the first tree that makes it so long. Shorter ones would come again by
+# chance, in another split too.
+_MIN_BYTES, _MAX_MIN_BYTES = 128, 352
+# How often each kind stands in an outer one, of 256; which kind is how frequent is the language's.
+_CHILD_WEIGHTS = (154, 64, 25, 13)
+_TOP_WEIGHTS = (64,) * NUM_KINDS
 STEPS_PER_CHUNK = 1 << 16
 
 
-def build_preferences(seed: int) -> NDArray[np.float64]:
-    """Which kind stands in which, cumulative: (outer kind, kind); the last row is of the top."""
+def build_preferences(seed: int) -> NDArray[np.uint8]:
+    """The kind that a random byte chooses, (outer kind, byte); the last row is of the top."""
     rng = np.random.default_rng([seed, 8])
-    weights = np.array([*(rng.permutation(_CHILD_WEIGHTS) for _ in range(NUM_KINDS)), _TOP_WEIGHTS])
-    cumulative: NDArray[np.float64] = weights.cumsum(axis=1)
-    return cumulative
+    weights = [*(rng.permutation(_CHILD_WEIGHTS) for _ in range(NUM_KINDS)), _TOP_WEIGHTS]
+    return np.stack([np.repeat(np.arange(NUM_KINDS, dtype=np.uint8), row) for row in weights])
 
 
-def write_brackets(preferences: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint8]:
+def write_brackets(preferences: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Balanced documents, each ended by byte 0, of about `STEPS_PER_CHUNK` bytes together."""
     opens, depth = _walk(rng)
     # A bracket and the one that closes it are next to each other among those of their level.
     level = (depth + ~opens).astype(np.int16)
-    pair = level.argsort(kind="stable").reshape(-1, 2)
-    kind = _kinds(pair[:, 0], level[pair[:, 0]], preferences, rng)
-    text = np.empty(len(depth), dtype=np.uint8)
-    text[pair[:, 0]] = OPENING[kind]
-    text[pair[:, 1]] = CLOSING[kind]
+    in_order = level.argsort(kind="stable").astype(np.int32)
+    opening, closing = in_order[::2].copy(), in_order[1::2].copy()
+    kind = _kinds(opening, opens, level[opening], preferences, rng)
+    ends = _document_ends(depth, rng)
+    place = np.arange(len(depth), dtype=np.int32)
+    place[1:] += ends[:-1].cumsum(dtype=np.int32)  # a separator before it for each document
+    text = np.full(int(place[-1]) + 2, SEPARATOR, dtype=np.uint8)
+    text[place[opening]] = OPENING[kind]
+    text[place[closing]] = CLOSING[kind]
+    return text
 
-    tree_end = np.flatnonzero(depth == 0)
-    last = rng.random(len(tree_end)) < _TREE_ENDS_DOCUMENT
-    last[-1] = True
-    documents: NDArray[np.uint8] = np.insert(text, tree_end[last] + 1, SEPARATOR)
-    return documents
 
-
-def _walk(rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _walk(rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
     """Whether each bracket opens, and the depth after it; ends at depth 0."""
     opens = rng.integers(0, 256, STEPS_PER_CHUNK, dtype=np.uint8) < _OPENS
     opens[:2] = True, False  # at least one tree
-    height = np.where(opens, 1, -1).cumsum()
+    height = (opens * np.int8(2) - np.int8(1)).cumsum(dtype=np.int32)
     # Where there is nothing to close the step is left out, and the ground sinks by one.
     ground = np.minimum.accumulate(np.minimum(height, 0))
     real = np.append(True, ground[1:] == ground[:-1])
@@ -64,24 +66,43 @@ def _walk(rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.int64
     return opens[real][:end], depth[:end]
 
 
+def _document_ends(depth: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Whether a document ends after each bracket; after the last one always."""
+    tree_ends = np.flatnonzero(depth == 0).tolist()
+    least = rng.integers(_MIN_BYTES, _MAX_MIN_BYTES, len(depth) // _MIN_BYTES + 1).tolist()
+    ends = np.zeros(len(depth), dtype=np.bool_)
+    begin = 0
+    for num_bytes in least:
+        # The last document has the trees that are left, and these may be too few for two.
+        if begin + num_bytes + _MIN_BYTES > len(depth):
+            break
+        end = tree_ends[bisect_left(tree_ends, begin + num_bytes - 1)]
+        if end + 1 + _MIN_BYTES > len(depth):
+            break
+        ends[end] = True
+        begin = end + 1
+    ends[-1] = True
+    return ends
+
+
 def _kinds(
-    opening: NDArray[np.intp],
+    opening: NDArray[np.int32],
+    opens: NDArray[np.bool_],
     level: NDArray[np.int16],
-    preferences: NDArray[np.float64],
+    preferences: NDArray[np.uint8],
     rng: np.random.Generator,
-) -> NDArray[np.intp]:
+) -> NDArray[np.uint8]:
     """The kind of each pair; pairs come level by level, and in order within a level."""
-    kind = np.empty(len(opening), dtype=np.intp)
-    point = rng.random((len(opening), 1))
-    starts = np.searchsorted(level, np.arange(1, int(level[-1]) + 2))
-    outer = slice(0, 0)
-    for start, stop in pairwise(starts):
-        here = slice(int(start), int(stop))
-        if outer.stop == outer.start:
-            row = np.full(stop - start, NUM_KINDS)
-        else:
-            row = kind[outer][np.searchsorted(opening[outer], opening[here]) - 1]
-        # Without the last weight: rounding may leave the total short of one.
-        kind[here] = (preferences[row, :-1] <= point[here]).sum(axis=1)
-        outer = here
+    number = np.empty(len(opens), dtype=np.int32)
+    number[opening] = np.arange(len(opening), dtype=np.int32)
+    # A first child follows its parent; the others have the parent of the one before them. At the
+    # top there is no parent, and nothing is read of what stands here.
+    is_first = opens[opening - 1]
+    parent = np.maximum.accumulate(np.where(is_first, number[opening - 1], 0))
+    kind = np.full(len(opening), NUM_KINDS, dtype=np.uint8)
+    byte = rng.integers(0, 256, len(opening), dtype=np.uint8)
+    starts = np.searchsorted(level, np.arange(1, int(level[-1]) + 2)).tolist()
+    kind[: starts[1]] = preferences[NUM_KINDS][byte[: starts[1]]]
+    for start, stop in pairwise(starts[1:]):
+        kind[start:stop] = preferences[kind[parent[start:stop]], byte[start:stop]]
     return kind

@@ -52,7 +52,7 @@ _LAWS: dict[Daughter, tuple[_Law, ...]] = {
         _Law(re.compile("^(?:pl|kl|fl)"), "ll"),
         _Law(re.compile("^f"), "h"),
         _Law(re.compile("o" + _STRESSED_AND_CLOSED), "ue", once=True),
-        _Law(re.compile("e" + _STRESSED_AND_CLOSED), "ie", once=True),
+        _Law(re.compile("(?<!u)e" + _STRESSED_AND_CLOSED), "ie", once=True),
     ),
 }
 

@@ -104,9 +104,7 @@ def _guess(name: str) -> list[str]:
     for part in rest.lower().split("-"):
         close = difflib.get_close_matches(part, SCRIPTS, n=1, cutoff=0.6)
         endings += [part] if re.fullmatch("v[0-9]", part) else close
-    for ending in ("latin", "v1"):
-        if ending in endings:
-            endings.remove(ending)
+    endings = sorted({*endings} - {"latin", "v1"}, key=lambda ending: ending in SCRIPTS)
     whole = ["-".join([base, *endings]) for base in bases]
     return [
         known

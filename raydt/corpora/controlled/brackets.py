@@ -29,27 +29,27 @@ _TOP_WEIGHTS = (64,) * NUM_KINDS
 STEPS_PER_CHUNK = 1 << 16
 
 
-def build_preferences(seed: int) -> NDArray[np.uint8]:
+def build_preferences(seed: int) -> NDArray[np.intp]:
     """The kind that a random byte chooses, (outer kind, byte); the last row is of the top."""
     rng = np.random.default_rng([seed, 8])
     weights = [*(rng.permutation(_CHILD_WEIGHTS) for _ in range(NUM_KINDS)), _TOP_WEIGHTS]
-    return np.stack([np.repeat(np.arange(NUM_KINDS, dtype=np.uint8), row) for row in weights])
+    return np.stack([np.repeat(np.arange(NUM_KINDS), row) for row in weights])
 
 
-def write_brackets(preferences: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def write_brackets(preferences: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Balanced documents, each ended by byte 0, of about `STEPS_PER_CHUNK` bytes together."""
     opens, depth = _walk(rng)
     # A bracket and the one that closes it are next to each other among those of their level.
     level = (depth + ~opens).astype(np.int16)
-    in_order = level.argsort(kind="stable").astype(np.int32)
+    in_order = level.argsort(kind="stable")
     opening, closing = in_order[::2].copy(), in_order[1::2].copy()
-    kind = _kinds(opening, opens, level[opening], preferences, rng)
+    kind = _kinds(opening, opens, level.take(opening), preferences, rng)
     ends = _document_ends(depth, rng)
-    place = np.arange(len(depth), dtype=np.int32)
-    place[1:] += ends[:-1].cumsum(dtype=np.int32)  # a separator before it for each document
+    place = np.arange(len(depth))
+    place[1:] += ends[:-1].cumsum()  # a separator before it for each document
     text = np.full(int(place[-1]) + 2, SEPARATOR, dtype=np.uint8)
-    text[place[opening]] = OPENING[kind]
-    text[place[closing]] = CLOSING[kind]
+    text[place.take(opening)] = OPENING.take(kind)
+    text[place.take(closing)] = CLOSING.take(kind)
     return text
 
 
@@ -86,23 +86,25 @@ def _document_ends(depth: NDArray[np.int32], rng: np.random.Generator) -> NDArra
 
 
 def _kinds(
-    opening: NDArray[np.int32],
+    opening: NDArray[np.intp],
     opens: NDArray[np.bool_],
     level: NDArray[np.int16],
-    preferences: NDArray[np.uint8],
+    preferences: NDArray[np.intp],
     rng: np.random.Generator,
-) -> NDArray[np.uint8]:
+) -> NDArray[np.intp]:
     """The kind of each pair; pairs come level by level, and in order within a level."""
-    number = np.empty(len(opens), dtype=np.int32)
-    number[opening] = np.arange(len(opening), dtype=np.int32)
+    number = np.empty(len(opens), dtype=np.intp)
+    number[opening] = np.arange(len(opening))
     # A first child follows its parent; the others have the parent of the one before them. At the
     # top there is no parent, and nothing is read of what stands here.
-    is_first = opens[opening - 1]
-    parent = np.maximum.accumulate(np.where(is_first, number[opening - 1], 0))
-    kind = np.full(len(opening), NUM_KINDS, dtype=np.uint8)
-    byte = rng.integers(0, 256, len(opening), dtype=np.uint8)
+    before = opening - 1
+    parent = np.maximum.accumulate(np.where(opens.take(before), number.take(before), 0))
+    byte = rng.integers(0, 256, len(opening), dtype=np.uint8).astype(np.intp)
+    kind = np.empty(len(opening), dtype=np.intp)
     starts = np.searchsorted(level, np.arange(1, int(level[-1]) + 2)).tolist()
-    kind[: starts[1]] = preferences[NUM_KINDS][byte[: starts[1]]]
+    kind[: starts[1]] = preferences[NUM_KINDS].take(byte[: starts[1]])
+    by_outer_and_byte = preferences.ravel()
     for start, stop in pairwise(starts[1:]):
-        kind[start:stop] = preferences[kind[parent[start:stop]], byte[start:stop]]
+        outer = kind.take(parent[start:stop])
+        kind[start:stop] = by_outer_and_byte.take(outer * 256 + byte[start:stop])
     return kind

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydt.corpora.check import check_language
-from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.controlled.__main__ import main
+from raydt.corpora.controlled.catalog import generate, language_surface
 from raydt.corpora.controlled.languages import LANGUAGES
 from raydt.corpora.controlled.names import check_name, describe_names, find_language
 from raydt.corpora.controlled.scripts import SCRIPTS
@@ -83,6 +84,20 @@ def test_any_text_is_a_language_or_a_problem(name: str) -> None:
     assert len(problems) <= 1
     if not problems:
         assert find_language(name).name == name
+
+
+def test_samples_are_shown_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["alba-greek", "brackets"]) == 0
+    shown = capsys.readouterr().out
+    assert "parent" not in shown
+    letters = set("".join(language_surface("alba-greek", 0).words))
+    sample = shown.splitlines()[1]
+    assert len(set(sample) & letters) > 8
+    assert main([]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in LANGUAGES)
+    assert main(["albo"]) == 2
+    assert "did you mean alba" in capsys.readouterr().err
 
 
 def test_the_names_are_told_in_a_line() -> None:

@@ -32,8 +32,9 @@ STEPS_PER_CHUNK = 1 << 16
 def build_preferences(seed: int) -> NDArray[np.intp]:
     """The kind that a random byte chooses, (outer kind, byte); the last row is of the top."""
     rng = np.random.default_rng([seed, 8])
-    weights = [*(rng.permutation(_CHILD_WEIGHTS) for _ in range(NUM_KINDS)), _TOP_WEIGHTS]
-    return np.stack([np.repeat(np.arange(NUM_KINDS), row) for row in weights])
+    weights = np.array([*(rng.permutation(_CHILD_WEIGHTS) for _ in range(NUM_KINDS)), _TOP_WEIGHTS])
+    kinds = np.tile(np.arange(NUM_KINDS), NUM_KINDS + 1)
+    return np.repeat(kinds, weights.ravel()).reshape(NUM_KINDS + 1, 256)
 
 
 def write_brackets(preferences: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.uint8]:

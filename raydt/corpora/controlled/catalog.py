@@ -17,7 +17,14 @@ from raydt.corpora.controlled.surface import Surface
 from raydt.corpora.controlled.world import World
 from raydt.corpora.splits import SPLITS, Split
 
-__all__ = ["GENERATOR_VERSION", "LANGUAGES", "generate", "language_surface", "language_world"]
+__all__ = [
+    "GENERATOR_VERSION",
+    "LANGUAGES",
+    "chunk_writer",
+    "generate",
+    "language_surface",
+    "language_world",
+]
 
 # Raised with every change of what a seed says, so that no older text is taken for the new one.
 GENERATOR_VERSION = 1
@@ -43,7 +50,7 @@ def generate(language: str, split: Split, num_bytes: int, seed: int) -> NDArray[
     fixed number of documents, each with a random stream of its own. The last document may be cut.
     `InputError` if there is no language of that name.
     """
-    write_chunk = _chunk_writer(find_language(language), seed)
+    write_chunk = chunk_writer(find_language(language), seed)
     # Python's own hash of a string changes from process to process.
     stream = [seed, zlib.crc32(language.encode()), SPLITS.index(split)]
     text = np.empty(num_bytes, dtype=np.uint8)
@@ -56,9 +63,11 @@ def generate(language: str, split: Split, num_bytes: int, seed: int) -> NDArray[
     return text
 
 
-def _chunk_writer(
+def chunk_writer(
     language: ControlledLanguage, seed: int
 ) -> Callable[[np.random.Generator], NDArray[np.uint8]]:
+    """What writes the next documents of a language, from a random stream. From the same stream
+    languages of one world say the same, each in its words."""
     if language.content == "brackets":
         preferences = build_preferences(language.seed(seed))
         return lambda rng: write_brackets(preferences, rng)

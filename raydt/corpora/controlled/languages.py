@@ -97,7 +97,7 @@ def dialled_language(name: str, world_share: float, surface_share: float) -> Con
     """A language with these shares of the world and of the surface of `related`."""
     return ControlledLanguage(
         name,
-        f"has {world_share:g} of the world and {surface_share:g} of the words of related",
+        f"has {world_share:.0%} of the world and {surface_share:.0%} of the words of related",
         "dialled",
         surface_seed=4,
         world_share=world_share,

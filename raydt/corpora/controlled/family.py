@@ -84,7 +84,8 @@ def build_ancestor(seed: int) -> Ancestor:
     taken: set[str] = set()
     words = tuple(build_word(syllables, taken, rng) for _ in range(NUM_WORDS))
     suffixes: list[str] = []
-    for syllable in syllables:
+    # Suffixes are never where a word begins, and the laws of beginnings may not change them.
+    for syllable in (s for s in syllables if s[0] != "f" and s[1] in _VOWELS):
         # Two suffixes that fall together would no longer say what they say.
         if all(
             apply_laws(syllable, daughter) not in {apply_laws(s, daughter) for s in suffixes}
@@ -114,7 +115,7 @@ def build_daughter(seed: int, daughter: Daughter) -> Surface:
         taken.add(word)
         words.append(word)
     return Surface(
-        syllables=tuple(apply_laws(syllable, daughter) for syllable in ancestor.syllables),
+        syllables=ancestor.syllables,  # of names, which both have alike
         words=tuple(words),
         suffixes=tuple(apply_laws(suffix, daughter) for suffix in ancestor.suffixes),
         order="SVO",

@@ -66,7 +66,9 @@ def test_a_slip_is_refused_and_set_right(name: str, meant: str) -> None:
     (problem,) = error.value.problems
     assert problem.what == "language"
     assert repr(name) in problem.found
-    assert meant in problem.found.split("did you mean ")[1].rstrip("?)").split(" or ")
+    hints = problem.found.split("did you mean ")[1].rstrip("?)").split(" or ")
+    assert meant in hints
+    assert len(set(hints)) == len(hints)
 
 
 @pytest.mark.parametrize("name", ["", "-", "zz", "w-s", "w0.5", "en", "-greek", "w..5-s1", "v2"])

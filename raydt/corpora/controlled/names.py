@@ -106,12 +106,8 @@ def _guess(name: str) -> list[str]:
         endings += [part] if re.fullmatch("v[0-9]", part) else close
     endings = sorted({*endings} - {"latin", "v1"}, key=lambda ending: ending in SCRIPTS)
     whole = ["-".join([base, *endings]) for base in bases]
-    return [
-        known
-        for guess, base in zip(whole, bases, strict=True)
-        for known in (guess, base)
-        if _find(known) is not None
-    ][:3]
+    known = [name for name in (*whole, *bases) if _find(name) is not None]
+    return list(dict.fromkeys(known))[:3]
 
 
 def _spell(share: str) -> str:

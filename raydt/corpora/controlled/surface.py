@@ -1,9 +1,11 @@
 """Surfaces: how a language says what a world means.
 
 A surface is a phonotactics (which syllables there are), a lexicon (a word per concept), a
-morphology (suffixes for tense, number, object and place) and an order of words. A sister language
-keeps each word and each suffix of its parent with probability `share`, and replaces the rest by
-new ones of the same phonotactics, as Spanish keeps most of what Portuguese has.
+morphology (suffixes for tense, number, object and place) and an order of words. What is built here
+is in Latin letters; `scripts` writes it in others.
+
+A sister language keeps each word and each suffix of its parent with probability `share`, and
+replaces the rest by new ones of the same phonotactics.
 """
 
 from __future__ import annotations

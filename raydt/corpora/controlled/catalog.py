@@ -46,8 +46,8 @@ def language_surface(name: str, seed: int) -> Surface:
 def generate(language: str, split: Split, num_bytes: int, seed: int) -> NDArray[np.uint8]:
     """The first `num_bytes` bytes of a split; shape (num_bytes,), documents ended by byte 0.
 
-    A longer request begins with the bytes of a shorter one: the text is made of chunks with a
-    fixed number of documents, each with a random stream of its own. The last document may be cut.
+    A longer request begins with the bytes of a shorter one: the text is made of whole chunks, each
+    with a random stream of its own. The last document may be cut, within a character too.
     `InputError` if there is no language of that name.
     """
     write_chunk = chunk_writer(find_language(language), seed)

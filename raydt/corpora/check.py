@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
-from raydt.corpora.controlled.catalog import LANGUAGES
+from raydt.corpora.controlled.languages import LANGUAGES
+from raydt.corpora.controlled.names import check_name
 from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus, CorpusSpec
 from raydt.errors import Problem
 
@@ -14,7 +15,9 @@ _SUFFIX = ".txt"
 
 
 def available_languages(spec: CorpusSpec) -> list[str]:
-    """Names of the languages of a corpus; none where a folder cannot be listed."""
+    """Names of the languages of a corpus; none where a folder cannot be listed. Of controlled
+    languages those with a name of their own: that of a dialled one is made up by whoever wants it.
+    """
     if isinstance(spec, ControlledCorpus):
         return list(LANGUAGES)
     if not spec.path.is_dir():
@@ -45,14 +48,14 @@ def check_language(spec: CorpusSpec, language: str, num_bytes: int) -> list[Prob
     """The problems of one language that is asked for `num_bytes`, all splits together."""
     if not LANGUAGE_NAME.fullmatch(language):
         return [Problem("language", "a name of letters, digits, _ . and -", repr(language))]
+    if isinstance(spec, ControlledCorpus):
+        return check_name(language)
     available = available_languages(spec)
     if language not in available:
         close = difflib.get_close_matches(language, available, n=3, cutoff=0.5)
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
         there = ", ".join(available) or "no languages"
         return [Problem("language", f"one that {spec.name} has: {there}", f"{language!r}{hint}")]
-    if isinstance(spec, ControlledCorpus):
-        return []
     return _check_size(spec.file(language), num_bytes)
 
 

@@ -1,8 +1,8 @@
 """From meanings to bytes, without a Python loop over words.
 
 A sentence is a row of pieces (a word with the space before it, a suffix, a syllable of a name);
-the pieces of a language are one flat byte array with offsets, and a whole text is gathered from it
-in one indexing operation.
+the pieces of a language are one flat byte array with offsets, and a chunk of text is gathered from
+it in one indexing operation.
 """
 
 from __future__ import annotations
@@ -27,24 +27,33 @@ STOP_RATE = 0.16 / 0.98
 
 
 @dataclass(frozen=True)
-class _Pieces:
+class Pieces:
+    """The strings of a language as bytes, by number. Each has a twin, which has a space
+    before it where the first has none, and none where it has one."""
+
     flat: NDArray[np.uint8]
-    start: IntArray
-    length: IntArray
+    start: NDArray[np.int32]
+    length: NDArray[np.int32]
     first_suffix: int
     first_name_head: int  # a syllable that opens a name, space and capital included
     first_name_tail: int
+    to_other_spacing: int  # what to add
 
     def text(self, piece: IntArray) -> NDArray[np.uint8]:
         """The bytes of a sequence of pieces (n,) -> (bytes,)."""
+        piece = piece[piece != _EMPTY]
         length = self.length[piece]
-        ends = length.cumsum()
-        shift = np.repeat(self.start[piece] - (ends - length), length)
-        text: NDArray[np.uint8] = self.flat[shift + np.arange(len(shift))]
+        begins = length.cumsum(dtype=np.int32)
+        num_bytes = int(begins[-1])
+        begins -= length
+        shift = np.repeat(self.start[piece] - begins, length)
+        shift += np.arange(num_bytes, dtype=np.int32)
+        text: NDArray[np.uint8] = self.flat[shift]
         return text
 
 
-def _pieces(surface: Surface) -> _Pieces:
+def build_pieces(surface: Surface) -> Pieces:
+    """The pieces of a surface; made once for a text, not once a chunk."""
     strings = ["", ".", ".\0"]
     strings += [" " + word for word in surface.words]
     first_suffix = len(strings)
@@ -53,19 +62,22 @@ def _pieces(surface: Surface) -> _Pieces:
     strings += [" " + syllable.capitalize() for syllable in surface.syllables]
     first_name_tail = len(strings)
     strings += surface.syllables
+    to_other_spacing = len(strings)
+    strings += [string[1:] if string.startswith(" ") else " " + string for string in strings]
     encoded = [string.encode() for string in strings]
-    length = np.array([len(string) for string in encoded], dtype=np.int64)
-    return _Pieces(
+    length = np.array([len(string) for string in encoded], dtype=np.int32)
+    return Pieces(
         flat=np.frombuffer(b"".join(encoded), dtype=np.uint8),
-        start=length.cumsum() - length,
+        start=length.cumsum(dtype=np.int32) - length,
         length=length,
         first_suffix=first_suffix,
         first_name_head=first_name_head,
         first_name_tail=first_name_tail,
+        to_other_spacing=to_other_spacing,
     )
 
 
-def _names(num_documents: int, pieces: _Pieces, rng: np.random.Generator) -> IntArray:
+def _names(num_documents: int, pieces: Pieces, rng: np.random.Generator) -> IntArray:
     """New names for the people of each document: (documents, people, syllables) of pieces."""
     shape = (num_documents, MAX_PEOPLE, SYLLABLES_PER_NAME)
     names = rng.integers(0, s.NUM_SYLLABLES, shape) + pieces.first_name_tail
@@ -79,17 +91,20 @@ def _said(concept: IntArray, first: int) -> IntArray:
 
 
 def speak(
-    world: World, surface: Surface, num_documents: int, rng: np.random.Generator
+    world: World,
+    surface: Surface,
+    pieces: Pieces,
+    num_documents: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """`num_documents` documents of about 250 bytes, each ended by byte 0."""
-    pieces = _pieces(surface)
+    """`num_documents` documents of about 250 letters, each ended by byte 0."""
     meanings = tell(world, num_documents, rng)
     names = _names(num_documents, pieces, rng)
     rows = _sentences(meanings, names, pieces, surface)
     return _without_leading_spaces(pieces.text(rows.ravel()))
 
 
-def _sentences(meanings: Meanings, names: IntArray, pieces: _Pieces, surface: Surface) -> IntArray:
+def _sentences(meanings: Meanings, names: IntArray, pieces: Pieces, surface: Surface) -> IntArray:
     """One row of pieces per sentence, in the word order of the surface."""
     m = meanings
     suffix = pieces.first_suffix
@@ -100,35 +115,37 @@ def _sentences(meanings: Meanings, names: IntArray, pieces: _Pieces, surface: Su
     has_noun = m.object_noun != NONE
     has_person = m.object_person != NONE
     plural = (m.object_plural == 1) & has_noun
-    noun = np.concatenate(
-        [
-            _said(m.object_noun, _FIRST_WORD),
-            only(plural, suffix + s.PLURAL),
-            only(has_noun, suffix + s.OBJECT),
-        ],
-        axis=1,
+
+    def inflected(stem: IntArray, *affixes: IntArray) -> IntArray:
+        affix = np.concatenate(affixes, axis=1)
+        if not surface.prefixing:
+            return np.concatenate([stem, affix], axis=1)
+        # The space goes before the first prefix, and from the word where it has one.
+        said = affix != _EMPTY
+        first = said & (said.cumsum(axis=1) == 1)
+        moved = said.any(axis=1) & (stem[:, 0] != _EMPTY)
+        stem[moved, 0] += pieces.to_other_spacing
+        affix[first] += pieces.to_other_spacing
+        return np.concatenate([affix, stem], axis=1)
+
+    noun = inflected(
+        _said(m.object_noun, _FIRST_WORD),
+        only(plural, suffix + s.PLURAL),
+        only(has_noun, suffix + s.OBJECT),
     )
-    adjective = np.concatenate(
-        [
-            _said(m.object_adjective, _FIRST_WORD + s.FIRST_ADJECTIVE),
-            only(plural & (m.object_adjective != NONE), suffix + s.ADJECTIVE_PLURAL),
-        ],
-        axis=1,
+    adjective = inflected(
+        _said(m.object_adjective, _FIRST_WORD + s.FIRST_ADJECTIVE),
+        only(plural & (m.object_adjective != NONE), suffix + s.ADJECTIVE_PLURAL),
     )
-    person = np.concatenate(
-        [
-            np.where(has_person[:, None], names[m.document, m.object_person], _EMPTY),
-            only(has_person, suffix + s.OBJECT),
-        ],
-        axis=1,
+    person = inflected(
+        np.where(has_person[:, None], names[m.document, m.object_person], _EMPTY),
+        only(has_person, suffix + s.OBJECT),
     )
     noun_phrase = [adjective, noun] if surface.adjective_first else [noun, adjective]
-    place = np.concatenate(
-        [_said(m.place, _FIRST_WORD), only(m.place != NONE, suffix + s.PLACE)], axis=1
-    )
+    place = inflected(_said(m.place, _FIRST_WORD), only(m.place != NONE, suffix + s.PLACE))
     parts = {
         "S": [_said(m.subject_noun, _FIRST_WORD), names[m.document, m.subject]],
-        "V": [_said(m.verb, _FIRST_WORD + s.FIRST_VERB), (m.tense + suffix)[:, None]],
+        "V": [inflected(_said(m.verb, _FIRST_WORD + s.FIRST_VERB), (m.tense + suffix)[:, None])],
         "O": [*noun_phrase, person],
     }
     clause = [column for part in surface.order for column in parts[part]]
@@ -144,9 +161,8 @@ def _without_leading_spaces(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return kept
 
 
-def babble(surface: Surface, num_documents: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def babble(pieces: Pieces, num_documents: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Nonsense: words of a surface in no order, with stops and documents, but nothing said."""
-    pieces = _pieces(surface)
     num_words = rng.geometric(DOCUMENT_END_RATE, num_documents)
     last_word = num_words.cumsum() - 1
     word = rng.integers(0, s.NUM_WORDS, last_word[-1] + 1) + _FIRST_WORD

@@ -1,9 +1,11 @@
 """Surfaces: how a language says what a world means.
 
 A surface is a phonotactics (which syllables there are), a lexicon (a word per concept), a
-morphology (suffixes for tense, number, object and place) and an order of words. A sister language
-keeps each word and each suffix of its parent with probability `share`, and replaces the rest by
-new ones of the same phonotactics, as Spanish keeps most of what Portuguese has.
+morphology (suffixes for tense, number, object and place) and an order of words. What is built here
+is in Latin letters; `scripts` writes it in others.
+
+A sister language keeps each word and each suffix of its parent with probability `share`, and
+replaces the rest by new ones of the same phonotactics.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ import numpy as np
 from raydt.corpora.controlled import world
 
 NUM_SYLLABLES = 64
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_VOWELS = "aeiou"
-_CONSONANTS = [letter for letter in _LETTERS if letter not in _VOWELS]
+VOWELS = list("aeiou")
+CONSONANTS = [letter for letter in "abcdefghijklmnopqrstuvwxyz" if letter not in VOWELS]
 
 NUM_WORDS = world.NUM_NOUNS + world.NUM_VERBS + world.NUM_ADJECTIVES
 FIRST_VERB = world.NUM_NOUNS
@@ -40,11 +41,12 @@ class Surface:
     order: str  # a permutation of "SVO"
     adjective_first: bool
     place_first: bool
+    prefixing: bool = False  # the suffixes stand before their words
 
 
 def _syllables(rng: np.random.Generator) -> tuple[str, ...]:
-    consonants = rng.choice(_CONSONANTS, 10, replace=False)
-    vowels = rng.choice(list(_VOWELS), 4, replace=False)
+    consonants = rng.choice(CONSONANTS, 10, replace=False)
+    vowels = rng.choice(VOWELS, 4, replace=False)
     codas = rng.choice(consonants, 3, replace=False)
     closed = rng.random() * 0.5
     found: dict[str, None] = {}  # a set that keeps its order
@@ -56,7 +58,8 @@ def _syllables(rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _word(syllables: tuple[str, ...], taken: set[str], rng: np.random.Generator) -> str:
+def build_word(syllables: tuple[str, ...], taken: set[str], rng: np.random.Generator) -> str:
+    """A new word of one to three syllables, which joins those that are taken."""
     while True:
         length = rng.choice([1, 2, 3], p=[0.15, 0.55, 0.3])
         word = "".join(rng.choice(syllables, length))
@@ -72,7 +75,7 @@ def build_surface(seed: int) -> Surface:
     taken: set[str] = set()
     return Surface(
         syllables=syllables,
-        words=tuple(_word(syllables, taken, rng) for _ in range(NUM_WORDS)),
+        words=tuple(build_word(syllables, taken, rng) for _ in range(NUM_WORDS)),
         suffixes=tuple(
             str(suffix) for suffix in rng.choice(syllables, NUM_SUFFIXES, replace=False)
         ),
@@ -90,7 +93,9 @@ def build_sister(parent: Surface, share: float, seed: int) -> Surface:
     def keep() -> bool:
         return bool(rng.random() < share)
 
-    words = tuple(word if keep() else _word(parent.syllables, taken, rng) for word in parent.words)
+    words = tuple(
+        word if keep() else build_word(parent.syllables, taken, rng) for word in parent.words
+    )
     fresh = [syllable for syllable in parent.syllables if syllable not in parent.suffixes]
     new_suffixes = rng.choice(fresh, NUM_SUFFIXES, replace=False)
     suffixes = tuple(

@@ -141,7 +141,7 @@ def _train(
     clock = time.perf_counter()
     seconds_since_report = 0.0
     for step in range(num_steps):
-        loss = _step(model, batches.next_batch())
+        loss = train_step(model, batches.next_batch())
         optimizer.step(step)
         since_report += loss
         steps_since_report += 1
@@ -176,7 +176,7 @@ def _train(
     return outcome
 
 
-def _step(model: Decoder, batch: Batch) -> torch.Tensor:
+def train_step(model: Decoder, batch: Batch) -> torch.Tensor:
     """Forward and backward; the loss, without waiting for a GPU to have it."""
     device = next(model.parameters()).device
     window_BT1 = torch.from_numpy(batch.windows.astype(np.int64))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_grid import NUM_CELLS, finished, grid, results, wait_for
+from tests.integration.tiny import NUM_CELLS, finished, grid, results, wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -7,56 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.integration.tiny import NUM_CELLS, finished, grid, results, wait_for
+
 pytestmark = pytest.mark.integration
-# Two sources, one target, two rungs: 8 cells of a second or so.
-TINY = (
-    "--sources related nonsense --targets alba --sizes 2k 8k --seeds 0 --pretrain-size 20k "
-    "--protocol.pretrain.budget-bytes 20k --protocol.pretrain.budget-at-bytes 20k "
-    "--protocol.scratch.budget-bytes 8k --protocol.finetune.budget-bytes 8k "
-    "--protocol.evaluations 2 --protocol.val-bytes 2k --protocol.test-bytes 4k "
-    "--slots 2 --name tiny"
-).split()
-NUM_CELLS = 2 + 2 + 2 * 3
-
-
-def grid(storage: Path, *words: str) -> subprocess.Popen[str]:
-    """`python sweeps/grid.py`, in a process group of its own, as from a shell."""
-    return subprocess.Popen(
-        [
-            sys.executable,
-            str(ROOT / "sweeps" / "grid.py"),
-            *TINY,
-            "--storage",
-            str(storage),
-            *words,
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
-
-
-def results(storage: Path) -> dict[str, dict]:
-    found = [json.loads(p.read_text()) for p in (storage / "tiny" / "cells").rglob("result.json")]
-    return {result["cell_id"]: result for result in found}
-
-
-def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
-    while not condition():  # type: ignore[operator]
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from raydt.corpora.controlled.catalog import LANGUAGES
 from raydt.corpora.locate import SUFFIXES, compression, file_format, language_files, languages
 from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus, CorpusSpec, FilesCorpus, HubCorpus
-from raydt.errors import Problem
+from raydt.errors import InputError, Problem
+from raydt.units import parse_bytes
 
 
 def available_languages(spec: CorpusSpec) -> list[str]:
@@ -17,6 +18,34 @@ def available_languages(spec: CorpusSpec) -> list[str]:
     if isinstance(spec, ControlledCorpus):
         return list(LANGUAGES)
     return languages(spec) if isinstance(spec, FilesCorpus) else []
+
+
+def languages_and_sizes(
+    spec: CorpusSpec, names: Sequence[str] | None, train: str
+) -> dict[str, int]:
+    """Bytes of train by language, as the command line says: named or all, a size or `all`.
+
+    All is 0 bytes at least: files are stored whole anyway. `InputError` with every problem.
+    """
+    problems = []
+    if names is None and isinstance(spec, HubCorpus):
+        problems.append(Problem("--languages", f"names, which {spec.name} does not list", "none"))
+    if train == "all" and not isinstance(spec, FilesCorpus):
+        problems.append(Problem("--train-bytes", f"a size, as {spec.name} has no end", "all"))
+    num_bytes = 0
+    if train != "all":
+        try:
+            num_bytes = parse_bytes(train)
+        except InputError as error:
+            problems += error.problems
+    asked = names if names is not None else available_languages(spec)
+    if not asked and not problems:
+        folder_problem = _check_folder(spec)
+        nothing = Problem(f"corpus {spec.name}", f"at least one language: {SUFFIXES}", "none")
+        problems.append(folder_problem or nothing)
+    if problems:
+        raise InputError(problems)
+    return dict.fromkeys(asked, num_bytes)
 
 
 def check_corpus(

@@ -43,6 +43,13 @@ class Contamination:
             return None
         return 1 - self.restricted.get(_code(language) or "", 0.0)
 
+    def largest_foreign(self, language: str) -> str | None:
+        """The other language that the full set says is there most, with its share."""
+        if self.full is None:
+            return None
+        others = [code for code in self.full if code != _code(language)]
+        return f"{others[0]} {self.full[others[0]]:.1%}" if others else "none"
+
 
 def find_contamination(train: Path, language: str, languages: Iterable[str]) -> Contamination:
     """Judge the training stream in a file; `languages` are those of the corpus."""

@@ -6,6 +6,7 @@ N = bytes, D = documents. Nothing here loops over documents unless one of them i
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -82,16 +83,17 @@ def from_column(column: pa.Array, normalise: Normalisation, counts: Counter[str]
         counts[BLANK] -= text.null_count  # said once
         text = text.fill_null("")
     if normalise != "none":
-        text = pc.utf8_normalize(text, form=normalise)
+        values = text.cast(pa.large_binary()).to_pylist()
+        text = pa.array([normalised(value, normalise) for value in values], pa.large_binary())
     text = text.cast(pa.large_binary())
     # Text with the separator between it and nothing is text with the separator after it.
     empty, separator = (pa.scalar(value, pa.large_binary()) for value in (b"", NUL))
     documents = pc.binary_join_element_wise(text, empty, separator)
-    data, offsets = parts(documents)
+    data, _ = parts(documents)
     if np.count_nonzero(data == SEPARATOR) != len(documents):
         counts[NUL_BYTES] += int(np.count_nonzero(data == SEPARATOR)) - len(documents)
         documents = from_list([value.replace(NUL, b"") for value in text.to_pylist()])
-        data, offsets = parts(documents)
+        data, _ = parts(documents)
     if len(data) and (data == ord("\r")).any():
         documents = pc.replace_substring(documents, b"\r\n", b"\n")
     return documents
@@ -117,11 +119,10 @@ def first_not_utf8(text: bytes) -> tuple[int, str]:
 
 def normalised(text: bytes, form: Normalisation) -> bytes:
     """A text in a Unicode normalisation form."""
+    # Not Arrow's `utf8_normalize`, which in version 25 leaves a letter and its accent apart in NFC.
     if form == "none" or text.isascii():
         return text
-    whole = pa.array([text], pa.large_binary()).cast(pa.large_string())
-    result: bytes = pc.utf8_normalize(whole, form=form).cast(pa.large_binary())[0].as_py()
-    return result
+    return unicodedata.normalize(form, text.decode()).encode()
 
 
 def not_blank(documents: pa.LargeBinaryArray) -> NDArray[np.bool_]:

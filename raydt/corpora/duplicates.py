@@ -14,6 +14,8 @@ The memory this takes is that of the held-out splits: 8 bytes a document and 1/8
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import xxhash
@@ -58,9 +60,7 @@ class HeldOut:
         self._hashes, self._shingles = [], []
         self._filter[self._slots(self._known_shingles)] = True
 
-    def find(
-        self, documents: pa.LargeBinaryArray
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def find(self, documents: pa.LargeBinaryArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which documents (D,) equal one that is known, and which others are near to some."""
         if not len(documents) or not len(self._known_hashes):
             none = np.zeros(len(documents), dtype=bool)
@@ -82,10 +82,10 @@ class HeldOut:
 
 def _hashes(documents: pa.LargeBinaryArray) -> NDArray[np.uint64]:
     data, offsets = parts(documents)
-    view = memoryview(data)
+    view = memoryview(data)  # type: ignore[arg-type]
     ends = offsets.tolist()
     digest = xxhash.xxh3_64_intdigest
-    each = (digest(view[start:end]) for start, end in zip(ends, ends[1:], strict=False))
+    each = (digest(view[start:end]) for start, end in pairwise(ends))
     return np.fromiter(each, dtype=np.uint64, count=len(documents))
 
 
@@ -101,7 +101,12 @@ def _sample(documents: pa.LargeBinaryArray) -> tuple[NDArray[np.int64], NDArray[
             end = min(start + _BLOCK_BYTES, num_starts)
             begins = start + _sampled(data[start : end + 3])
             begins = begins[begins < end]
-            owner = np.searchsorted(offsets, begins, side="right") - 1
+            # There are fewer documents than shingles, so it is the documents that are looked up.
+            first, last = np.searchsorted(offsets, (start, end), side="right") - 1
+            last = min(last, len(documents) - 1)
+            bounds = np.searchsorted(begins, offsets[first : last + 2])
+            bounds[0], bounds[-1] = 0, len(begins)
+            owner = np.repeat(np.arange(first, last + 1), np.diff(bounds))
             # The separator at its end is no part of a document.
             inside = begins + _SHINGLE_BYTES < offsets[owner + 1]
             owners.append(owner[inside])
@@ -110,16 +115,15 @@ def _sample(documents: pa.LargeBinaryArray) -> tuple[NDArray[np.int64], NDArray[
 
 
 def _sampled(data: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Positions whose next four bytes hash to 0 modulo `_SAMPLED`, unsorted within a block."""
-    limit = np.uint32(2**32 // _SAMPLED)
-    found = []
-    for shift in range(4):
-        whole = (len(data) - shift) // 4 * 4
-        if whole > 0:
-            words = data[shift : shift + whole].view(np.uint32)
-            hits = np.flatnonzero(words * np.uint32(2654435761) < limit)
-            found.append(hits * 4 + shift)
-    return np.sort(np.concatenate(found))
+    """Positions whose next four bytes hash to 0 modulo `_SAMPLED`, in order."""
+    if len(data) < 4:
+        return np.zeros(0, dtype=np.int64)
+    # Sums of bytes, modulo 256: many times faster than a hash of words, and mixed well enough.
+    mixed = data[:-3] * np.uint8(37)
+    for shift, factor in ((1, 101), (2, 173), (3, 59)):
+        mixed += data[shift : len(data) - 3 + shift] * np.uint8(factor)
+    mixed *= np.uint8(197)
+    return np.flatnonzero(mixed < 256 // _SAMPLED)
 
 
 def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -136,4 +140,5 @@ def _is_in(values: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.
     if not len(known):
         return np.zeros(len(values), dtype=bool)
     places = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return known[places] == values
+    found: NDArray[np.bool_] = known[places] == values
+    return found

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -145,8 +147,11 @@ def _tables(
 
 
 def _breaks() -> tuple[type[Exception], ...]:
-    """What a connection that is lost shows itself as."""
-    import aiohttp
-    import httpx
-
-    return (OSError, EOFError, aiohttp.ClientError, httpx.HTTPError)
+    """What a connection that is lost shows itself as, by any of the clients the library uses."""
+    kinds: list[type[Exception]] = [OSError, EOFError]
+    for module, name in (
+        ("aiohttp", "ClientError"), ("httpx", "HTTPError"), ("httpx2", "HTTPError"),
+    ):  # fmt: skip
+        if find_spec(module) is not None:
+            kinds.append(getattr(import_module(module), name))
+    return tuple(kinds)

@@ -75,7 +75,7 @@ def _matches(spec: FilesCorpus) -> dict[str, list[Path]]:
         + "(?P=language)".join(map(_expression, after))
     )
     found: dict[str, list[Path]] = {}
-    for name in glob.iglob("*".join((before, *after)), recursive=True):
+    for name in glob.iglob("*".join((before, *after)), recursive=True):  # noqa: PTH207
         match = pattern.fullmatch(name)
         if match is not None and Path(name).is_file() and file_format(Path(name)):
             found.setdefault(match["language"], []).append(Path(name))

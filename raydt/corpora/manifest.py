@@ -76,6 +76,21 @@ class Manifest:
     raydt_version: str
     format: int = FORMAT
 
+    @property
+    def num_bytes(self) -> int:
+        """Of all splits."""
+        return sum(record.num_bytes for record in self.splits.values())
+
+    @property
+    def num_characters(self) -> int:
+        """Of all splits, separators not counted."""
+        return sum(record.num_characters for record in self.splits.values())
+
+    @property
+    def num_documents(self) -> int:
+        """Of all splits."""
+        return sum(record.num_documents for record in self.splits.values())
+
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write as JSON for people and programs."""

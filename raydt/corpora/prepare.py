@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from raydt import __version__
@@ -107,9 +107,10 @@ def _find_or_write(
 ) -> PreparedLanguage:
     folder = root / spec.key / language
     existing = _find(spec, language, folder)
-    if existing is not None and _is_enough(spec, existing, asked):
-        return existing
     work = root / _WORK / spec.key / language
+    if existing is not None and _is_enough(spec, existing, asked):
+        _sweep(work)
+        return existing
     work.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(work.with_name(f"{language}.lock")):
         # Another process may have written it while this one waited.
@@ -137,12 +138,23 @@ def _find_or_write(
         _seal(manifest, new)
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():
+            shutil.rmtree(work / "old", ignore_errors=True)
             # Out of the way in one step; whoever has its files open keeps them.
             folder.rename(work / "old")
         new.rename(folder)
         _sync_folder(folder.parent)
         shutil.rmtree(work)
     return open_language(folder)
+
+
+def _sweep(work: Path) -> None:
+    """Remove what a process that was killed at its very end left of a language that is there."""
+    if work.is_dir():
+        try:
+            with FileLock(work.with_name(f"{work.name}.lock"), timeout=0):
+                shutil.rmtree(work, ignore_errors=True)
+        except Timeout:
+            return  # another process is at work
 
 
 def _is_enough(spec: CorpusSpec, existing: PreparedLanguage, asked: dict[Split, int]) -> bool:

@@ -115,7 +115,9 @@ def _split(text: bytes, unit: Unit) -> pa.LargeBinaryArray:
         return from_lines(text)
     if unit == "file":
         return from_list([text.rstrip(b"\n")])
-    return from_list([part for part in _PARAGRAPH_END.split(text.strip(b"\n")) if part])
+    # A piece may begin or end within the blank lines between two paragraphs.
+    parts = (part.strip(b"\n") for part in _PARAGRAPH_END.split(text))
+    return from_list([part for part in parts if part.strip()])
 
 
 def _mend(

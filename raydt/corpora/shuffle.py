@@ -37,6 +37,7 @@ _BUCKET_BYTES = 2**25
 # Two open files a bucket, of the 1,024 that a process usually may have open.
 _MAX_BUCKETS = 384
 _UNPACKED = 4  # what compressed text grows by, about
+_MARGIN_BYTES = 2**16  # of the Hub, and an eighth: duplicates will be dropped
 _WORK_FORMAT = 1
 
 
@@ -68,7 +69,7 @@ def shuffle_text(
         )
         enough = None
     else:
-        enough = {split: number + number // 8 + 2**16 for split, number in asked.items()}
+        enough = {split: number + number // 8 + _MARGIN_BYTES for split, number in asked.items()}
         plan["enough"] = enough
         total = expected = sum(enough.values())
     origin = _take_up(spec, plan, work)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from raydt.corpora.ahead import ahead
 from raydt.corpora.buckets import Buckets
 from raydt.corpora.documents import parts
 from raydt.corpora.duplicates import HeldOut
@@ -47,7 +48,7 @@ def assemble(
     num_before = 0
     for split in _ORDER:
         with ShardWriter(path_of(split)) as shard:
-            for documents in _sorted(buckets, split):
+            for documents in ahead(_sorted(buckets, split)):
                 equal, near = held_out.find(documents)
                 if split != "test":
                     against = _COMPARED_WITH[split]

@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from raydt.corpora.ahead import ahead
 from raydt.corpora.documents import BLANK, Block, Position, from_parts, not_blank, parts
 from raydt.corpora.splits import SPLITS, Split, SplitKeys
 
@@ -85,7 +86,7 @@ class Buckets:
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         """Take documents until the source ends, or until each split has enough bytes."""
-        for block in blocks:
+        for block in ahead(iter(blocks)):
             is_enough = self._take(block, enough_bytes)
             self.progress.position = block.position
             self.progress.num_bytes_read = block.num_bytes_read
@@ -95,14 +96,16 @@ class Buckets:
                 break
             if self._unsaved_bytes >= _CHECKPOINT_BYTES:
                 self.save()
+        # Not saved: to wait for the disk here costs more than to read the last part again, which
+        # is what a kill during the second pass leads to.
         self.progress.is_done = True
-        self.save()
+        self.progress.counts = dict(+self._counts)
 
     def save(self) -> None:
         """Make what is there outlast a kill."""
         for descriptor in self._files.values():
             os.fsync(descriptor)
-        self.progress.counts = {name: number for name, number in self._counts.items() if number}
+        self.progress.counts = dict(self._counts)
         temporary = self._folder / f"{_CHECKPOINT}.new"
         with temporary.open("w", encoding="utf-8") as file:
             json.dump(vars(self.progress), file)

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ import numpy as np
 from raydt.corpora.splits import SEPARATOR
 
 WINDOW_BYTES = 500
-NUM_WINDOWS = 1000
+NUM_WINDOWS = 500
 _SEED = 0
+_loading = Lock()
 _CODE = re.compile(r"([a-z]{2})(?:[-_.].*)?")
 
 
@@ -49,6 +51,12 @@ class Contamination:
             return None
         others = [code for code in self.full if code != _code(language)]
         return f"{others[0]} {self.full[others[0]]:.1%}" if others else "none"
+
+
+def load_model(language: str) -> None:
+    """What takes a while before `find_contamination`; in a thread it costs nobody time."""
+    if _code(language) is not None:
+        _identifier()
 
 
 def find_contamination(train: Path, language: str, languages: Iterable[str]) -> Contamination:
@@ -104,8 +112,13 @@ def _known() -> frozenset[str]:
     return frozenset(map(str, _identifier().labels))
 
 
-@cache
 def _identifier() -> Any:
+    with _loading:  # by one thread; another that asks meanwhile waits for it
+        return _load()
+
+
+@cache
+def _load() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE)

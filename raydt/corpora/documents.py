@@ -131,8 +131,10 @@ def not_blank(documents: pa.LargeBinaryArray) -> NDArray[np.bool_]:
     if not len(documents):
         return np.zeros(0, dtype=bool)
     keep = np.ones(len(documents), dtype=bool)
-    # Only what begins with white space, or with its own end, can be blank.
-    for index in np.flatnonzero(data[offsets[:-1]] <= ord(" ")).tolist():
+    # Only what is white space, or its own end, at both ends can be blank.
+    last = np.maximum(offsets[1:] - 2, offsets[:-1])
+    maybe = (data[offsets[:-1]] <= ord(" ")) & (data[last] <= ord(" "))
+    for index in np.flatnonzero(maybe).tolist():
         document = data[offsets[index] : offsets[index + 1]].tobytes()
         keep[index] = bool(document.rstrip(NUL).strip())
     return keep

@@ -51,12 +51,12 @@ class HeldOut:
         """Remember documents; they count from `close` on."""
         self._hashes.append(_hashes(documents))
         _, shingles = _sample(documents)
-        self._shingles.append(np.unique(shingles))
+        self._shingles.append(_distinct(shingles))
 
     def close(self) -> None:
         """All documents of a split are added."""
-        self._known_hashes = np.unique(np.concatenate([self._known_hashes, *self._hashes]))
-        self._known_shingles = np.unique(np.concatenate([self._known_shingles, *self._shingles]))
+        self._known_hashes = _distinct(self._known_hashes, *self._hashes)
+        self._known_shingles = _distinct(self._known_shingles, *self._shingles)
         self._hashes, self._shingles = [], []
         self._filter[self._slots(self._known_shingles)] = True
 
@@ -133,6 +133,14 @@ def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
         state = (state ^ words[:, column]) * np.uint64(0x9E3779B97F4A7C15)
         state ^= state >> np.uint64(32)
     return state * np.uint64(0xD6E8FEB86659FD93)
+
+
+def _distinct(*values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """All values once, sorted; faster than `np.unique`, which hashes before it sorts."""
+    together = np.sort(np.concatenate(values))
+    is_first = np.ones(len(together), dtype=bool)
+    is_first[1:] = together[1:] != together[:-1]
+    return together[is_first]
 
 
 def _is_in(values: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:

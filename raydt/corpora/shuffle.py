@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from raydt import __version__
 from raydt.corpora.assemble import assemble
 from raydt.corpora.buckets import Buckets
-from raydt.corpora.contamination import find_contamination
+from raydt.corpora.contamination import find_contamination, load_model
 from raydt.corpora.documents import Block
 from raydt.corpora.duplicates import DUPLICATES_RULE
 from raydt.corpora.files import hash_file, read_files, stamp
@@ -81,6 +81,7 @@ def shuffle_text(
 
     with ThreadPoolExecutor(1) as pool, Buckets(work / "buckets", num_buckets) as buckets:
         progress = buckets.progress
+        loading = pool.submit(load_model, language)
         hashes = [pool.submit(hash_file, Path(path)) for path, _, _ in stamps]
         if not progress.is_done:
             blocks = _blocks(spec, language, origin, progress.position)
@@ -95,6 +96,7 @@ def shuffle_text(
         assembled = assemble(
             buckets, partial(split_path, folder), partial(hear, "writing", num_stored)
         )
+        loading.result()
         files = tuple(
             SourceFile(path, size, modified_ns, digest.result())
             for (path, size, modified_ns), digest in zip(stamps, hashes, strict=True)

@@ -9,12 +9,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from raydt.corpora.check import check_corpus
 from raydt.corpora.prepare import prepare_language
 from raydt.corpora.prepared import PreparedLanguage
 from raydt.corpora.shuffle import OnBytes
 from raydt.corpora.spec import CorpusSpec
-from raydt.errors import InputError
+from raydt.errors import InputError, Problem
 
 _POLL_SECONDS = 0.2
 _HEARD_BYTES = 2**24  # between two messages of a process
@@ -37,9 +36,8 @@ def prepare_parallel(
     All languages are tried; then one `InputError` with the problems of all, or the error of
     another kind that came first.
     """
-    problems = check_corpus(spec, train_bytes, val_bytes, test_bytes)
-    if problems:
-        raise InputError(problems)
+    # A language that cannot be prepared does not keep the others from it.
+    problems: list[Problem] = []
     context = get_context("spawn")  # a fork of a process with threads may hang
     messages = context.Queue()
     prepared: dict[str, PreparedLanguage] = {}

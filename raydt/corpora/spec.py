@@ -21,9 +21,9 @@ percent-encoded (`%26` is `&`).
     revision   NAME                        hub: branch, tag or commit         [main]
 
 `hub:allenai/c4` names its configs by language, but its config `en` is C4, an English corpus that
-was filtered by rules no other language went through. That the English of mC4 itself is the config
-`en.noblocklist`, `multilingual` or another one could not be verified without a network: look at
-the configs of the dataset before English is compared with another language of it.
+was filtered by rules no other language went through. The config with the English of mC4 is
+believed to be `en-multi`; without a network this could not be verified. Look at the configs of
+the dataset before English is compared with another language of it.
 """
 
 from __future__ import annotations

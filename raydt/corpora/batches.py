@@ -89,9 +89,8 @@ class WindowBatches:
     def _gather_ahead(self) -> None:
         """The next batches at once: of small ones the calls would cost more than the bytes."""
         batches = [self._draw() for _ in range(self._num_ahead)]
-        indices, offsets = (
-            np.concatenate([batch[which][self._mine] for batch in batches]) for which in (0, 1)
-        )
+        indices = np.concatenate([indices[self._mine] for indices, _, _ in batches])
+        offsets = np.concatenate([offsets[self._mine] for _, offsets, _ in batches])
         rows = self._rows.gather(indices, offsets)
         num_rows = len(indices) // len(batches)
         for number, (_, _, position) in enumerate(batches):
@@ -127,8 +126,8 @@ class WindowBatches:
         self._go_to(epoch, state["row"])
 
     def _go_to(self, epoch: _Epoch, row: int) -> None:
-        self._epoch = epoch
-        self._row = row
+        self._epoch: _Epoch = epoch
+        self._row: int = row
         self._position = {"epoch": epoch.index, "row": row}  # of the batch that is next handed out
         self._ahead: deque[tuple[Batch, dict[str, int]]] = deque()
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from raydt.corpora.splits import SEPARATOR
 from raydt.errors import InputError, Problem
 
+_MAX_AHEAD = 64  # batches
 _AHEAD_BYTES = 2**18  # gathered at once; fits the cache
 
 
@@ -73,7 +74,9 @@ class WindowBatches:
         self._seed = seed
         rows_per_rank = batch_windows // world_size
         self._mine = slice(rank * rows_per_rank, (rank + 1) * rows_per_rank)
-        self._num_ahead = max(1, _AHEAD_BYTES // (rows_per_rank * (window + 1)))
+        self._epoch: _Epoch
+        self._row: int
+        self._num_ahead = min(_MAX_AHEAD, max(1, _AHEAD_BYTES // (rows_per_rank * (window + 1))))
         self._go_to(self._start_epoch(0), 0)
 
     def next_batch(self) -> Batch:
@@ -126,8 +129,8 @@ class WindowBatches:
         self._go_to(epoch, state["row"])
 
     def _go_to(self, epoch: _Epoch, row: int) -> None:
-        self._epoch: _Epoch = epoch
-        self._row: int = row
+        self._epoch = epoch
+        self._row = row
         self._position = {"epoch": epoch.index, "row": row}  # of the batch that is next handed out
         self._ahead: deque[tuple[Batch, dict[str, int]]] = deque()
 

@@ -20,6 +20,7 @@ from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
 _BLOCK_BYTES = 2**23
+_READ_BYTES = 2**20
 _MAX_ROWS = 2**16
 
 
@@ -30,8 +31,9 @@ def read_parquet(path: Path, spec: FilesCorpus, start: int) -> Iterator[Block]:
     """
     where = f"file {path}"
     try:
-        # Mapped, and by column: what is read is neither the whole file nor held for long.
-        with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+        # By pages of one column: a file that was mapped, or a column read at once, would fill the
+        # memory of this process.
+        with pyarrow.parquet.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
             _check_column(file, spec.column, where)
             size = path.stat().st_size
             row = 0

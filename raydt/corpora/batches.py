@@ -91,12 +91,21 @@ class WindowBatches:
 
     def _gather_ahead(self) -> None:
         """The next batches at once: of small ones the calls would cost more than the bytes."""
-        batches = [self._draw() for _ in range(self._num_ahead)]
-        indices = np.concatenate([indices[self._mine] for indices, _, _ in batches])
-        offsets = np.concatenate([offsets[self._mine] for _, offsets, _ in batches])
+        size = self._batch_windows
+        num_whole = min(self._num_ahead, (len(self._epoch.order) - self._row) // size)
+        if num_whole > 1:  # all of one epoch
+            taken = self._epoch.order[self._row : self._row + num_whole * size]
+            indices = taken.reshape(num_whole, size)[:, self._mine].ravel()
+            offsets = np.full_like(indices, self._epoch.offset)
+            ends = range(self._row + size, self._row + (num_whole + 1) * size, size)
+            positions = [{"epoch": self._epoch.index, "row": end} for end in ends]
+            self._row += num_whole * size
+        else:
+            indices, offsets, position = self._draw()
+            indices, offsets, positions = indices[self._mine], offsets[self._mine], [position]
         rows = self._rows.gather(indices, offsets)
-        num_rows = len(indices) // len(batches)
-        for number, (_, _, position) in enumerate(batches):
+        num_rows = len(indices) // len(positions)
+        for number, position in enumerate(positions):
             own = slice(number * num_rows, (number + 1) * num_rows)
             self._ahead.append((Batch(rows.windows[own], rows.num_ignored[own]), position))
 

@@ -16,7 +16,8 @@ from rich_argparse import RichHelpFormatter
 
 from raydt.config.read import add_sweep_arguments, read_sweep
 from raydt.config.sweep import Sweep
-from raydt.errors import InputError, RaydtError, RunError
+from raydt.errors import InputError, RaydtError, RunError, bad
+from raydt.units import parse_bytes
 
 _EXIT_INTERRUPTED = 130
 
@@ -45,6 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status.add_argument("name", nargs="?", help="of the sweep [the only one there is]")
     status.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
 
+    prepare = add("prepare", "prepare languages of a corpus; again, and it goes on where it was")
+    prepare.add_argument(
+        "--corpus", required=True, help="controlled[:SEED], files:PATH or hub:DATASET, ?OPTIONS"
+    )
+    prepare.add_argument("--languages", nargs="+", help="[all that the corpus can list]")
+    prepare.add_argument(
+        "--train-bytes", default="all", metavar="SIZE", help="such as 8M [all that there is]"
+    )
+    for split in ("val", "test"):
+        prepare.add_argument(f"--{split}-bytes", metavar="SIZE", default="0", help="at least [0]")
+    prepare.add_argument("--jobs", type=int, help="languages at a time [one per core]")
+    corpora = add("corpora", "show the languages that are prepared")
+    for command in (prepare, corpora):
+        command.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
+
     analyze = add("analyze", "compute D_E and D_T from an MLflow store and write the report")
     analyze.add_argument("name", nargs="?", help="of the sweep [the one launched last]")
     analyze.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
@@ -53,12 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     analyze.add_argument("--confidence", type=float, default=0.9, help="of the intervals [0.9]")
 
     parsed, unknown = parser.parse_known_args(arguments)
-    if parsed.command in ("status", "analyze") and unknown:
+    if parsed.command not in ("plan", "run") and unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     handlers: dict[str, Callable[[], int]] = {
         "plan": lambda: _plan(read_sweep(parsed, unknown), parsed.all),
         "run": lambda: _run(read_sweep(parsed, unknown)),
         "status": lambda: _status(Path(parsed.storage), parsed.name),
+        "prepare": lambda: _prepare(parsed),
+        "corpora": lambda: _corpora(Path(parsed.storage)),
         "analyze": lambda: _analyze(parsed),
     }
     return reporting_errors(handlers[parsed.command])
@@ -132,6 +150,63 @@ def _status(storage: Path, name: str | None) -> int:
     from raydt.terminal.status import show_status
 
     show_status(storage, name, Console(highlight=False))
+    return 0
+
+
+def _prepare(parsed: argparse.Namespace) -> int:
+    import os
+
+    from raydt.corpora.check import languages_and_sizes
+    from raydt.corpora.parallel import prepare_parallel
+    from raydt.corpora.spec import parse_corpus
+    from raydt.terminal.preparing import Preparing
+
+    corpus = parse_corpus(parsed.corpus)
+    num_bytes = languages_and_sizes(corpus, parsed.languages, parsed.train_bytes)
+    if parsed.jobs is not None and parsed.jobs < 1:
+        raise bad("--jobs", "at least 1", parsed.jobs)
+    storage = Path(parsed.storage).expanduser().resolve()
+    with Preparing(len(num_bytes)) as preparing:
+        prepare_parallel(
+            corpus,
+            num_bytes,
+            parse_bytes(parsed.val_bytes),
+            parse_bytes(parsed.test_bytes),
+            storage / "corpora",
+            parsed.jobs or len(os.sched_getaffinity(0)),
+            preparing.on_bytes,
+            preparing.on_language,
+        )
+    return _corpora(storage)
+
+
+def _corpora(storage: Path) -> int:
+    from raydt.corpora.inventory import prepared_languages
+    from raydt.terminal.corpora_table import LanguageRow, show_corpora
+
+    root = storage.expanduser().resolve() / "corpora"
+    rows = []
+    for entry in prepared_languages(root):
+        manifest = entry.manifest
+        rows.append(
+            LanguageRow(
+                corpus=manifest.source.corpus,
+                language=manifest.language,
+                num_bytes=manifest.num_bytes,
+                num_characters=manifest.num_characters,
+                num_documents=manifest.num_documents,
+                num_duplicates=entry.num_duplicates,
+                foreign_share=manifest.contamination.foreign(manifest.language),
+                largest_foreign=manifest.contamination.largest_foreign(manifest.language),
+                byte_premium=entry.byte_premium,
+            )
+        )
+    if not rows:
+        raise bad(f"folder {root}", "a prepared language; `raydt prepare` makes one", "none")
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a file or a pipe has no width, and the table is wider than 80
+    show_corpora(rows, console)
     return 0
 
 

@@ -134,7 +134,7 @@ def test_a_plan_is_shown_and_nothing_is_started(tmp_path: Path) -> None:
 def test_help_says_what_there_is(tmp_path: Path) -> None:
     done = raydt(tmp_path, "--help")
     assert done.returncode == 0
-    for command in ("plan", "run", "status", "analyze"):
+    for command in ("plan", "run", "prepare", "corpora", "status", "analyze"):
         assert command in done.stdout
 
 
@@ -150,3 +150,47 @@ def test_analyze_without_a_store(tmp_path: Path) -> None:
     assert "mlflow.db" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_prepare_and_corpora(texts: Path) -> None:
+    folder = texts.parent
+    words = ("prepare", "--corpus", "files:texts", "--languages", "en", "de", "--jobs", "2")
+    done = raydt(folder, *words)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2" in done.stderr
+    for shown in ("files:texts", "en", "de", "contamination", "duplicates dropped", "4,000"):
+        assert shown in done.stdout
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.bin")}
+    assert len(before) == 6
+    assert raydt(folder, *words).stdout == done.stdout == raydt(folder, "corpora").stdout
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.bin")}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--corpus", "files:texts"], ["latin.txt", "UTF-8", "300003", "empty.txt"]),
+        (["--corpus", "files:texts?documents=x&a=b"], ["documents", "'a=b'"]),
+        (["--corpus", "controlled"], ["--train-bytes"]),
+        (["--corpus", "hub:a/b"], ["--languages", "--train-bytes"]),
+        (["--corpus", "files:texts", "--languages", "en", "--jobs", "0"], ["--jobs"]),
+        (["--corpus", "files:texts", "--languages", "en", "--train-bytes", "8X"], ["8X"]),
+        (["--corpus", "files:file"], ["a file"]),
+    ],
+    ids=lambda value: " ".join(value)[:50],
+)
+def test_prepare_refuses_with_every_problem(
+    words: list[str], expected: list[str], texts: Path
+) -> None:
+    (texts.parent / "file").write_text("")
+    done = raydt(texts.parent, "prepare", *words)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    for text in expected:
+        assert text in done.stderr
+
+
+def test_corpora_of_nothing(tmp_path: Path) -> None:
+    done = raydt(tmp_path, "corpora")
+    assert done.returncode == 2
+    assert "raydt prepare" in done.stderr

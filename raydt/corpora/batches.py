@@ -16,6 +16,7 @@ and give the first byte a context that no evaluation gives it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ from numpy.typing import NDArray
 
 from raydt.corpora.splits import SEPARATOR
 from raydt.errors import InputError, Problem
+
+_MAX_AHEAD = 64  # batches
+_AHEAD_BYTES = 2**18  # gathered at once; fits the cache
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,43 @@ class WindowBatches:
         self._seed = seed
         rows_per_rank = batch_windows // world_size
         self._mine = slice(rank * rows_per_rank, (rank + 1) * rows_per_rank)
-        self._epoch = self._start_epoch(0)
-        self._row = 0
+        self._epoch: _Epoch
+        self._row: int
+        self._num_ahead = min(_MAX_AHEAD, max(1, _AHEAD_BYTES // (rows_per_rank * (window + 1))))
+        self._go_to(self._start_epoch(0), 0)
 
     def next_batch(self) -> Batch:
         """This rank's rows of the next global batch, (batch_windows / world_size, T + 1).
 
         A batch at the end of an epoch is filled up with rows of the next.
         """
+        if not self._ahead:
+            self._gather_ahead()
+        batch, self._position = self._ahead.popleft()
+        return batch
+
+    def _gather_ahead(self) -> None:
+        """The next batches at once: of small ones the calls would cost more than the bytes."""
+        size = self._batch_windows
+        num_whole = min(self._num_ahead, (len(self._epoch.order) - self._row) // size)
+        if num_whole > 1:  # all of one epoch
+            taken = self._epoch.order[self._row : self._row + num_whole * size]
+            indices = taken.reshape(num_whole, size)[:, self._mine].ravel()
+            offsets = np.full_like(indices, self._epoch.offset)
+            ends = range(self._row + size, self._row + (num_whole + 1) * size, size)
+            positions = [{"epoch": self._epoch.index, "row": end} for end in ends]
+            self._row += num_whole * size
+        else:
+            indices, offsets, position = self._draw()
+            indices, offsets, positions = indices[self._mine], offsets[self._mine], [position]
+        rows = self._rows.gather(indices, offsets)
+        num_rows = len(indices) // len(positions)
+        for number, position in enumerate(positions):
+            own = slice(number * num_rows, (number + 1) * num_rows)
+            self._ahead.append((Batch(rows.windows[own], rows.num_ignored[own]), position))
+
+    def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+        """Rows and offsets (batch_windows,) of the batch at `_row`, and the position after it."""
         indices = np.empty(self._batch_windows, dtype=np.int64)
         offsets = np.empty(self._batch_windows, dtype=np.int64)
         filled = 0
@@ -90,11 +123,11 @@ class WindowBatches:
             offsets[filled : filled + len(taken)] = self._epoch.offset
             filled += len(taken)
             self._row += len(taken)
-        return self._rows.gather(indices[self._mine], offsets[self._mine])
+        return indices, offsets, {"epoch": self._epoch.index, "row": self._row}
 
     def state(self) -> dict[str, int]:
         """Where the next batch begins; the same on all ranks."""
-        return {"epoch": self._epoch.index, "row": self._row}
+        return dict(self._position)
 
     def load_state(self, state: Mapping[str, int]) -> None:
         """Go on where `state` was taken, from the same data, window and seed."""
@@ -102,8 +135,13 @@ class WindowBatches:
         if not 0 <= state["row"] <= len(epoch.order):
             requirement = f"a row of the {len(epoch.order)} of epoch {epoch.index}"
             raise InputError([Problem("data position", requirement, str(state["row"]))])
+        self._go_to(epoch, state["row"])
+
+    def _go_to(self, epoch: _Epoch, row: int) -> None:
         self._epoch = epoch
-        self._row = state["row"]
+        self._row = row
+        self._position = {"epoch": epoch.index, "row": row}  # of the batch that is next handed out
+        self._ahead: deque[tuple[Batch, dict[str, int]]] = deque()
 
     def _start_epoch(self, index: int) -> _Epoch:
         rng = np.random.default_rng([self._seed, index])

@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from raydt.corpora.controlled.languages import LANGUAGES
 from raydt.corpora.controlled.names import check_name
-from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus, CorpusSpec
-from raydt.errors import Problem
-
-_SUFFIX = ".txt"
+from raydt.corpora.locate import SUFFIXES, compression, file_format, language_files, languages
+from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus, CorpusSpec, FilesCorpus, HubCorpus
+from raydt.errors import InputError, Problem
+from raydt.units import parse_bytes
 
 
 def available_languages(spec: CorpusSpec) -> list[str]:
-    """Names of the languages of a corpus; none where a folder cannot be listed. Of controlled
-    languages those with a name of their own: that of a dialled one is made up by whoever wants it.
-    """
+    """Names of the languages of a corpus; none where a folder cannot be listed, or of the Hub."""
     if isinstance(spec, ControlledCorpus):
         return list(LANGUAGES)
-    if not spec.path.is_dir():
-        return []
-    stems = (path.stem for path in spec.path.glob(f"*{_SUFFIX}"))
-    return sorted(stem for stem in stems if LANGUAGE_NAME.fullmatch(stem))
+    return languages(spec) if isinstance(spec, FilesCorpus) else []
+
+
+def languages_and_sizes(
+    spec: CorpusSpec, names: Sequence[str] | None, train: str
+) -> dict[str, int]:
+    """Bytes of train by language, as the command line says: named or all, a size or `all`.
+
+    All is 0 bytes at least: files are stored whole anyway. `InputError` with every problem.
+    """
+    problems = []
+    if names is None and isinstance(spec, HubCorpus):
+        problems.append(Problem("--languages", f"names, which {spec.name} does not list", "none"))
+    if train == "all" and not isinstance(spec, FilesCorpus):
+        problems.append(Problem("--train-bytes", f"a size, as {spec.name} has no end", "all"))
+    num_bytes = 0
+    if train != "all":
+        try:
+            num_bytes = parse_bytes(train)
+        except InputError as error:
+            problems += error.problems
+    asked = names if names is not None else available_languages(spec)
+    if not asked and not problems:
+        folder_problem = _check_folder(spec)
+        nothing = Problem(f"corpus {spec.name}", f"at least one language: {SUFFIXES}", "none")
+        problems.append(folder_problem or nothing)
+    if problems:
+        raise InputError(problems)
+    return dict.fromkeys(asked, num_bytes)
 
 
 def check_corpus(
@@ -50,32 +73,42 @@ def check_language(spec: CorpusSpec, language: str, num_bytes: int) -> list[Prob
         return [Problem("language", "a name of letters, digits, _ . and -", repr(language))]
     if isinstance(spec, ControlledCorpus):
         return check_name(language)
+    if isinstance(spec, HubCorpus):
+        return []  # only the Hub knows its configs, and a plan needs no network
     available = available_languages(spec)
     if language not in available:
         close = difflib.get_close_matches(language, available, n=3, cutoff=0.5)
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
         there = ", ".join(available) or "no languages"
         return [Problem("language", f"one that {spec.name} has: {there}", f"{language!r}{hint}")]
-    return _check_size(spec.file(language), num_bytes)
+    return _check_size(language_files(spec, language), num_bytes)
 
 
 def _check_folder(spec: CorpusSpec) -> Problem | None:
-    if isinstance(spec, ControlledCorpus) or spec.path.is_dir():
+    if not isinstance(spec, FilesCorpus) or spec.path.is_dir():
         return None
+    if spec.is_glob:
+        if languages(spec):
+            return None
+        return Problem(f"corpus {spec.name}", f"a pattern of {SUFFIXES} files", "no such file")
     found = "a file" if spec.path.exists() else "nothing there"
-    return Problem(f"corpus {spec.name}", f"a folder with <language>{_SUFFIX} files", found)
+    return Problem(f"corpus {spec.name}", f"a folder of <language> files: {SUFFIXES}", found)
 
 
-def _check_size(path: Path, num_bytes: int) -> list[Problem]:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        found = error.strerror or str(error)
-        return [Problem(f"file {path}", "a file that can be read", found)]
-    if size == 0:
-        return [Problem(f"file {path}", "at least one document", "an empty file")]
-    # A separator replaces each newline, and the last line need not have one.
-    if size + 1 < num_bytes:
+def _check_size(paths: list[Path], num_bytes: int) -> list[Problem]:
+    sizes = []
+    for path in paths:
+        try:
+            sizes.append(path.stat().st_size)
+        except OSError as error:
+            found = error.strerror or str(error)
+            return [Problem(f"file {path}", "a file that can be read", found)]
+    named = f"file {paths[0]}" if len(paths) == 1 else f"the {len(paths)} files like {paths[0]}"
+    if not any(sizes):
+        return [Problem(named, "at least one document", "an empty file")]
+    is_plain = all(file_format(path) == "txt" and not compression(path) for path in paths)
+    # A separator replaces each newline, and the last line of a file need not have one.
+    if is_plain and sum(sizes) + len(sizes) < num_bytes:
         requirement = f"{num_bytes} bytes of train, val and test together"
-        return [Problem(f"file {path}", requirement, f"{size} bytes")]
+        return [Problem(named, requirement, f"{sum(sizes)} bytes")]
     return []

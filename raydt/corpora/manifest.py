@@ -8,33 +8,44 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raydt.corpora.contamination import Contamination
 from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import bad
 
 # Raised with every change of what is stored; a language of another format is prepared anew.
-FORMAT = 1
+FORMAT = 2
 FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file as it was when it was read."""
+
+    path: str
+    num_bytes: int
+    modified_ns: int
+    sha256: str
 
 
 @dataclass(frozen=True)
 class Source:
     """Where the text comes from; `None` where it does not apply to this kind of corpus."""
 
-    corpus: str
+    corpus: str  # with its options
     seed: int | None = None  # of a controlled language
     generator: int | None = None
-    file: str | None = None
-    num_bytes: int | None = None
-    modified_ns: int | None = None
-    sha256: str | None = None
+    files: tuple[SourceFile, ...] | None = None
+    revision: str | None = None  # commit of a dataset of the Hub
+    num_documents: int | None = None  # that were read, blank ones and those dropped counted
+    num_text_bytes: int | None = None  # of these
 
     def same_text(self, other: Source) -> bool:
         """Whether both give the same bytes, wherever and whenever they were read."""
-        return (self.seed, self.generator, self.sha256) == (
-            other.seed,
-            other.generator,
-            other.sha256,
-        )
+        return self._identity() == other._identity()
+
+    def _identity(self) -> tuple[object, ...]:
+        hashes = None if self.files is None else tuple(file.sha256 for file in self.files)
+        return self.seed, self.generator, hashes, self.revision, self.num_documents
 
 
 @dataclass(frozen=True)
@@ -57,10 +68,28 @@ class Manifest:
     licence: str | None  # None: not known
     split_rule: str
     split_seed: int
+    normalisation: str  # of Unicode: none, NFC, NFKC, NFD or NFKD
+    duplicates_rule: str | None  # None: there can be none
     dropped: Mapping[str, int]  # reason -> how many
+    contamination: Contamination
     splits: Mapping[Split, SplitRecord]
     raydt_version: str
     format: int = FORMAT
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all splits."""
+        return sum(record.num_bytes for record in self.splits.values())
+
+    @property
+    def num_characters(self) -> int:
+        """Of all splits, separators not counted."""
+        return sum(record.num_characters for record in self.splits.values())
+
+    @property
+    def num_documents(self) -> int:
+        """Of all splits."""
+        return sum(record.num_documents for record in self.splits.values())
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -75,7 +104,12 @@ def read_manifest(folder: Path) -> Manifest:
         fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if fields["format"] != FORMAT:
             raise bad(str(path), f"format {FORMAT}; prepare the language anew", fields["format"])
+        files = fields["source"]["files"]
+        if files is not None:
+            fields["source"]["files"] = tuple(SourceFile(**file) for file in files)
         fields["source"] = Source(**fields["source"])
+        among = tuple(fields["contamination"].pop("among"))
+        fields["contamination"] = Contamination(**fields["contamination"], among=among)
         fields["splits"] = {split: SplitRecord(**fields["splits"][split]) for split in SPLITS}
         return Manifest(**fields)
     except OSError as error:

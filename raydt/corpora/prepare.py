@@ -5,38 +5,29 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from raydt import __version__
-from raydt.corpora.check import check_corpus
+from raydt.corpora.check import available_languages, check_corpus
+from raydt.corpora.contamination import Contamination
 from raydt.corpora.controlled.catalog import GENERATOR_VERSION, generate
-from raydt.corpora.files import hash_file, read_file
+from raydt.corpora.files import hash_file, stamp
+from raydt.corpora.locate import language_files
 from raydt.corpora.manifest import FILE_NAME, Manifest, Source, SplitRecord, write_manifest
 from raydt.corpora.prepared import PreparedLanguage, open_language, split_path
+from raydt.corpora.shuffle import OnBytes, shuffle_text
 from raydt.corpora.spec import ControlledCorpus, CorpusSpec, FilesCorpus
-from raydt.corpora.splits import SEPARATOR, SPLIT_RULE, SPLIT_SEED, SPLITS, Split
+from raydt.corpora.splits import SEPARATOR, SPLITS, Split
+from raydt.corpora.stamps import write_stamps
 from raydt.errors import InputError, Problem, bad
 
-_ABANDONED_SECONDS = 24 * 3600
+_WORK = ".work"  # beside the corpora; a corpus's own folder has nothing but whole languages
 _CONTROLLED_SPLIT_RULE = "a random stream for each split, seeded by corpus, language and split"
-
-
-@dataclass(frozen=True)
-class _Text:
-    """What is to be stored."""
-
-    source: Source
-    splits: Mapping[Split, NDArray[np.uint8]]
-    dropped: Mapping[str, int]
-    split_rule: str
-    split_seed: int
 
 
 def prepare_corpus(
@@ -46,6 +37,7 @@ def prepare_corpus(
     test_bytes: int,
     root: Path,
     on_language: Callable[[str], None] | None = None,
+    on_bytes: OnBytes | None = None,
 ) -> dict[str, PreparedLanguage]:
     """Prepare several languages, name -> bytes of train; `on_language` hears of each that is ready.
 
@@ -56,8 +48,9 @@ def prepare_corpus(
     for language, num_bytes in train_bytes.items():
         try:
             prepared[language] = prepare_language(
-                spec, language, num_bytes, val_bytes, test_bytes, root
-            )
+                spec, language, num_bytes, val_bytes, test_bytes, root, on_bytes,
+                corpus_languages=tuple(train_bytes),
+            )  # fmt: skip
         except InputError as error:
             # An absent corpus or a full disk is every language's problem, and said once.
             problems += [problem for problem in error.problems if problem not in problems]
@@ -76,8 +69,14 @@ def prepare_language(
     val_bytes: int,
     test_bytes: int,
     root: Path,
+    on_bytes: OnBytes | None = None,
+    corpus_languages: tuple[str, ...] = (),
 ) -> PreparedLanguage:
     """The language with at least these bytes of each split, from `root` or written there.
+
+    One process at a time writes a language; what it had done when it was killed, the next takes
+    up. `on_bytes` hears how far it is. `corpus_languages` are those that are prepared with it, to
+    be told apart from it where the corpus itself cannot list its languages.
 
     What is there already, whole, from the same source and large enough, is taken and not written
     again. `InputError` if the corpus cannot give so much, or `root` cannot be written.
@@ -88,7 +87,7 @@ def prepare_language(
     asked: dict[Split, int] = {"train": train_bytes, "val": val_bytes, "test": test_bytes}
     folder = root / spec.key / language
     try:
-        prepared = _find_or_write(spec, language, asked, folder)
+        prepared = _find_or_write(spec, language, asked, root, on_bytes, corpus_languages)
     except OSError as error:
         path = error.filename or folder
         raise bad(f"folder {root}", "one that raydt can write to", f"{path}: {error}") from error
@@ -99,44 +98,68 @@ def prepare_language(
 
 
 def _find_or_write(
-    spec: CorpusSpec, language: str, asked: dict[Split, int], folder: Path
+    spec: CorpusSpec,
+    language: str,
+    asked: dict[Split, int],
+    root: Path,
+    on_bytes: OnBytes | None,
+    corpus_languages: tuple[str, ...],
 ) -> PreparedLanguage:
+    folder = root / spec.key / language
     existing = _find(spec, language, folder)
-    if existing is not None:
-        # All of a file is stored at once, so one that is too short stays too short.
-        if isinstance(spec, FilesCorpus) or not existing.shortages(asked):
-            return existing
-        # Only ever longer: whoever has the shorter one open finds its bytes again.
-        asked = {
-            split: max(num_bytes, existing.manifest.splits[split].num_bytes)
-            for split, num_bytes in asked.items()
-        }
-    text = _read_text(spec, language, asked)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder)
-    with tempfile.TemporaryDirectory(prefix=f".{language}.", dir=folder.parent) as scratch:
-        new = Path(scratch) / "new"
-        new.mkdir()
-        _write(text, language, new)
-        while True:
-            try:
-                new.rename(folder)
-                break
-            except OSError:
-                if not folder.exists():
-                    raise
-            # Another process was faster, or this one replaces what is no longer wanted.
-            existing = _find(spec, language, folder)
-            if existing is not None:
-                if isinstance(spec, FilesCorpus) or not existing.shortages(asked):
-                    return existing
-                if any(
-                    existing.manifest.splits[split].num_bytes > asked[split] for split in SPLITS
-                ):
-                    return _find_or_write(spec, language, asked, folder)
-            _move_aside(folder, Path(scratch))
+    work = root / _WORK / spec.key / language
+    if existing is not None and _is_enough(spec, existing, asked):
+        _sweep(work)
+        return existing
+    work.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(work.with_name(f"{language}.lock")):
+        # Another process may have written it while this one waited.
+        existing = _find(spec, language, folder)
+        if existing is not None:
+            if _is_enough(spec, existing, asked):
+                return existing
+            # Only ever longer: whoever has the shorter one open finds its bytes again.
+            asked = {
+                split: max(num_bytes, existing.manifest.splits[split].num_bytes)
+                for split, num_bytes in asked.items()
+            }
+        new = work / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        try:
+            if isinstance(spec, ControlledCorpus):
+                manifest = _write_controlled(spec, language, asked, new)
+            else:
+                others = (*available_languages(spec), *corpus_languages)
+                manifest = shuffle_text(spec, language, asked, others, work, new, on_bytes)
+        except InputError:
+            shutil.rmtree(work, ignore_errors=True)  # the source is to change; begin anew then
+            raise
+        _seal(manifest, new)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            shutil.rmtree(work / "old", ignore_errors=True)
+            # Out of the way in one step; whoever has its files open keeps them.
+            folder.rename(work / "old")
+        new.rename(folder)
         _sync_folder(folder.parent)
+        shutil.rmtree(work)
     return open_language(folder)
+
+
+def _sweep(work: Path) -> None:
+    """Remove what a process that was killed at its very end left of a language that is there."""
+    if work.is_dir():
+        try:
+            with FileLock(work.with_name(f"{work.name}.lock"), timeout=0):
+                shutil.rmtree(work, ignore_errors=True)
+        except Timeout:
+            return  # another process is at work
+
+
+def _is_enough(spec: CorpusSpec, existing: PreparedLanguage, asked: dict[Split, int]) -> bool:
+    """Whether there is no more to be had: all of a folder is stored at once."""
+    return isinstance(spec, FilesCorpus) or not existing.shortages(asked)
 
 
 def _find(spec: CorpusSpec, language: str, folder: Path) -> PreparedLanguage | None:
@@ -151,63 +174,59 @@ def _find(spec: CorpusSpec, language: str, folder: Path) -> PreparedLanguage | N
         return None
     if isinstance(spec, ControlledCorpus):
         return prepared if source.same_text(_controlled_source(spec)) else None
-    status = spec.file(language).stat()
-    if (source.num_bytes, source.modified_ns) == (status.st_size, status.st_mtime_ns):
-        return prepared
-    if source.num_bytes == status.st_size and source.sha256 == hash_file(spec.file(language)):
-        return prepared
-    return None
+    if not isinstance(spec, FilesCorpus):
+        return prepared  # a commit does not change, and `main` stays what it was at first
+    return prepared if _same_files(source, language_files(spec, language)) else None
+
+
+def _same_files(source: Source, paths: list[Path]) -> bool:
+    """Whether these files are those that were read; hashes only where the times differ."""
+    before = source.files or ()
+    if len(before) != len(paths):
+        return False
+    for file, path in zip(before, paths, strict=True):
+        _, num_bytes, modified_ns = stamp(path)
+        if num_bytes != file.num_bytes:
+            return False
+        if modified_ns != file.modified_ns and hash_file(path) != file.sha256:
+            return False
+    return True
 
 
 def _controlled_source(spec: ControlledCorpus) -> Source:
     return Source(corpus=spec.name, seed=spec.seed, generator=GENERATOR_VERSION)
 
 
-def _read_text(spec: CorpusSpec, language: str, asked: Mapping[Split, int]) -> _Text:
-    if isinstance(spec, ControlledCorpus):
-        return _Text(
-            source=_controlled_source(spec),
-            splits={split: generate(language, split, asked[split], spec.seed) for split in SPLITS},
-            dropped={},
-            split_rule=_CONTROLLED_SPLIT_RULE,
-            split_seed=spec.seed,
-        )
-    path = spec.file(language)
-    # Before the text: a file that changes while it is read must look changed the next time.
-    modified_ns = path.stat().st_mtime_ns
-    text = read_file(path)
-    return _Text(
-        source=Source(
-            corpus=spec.name,
-            file=str(path.resolve()),
-            num_bytes=text.num_bytes,
-            modified_ns=modified_ns,
-            sha256=text.sha256,
-        ),
-        splits={split: np.frombuffer(text.splits[split], dtype=np.uint8) for split in SPLITS},
-        dropped=text.dropped,
-        split_rule=SPLIT_RULE,
-        split_seed=SPLIT_SEED,
-    )
-
-
-def _write(text: _Text, language: str, folder: Path) -> None:
-    """All files of a language, the manifest last, on disk before this returns."""
+def _write_controlled(
+    spec: ControlledCorpus, language: str, asked: Mapping[Split, int], folder: Path
+) -> Manifest:
+    """Generate every split, as long as asked for."""
+    records: dict[Split, SplitRecord] = {}
     for split in SPLITS:
+        stream = generate(language, split, asked[split], spec.seed)
         with split_path(folder, split).open("wb") as file:
-            file.write(text.splits[split].data)
+            file.write(stream.data)
             file.flush()
             os.fsync(file.fileno())
-    manifest = Manifest(
+        records[split] = _record(stream)
+    return Manifest(
         language=language,
-        source=text.source,
+        source=_controlled_source(spec),
         licence=None,
-        split_rule=text.split_rule,
-        split_seed=text.split_seed,
-        dropped=text.dropped,
-        splits={split: _record(text.splits[split]) for split in SPLITS},
+        split_rule=_CONTROLLED_SPLIT_RULE,
+        split_seed=spec.seed,
+        normalisation="none",
+        duplicates_rule=None,
+        dropped={},
+        contamination=Contamination("a controlled language is no natural one"),
+        splits=records,
         raydt_version=__version__,
     )
+
+
+def _seal(manifest: Manifest, folder: Path) -> None:
+    """The manifest, last, and all of it on disk before this returns."""
+    write_stamps([split_path(folder, split) for split in SPLITS], folder)
     path = folder / FILE_NAME
     write_manifest(manifest, path)
     with path.open("rb") as file:
@@ -228,27 +247,6 @@ def _record(stream: NDArray[np.uint8]) -> SplitRecord:
         bytes_per_character=num_text_bytes / num_characters if num_characters else None,
         sha256=hashlib.sha256(stream.data).hexdigest(),
     )
-
-
-def _move_aside(folder: Path, scratch: Path) -> None:
-    """Out of the way in one step; whoever has its files open keeps them."""
-    try:
-        if folder.is_dir():
-            folder.rename(Path(tempfile.mkdtemp(prefix="old.", dir=scratch)) / "old")
-        else:
-            folder.unlink()
-    except FileNotFoundError:
-        return  # another process took it away first
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what processes that were killed left of this language."""
-    for scratch in folder.parent.glob(f".{folder.name}.*"):
-        try:
-            if time.time() - scratch.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(scratch)
-        except FileNotFoundError:
-            continue  # its owner finished, or another process sweeps here too
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from raydt.corpora.manifest import Manifest, read_manifest
 from raydt.corpora.splits import Split
+from raydt.corpora.stamps import is_unchanged
 from raydt.errors import Problem, bad
 
 
@@ -64,7 +65,7 @@ class PreparedLanguage:
         return digest.hexdigest()
 
     def is_whole(self) -> bool:
-        """Whether every file has the size that the manifest says."""
+        """Whether every file is what the manifest says."""
         return all(self._damage(split) is None for split in self.manifest.splits)
 
     def shortages(self, asked: dict[Split, int]) -> list[Problem]:
@@ -84,20 +85,25 @@ class PreparedLanguage:
         return problems
 
     def _damage(self, split: Split) -> str | None:
-        """What is wrong with the file of a split, seen without reading it."""
+        """What is wrong with the file of a split, seen without reading it if it has not changed."""
+        path = split_path(self.folder, split)
+        stored = self.manifest.splits[split]
         try:
-            size = split_path(self.folder, split).stat().st_size
+            size = path.stat().st_size
+            if size == stored.num_bytes:
+                if is_unchanged(path, stored.sha256):
+                    return None
+                found = f"other bytes than those with SHA-256 {stored.sha256[:12]}…"
+            else:
+                found = f"{size} bytes instead of {stored.num_bytes}"
         except OSError as error:
             return error.strerror or str(error)
-        stored = self.manifest.splits[split].num_bytes
-        if size == stored:
-            return None
         # Somebody may have made the language longer meanwhile; it still begins with our bytes.
         fresh = read_manifest(self.folder)
-        grown = fresh.splits[split].num_bytes == size >= stored
+        grown = fresh.splits[split].num_bytes == size > stored.num_bytes
         if grown and fresh.source.same_text(self.manifest.source):
             return None
-        return f"{size} bytes instead of {stored}"
+        return found
 
 
 def split_path(folder: Path, split: Split) -> Path:

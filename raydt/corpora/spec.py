@@ -1,23 +1,57 @@
 """Which corpus: the short text people type, as a typed value.
 
-`controlled` or `controlled:SEED` is the embedded generator; `files:PATH` is a folder with one text
-file a language.
+`controlled` or `controlled:SEED` is the embedded generator.
+
+`files:PATH` is a folder of languages: `<language>.txt`, `.jsonl` or `.parquet`, each of them plain,
+`.gz` or `.zst` (parquet compresses itself), or a sub-folder `<language>/` of such files, which are
+read in the order of their names. `files:GLOB` names the files with `{language}` where the name of
+the language stands: `files:/data/mc4-{language}-*.jsonl.gz`.
+
+`hub:DATASET` is a dataset of the Hugging Face Hub, read as a stream.
+
+Options follow a question mark: `files:PATH?documents=paragraph&normalise=NFC`. A value may be
+percent-encoded (`%26` is `&`).
+
+    documents  line | paragraph | file     what a document is in a .txt       [line]
+    column     NAME                        where the text is, not in a .txt   [text]
+    not_utf8   error | replace | skip      what to do about broken UTF-8      [error]
+    normalise  NFC | NFKC | NFD | NFKD     Unicode normalisation              [none]
+    config     NAME                        hub; may hold {language}           [{language}]
+    split      NAME                        hub                                [train]
+    revision   NAME                        hub: branch, tag or commit         [main]
+
+`hub:allenai/c4` names its configs by language, but its config `en` is C4, an English corpus that
+was filtered by rules no other language went through. The config with the English of mC4 is
+believed to be `en-multi`; without a network this could not be verified. Look at the configs of
+the dataset before English is compared with another language of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
+from urllib.parse import quote, unquote
 
-from raydt.errors import bad
+from raydt.errors import InputError, Problem, bad
 
 # A language's name is a folder's name, a tag and a part of a cell id: no leading dot (`..` would
 # leave the corpus, and dotted names are raydt's own temporary folders).
 LANGUAGE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-_FORMS = "controlled, controlled:SEED or files:PATH"
+PLACEHOLDER = "{language}"
+_FORMS = "controlled, controlled:SEED, files:PATH or hub:DATASET"
+_DATASET = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
+
+Unit: TypeAlias = Literal["line", "paragraph", "file"]
+NotUtf8: TypeAlias = Literal["error", "replace", "skip"]
+Normalisation: TypeAlias = Literal["none", "NFC", "NFKC", "NFD", "NFKD"]
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "documents": get_args(Unit),
+    "not_utf8": get_args(NotUtf8),
+    "normalise": get_args(Normalisation),
+}
 
 
 @dataclass(frozen=True)
@@ -39,38 +73,128 @@ class ControlledCorpus:
 
 @dataclass(frozen=True)
 class FilesCorpus:
-    """A folder with `<language>.txt` files, one document a line."""
+    """Files of text: a folder, or a glob with `{language}` in it."""
 
     path: Path
+    documents: Unit = "line"
+    column: str = "text"
+    not_utf8: NotUtf8 = "error"
+    normalise: Normalisation = "none"
 
     @property
     def name(self) -> str:
         """The text that `parse_corpus` reads back as this corpus."""
-        return f"files:{self.path}"
+        return f"files:{self.path}{_options(self)}"
 
     @property
     def key(self) -> str:
         """Name of this corpus's folder among the prepared ones; another for every path."""
         path = self.path.resolve()
-        readable = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name).strip("-") or "root"
-        return f"files-{readable}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+        return _key("files", path.name, f"{path}{_options(self)}")
+
+    @property
+    def is_glob(self) -> bool:
+        """Whether the path is a pattern of files and not their folder."""
+        return PLACEHOLDER in str(self.path)
 
     def file(self, language: str) -> Path:
-        """Where the text of a language is."""
+        """Where the text of a language is, if it is a plain text file in the folder."""
         return self.path / f"{language}.txt"
 
 
-CorpusSpec: TypeAlias = ControlledCorpus | FilesCorpus
+@dataclass(frozen=True)
+class HubCorpus:
+    """A dataset of the Hub, a config a language."""
+
+    dataset: str
+    config: str = PLACEHOLDER
+    split: str = "train"
+    column: str = "text"
+    revision: str = "main"
+    normalise: Normalisation = "none"
+
+    @property
+    def name(self) -> str:
+        """The text that `parse_corpus` reads back as this corpus."""
+        return f"hub:{self.dataset}{_options(self)}"
+
+    @property
+    def key(self) -> str:
+        """Name of this corpus's folder among the prepared ones."""
+        return _key("hub", self.dataset, self.name)
+
+    def config_of(self, language: str) -> str:
+        """The config that has a language."""
+        return self.config.replace(PLACEHOLDER, language)
+
+
+TextCorpus: TypeAlias = FilesCorpus | HubCorpus
+CorpusSpec: TypeAlias = ControlledCorpus | FilesCorpus | HubCorpus
 
 
 def parse_corpus(text: str) -> CorpusSpec:
-    """The corpus meant by `controlled`, `controlled:7` or `files:~/bible`; else `InputError`."""
+    """The corpus meant by `controlled:7`, `files:~/bible` or `hub:allenai/c4?column=text`.
+
+    `InputError` with all problems of the text.
+    """
     kind, colon, value = text.strip().partition(":")
     if kind == "controlled" and (not colon or re.fullmatch(r"[0-9]+", value)):
         return ControlledCorpus(int(value or 0))
-    if kind == "files" and value:
+    place, _, query = value.partition("?")
+    if kind == "files" and place:
+        options, problems = _read_options(query, FilesCorpus)
+        _raise(problems)
         try:
-            return FilesCorpus(Path(value).expanduser())
+            return FilesCorpus(Path(place).expanduser(), **options)  # type: ignore[arg-type]
         except RuntimeError as error:  # ~somebody, of whom there is no home
             raise bad("corpus", "a folder that exists", f"{text!r} ({error})") from error
+    if kind == "hub" and place:
+        options, problems = _read_options(query, HubCorpus)
+        if not _DATASET.fullmatch(place):
+            problems.append(Problem("corpus", "hub:OWNER/DATASET", repr(text)))
+        _raise(problems)
+        return HubCorpus(place, **options)  # type: ignore[arg-type]
     raise bad("corpus", _FORMS, repr(text))
+
+
+def _read_options(
+    query: str, corpus: type[FilesCorpus | HubCorpus]
+) -> tuple[dict[str, str], list[Problem]]:
+    allowed = [field.name for field in fields(corpus)][1:]
+    options: dict[str, str] = {}
+    problems = []
+    for part in query.split("&") if query else []:
+        name, _, value = part.partition("=")
+        value = unquote(value)
+        if name not in allowed:
+            problems.append(Problem("corpus option", f"one of {', '.join(allowed)}", repr(part)))
+        elif not value:
+            problems.append(Problem(f"corpus option {name}", "a value", repr(part)))
+        elif name in options:
+            problems.append(Problem(f"corpus option {name}", "only once", repr(part)))
+        elif value not in _CHOICES.get(name, (value,)):
+            requirement = f"one of {', '.join(_CHOICES[name])}"
+            problems.append(Problem(f"corpus option {name}", requirement, repr(value)))
+        else:
+            options[name] = value
+    return options, problems
+
+
+def _raise(problems: list[Problem]) -> None:
+    if problems:
+        raise InputError(problems)
+
+
+def _options(corpus: TextCorpus) -> str:
+    """The options that are not as they would be anyway, as text."""
+    parts = [
+        f"{field.name}={quote(str(getattr(corpus, field.name)), safe='{}/ ')}"
+        for field in fields(corpus)[1:]
+        if getattr(corpus, field.name) != field.default
+    ]
+    return f"?{'&'.join(parts)}" if parts else ""
+
+
+def _key(kind: str, name: str, identity: str) -> str:
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "root"
+    return f"{kind}-{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"

@@ -7,7 +7,7 @@ has not read the German of an English test document.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,33 @@ SPLIT_RULE = (
 )
 
 
-def split_documents(num_documents: int) -> dict[Split, NDArray[np.int64]]:
-    """Indices of the documents of each split, shuffled; together a permutation of all.
+class SplitKeys:
+    """The random numbers that place documents, drawn in the order of their indices.
 
-    Neither the split of a document nor its place relative to another document depends on how many
-    documents follow.
+    A document's split and its place relative to another document depend on the two indices, and
+    not on how many documents there are or how many are drawn at a time.
     """
-    u = np.random.default_rng([SPLIT_SEED, 0]).random(num_documents)
-    order = np.random.default_rng([SPLIT_SEED, 1]).random(num_documents).argsort(kind="stable")
-    is_val = u[order] < VAL_SHARE
-    is_test = ~is_val & (u[order] < VAL_SHARE + TEST_SHARE)
-    return {"train": order[~is_val & ~is_test], "val": order[is_val], "test": order[is_test]}
+
+    def __init__(self, first_index: int = 0) -> None:
+        self._split, self._order = (
+            np.random.Generator(np.random.PCG64(np.random.SeedSequence([SPLIT_SEED, stream])))
+            for stream in (0, 1)
+        )
+        for generator in (self._split, self._order):
+            # A draw of `random` takes one step of this generator.
+            cast(np.random.PCG64, generator.bit_generator).advance(first_index)
+
+    def draw(self, num_documents: int) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+        """Of the next documents (D,): which of `SPLITS` each is in, and its place there."""
+        u = self._split.random(num_documents)
+        split = np.zeros(num_documents, dtype=np.int8)
+        split[u < VAL_SHARE + TEST_SHARE] = SPLITS.index("test")
+        split[u < VAL_SHARE] = SPLITS.index("val")
+        return split, self._order.random(num_documents)
+
+
+def split_documents(num_documents: int) -> dict[Split, NDArray[np.int64]]:
+    """Indices of the documents of each split, shuffled; together a permutation of all."""
+    split, place = SplitKeys().draw(num_documents)
+    order = place.argsort(kind="stable")
+    return {name: order[split[order] == number] for number, name in enumerate(SPLITS)}

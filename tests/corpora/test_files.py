@@ -5,16 +5,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raydt.corpora import files
-from raydt.corpora.files import read_file
-from raydt.corpora.splits import split_documents
+from raydt.corpora import read_text
+from raydt.corpora.prepare import prepare_language
+from raydt.corpora.prepared import PreparedLanguage
+from raydt.corpora.spec import FilesCorpus
+from raydt.corpora.splits import SPLITS, Split, SplitKeys, split_documents
 from raydt.errors import InputError
+
+
+def prepared(path: Path) -> PreparedLanguage:
+    return prepare_language(FilesCorpus(path.parent), path.stem, 0, 0, 0, path.parent / "prepared")
+
+
+def streams(path: Path) -> dict[Split, list[bytes]]:
+    """The documents of each split."""
+    folder = prepared(path).folder
+    return {split: (folder / f"{split}.bin").read_bytes().split(b"\0")[:-1] for split in SPLITS}
 
 
 def stored(path: Path) -> list[bytes]:
     """All documents of a file, of all splits."""
-    text = read_file(path)
-    return [document for stream in text.splits.values() for document in stream.split(b"\0")[:-1]]
+    return [document for documents in streams(path).values() for document in documents]
 
 
 def written(tmp_path: Path, data: bytes) -> Path:
@@ -27,10 +38,9 @@ def test_bom_crlf_nul_and_blank_lines_are_taken_away_and_counted(tmp_path: Path)
     data = b"\xef\xbb\xbffirst\r\n\r\n \t\nsec\0ond\0\n\0\nlast without end"
     path = written(tmp_path, data)
     assert sorted(stored(path)) == [b"first", b"last without end", b"second"]
-    text = read_file(path)
-    assert text.dropped["blank lines"] == 3
-    assert text.dropped["NUL bytes"] == 3
-    assert text.num_bytes == len(data)
+    dropped = prepared(path).manifest.dropped
+    assert dropped["blank documents"] == 3
+    assert dropped["NUL bytes"] == 3
 
 
 def test_only_newlines_end_documents(tmp_path: Path) -> None:
@@ -52,18 +62,18 @@ def test_only_newlines_end_documents(tmp_path: Path) -> None:
 def test_what_is_not_utf8_is_named_with_file_and_offset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, offset: int, block_bytes: int
 ) -> None:
-    monkeypatch.setattr(files, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(read_text, "_BLOCK_BYTES", block_bytes)
     path = written(tmp_path, data)
     with pytest.raises(InputError) as caught:
-        read_file(path)
+        prepared(path)
     (problem,) = caught.value.problems
     assert str(path) in problem.what
     assert problem.requirement == "UTF-8 text"
-    assert f"at offset {offset} " in problem.found
+    assert problem.found.endswith(f"at offset {offset}")
 
 
 def test_utf8_across_blocks_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_BLOCK_BYTES", 2)
+    monkeypatch.setattr(read_text, "_BLOCK_BYTES", 2)
     text = "日本語 😀 grüße"
     assert stored(written(tmp_path, text.encode())) == [text.encode()]
 
@@ -72,14 +82,8 @@ def test_utf8_across_blocks_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_file_without_documents_is_an_error(tmp_path: Path, data: bytes) -> None:
     path = written(tmp_path, data)
     with pytest.raises(InputError, match="at least one document") as caught:
-        read_file(path)
+        prepared(path)
     assert str(path) in caught.value.problems[0].what
-
-
-def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "xx.txt").mkdir()
-    with pytest.raises(InputError, match="can be read"):
-        read_file(tmp_path / "xx.txt")
 
 
 def test_splits_are_a_partition_that_does_not_depend_on_what_follows() -> None:
@@ -88,6 +92,10 @@ def test_splits_are_a_partition_that_does_not_depend_on_what_follows() -> None:
     for split, indices in many.items():
         assert indices[indices < 1000].tolist() == few[split].tolist()
         assert indices.tolist() != sorted(indices)
+    keys = SplitKeys()
+    drawn = [keys.draw(num)[1] for num in (1, 999, 7)]
+    assert np.array_equal(np.concatenate(drawn), SplitKeys().draw(1007)[1])
+    assert np.array_equal(drawn[2], SplitKeys(1000).draw(7)[1])
     assert 100 < len(many["val"]) < 200
     assert 100 < len(many["test"]) < 200
 
@@ -95,7 +103,7 @@ def test_splits_are_a_partition_that_does_not_depend_on_what_follows() -> None:
 def test_a_held_out_line_is_held_out_in_every_parallel_language(tmp_path: Path) -> None:
     num_lines = 600
     blank = {5, 17, 200}  # lines that one of the languages lacks must not shift the others
-    streams = {}
+    numbered = {}
     for language in ("en", "de"):
         path = tmp_path / f"{language}.txt"
         text = [
@@ -105,28 +113,30 @@ def test_a_held_out_line_is_held_out_in_every_parallel_language(tmp_path: Path) 
             for number in range(num_lines)
         ]
         path.write_text("\n".join(text) + "\n")
-        streams[language] = {
-            split: [int(document.split()[0]) for document in stream.split(b"\0")[:-1]]
-            for split, stream in read_file(path).splits.items()
+        numbered[language] = {
+            split: [int(document.split()[0]) for document in documents]
+            for split, documents in streams(path).items()
         }
-    for split, numbers in streams["de"].items():
-        assert numbers == [number for number in streams["en"][split] if number not in blank]
-    assert not set(streams["de"]["train"]) & set(streams["en"]["val"] + streams["en"]["test"])
+    for split, numbers in numbered["de"].items():
+        assert numbers == [number for number in numbered["en"][split] if number not in blank]
+    assert not set(numbered["de"]["train"]) & set(numbered["en"]["val"] + numbered["en"]["test"])
 
 
 def test_copies_of_held_out_documents_are_dropped_and_counted(tmp_path: Path) -> None:
     # Every document twice, a thousand lines apart: some pairs fall on both sides.
     copies = "".join(f"document {number}\n" for number in range(1000)) * 2
-    text = read_file(written(tmp_path, copies.encode()))
-    split = {name: set(stream.split(b"\0")[:-1]) for name, stream in text.splits.items()}
+    path = written(tmp_path, copies.encode())
+    documents = streams(path)
+    split = {name: set(documents[name]) for name in documents}
+    dropped = prepared(path).manifest.dropped
     assert not split["train"] & (split["val"] | split["test"])
     assert not split["val"] & split["test"]
     assert len(split["train"] | split["val"] | split["test"]) == 1000
-    from_train = text.dropped["train documents equal to one of val or test"]
-    from_val = text.dropped["val documents equal to one of test"]
+    from_train = dropped["train documents equal to one of val or test"]
+    from_val = dropped["val documents equal to one of test"]
     assert from_train > 100
     assert from_val > 0
-    num_stored = sum(stream.count(b"\0") for stream in text.splits.values())
+    num_stored = sum(map(len, documents.values()))
     assert num_stored + from_train + from_val == 2000
     # A document that train alone has twice stays there twice: that is how the corpus is.
-    assert text.splits["train"].count(b"\0") > len(split["train"])
+    assert len(documents["train"]) > len(split["train"])

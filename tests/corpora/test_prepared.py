@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raydt.corpora import prepared, stamps
+from raydt.corpora.files import hash_file
 from raydt.corpora.prepare import prepare_language
 from raydt.corpora.prepared import PreparedLanguage, open_language
 from raydt.corpora.spec import FilesCorpus
@@ -37,6 +39,26 @@ def test_a_damaged_file_is_seen_when_it_is_read(corpus: FilesCorpus, root: Path)
     assert str(language.folder / "train.bin") in caught.value.problems[0].what
     assert "4000 bytes instead of" in caught.value.problems[0].found
     assert not language.is_whole()
+
+
+def test_other_bytes_of_the_same_size_are_seen_once_their_time_is_another(
+    corpus: FilesCorpus, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    language = prepare_en(corpus, root)
+    path = language.folder / "train.bin"
+    whole = path.read_bytes()
+    hashed: list[Path] = []
+    monkeypatch.setattr(stamps, "hash_file", lambda path: hashed.append(path) or hash_file(path))
+    language.train(100)
+    assert hashed == []  # nothing is read as long as nothing has changed
+    path.write_bytes(whole)
+    language.train(100)
+    language.train(200)
+    assert hashed == [path]  # once
+    path.write_bytes(b"x" + whole[1:])
+    with pytest.raises(InputError, match="other bytes than"):
+        language.train(100)
+    assert prepare_en(corpus, root).train(len(whole)).tobytes() == whole  # made again
 
 
 def test_a_file_that_was_replaced_is_not_read_as_the_old_one(
@@ -71,8 +93,11 @@ def test_digests_depend_on_what_is_read_and_on_nothing_else(
     assert open_language(copied).digest(1000, 100, 100) == digest
 
 
-def test_a_digest_tells_the_splits_apart(corpus: FilesCorpus, root: Path) -> None:
+def test_a_digest_tells_the_splits_apart(
+    corpus: FilesCorpus, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     language = prepare_en(corpus, root)
     for split, record in language.manifest.splits.items():
         (language.folder / f"{split}.bin").write_bytes(b"a" * record.num_bytes)
+    monkeypatch.setattr(prepared, "is_unchanged", lambda *_: True)
     assert language.digest(60, 40, 50) != language.digest(50, 50, 50)

@@ -9,6 +9,8 @@ from raydt.corpora.prepare import prepare_corpus
 from raydt.corpora.spec import FilesCorpus
 from raydt.corpora.splits import SPLITS
 
+NEAR = {"train documents near one of val or test", "val documents near one of test"}
+
 
 @pytest.fixture
 def shared_corpora() -> FilesCorpus:
@@ -33,14 +35,20 @@ def test_ten_real_languages_prepared_twice_are_equal(
     assert digests == {name: second[name].digest(1_900_000, 80_000, 80_000) for name in names}
     for name in names:
         splits = first[name].manifest.splits
-        # Line-parallel text: the same chapters in every language.
-        assert [splits[split].num_documents for split in SPLITS] == [
-            first["en"].manifest.splits[split].num_documents for split in SPLITS
-        ]
-        # A separator for every newline, and nothing dropped.
+        manifest = first[name].manifest
+        # Line-parallel text, nothing odd in it. Some chapters are told twice (2 Kings 19 is
+        # Isaiah 37): where they fall into two splits, one of the two is dropped.
+        assert manifest.source.num_documents == 829
+        num_dropped = sum(manifest.dropped.values())
+        assert {key for key, number in manifest.dropped.items() if number} <= NEAR
+        assert num_dropped < 5
+        assert sum(splits[split].num_documents for split in SPLITS) == 829 - num_dropped
+        # A separator for every newline.
         size = shared_corpora.file(name).stat().st_size
-        assert sum(record.num_bytes for record in splits.values()) == size
-        assert not any(first[name].manifest.dropped.values())
+        assert manifest.source.num_text_bytes == size - 829
+        contamination = manifest.contamination
+        assert contamination.among == names
+        assert (contamination.foreign(name) or 0) < 0.01
     width = {name: first[name].manifest.splits["train"].bytes_per_character for name in names}
     assert width["en"] == pytest.approx(1, abs=0.05)
     assert width["ru"] == pytest.approx(1.8, abs=0.1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from raydt.corpora.spec import ControlledCorpus, FilesCorpus, parse_corpus
+from raydt.corpora.spec import ControlledCorpus, FilesCorpus, HubCorpus, parse_corpus
 from raydt.errors import InputError
 
 
@@ -17,10 +17,20 @@ from raydt.errors import InputError
         ("files:corpora", FilesCorpus(Path("corpora"))),
         ("files:/a/b:c", FilesCorpus(Path("/a/b:c"))),
         ("files:~/bible", FilesCorpus(Path.home() / "bible")),
+        ("files:a-{language}*.gz", FilesCorpus(Path("a-{language}*.gz"))),
+        (
+            "files:a?documents=paragraph&column=my%26text&not_utf8=replace&normalise=NFC",
+            FilesCorpus(Path("a"), "paragraph", "my&text", "replace", "NFC"),
+        ),
+        ("hub:allenai/c4", HubCorpus("allenai/c4")),
+        (
+            "hub:wikimedia/wikipedia?config=20231101.{language}&revision=abc",
+            HubCorpus("wikimedia/wikipedia", config="20231101.{language}", revision="abc"),
+        ),
     ],
 )
-def test_parse_reads_both_kinds_and_the_name_reads_back(
-    text: str, spec: ControlledCorpus | FilesCorpus
+def test_parse_reads_every_kind_and_the_name_reads_back(
+    text: str, spec: ControlledCorpus | FilesCorpus | HubCorpus
 ) -> None:
     assert parse_corpus(text) == spec
     assert parse_corpus(spec.name) == spec
@@ -29,7 +39,7 @@ def test_parse_reads_both_kinds_and_the_name_reads_back(
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "corpora", "hub:allenai/c4", "Controlled", "files", "files:"),
+        *("", "corpora", "hub", "hub:", "Controlled", "files", "files:"),
         *("controlled:", "controlled:x", "controlled:-1", "controlled:²"),
     ],
 )
@@ -52,3 +62,21 @@ def test_keys_are_readable_and_differ_where_paths_differ(
     assert FilesCorpus(Path("a/texts")).key == here.key
     assert ControlledCorpus(3).key == "controlled-3"
     assert FilesCorpus(tmp_path / "mes données").key.startswith("files-mes-donn-es-")
+    spec = parse_corpus("hub:wikimedia/wikipedia?config=20231101.{language}")
+    assert isinstance(spec, HubCorpus)
+    assert spec.config_of("de") == "20231101.de"
+    assert FilesCorpus(tmp_path, documents="file").key != FilesCorpus(tmp_path).key
+
+
+def test_all_problems_of_the_options_come_together() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_corpus("files:a?documents=page&colum=x&normalise=NFC&normalise=NFD&not_utf8=")
+    found = [str(problem) for problem in caught.value.problems]
+    assert len(found) == 4
+    assert "one of line, paragraph, file; found 'page'" in found[0]
+    assert "one of documents, column, not_utf8, normalise; found 'colum=x'" in found[1]
+    assert "only once" in found[2]
+    assert "a value" in found[3]
+    with pytest.raises(InputError) as caught:
+        parse_corpus("hub:a b/c?documents=line")
+    assert len(caught.value.problems) == 2

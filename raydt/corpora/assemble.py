@@ -1,0 +1,132 @@
+"""The second pass of the external shuffle: buckets into the three streams that are stored."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from raydt.corpora.ahead import ahead
+from raydt.corpora.buckets import Buckets
+from raydt.corpora.documents import parts
+from raydt.corpora.duplicates import HeldOut
+from raydt.corpora.manifest import SplitRecord
+from raydt.corpora.splits import SPLITS, Split
+
+# A document that is held out is in no split that is used before: not in train if it is in val or
+# test, and not in val, which chooses checkpoints, if it is in test, which is reported.
+_ORDER: tuple[Split, ...] = ("test", "val", "train")
+_COMPARED_WITH = {"test": "", "val": "test", "train": "val or test"}
+_SLICE_BYTES = 2**23
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """What was written."""
+
+    splits: dict[Split, SplitRecord]
+    dropped: dict[str, int]
+
+
+def assemble(
+    buckets: Buckets, path_of: Callable[[Split], Path], on_bytes: Callable[[int], None] | None
+) -> Assembled:
+    """Write each split, shuffled and without what a later split has, to `path_of(split)`.
+
+    `on_bytes` hears of bytes written, all splits together. Raises `OSError` if the disk is full.
+    """
+    held_out = HeldOut()
+    records: dict[Split, SplitRecord] = {}
+    dropped: Counter[str] = Counter()
+    num_before = 0
+    for split in _ORDER:
+        with ShardWriter(path_of(split)) as shard:
+            for documents in ahead(_sorted(buckets, split)):
+                equal, near = held_out.find(documents)
+                if split != "test":
+                    against = _COMPARED_WITH[split]
+                    dropped[f"{split} documents equal to one of {against}"] += int(equal.sum())
+                    dropped[f"{split} documents near one of {against}"] += int(near.sum())
+                    out = equal | near
+                    if out.any():
+                        documents = documents.filter(pa.array(~out))
+                if split != "train":
+                    held_out.add(documents)
+                shard.write(documents)
+                if on_bytes is not None:
+                    on_bytes(num_before + shard.num_bytes)
+        held_out.close()
+        records[split] = shard.record()
+        num_before += shard.num_bytes
+    return Assembled({split: records[split] for split in SPLITS}, dict(dropped))
+
+
+def _sorted(buckets: Buckets, split: Split) -> Iterator[pa.LargeBinaryArray]:
+    """The documents of a split in their order, some megabytes at a time."""
+    for bucket in range(buckets.count(split)):
+        documents, order = buckets.read(split, bucket)
+        lengths = np.diff(parts(documents)[1])[order]
+        slices = np.cumsum(lengths) // _SLICE_BYTES
+        for part in np.split(order, np.flatnonzero(np.diff(slices)) + 1):
+            if len(part):
+                yield documents.take(pa.array(part))
+
+
+class ShardWriter:
+    """Writes a split and counts what is in it; hashes beside the work of others."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._digest = hashlib.sha256()
+        self._pool = ThreadPoolExecutor(1)
+        self._hashing: Future[None] | None = None
+        self._num_documents = 0
+        self._num_characters = 0
+        self.num_bytes = 0
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+        try:
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
+
+    def write(self, documents: pa.LargeBinaryArray) -> None:
+        """Append documents."""
+        data, _ = parts(documents)
+        # In UTF-8 every byte but those of the form 10xxxxxx, -128 to -65, begins a character.
+        num_begun = int(np.count_nonzero(data.view(np.int8) > -65))
+        self._num_characters += num_begun - len(documents)
+        self._num_documents += len(documents)
+        self.num_bytes += len(data)
+        if self._hashing is not None:
+            self._hashing.result()  # one at a time: in order, and little is held
+        self._hashing = self._pool.submit(self._digest.update, data)  # type: ignore[arg-type]
+        left = memoryview(data)  # type: ignore[arg-type]
+        while len(left):
+            left = left[self._file.write(left) :]
+
+    def record(self) -> SplitRecord:
+        """What the manifest says of the split; after the context."""
+        if self._hashing is not None:
+            self._hashing.result()
+        num_text_bytes = self.num_bytes - self._num_documents
+        return SplitRecord(
+            num_bytes=self.num_bytes,
+            num_characters=self._num_characters,
+            num_documents=self._num_documents,
+            bytes_per_character=(
+                num_text_bytes / self._num_characters if self._num_characters else None
+            ),
+            sha256=self._digest.hexdigest(),
+        )

@@ -1,0 +1,227 @@
+"""The first pass of the external shuffle: documents into buckets on disk, by their random place.
+
+A document's place in its split is a random number (`SplitKeys`), and bucket k of K has the
+documents with places in [k / K, (k + 1) / K). Each bucket sorted by place, one after the other,
+is therefore the whole split sorted by place: the order does not depend on K, which is chosen so
+that a bucket fits into little memory.
+
+Buckets are only ever appended to. A checkpoint says how long each was at some document, and where
+the source goes on from there: after a kill they are cut to these lengths, and nothing is missing
+or there twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from raydt.corpora.ahead import ahead
+from raydt.corpora.documents import BLANK, Block, Position, from_parts, not_blank, parts
+from raydt.corpora.splits import SPLITS, Split, SplitKeys
+
+_CHECKPOINT = "checkpoint.json"
+_CHECKPOINT_BYTES = 2**28  # between checkpoints: seconds of work
+_RECORD = np.dtype([("place", np.float64), ("num_bytes", np.int64)])
+# val and test have a tenth of the documents together.
+_BUCKETS_OF_HELD_OUT = 16
+
+
+@dataclass
+class Progress:
+    """How far the first pass is; as JSON the checkpoint."""
+
+    num_buckets: int
+    num_documents: int = 0  # indices given out, blank documents counted
+    num_text_bytes: int = 0  # of documents that are not blank, without separators
+    split_bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    counts: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)  # of the files
+    position: Position | None = None
+    num_bytes_read: int = 0
+    is_done: bool = False
+
+
+class Buckets:
+    """The buckets of a language in `folder`, those of an interrupted pass taken up again.
+
+    A context: the files are open within it. Raises `OSError` if the disk does not take them.
+    """
+
+    def __init__(self, folder: Path, num_buckets: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.progress = self._take_up() or Progress(num_buckets)
+        self._counts = Counter(self.progress.counts)
+        self._keys = SplitKeys(self.progress.num_documents)
+        self._files: dict[str, int] = {}
+        self._unsaved_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for descriptor in self._files.values():
+            os.close(descriptor)
+        self._files = {}
+
+    def fill(
+        self,
+        blocks: Iterable[Block],
+        enough_bytes: Mapping[Split, int] | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        """Take documents until the source ends, or until each split has enough bytes."""
+        for block in ahead(iter(blocks)):
+            is_enough = self._take(block, enough_bytes)
+            self.progress.position = block.position
+            self.progress.num_bytes_read = block.num_bytes_read
+            if on_bytes is not None:
+                on_bytes(block.num_bytes_read)
+            if is_enough:
+                break
+            if self._unsaved_bytes >= _CHECKPOINT_BYTES:
+                self.save()
+        # Not saved: to wait for the disk here costs more than to read the last part again, which
+        # is what a kill during the second pass leads to.
+        self.progress.is_done = True
+        self.progress.counts = dict(+self._counts)
+
+    def save(self) -> None:
+        """Make what is there outlast a kill."""
+        for descriptor in self._files.values():
+            os.fsync(descriptor)
+        self.progress.counts = dict(self._counts)
+        temporary = self._folder / f"{_CHECKPOINT}.new"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(vars(self.progress), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._folder / _CHECKPOINT)
+        self._unsaved_bytes = 0
+
+    def read(self, split: Split, bucket: int) -> pa.LargeBinaryArray:
+        """The documents of a bucket in their order, unsorted bytes of which are read at once."""
+        name = _name(split, bucket)
+        if name not in self.progress.sizes:
+            return from_parts(b"", np.zeros(1, dtype=np.int64)), np.zeros(0, dtype=np.int64)
+        data = np.fromfile(self._folder / name, dtype=np.uint8)
+        records = np.fromfile(self._folder / f"{name}.places", dtype=_RECORD)
+        offsets = np.concatenate([[0], np.cumsum(records["num_bytes"])])
+        return from_parts(data, offsets), records["place"].argsort(kind="stable")
+
+    def count(self, split: Split) -> int:
+        """How many buckets a split has."""
+        num_buckets = self.progress.num_buckets
+        return num_buckets if split == "train" else -(-num_buckets // _BUCKETS_OF_HELD_OUT)
+
+    def _take(self, block: Block, enough_bytes: Mapping[Split, int] | None) -> bool:
+        documents = block.documents
+        splits, places = self._keys.draw(len(documents))
+        keep = not_blank(documents)
+        lengths = np.diff(parts(documents)[1])
+        num_taken, is_enough = len(documents), False
+        if enough_bytes is not None:
+            num_taken = self._enough(splits, np.where(keep, lengths, 0), enough_bytes)
+            is_enough = num_taken <= len(documents)
+            keep[num_taken:] = False
+            num_taken = min(num_taken, len(documents))
+        self._counts.update(block.counts)
+        self._counts[BLANK] += num_taken - int(keep.sum())
+        self.progress.num_documents += num_taken
+        kept = np.flatnonzero(keep)
+        self._write(documents, kept, splits[kept], places[kept], lengths[kept])
+        return is_enough
+
+    def _enough(
+        self,
+        splits: NDArray[np.int8],
+        lengths: NDArray[np.int64],
+        enough_bytes: Mapping[Split, int],
+    ) -> int:
+        """How many of these documents fill every split; more than there are if all do not.
+
+        Counted by document and not by block, so that what is kept does not depend on blocks.
+        """
+        needed = 0
+        for number, split in enumerate(SPLITS):
+            missing = enough_bytes[split] - self.progress.split_bytes[split]
+            if missing > 0:
+                filled = np.cumsum(np.where(splits == number, lengths, 0))
+                needed = max(needed, int(np.searchsorted(filled, missing)) + 1)
+        return needed
+
+    def _write(
+        self,
+        documents: pa.LargeBinaryArray,
+        kept: NDArray[np.int64],
+        splits: NDArray[np.int8],
+        places: NDArray[np.float64],
+        lengths: NDArray[np.int64],
+    ) -> None:
+        if not len(kept):
+            return
+        num_buckets = np.array([self.count(split) for split in SPLITS])
+        owner = splits * self.progress.num_buckets + (places * num_buckets[splits]).astype(np.int64)
+        order = owner.argsort(kind="stable")
+        data, offsets = parts(documents.take(pa.array(kept[order])))
+        records = np.empty(len(kept), dtype=_RECORD)
+        records["place"], records["num_bytes"] = places[order], lengths[order]
+        owners, begins = np.unique(owner[order], return_index=True)
+        ends = [*begins[1:].tolist(), len(kept)]
+        for bucket, begin, end in zip(owners.tolist(), begins.tolist(), ends, strict=True):
+            split = SPLITS[bucket // self.progress.num_buckets]
+            name = _name(split, bucket % self.progress.num_buckets)
+            part = data[offsets[begin] : offsets[end]]
+            self._append(name, part)
+            self._append(f"{name}.places", records[begin:end].view(np.uint8))
+            self.progress.split_bytes[split] += len(part)
+        self.progress.num_text_bytes += len(data) - len(kept)
+        self._unsaved_bytes += len(data)
+
+    def _append(self, name: str, data: NDArray[np.uint8]) -> None:
+        if name not in self._files:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            self._files[name] = os.open(self._folder / name, flags, 0o644)
+        left = memoryview(np.ascontiguousarray(data))  # type: ignore[arg-type]
+        self.progress.sizes[name] = self.progress.sizes.get(name, 0) + len(left)
+        while len(left):
+            left = left[os.write(self._files[name], left) :]
+
+    def _take_up(self) -> Progress | None:
+        """What an interrupted pass left, cut to its checkpoint; otherwise an empty folder."""
+        sizes: Mapping[str, int] = {}
+        progress: Progress | None = None
+        try:
+            fields: dict[str, Any] = json.loads((self._folder / _CHECKPOINT).read_text("utf-8"))
+            progress = Progress(**fields)
+            sizes = progress.sizes
+            # Shorter than the checkpoint says: the power was cut, and the disk lost what it had.
+            if any((self._folder / name).stat().st_size < sizes[name] for name in sizes):
+                progress = None
+        except (FileNotFoundError, ValueError, TypeError):
+            progress = None
+        for path in self._folder.iterdir():
+            if progress is not None and path.name in sizes:
+                os.truncate(path, sizes[path.name])
+            elif progress is None or path.name != _CHECKPOINT:
+                path.unlink()
+        return progress
+
+
+def _name(split: str, bucket: int) -> str:
+    return f"{split}-{bucket:04}"

@@ -1,0 +1,124 @@
+"""How much of a language is other languages, as language identification sees it.
+
+Windows of 500 bytes are drawn from the training stream by a fixed seed, cut at UTF-8 boundaries,
+and given to py3langid twice: once to choose among the languages of the corpus that it knows
+(`restricted`: 99.6-100 % right on text that is clean), once among all it knows (`full`: confuses
+close relatives such as id and ms). A language whose name does not begin with an ISO 639-1 code
+that py3langid knows, such as a controlled one, is not judged, and the reason is recorded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from raydt.corpora.splits import SEPARATOR
+
+WINDOW_BYTES = 500
+NUM_WINDOWS = 500
+_SEED = 0
+_loading = Lock()
+_CODE = re.compile(r"([a-z]{2})(?:[-_.].*)?")
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """Shares of the windows by language, largest first; `None` and a reason if not judged."""
+
+    reason: str | None = None
+    num_windows: int = 0
+    among: tuple[str, ...] = ()  # the restricted set
+    restricted: dict[str, float] | None = None
+    full: dict[str, float] | None = None
+
+    def foreign(self, language: str) -> float | None:
+        """The share of windows that the restricted set says are of another language."""
+        if self.restricted is None:
+            return None
+        return 1 - self.restricted.get(_code(language) or "", 0.0)
+
+    def largest_foreign(self, language: str) -> str | None:
+        """The other language that the full set says is there most, with its share."""
+        if self.full is None:
+            return None
+        others = [code for code in self.full if code != _code(language)]
+        return f"{others[0]} {self.full[others[0]]:.1%}" if others else "none"
+
+
+def load_model(language: str) -> None:
+    """What takes a while before `find_contamination`; in a thread it costs nobody time."""
+    if _code(language) is not None:
+        _identifier()
+
+
+def find_contamination(train: Path, language: str, languages: Iterable[str]) -> Contamination:
+    """Judge the training stream in a file; `languages` are those of the corpus."""
+    code = _code(language)
+    if code is None:
+        return Contamination(f"{language!r} does not begin with an ISO 639-1 code")
+    known = _known()
+    if code not in known:
+        return Contamination(f"py3langid does not know {code!r}")
+    windows = _windows(train)
+    if not windows:
+        return Contamination("no text")
+    among = tuple(sorted({code} | {c for c in map(_code, languages) if c in known}))
+    return Contamination(
+        num_windows=len(windows),
+        among=among,
+        # Among one language there is nothing to choose.
+        restricted=_shares(windows, among) if len(among) > 1 else None,
+        full=_shares(windows, None),
+    )
+
+
+def _code(language: str) -> str | None:
+    match = _CODE.fullmatch(language.lower())
+    return match[1] if match else None
+
+
+def _windows(path: Path) -> list[str]:
+    size = path.stat().st_size
+    num_windows = min(NUM_WINDOWS, size // WINDOW_BYTES or int(size > 0))
+    starts = np.random.default_rng(_SEED).integers(0, max(1, size - WINDOW_BYTES), num_windows)
+    windows = []
+    with path.open("rb") as file:
+        for start in np.sort(starts).tolist():
+            file.seek(start)
+            window = file.read(WINDOW_BYTES).replace(bytes([SEPARATOR]), b"\n")
+            # Only the characters that the cuts went through are not UTF-8.
+            windows.append(window.decode("utf-8", "ignore"))
+    return windows
+
+
+def _shares(windows: list[str], among: tuple[str, ...] | None) -> dict[str, float]:
+    identifier = _identifier()
+    identifier.set_languages(None if among is None else list(among))
+    counts = Counter(str(identifier.classify(window)[0]) for window in windows)
+    identifier.set_languages(None)
+    return {language: count / len(windows) for language, count in counts.most_common()}
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(map(str, _identifier().labels))
+
+
+def _identifier() -> Any:
+    with _loading:  # by one thread; another that asks meanwhile waits for it
+        return _load()
+
+
+@cache
+def _load() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE)

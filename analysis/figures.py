@@ -73,6 +73,12 @@ def target_figure(
         axes.set_yscale("log")
         rungs = ladder.num_bytes
         zero_at = rungs[0] / 4  # zeroshot has no place on a log axis
+        # A source in other words is at 9 nats per byte before it is finetuned; with it on the
+        # axis the ladder would be a flat line.
+        tuned_losses = rows.loc[rows["stage"] == Stage.FINETUNE, "loss"]
+        highest = 1.25 * float(np.exp(ladder.log_loss).max())
+        highest = max(highest, 1.1 * float(tuned_losses.max())) if len(tuned_losses) else highest
+        off_axis: list[str] = []
         if law is not None:
             x = np.geomspace(rungs[0], rungs[-1], 100)
             axes.plot(x, law.predict(x), color=INK, lw=0.8, ls=(0, (5, 4)), label="law")
@@ -86,9 +92,16 @@ def target_figure(
             x = np.where(x > 0, x, zero_at)
             y = ordered["loss"].to_numpy(dtype=float)
             axes.plot(x[tuned], y[tuned], color=colour, lw=1.6, marker=marker, ms=6, label=source)
-            axes.plot(x[~tuned], y[~tuned], color=colour, ls="", marker=marker, ms=6, mfc="none")
+            on_axis = ~tuned & (y <= highest)
+            axes.plot(x[on_axis], y[on_axis], color=colour, ls="", marker=marker, ms=6, mfc="none")
+            off_axis += [f"{source} {loss:.1f}" for loss in y[~tuned & ~on_axis]]
             for start, row in zip(x, ordered.to_dict("records"), strict=True):
-                _arrow(axes, float(start), row, colour)
+                if row["loss"] <= highest:
+                    _arrow(axes, float(start), row, colour)
+        if off_axis:
+            text = "off the axis:\n" + "\n".join(off_axis)
+            axes.text(zero_at, highest, text, color=INK, fontsize="small", ha="left", va="top")
+            axes.set_ylim(top=highest * 1.02)
         _byte_ticks(axes, rungs, zero_at if (rows["finetune_bytes"] == 0).any() else None)
         _loss_ticks(axes)
         axes.set_xlabel("bytes of target text")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 # Read by Ray when it is imported, here and in its workers, so set before.
 _ENVIRONMENT = {
@@ -54,7 +56,14 @@ def ray_started(num_slots: int, cpus_per_cell: int) -> Iterator[None]:
             logging_level=logging.ERROR,
             object_store_memory=_OBJECT_STORE_BYTES,
         )
+    # Ray's own handler aborts the process with a native stack.
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:
+        signal.signal(signal.SIGTERM, before)
         ray.shutdown()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from raydt.tracking import schema
 from raydt.tracking.schema import Status
 
 _STATE = "mlflow.json"
+_SQLITE = "sqlite:///"
 _MAX_METRICS_PER_BATCH = 1000  # MLflow's own limit
 # Fields of a journal's reports and of a result, and the metrics they become.
 _HISTORY = {
@@ -44,10 +45,7 @@ def is_recorded(folder: Path, store_uri: str) -> bool:
         state = json.loads((folder / _STATE).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return False
-    if (
-        store_uri.startswith("sqlite:///")
-        and not Path(store_uri.removeprefix("sqlite:///")).exists()
-    ):
+    if store_uri.startswith(_SQLITE) and not Path(store_uri.removeprefix(_SQLITE)).exists():
         return False
     return bool(state["store_uri"] == store_uri and state["ended"])
 
@@ -67,8 +65,15 @@ class Writer:
 
         experiment = self._client.get_experiment_by_name(self._sweep)
         if experiment is None:
+            location = None
+            if self._store_uri.startswith(_SQLITE):
+                # Beside the store; by default MLflow takes `mlruns` in the working directory.
+                store = Path(self._store_uri.removeprefix(_SQLITE))
+                location = (store.parent / "mlflow-artifacts" / self._sweep).as_uri()
             return str(
-                self._client.create_experiment(self._sweep, tags={schema.TAG_SWEEP: self._sweep})
+                self._client.create_experiment(
+                    self._sweep, artifact_location=location, tags={schema.TAG_SWEEP: self._sweep}
+                )
             )
         if experiment.lifecycle_stage == "deleted":
             raise MlflowException(f"experiment {self._sweep!r} is in the store's bin")

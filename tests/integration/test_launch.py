@@ -108,7 +108,9 @@ def test_another_protocol_under_the_same_name_is_refused(undisturbed: tuple[Path
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "sign", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=["kill -9", "Ctrl-C", "kill"]
+)
 def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     sign: signal.Signals, undisturbed: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -117,7 +119,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     os.kill(process.pid, sign)
     code, _, err = finished(process)
     assert code == (-9 if sign is signal.SIGKILL else 130), err
-    if sign is signal.SIGINT:
+    if sign is not signal.SIGKILL:
         assert "the same command goes on" in err
         assert "Traceback" not in err
     before = results(tmp_path)
@@ -209,3 +211,10 @@ def test_nothing_listens_beyond_loopback_and_nothing_is_left_behind(tmp_path: Pa
     assert open_to_others == []
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []
+
+
+def test_all_that_is_written_is_in_the_storage(undisturbed: tuple[Path, str]) -> None:
+    # The storage was the working directory too.
+    storage, _ = undisturbed
+    names = {path.name for path in storage.iterdir() if not path.name.startswith("mlflow.db-")}
+    assert names == {"corpora", "mlflow.db", "mlflow-artifacts", "tiny"}

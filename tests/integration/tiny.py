@@ -32,6 +32,7 @@ def grid(storage: Path, *words: str) -> subprocess.Popen[str]:
             str(storage),
             *words,
         ],
+        cwd=storage,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -23,7 +23,7 @@ _FACTORS = {
 }
 # Forms that people type and that mean one thing only.
 _SPELLINGS = {"K": "k", "kB": "k", "KB": "k", "MB": "M", "GB": "G", "B": ""}
-_SIZE = re.compile(r"(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)")
+_SIZE = re.compile(r"(\d[\d_]*(?:\.\d+)?)\s*([A-Za-z]*)")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")
 
 
@@ -44,7 +44,7 @@ def parse_bytes(text: str) -> int:
     unit = _SPELLINGS.get(match[2], match[2]) if match else ""
     if match is None or unit not in _FACTORS:
         raise bad("size", "a number of bytes such as 8k, 1.5M, 6815744 or 2GiB", repr(text))
-    number = match[1].replace("_", "").replace(",", "")
+    number = match[1].replace("_", "")
     whole, _, fraction = number.partition(".")
     scale: int = 10 ** len(fraction)
     num_bytes, remainder = divmod(int(whole + fraction) * _FACTORS[unit], scale)

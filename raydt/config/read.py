@@ -182,6 +182,19 @@ def _impossible(sweep: Sweep) -> list[Problem]:
                         f"{size.num_bytes} bytes",
                     )
                 )
+    for what in ("label", "num_bytes"):
+        if len({getattr(size, what) for size in sweep.ladder}) < len(sweep.ladder):
+            problems.append(
+                Problem(
+                    "sizes and scratch_sizes",
+                    "rungs of different bytes and different labels",
+                    " ".join(f"{size.label}={size.num_bytes}" for size in sweep.ladder),
+                )
+            )
+    for stage in ("pretrain", "scratch", "finetune"):
+        for field in ("budget_bytes", "budget_at_bytes"):
+            if getattr(getattr(sweep.protocol, stage), field).num_bytes == 0:
+                problems.append(Problem(f"protocol.{stage}.{field}", "at least 1 byte", "0"))
     for split in ("val_bytes", "test_bytes"):
         size = getattr(sweep.protocol, split)
         if size.num_bytes < 1_000:

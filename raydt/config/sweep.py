@@ -14,6 +14,7 @@ from raydt.config.model import MODELS
 from raydt.config.protocol import Protocol, SizeField
 from raydt.units import Size
 
+_RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"), Size(32_000, "32k"), Size(128_000, "128k"))
 
@@ -23,6 +24,8 @@ def _check_name(name: str) -> str:
         raise PydanticCustomError(
             "name", "letters, digits and . _ -, beginning with a letter or digit"
         )
+    if name in _RESERVED:
+        raise PydanticCustomError("name", "none of raydt's own folders in the storage")
     return name
 
 
@@ -41,7 +44,8 @@ def _default_name(fields: dict[str, Any]) -> str:
     if kind == "controlled":
         return f"controlled-{rest}"
     last = rest.partition("?")[0].rstrip("/").split("/")[-1]
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", last).strip("-.") or kind
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", last).strip("-.") or kind
+    return f"{kind}-{name}" if name in _RESERVED else name
 
 
 def _as_tuple(value: object) -> object:
@@ -87,7 +91,7 @@ Sizes = Annotated[
 ExtraSizes = Annotated[
     tuple[SizeField, ...], BeforeValidator(_as_tuple), AfterValidator(_check_sizes)
 ]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Seeds = Annotated[
     tuple[Seed, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_check_unique)
 ]
@@ -130,7 +134,9 @@ class Sweep(BaseModel):
         None, ge=1, description="cells at once; by default as many as the cores allow"
     )
     cpus_per_cell: int = Field(1, ge=1, description="cores a cell holds, with one thread each")
-    gpus_per_cell: float = Field(0.0, ge=0, description="GPUs a cell holds; 0.25 puts four on one")
+    gpus_per_cell: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="GPUs a cell holds; 0.25 puts four on one"
+    )
     max_retries: int = Field(1, ge=0, description="of a cell that fails")
 
     @property

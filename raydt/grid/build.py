@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from raydt.config.sweep import Sweep
+from raydt.errors import InputError, Problem
 from raydt.grid.cell import NO_DATA, Cell
 from raydt.tracking.schema import Stage
 
@@ -30,4 +33,16 @@ def build_grid(sweep: Sweep) -> list[Cell]:
                     Cell(Stage.FINETUNE, source, target, size, seed, model, parent)
                     for size in sweep.sizes
                 ]
+    repeated = sorted(
+        cell_id for cell_id, n in Counter(cell.cell_id for cell in cells).items() if n > 1
+    )
+    if repeated:
+        raise InputError(
+            Problem(
+                f"cell {cell_id}",
+                "languages whose names, joined by a hyphen, tell their pairs apart",
+                "two pairs of that name",
+            )
+            for cell_id in repeated
+        )
     return cells

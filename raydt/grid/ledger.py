@@ -122,7 +122,9 @@ def recorded_sweep(folder: Path) -> Sweep:
     path = folder / _SWEEP
     if not path.exists():
         raise bad(str(folder), "the folder of a sweep, with its sweep.json", "no such file")
-    return Sweep.model_validate(json.loads(path.read_text()))
+    recorded = Sweep.model_validate(json.loads(path.read_text()))
+    # Where it is now, not where it was, or as seen from another working directory.
+    return recorded.model_copy(update={"storage": folder.parent})
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _train(
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         opening = pool.submit(open_writer)
         if missing:
-            stack.enter_context(ray_started(num_slots, sweep.cpus_per_cell))
+            stack.enter_context(ray_started(num_slots, sweep.cpus_per_cell, sweep.gpus_per_cell))
             from raydt.orchestration.fan_out import fan_out
         writer = opening.result()
         recorder = Recorder(writer, sweep, cells, tasks)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from raydt.errors import bad
+
 # Read by Ray when it is imported, here and in its workers, so set before.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -22,10 +24,12 @@ _ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's state is never restored
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "OMP_NUM_THREADS": "1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # or torch refuses to be deterministic on a GPU
 }
 # A Ray of our own takes loopback as the address of its node, and its servers listen there alone.
 # `_node_ip_address="127.0.0.1"` does not: Ray replaces it by an address that others can reach.
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
 
@@ -37,7 +41,7 @@ def set_environment() -> None:
 
 
 @contextmanager
-def ray_started(num_slots: int, cpus_per_cell: int) -> Iterator[None]:
+def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Iterator[None]:
     """Ray for the time of the block: the cluster at `RAY_ADDRESS` if that is set, else one of our
     own on this machine."""
     set_environment()
@@ -56,12 +60,20 @@ def ray_started(num_slots: int, cpus_per_cell: int) -> Iterator[None]:
             logging_level=logging.ERROR,
             object_store_memory=_OBJECT_STORE_BYTES,
         )
-    # Ray's own handler aborts the process with a native stack.
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
+    # terminal.
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
     try:
+        num_gpus = ray.cluster_resources().get("GPU", 0.0)
+        # A cluster may grow; this machine does not, and would wait for ever.
+        if not os.environ.get("RAY_ADDRESS") and gpus_per_cell > num_gpus:
+            raise bad(
+                "gpus_per_cell", "no more GPUs than there are", f"{gpus_per_cell} of {num_gpus:g}"
+            )
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         ray.shutdown()
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,19 @@ def is_recorded(folder: Path, store_uri: str) -> bool:
         return False
     if store_uri.startswith(_SQLITE) and not Path(store_uri.removeprefix(_SQLITE)).exists():
         return False
+    if store_uri.startswith(_SQLITE) and not _holds(store_uri, state["run_id"]):
+        return False
     return bool(state["store_uri"] == store_uri and state["ended"])
+
+
+def _holds(store_uri: str, run_id: str | None) -> bool:
+    """Whether a SQLite store has the run: another launch may have made a deleted store anew."""
+    with closing(sqlite3.connect(store_uri.removeprefix(_SQLITE))) as connection:
+        try:
+            query = "SELECT 1 FROM runs WHERE run_uuid = ?"
+            return connection.execute(query, (run_id,)).fetchone() is not None
+        except sqlite3.DatabaseError:
+            return False
 
 
 class Writer:

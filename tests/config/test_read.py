@@ -36,7 +36,7 @@ def test_the_command_line_of_the_issue() -> None:
         *"--corpus files:../shared/corpora --sources en zh --targets de ru".split(),
         *"--sizes 8k 32k 128k".split(),
     )
-    assert sweep.name == "corpora"
+    assert sweep.name == "files-corpora"  # `corpora` is where prepared languages are
     assert sweep.sources == ("en", "zh")
     assert [size.num_bytes for size in sweep.ladder] == [8_000, 32_000, 128_000]
 
@@ -97,6 +97,13 @@ def test_all_problems_at_once_each_named(tmp_path: Path) -> None:
         (["--sizes", "100"], "at least one window of model nano"),
         (["--protocol.val-bytes", "10"], "protocol.val_bytes: at least 1k"),
         (["--name", "../up"], "name: letters, digits"),
+        (["--name", "mlflow.db"], "none of raydt's own folders"),
+        (["--sizes", "8000,32000"], "a number of bytes"),
+        (["--sizes", "8k", "--scratch-sizes", "8k=9000"], "different labels"),
+        (["--sizes", "8k", "--scratch-sizes", "x=8000"], "different bytes"),
+        (["--protocol.scratch.budget-at-bytes", "0"], "budget_at_bytes: at least 1 byte"),
+        (["--seeds", "99999999999999999999"], "seeds.0"),
+        (["--gpus-per-cell", "inf"], "gpus_per_cell"),
         (["--sweep", "absent.toml"], "a readable file"),
         (["--sweep", "sweep.yaml"], "a .toml file"),
         (["extra"], "options only"),

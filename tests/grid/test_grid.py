@@ -50,6 +50,11 @@ def test_a_source_that_meets_no_target_is_not_pretrained() -> None:
     assert [cell.source for cell in cells if cell.stage is Stage.PRETRAIN] == ["related"]
 
 
+def test_pairs_whose_names_run_together_are_refused() -> None:
+    with pytest.raises(InputError, match="finetune/a-b-c"):
+        build_grid(Sweep(sources=("a", "a-b"), targets=("b-c", "c")))
+
+
 def test_names_for_people() -> None:
     names = {cell.cell_id: cell.run_name for cell in build_grid(Sweep(seeds=(0,)))}
     assert names["finetune/related-alba/8k/nano/s0"] == "related→alba 8k s0"

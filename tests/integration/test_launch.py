@@ -218,3 +218,11 @@ def test_all_that_is_written_is_in_the_storage(undisturbed: tuple[Path, str]) ->
     storage, _ = undisturbed
     names = {path.name for path in storage.iterdir() if not path.name.startswith("mlflow.db-")}
     assert names == {"corpora", "mlflow.db", "mlflow-artifacts", "tiny"}
+
+
+def test_gpus_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    code, _, err = finished(grid(tmp_path, "--gpus-per-cell", "99"))
+    assert code == 2
+    assert "gpus_per_cell: no more GPUs than there are" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "tiny" / "cells").exists()

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handlers: dict[str, Callable[[], int]] = {
         "plan": lambda: _plan(read_sweep(parsed, unknown), parsed.all),
         "run": lambda: _run(read_sweep(parsed, unknown)),
-        "status": lambda: _status(Path(parsed.storage), parsed.name),
+        "status": lambda: _status(parsed.storage, parsed.name),
         "prepare": lambda: _prepare(parsed),
         "corpora": lambda: _corpora(Path(parsed.storage)),
         "analyze": lambda: _analyze(parsed),
@@ -146,7 +146,7 @@ def _run(sweep: Sweep) -> int:
     return 0
 
 
-def _status(storage: Path, name: str | None) -> int:
+def _status(storage: str, name: str | None) -> int:
     from raydt.terminal.status import show_status
 
     show_status(storage, name, Console(highlight=False))

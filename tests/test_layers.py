@@ -11,17 +11,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = {"raydt", "raydt.errors", "raydt.units", "raydt.tracking", "raydt.tracking.schema"}
+LEAVES = {
+    "raydt", "raydt.errors", "raydt.units", "raydt.tracking", "raydt.tracking.schema",
+}  # fmt: skip
 # What each layer may import, besides itself and the leaves.
 ALLOWED = {
-    "raydt.config": set(),
-    "raydt.grid": {"raydt.config"},
+    "raydt.config": {"raydt.storage"},
+    "raydt.storage": set(),
+    "raydt.grid": {"raydt.config", "raydt.storage"},
     "raydt.corpora": {"raydt.config"},
     "raydt.model": {"raydt.config"},
-    "raydt.tracking": set(),
-    "raydt.terminal": {"raydt.config", "raydt.grid"},
+    "raydt.tracking": {"raydt.storage"},
+    "raydt.terminal": {"raydt.config", "raydt.grid", "raydt.storage"},
     "raydt.training": {"raydt.config", "raydt.corpora", "raydt.model"},
     "raydt.orchestration": {
+        "raydt.storage",
         "raydt.config",
         "raydt.grid",
         "raydt.corpora",

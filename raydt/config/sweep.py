@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from raydt.config.model import MODELS
 from raydt.config.protocol import Protocol, SizeField
+from raydt.storage.folder import Folder, is_remote, open_folder
 from raydt.units import Size
 
 _RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
@@ -71,6 +73,16 @@ def _check_sizes(sizes: tuple[Size, ...]) -> tuple[Size, ...]:
     return tuple(sorted(sizes))
 
 
+def _check_storage(location: object) -> object:
+    text = str(location)
+    if "://" in text and not is_remote(text):
+        raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
+    if not text.strip():
+        raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
+    return text
+
+
+Storage = Annotated[str, BeforeValidator(_check_storage)]
 Name = Annotated[str, AfterValidator(_check_name)]
 Names = Annotated[
     tuple[Name, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_check_unique)
@@ -126,23 +138,55 @@ class Sweep(BaseModel):
     protocol: Protocol = Protocol()
 
     # What follows decides where and how fast a sweep runs, and never what comes out of it.
-    storage: Path = Field(Path("runs"), description="folder of checkpoints, journals and the store")
+    storage: Storage = Field(
+        "runs", description="of checkpoints, journals and the store: a folder, s3:// or gs://"
+    )
     tracking_uri: str | None = Field(
         None, description="MLflow store; by default SQLite in the storage folder"
     )
     slots: int | None = Field(
-        None, ge=1, description="cells at once; by default as many as the cores allow"
+        None,
+        ge=1,
+        description="cells at once; by default as many as the machine or the cluster has room for",
     )
-    cpus_per_cell: int = Field(1, ge=1, description="cores a cell holds, with one thread each")
+    cpus_per_cell: int = Field(
+        1, ge=1, description="cores a cell (or each of its workers) holds, a thread for each"
+    )
     gpus_per_cell: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="GPUs a cell holds; 0.25 puts four on one"
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="GPUs a cell (or each of its workers) holds; 0.25 puts four on one",
+    )
+    workers: int = Field(
+        0,
+        ge=0,
+        description="Ray Train workers that train a large cell together (DDP); with 0 every cell "
+        "is trained in the process of its trial",
+    )
+    large_cell_seconds: float = Field(
+        600.0, ge=0, description="a cell is large if it is expected to take so long"
     )
     max_retries: int = Field(1, ge=0, description="of a cell that fails")
 
     @property
-    def folder(self) -> Path:
-        """Where the sweep keeps its cells, absolute."""
-        return self.storage.expanduser().resolve() / self.name
+    def folder(self) -> Folder:
+        """Where the sweep keeps its cells."""
+        return self.storage_folder / self.name
+
+    @property
+    def storage_folder(self) -> Folder:
+        """The storage, of this sweep and of others."""
+        return open_folder(self.storage)
+
+    @property
+    def local_storage(self) -> Path:
+        """Where this machine keeps what must be on a disk of its own: prepared languages, Tune's
+        files, and MLflow's where no server is named. The storage itself if that is a disk."""
+        if not is_remote(self.storage):
+            return Path(self.storage).expanduser().resolve()
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        return caches / "raydt" / hashlib.sha256(self.storage.encode()).hexdigest()[:16]
 
     @property
     def store_uri(self) -> str:
@@ -150,7 +194,7 @@ class Sweep(BaseModel):
         working directory."""
         if self.tracking_uri is not None:
             return self.tracking_uri
-        return f"sqlite:///{self.storage.expanduser().resolve() / 'mlflow.db'}"
+        return f"sqlite:///{self.local_storage / 'mlflow.db'}"
 
     @property
     def num_slots(self) -> int:

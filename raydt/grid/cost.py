@@ -53,3 +53,11 @@ def cell_cost(cell: Cell, sweep: Sweep, flops_per_second: Mapping[str, float]) -
     )
     rate = flops_per_second.get(cell.model, ASSUMED_CORE_FLOPS_PER_SECOND)
     return Cost(budget_bytes, flops, flops / rate)
+
+
+def workers_of(cell: Cell, sweep: Sweep, seconds: float) -> int:
+    """How many workers train the cell together; 0: it is trained in its trial's own process,
+    because a worker group would take longer to start than it saves."""
+    if cell.stage is Stage.ZEROSHOT or seconds < sweep.large_cell_seconds:
+        return 0
+    return sweep.workers

@@ -1,61 +1,168 @@
-"""What a cell writes beside its weights, before anything reaches MLflow.
+"""What a cell keeps on the storage, before anything reaches MLflow.
 
-A cell's folder holds one journal per attempt (a JSON object a line: start, reports, end) and,
-once the cell is decided, `result.json`, which is renamed into place last: that makes it done.
+A cell's folder:
+
+    lease.json                   the attempt that holds the cell, and the launch it belongs to
+    attempts/ATTEMPT/            private to one attempt: its journal (a JSON object a line: start,
+                                 reports, end), checkpoints, weights and outcome
+    result.json                  the outcome of the attempt that counts; it makes the cell decided
+    previous/ATTEMPT.json        results that were set aside for another attempt
+    cancelled.json               the cell is not to be trained
+    mlflow.json                  how far the cell is written into MLflow
+
+A worker writes nothing but its own attempt, and the driver alone writes `result.json`. So an
+attempt that was given up (its node was slow, its driver was killed) can do no harm: nobody reads
+what it still writes, and at its next report it finds that the lease is another's and ends.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
-from pathlib import Path
+import uuid
+from collections.abc import Mapping
 from typing import Any
+
+from raydt.errors import RunError
+from raydt.grid.lease import running_launch
+from raydt.storage.folder import Folder
 
 RESULT = "result.json"
 WEIGHTS = "weights.safetensors"
+_LEASE = "lease.json"
+_CANCELLED = "cancelled.json"
 _ATTEMPTS = "attempts"
+_PREVIOUS = "previous"
+_JOURNAL = "journal.jsonl"
+_OUTCOME = "outcome.json"
 
 
-def write_atomically(path: Path, value: Any) -> None:
-    """`value` as JSON at `path`: the old file or the new one, never a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("w") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+class LeaseLostError(RunError):
+    """Another attempt, or another launch, has taken the cell."""
 
 
-class Journal:
-    """The journal of one attempt at a cell."""
+class CancelledError(RunError):
+    """The cell is not to be trained any more."""
 
-    def __init__(self, folder: Path, attempt: str) -> None:
-        self.folder = folder
-        self.attempt = attempt
-        self._path = journal_path(folder, attempt)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+
+class Attempt:
+    """One attempt at a cell, from the side of the worker that makes it."""
+
+    def __init__(self, cell: Folder, sweep: Folder, launch_id: str) -> None:
+        self.attempt_id = f"{int(time.time() * 1000)}-{uuid.uuid4().hex[:8]}"
+        self.folder = attempt_folder(cell, self.attempt_id)
+        self._cell = cell
+        self._sweep = sweep
+        self._launch_id = launch_id
+
+    def begin(self, rows: list[dict[str, Any]], **facts: Any) -> None:
+        """Take the cell, which ends any earlier attempt at it.
+
+        `rows` are the reports that a checkpoint carries over from an attempt that was cut off:
+        the journal of an attempt tells the cell's whole history. `LeaseLostError` if the launch
+        that this attempt belongs to is over.
+        """
+        self._check_launch()
+        lease = {"attempt": self.attempt_id, "launch": self._launch_id, "time": time.time()}
+        self._cell.write_json(_LEASE, lease)
+        start = {"event": "start", "time": time.time(), "launch": self._launch_id, **facts}
+        lines = "".join(json.dumps(row) + "\n" for row in [start, *rows])
+        self.folder.append(_JOURNAL, lines.encode())
+
+    def check_held(self) -> None:
+        """`LeaseLostError` if the cell is another attempt's by now, or the sweep another launch's;
+        `CancelledError` if it is nobody's."""
+        self._check_launch()
+        lease = self._cell.read_json(_LEASE)
+        if lease is None or lease["attempt"] != self.attempt_id:
+            raise LeaseLostError(
+                f"attempt {self.attempt_id} at {self._cell.uri}: the lease is required; "
+                f"found it with {None if lease is None else lease['attempt']}"
+            )
+        if is_cancelled(self._cell):
+            raise CancelledError(f"{self._cell.uri} was cancelled")
+
+    def _check_launch(self) -> None:
+        launch = running_launch(self._sweep)
+        if launch is None or launch["launch"] != self._launch_id:
+            raise LeaseLostError(
+                f"launch {self._launch_id} of {self._sweep.uri}: it is required to be the newest; "
+                f"found {None if launch is None else launch['launch']}"
+            )
 
     def write(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Append one event with the time, in seconds since 1970; the row as written."""
+        """Journal an event with the time, in seconds since 1970; the row as written."""
+        self.check_held()
         row = {"event": event, "time": time.time(), **fields}
-        with self._path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        self.folder.append(_JOURNAL, (json.dumps(row) + "\n").encode())
         return row
 
+    def end(self, outcome: Mapping[str, Any]) -> None:
+        """The attempt is over, and this came of it."""
+        self.write("end", status=outcome["status"])
+        self.folder.write_json(_OUTCOME, dict(outcome))
 
-def journal_path(folder: Path, attempt: str) -> Path:
-    """Where an attempt at the cell of `folder` keeps its journal."""
-    return folder / _ATTEMPTS / f"{attempt}.jsonl"
+
+def attempt_folder(cell: Folder, attempt_id: str) -> Folder:
+    """Where an attempt at the cell in a folder keeps what is its own."""
+    return cell / _ATTEMPTS / attempt_id
 
 
-def read_journal(folder: Path, attempt: str) -> list[dict[str, Any]]:
-    """The events of an attempt; a last line that a kill cut short is left out."""
-    path = journal_path(folder, attempt)
-    if not path.exists():
+def attempts(cell: Folder) -> list[str]:
+    """The attempts at a cell, oldest first (an id begins with its time)."""
+    return (cell / _ATTEMPTS).names()
+
+
+def holder(cell: Folder) -> Mapping[str, Any] | None:
+    """The lease of a cell: `attempt`, `launch`, `time`; None if nobody ever took it."""
+    lease: Mapping[str, Any] | None = cell.read_json(_LEASE)
+    return lease
+
+
+def outcome_of(cell: Folder) -> dict[str, Any] | None:
+    """What came of the attempt that holds the cell; None while it is not over."""
+    lease = holder(cell)
+    if lease is None:
+        return None
+    outcome: dict[str, Any] | None = attempt_folder(cell, lease["attempt"]).read_json(_OUTCOME)
+    return outcome
+
+
+def read_journal(cell: Folder, attempt_id: str) -> list[dict[str, Any]]:
+    """The events of an attempt; a last line that a kill cut short is left out.
+
+    `RunError` if another line is damaged.
+    """
+    try:
+        text = attempt_folder(cell, attempt_id).read(_JOURNAL).decode()
+    except FileNotFoundError:
         return []
-    lines = path.read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    rows = []
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            name = f"{attempt_folder(cell, attempt_id).uri}/{_JOURNAL}"
+            raise RunError(f"{name}:{number}: JSON is required, found damage ({error})") from None
+    return rows
+
+
+def set_aside(cell: Folder, result: Mapping[str, Any]) -> None:
+    """Make room for another attempt; the result stays beside its journal."""
+    cell.write_json(f"{_PREVIOUS}/{result['attempt']}.json", dict(result))
+    cell.remove(RESULT)
+
+
+def cancel(cell: Folder) -> None:
+    """Mark a cell as not to be trained; a worker that is at it ends with its next report."""
+    cell.write_json(_CANCELLED, {"time": time.time()})
+
+
+def is_cancelled(cell: Folder) -> bool:
+    """Whether a cell is marked as not to be trained."""
+    return cell.exists(_CANCELLED)
+
+
+def uncancel(cell: Folder) -> None:
+    """Take the mark away."""
+    cell.remove(_CANCELLED)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
-from raydt.errors import InputError, Problem, bad
+from raydt.errors import InputError, Problem, RunError, bad
 from raydt.grid.cell import Cell
-from raydt.grid.journal import RESULT, write_atomically
+from raydt.grid.journal import RESULT, holder, is_cancelled
+from raydt.grid.lease import is_alive, running_launch
+from raydt.storage.folder import Folder, open_folder
 from raydt.tracking.schema import Status
 
 _SWEEP = "sweep.json"
@@ -21,37 +24,62 @@ _SWEEP = "sweep.json"
 # which only grow a grid or leave a part of it out, and where it runs.
 _FREE_FIELDS = {
     "name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds",
-    "storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "max_retries",
+    "storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers",
+    "large_cell_seconds", "max_retries",
 }  # fmt: skip
+
+
+# An object store answers in tens of milliseconds, and many at once.
+_REQUESTS_AT_ONCE = 32
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The results of a sweep's cells, by cell id."""
+    """What the storage says of a sweep's cells, by cell id."""
 
-    folder: Path
     results: Mapping[str, Mapping[str, Any]]
+    cancelled: frozenset[str]
+    running: frozenset[str]  # held by an attempt of the launch that is at work
 
     @classmethod
     def read(cls, sweep: Sweep, cells: Iterable[Cell]) -> Ledger:
-        """The results on storage of these cells of the sweep."""
-        results = {}
-        for cell in cells:
-            path = cell_folder(sweep, cell.cell_id) / RESULT
-            try:
-                text = path.read_text()
-            except FileNotFoundError:
-                continue
-            results[cell.cell_id] = json.loads(text)
-        return cls(sweep.folder, results)
+        """What is on storage of these cells. `RunError` if a result is damaged."""
+        root = sweep.folder / "cells"
+        cell_ids = [cell.cell_id for cell in cells]
+        launch = running_launch(sweep.folder)
+        launch_id = launch["launch"] if launch is not None and is_alive(launch) else None
+
+        def look(cell_id: str) -> tuple[Mapping[str, Any] | None, bool, bool]:
+            folder = root / cell_id
+            result = folder.read_json(RESULT)
+            if result is not None:
+                return result, False, False
+            lease = holder(folder)
+            runs = launch_id is not None and lease is not None and lease["launch"] == launch_id
+            return None, is_cancelled(folder), runs
+
+        found = dict(zip(cell_ids, _each(look, cell_ids, sweep.folder), strict=True))
+        return cls(
+            {cell_id: result for cell_id, (result, _, _) in found.items() if result is not None},
+            frozenset(cell_id for cell_id, (_, cancelled, _) in found.items() if cancelled),
+            frozenset(cell_id for cell_id, (_, _, runs) in found.items() if runs),
+        )
 
     def status(self, cell: Cell) -> Status:
-        """Done, failed or diverged as its result says; blocked by such a parent; else waiting."""
+        """As its result says; else cancelled, running, blocked by its parent, or waiting."""
         if cell.cell_id in self.results:
             return Status(self.results[cell.cell_id]["status"])
-        parent = self.results.get(cell.parent_id or "")
-        if parent is not None and parent["status"] != Status.DONE:
-            return Status.BLOCKED
+        if cell.cell_id in self.cancelled:
+            return Status.CANCELLED
+        if cell.cell_id in self.running:
+            return Status.RUNNING
+        if cell.parent_id is not None:
+            parent = self.results.get(cell.parent_id)
+            if parent is not None and parent["status"] != Status.DONE:
+                return Status.BLOCKED
+            if parent is None and cell.parent_id in self.cancelled:
+                return Status.BLOCKED
         return Status.WAITING
 
     def flops_per_second(self) -> dict[str, float]:
@@ -83,25 +111,31 @@ class Ledger:
             )
 
 
-def cell_folder(sweep: Sweep, cell_id: str) -> Path:
+def cell_folder(sweep: Sweep, cell_id: str) -> Folder:
     """Where a cell keeps its journals, weights and result."""
     return sweep.folder / "cells" / cell_id
 
 
+def _each(look: Callable[[str], T], cell_ids: list[str], folder: Folder) -> list[T]:
+    if folder.local_path is not None:
+        return [look(cell_id) for cell_id in cell_ids]
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        return list(pool.map(look, cell_ids))
+
+
 def check_name_is_free(sweep: Sweep) -> None:
     """`InputError` if a sweep of this name with another protocol is on the storage."""
-    path = sweep.folder / _SWEEP
     try:
-        earlier = json.loads(path.read_text())
-    except FileNotFoundError:
+        earlier = sweep.folder.read_json(_SWEEP)
+    except (RunError, OSError) as error:
+        raise bad(f"{sweep.folder.uri}/{_SWEEP}", "a readable sweep.json", error) from None
+    if earlier is None:
         return
-    except (json.JSONDecodeError, OSError) as error:
-        raise bad(str(path), "a readable sweep.json", error) from None
     was, now = _flat(earlier), _flat(sweep.model_dump(mode="json"))
     problems = [
         Problem(
             field,
-            f"{was.get(field)!r}, as in the sweep {sweep.name!r} that is in {sweep.folder}, "
+            f"{was.get(field)!r}, as in the sweep {sweep.name!r} that is in {sweep.folder.uri}, "
             "or another --name",
             repr(now.get(field)),
         )
@@ -114,17 +148,28 @@ def check_name_is_free(sweep: Sweep) -> None:
 
 def record_sweep(sweep: Sweep) -> None:
     """Write down what the sweep is, for the next launch and for `raydt status`."""
-    write_atomically(sweep.folder / _SWEEP, sweep.model_dump(mode="json"))
+    sweep.folder.write_json(_SWEEP, sweep.model_dump(mode="json"))
 
 
-def recorded_sweep(folder: Path) -> Sweep:
-    """The sweep of a folder, as it was last launched; `InputError` if there is none."""
-    path = folder / _SWEEP
-    if not path.exists():
-        raise bad(str(folder), "the folder of a sweep, with its sweep.json", "no such file")
-    recorded = Sweep.model_validate(json.loads(path.read_text()))
+def recorded_sweeps(storage: Folder) -> list[str]:
+    """The names of the sweeps in a storage."""
+    return [name for name in storage.names() if (storage / name).exists(_SWEEP)]
+
+
+def recorded_sweep(storage: str, name: str) -> Sweep:
+    """A sweep as it was last launched; `InputError` if there is none, or its file is damaged."""
+    folder = open_folder(storage) / name
+    try:
+        recorded = folder.read_json(_SWEEP)
+    except RunError as error:
+        raise bad(f"sweep {name}", "a readable sweep.json", error) from None
+    if recorded is None:
+        raise bad(folder.uri, "the folder of a sweep, with its sweep.json", "no such file")
     # Where it is now, not where it was, or as seen from another working directory.
-    return recorded.model_copy(update={"storage": folder.parent})
+    try:
+        return Sweep.model_validate({**recorded, "storage": storage})
+    except ValidationError as error:
+        raise bad(f"{folder.uri}/{_SWEEP}", "the fields of a sweep", error) from None
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,91 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
-from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, Tuner
-from ray.tune.progress_reporter import TrialProgressCallback
+from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
-from raydt.grid.journal import RESULT, write_atomically
+from raydt.grid.journal import is_cancelled
+from raydt.grid.ledger import cell_folder
 from raydt.grid.schedule import Schedule
+from raydt.orchestration.commit import commit
+from raydt.orchestration.events import Events, Silent
 from raydt.orchestration.recorder import Recorder
-from raydt.orchestration.search import GridSearcher, LivesInDriver
-from raydt.orchestration.trial import run_trial
+from raydt.orchestration.runtime import on_cluster
+from raydt.orchestration.search import GridSearcher
+from raydt.orchestration.task import with_parent
+from raydt.orchestration.trial import run_trial, trial_resources, worker_resources
+from raydt.storage.folder import Folder
 from raydt.terminal.progress import Progress
-from raydt.tracking.schema import Status
 
-
-class _Events(LivesInDriver, Callback):  # type: ignore[misc]
-    """Passes on what happens to trials, to the display and to MLflow."""
-
-    def __init__(
-        self,
-        progress: Progress,
-        recorder: Recorder,
-        tasks: Mapping[str, dict[str, Any]],
-    ) -> None:
-        self._progress = progress
-        self._recorder = recorder
-        self._tasks = tasks
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._progress.started(trial.config["task"]["cell_id"])
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        if "row" in result:
-            self._progress.reported(result["cell_id"], result["row"])
-            self._recorder.reported(result["cell_id"], result["attempt"])
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._decided(trial.config["task"])
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        task = trial.config["task"]
-        write_atomically(Path(task["folder"]) / RESULT, _failure(task, trial))
-        self._decided(task)
-
-    def _decided(self, task: Mapping[str, Any]) -> None:
-        result = json.loads((Path(task["folder"]) / RESULT).read_text())
-        self._progress.ended(task["cell_id"], result)
-        self._recorder.ended(task["cell_id"], result)
-
-
-class _Silent(LivesInDriver, TrialProgressCallback):  # type: ignore[misc]
-    """In the place of Tune's own, which prints a trial that ended without a report even where it
-    was asked to be quiet."""
-
-    def _print(self, msg: str) -> None:
-        """Nothing."""
-
-
-def _failure(task: Mapping[str, Any], trial: Any) -> dict[str, Any]:
-    """The result of a cell that failed for good: no numbers, and the reason."""
-    attempts = sorted((Path(task["folder"]) / "attempts").glob("*.jsonl"))
-    error_file = trial.error_file
-    text = Path(error_file).read_text() if error_file else "no error was recorded"
-    lines = [line for line in text.splitlines() if line.strip()]
-    return {
-        "cell_id": task["cell_id"],
-        "fingerprint": task["fingerprint"],
-        "attempt": attempts[-1].stem if attempts else f"{int(time.time() * 1000)}-none",
-        "model": task["model"],
-        "time": time.time(),
-        "status": Status.FAILED,
-        "reason": lines[-1].strip() if lines else "no error was recorded",
-        "bytes_seen": 0,
-        "training_seconds": 0.0,
-    }
+_TUNE = "tune"
+# Worker groups that may wait for their workers, so that an autoscaler sees what is wanted.
+_GROUPS_IN_WAITING = 4
 
 
 def fan_out(
@@ -99,35 +40,72 @@ def fan_out(
 ) -> None:
     """Run the missing cells; returns when none is left that can run."""
 
-    def is_done(cell_id: str) -> bool:
-        result = json.loads((Path(tasks[cell_id]["folder"]) / RESULT).read_text())
-        return bool(result["status"] == Status.DONE)
+    def folder(cell_id: str) -> Folder:
+        return cell_folder(sweep, cell_id)
 
-    searcher = GridSearcher(Schedule(missing, seconds), tasks, is_done, progress.blocked)
-    resources = {"cpu": sweep.cpus_per_cell, "gpu": sweep.gpus_per_cell}
+    def result_of(cell_id: str) -> Mapping[str, Any] | None:
+        # Tune tells its searcher of a trial's end before its callbacks.
+        return commit(folder(cell_id), tasks[cell_id]["fingerprint"])
+
+    def task_of(cell_id: str) -> dict[str, Any] | None:
+        if is_cancelled(folder(cell_id)):
+            progress.say(f"{cell_id}: cancelled", style="yellow")
+            return None
+        parent_id = tasks[cell_id]["parent_id"]
+        parent = None if parent_id is None else result_of(parent_id)
+        return with_parent(tasks[cell_id], sweep, {} if parent is None else {parent_id: parent})
+
+    searcher = GridSearcher(
+        Schedule(missing, seconds), task_of, result_of, progress.blocked,
+        lambda task, running: _has_room(sweep, task, running),
+    )  # fmt: skip
     # What goes wrong in a cell is told by its result and its journal.
     for noisy in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     # Tune's own state is never restored, so it lives only as long as the launch.
-    tune_folder = sweep.folder / "tune"
-    shutil.rmtree(tune_folder, ignore_errors=True)
+    sweep.folder.remove(_TUNE)
     try:
-        Tuner(
-            tune.with_resources(run_trial, {k: v for k, v in resources.items() if v}),
-            tune_config=TuneConfig(
-                search_alg=searcher,
-                # One sample is one cell; the searcher ends the experiment itself.
-                num_samples=len(missing),
-                max_concurrent_trials=None,
-                reuse_actors=True,
-            ),
-            run_config=RunConfig(
-                name="tune",
-                storage_path=str(sweep.folder),
-                failure_config=FailureConfig(max_failures=sweep.max_retries),
-                callbacks=[_Events(progress, recorder, tasks), _Silent()],
-                verbose=0,
-            ),
-        ).fit()
+        with Events(sweep, tasks, progress, recorder) as events:
+            Tuner(
+                tune.with_resources(run_trial, lambda config: _resources(config["task"])),
+                tune_config=TuneConfig(
+                    search_alg=searcher,
+                    # One sample is one cell; the searcher ends the experiment itself.
+                    num_samples=len(missing),
+                    max_concurrent_trials=None,
+                    reuse_actors=True,
+                ),
+                run_config=RunConfig(
+                    name=_TUNE,
+                    storage_path=sweep.folder.uri,
+                    failure_config=FailureConfig(max_failures=sweep.max_retries),
+                    callbacks=[events, Silent()],
+                    verbose=0,
+                ),
+            ).fit()
     finally:
-        shutil.rmtree(tune_folder, ignore_errors=True)
+        sweep.folder.remove(_TUNE)
+
+
+def _resources(task: dict[str, Any]) -> tune.PlacementGroupFactory:
+    return tune.PlacementGroupFactory([trial_resources(task)])
+
+
+def _has_room(sweep: Sweep, task: dict[str, Any], running: list[dict[str, Any]]) -> bool:
+    """Whether another cell may start, besides what Ray's own resources decide.
+
+    Cells in their trial's own process hold what they need, so Ray makes them wait. A worker group
+    waits with its trial begun: a few of them are enough for an autoscaler to see.
+    """
+    if sweep.slots is not None and on_cluster():
+        taken = sum(max(1, int(other["num_workers"])) for other in [*running, task])
+        return taken <= sweep.slots
+    if task["num_workers"] == 0:
+        return True
+    groups = [other for other in running if other["num_workers"]]
+    wanted = sum(other["num_workers"] for other in groups)
+    resources = ray.cluster_resources()
+    places = min(resources.get(name, 0.0) // amount
+                 for name, amount in worker_resources(task).items())  # fmt: skip
+    in_waiting = max(0.0, wanted - places)
+    return bool(in_waiting < _GROUPS_IN_WAITING * task["num_workers"])

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepare import prepare_corpus
+from raydt.corpora.prepared import PreparedLanguage
 from raydt.corpora.spec import parse_corpus
-from raydt.errors import InputError, RunError
+from raydt.errors import InputError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
-from raydt.grid.cost import cell_cost
-from raydt.grid.journal import RESULT, write_atomically
-from raydt.grid.ledger import Ledger, record_sweep
+from raydt.grid.cost import cell_cost, workers_of
+from raydt.grid.lease import LaunchLease
+from raydt.grid.ledger import Ledger, cell_folder, record_sweep
+from raydt.orchestration.commit import DECIDED, commit, make_room
+from raydt.orchestration.facts import plan_rows
+from raydt.orchestration.languages import publish_language
 from raydt.orchestration.preflight import check_declaration, check_surroundings
 from raydt.orchestration.recorder import Recorder
 from raydt.orchestration.runtime import ray_started, set_environment
 from raydt.orchestration.task import build_tasks
 from raydt.terminal.progress import Progress
-from raydt.tracking.schema import PLAN_FIELDS, Status
+from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
-from raydt.tracking.writer import Writer, is_recorded
-
-# A loss that was not finite is the cell's result: training it again would end the same.
-_DECIDED = (Status.DONE, Status.DIVERGED)
+from raydt.tracking.writer import Writer, experiment_key, is_recorded
 
 
 @dataclass(frozen=True)
@@ -51,54 +51,59 @@ def launch(sweep: Sweep, progress: Progress) -> Launch:
     """Train every cell of `sweep` that is missing; what is done stays as it is.
 
     Raises `InputError` before anything is written if the sweep is not possible, and `RunError` if
-    another launch of it is running. Cells that fail are in the returned statuses.
+    another launch of it is running, or took it over. Cells that fail are in the returned statuses.
     """
     problems = check_declaration(sweep) + check_surroundings(sweep)
     if problems:
         raise InputError(problems)
-    sweep.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(sweep.folder / "launch.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(
-            f"sweep {sweep.name!r}: one launch at a time is required; another one is at work in "
-            f"{sweep.folder}"
-        ) from None
-    with lock:
-        return _launch(sweep, progress)
+    with LaunchLease(sweep.folder, on_lost=_interrupt) as lease:
+        try:
+            return _launch(sweep, progress, lease)
+        except KeyboardInterrupt:
+            lease.check_held()  # says so if that was why
+            raise
 
 
-def _launch(sweep: Sweep, progress: Progress) -> Launch:
+def _interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
-    protocol = sweep.protocol
-    languages = prepare_corpus(
-        parse_corpus(sweep.corpus),
-        sweep.train_bytes(),
-        protocol.val_bytes.num_bytes,
-        protocol.test_bytes.num_bytes,
-        sweep.storage.expanduser().resolve() / "corpora",
-    )
+    languages, locations = _prepare(sweep)
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
-    tasks = build_tasks(list(cells.values()), sweep, languages)
     ledger = Ledger.read(sweep, cells.values())
-    ledger.check_fingerprints({cell_id: task["fingerprint"] for cell_id, task in tasks.items()})
+    rates = ledger.flops_per_second()
+    seconds = {c: cell_cost(cell, sweep, rates).seconds for c, cell in cells.items()}
+    num_workers = {c: workers_of(cell, sweep, seconds[c]) for c, cell in cells.items()}
+    tasks = build_tasks(
+        list(cells.values()), sweep, languages, locations, num_workers, lease.launch_id
+    )
+    fingerprints = {cell_id: task["fingerprint"] for cell_id, task in tasks.items()}
+    ledger.check_fingerprints(fingerprints)
     record_sweep(sweep)
-    decided = {c for c, result in ledger.results.items() if result["status"] in _DECIDED}
-    blocked = {
-        cell_id
+    ledger = _adopt(sweep, cells, fingerprints, ledger)
+    decided = {c for c, result in ledger.results.items() if result["status"] in DECIDED}
+    missing = [
+        cell
         for cell_id, cell in cells.items()
-        if cell_id not in decided and cell.parent_id in decided
-        and ledger.results[cell.parent_id]["status"] != Status.DONE
+        if cell_id not in decided | ledger.cancelled and not _hopeless(cell, ledger)
+    ]
+    experiment = experiment_key(sweep.store_uri, sweep.name)
+    unrecorded = {
+        c
+        for c in decided
+        if not is_recorded(cell_folder(sweep, c), sweep.store_uri, experiment)
     }  # fmt: skip
-    missing = [c for cell_id, c in cells.items() if cell_id not in decided | blocked]
-    unrecorded = {c for c in decided if not is_recorded(Path(tasks[c]["folder"]), sweep.store_uri)}
     not_recorded: Mapping[str, str] = {}
     if missing or unrecorded:
         for cell in missing:
             # A failed cell is tried again; its result stays beside its journal.
-            _set_aside_result(Path(tasks[cell.cell_id]["folder"]), ledger.results.get(cell.cell_id))
-        not_recorded = _train(sweep, cells, tasks, ledger, missing, unrecorded, progress)
+            result = ledger.results.get(cell.cell_id)
+            make_room(cell_folder(sweep, cell.cell_id), None if result is None else dict(result))
+        not_recorded = _train(
+            sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress
+        )  # fmt: skip
     final = Ledger.read(sweep, cells.values())
     return Launch(
         {cell_id: final.status(cell) for cell_id, cell in cells.items()},
@@ -107,23 +112,65 @@ def _launch(sweep: Sweep, progress: Progress) -> Launch:
     )
 
 
+def _prepare(sweep: Sweep) -> tuple[dict[str, PreparedLanguage], dict[str, str]]:
+    """The languages on this machine, and where a worker finds each."""
+    root = sweep.local_storage / "corpora"
+    protocol = sweep.protocol
+    languages = prepare_corpus(
+        parse_corpus(sweep.corpus),
+        sweep.train_bytes(),
+        protocol.val_bytes.num_bytes,
+        protocol.test_bytes.num_bytes,
+        root,
+    )
+    storage = sweep.storage_folder
+    locations = {
+        name: str(language.folder)
+        if storage.local_path is not None
+        else publish_language(language.folder, root, storage)
+        for name, language in languages.items()
+    }
+    return languages, locations
+
+
+def _adopt(
+    sweep: Sweep, cells: Mapping[str, Cell], fingerprints: Mapping[str, str], ledger: Ledger
+) -> Ledger:
+    """Cells whose training came to its end after their driver was killed are done all the same."""
+    adopted = [
+        commit(cell_folder(sweep, cell_id), fingerprints[cell_id])
+        for cell_id in cells
+        if cell_id not in ledger.results
+    ]
+    return Ledger.read(sweep, cells.values()) if any(adopted) else ledger
+
+
+def _hopeless(cell: Cell, ledger: Ledger) -> bool:
+    """Whether what the cell starts from is decided, and not done, or is not to be trained."""
+    if cell.parent_id in ledger.cancelled:
+        return True
+    parent = ledger.results.get(cell.parent_id or "")
+    return parent is not None and parent["status"] in DECIDED and parent["status"] != Status.DONE
+
+
 def _train(
     sweep: Sweep,
     cells: Mapping[str, Cell],
     tasks: Mapping[str, dict[str, Any]],
+    seconds: Mapping[str, float],
     ledger: Ledger,
     missing: list[Cell],
     unrecorded: set[str],
     progress: Progress,
 ) -> Mapping[str, str]:
     num_slots = sweep.num_slots
-    rates = ledger.flops_per_second()
-    seconds = {c: cell_cost(cell, sweep, rates).seconds for c, cell in cells.items()}
+    fingerprints = {cell_id: task["fingerprint"] for cell_id, task in tasks.items()}
     set_environment()
 
     def open_writer() -> Writer:
         writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
-        writer.start_launch(_plan(cells.values()), sweep.model_dump(mode="json"), "Running.")
+        plan = plan_rows(cells.values(), fingerprints)
+        writer.start_launch(plan, sweep.model_dump(mode="json"), "Running.")
         return writer
 
     # A new store takes as long to make as Ray to start; both at once.
@@ -133,7 +180,7 @@ def _train(
             stack.enter_context(ray_started(num_slots, sweep.cpus_per_cell, sweep.gpus_per_cell))
             from raydt.orchestration.fan_out import fan_out
         writer = opening.result()
-        recorder = Recorder(writer, sweep, cells, tasks)
+        recorder = Recorder(writer, sweep, cells, fingerprints)
         recorder.start()
         for cell_id in unrecorded:
             recorder.ended(cell_id, ledger.results[cell_id])
@@ -151,20 +198,3 @@ def _train(
                 whole=num_done == len(cells),
             )
     return recorder.not_recorded
-
-
-def _set_aside_result(folder: Path, result: Mapping[str, Any] | None) -> None:
-    if result is not None:
-        write_atomically(folder / "attempts" / f"{result['attempt']}.{RESULT}", result)
-        (folder / RESULT).unlink()
-
-
-def _plan(cells: Any) -> list[dict[str, Any]]:
-    plan = []
-    for cell in cells:
-        values = (
-            cell.cell_id, cell.stage, cell.source, cell.target, cell.size.label,
-            cell.size.num_bytes, cell.seed, cell.model, cell.parent_id,
-        )  # fmt: skip
-        plan.append(dict(zip(PLAN_FIELDS, values, strict=True)))
-    return plan

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from raydt.config.sweep import Sweep
 from raydt.corpora.check import check_corpus
 from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError, Problem
 from raydt.grid.ledger import check_name_is_free
+from raydt.storage.folder import is_remote
 from raydt.tracking.store import check_store_uri, check_writable
 
 
@@ -34,5 +37,17 @@ def check_declaration(sweep: Sweep) -> list[Problem]:
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:
     """Problems of where the sweep would run: its storage and its MLflow store."""
-    problems = check_writable("storage", sweep.storage.expanduser().resolve())
+    problems = check_writable("storage", sweep.local_storage)
+    if not problems and is_remote(sweep.storage):
+        problems = _check_object_store(sweep)
     return problems or check_store_uri(sweep.store_uri)
+
+
+def _check_object_store(sweep: Sweep) -> list[Problem]:
+    name = f".raydt-probe-{os.getpid()}"
+    try:
+        sweep.storage_folder.write(name, b"")
+        sweep.storage_folder.remove(name)
+    except OSError as error:
+        return [Problem("storage", "an object store that can be written to", str(error))]
+    return []

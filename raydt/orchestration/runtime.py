@@ -35,9 +35,14 @@ _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store hol
 
 def set_environment() -> None:
     """What Ray reads when it is imported; what the user has set stays."""
-    own = {} if os.environ.get("RAY_ADDRESS") else _LOOPBACK_ONLY
+    own = {} if on_cluster() else _LOOPBACK_ONLY
     for name, value in {**_ENVIRONMENT, **own}.items():
         os.environ.setdefault(name, value)
+
+
+def on_cluster() -> bool:
+    """Whether a launch joins a cluster that is there, instead of a Ray of its own."""
+    return bool(os.environ.get("RAY_ADDRESS"))
 
 
 @contextmanager
@@ -49,7 +54,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"ray\..*")
-    if os.environ.get("RAY_ADDRESS"):
+    if on_cluster():
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
         ray.init(
@@ -66,7 +71,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
     try:
         num_gpus = ray.cluster_resources().get("GPU", 0.0)
         # A cluster may grow; this machine does not, and would wait for ever.
-        if not os.environ.get("RAY_ADDRESS") and gpus_per_cell > num_gpus:
+        if not on_cluster() and gpus_per_cell > num_gpus:
             raise bad(
                 "gpus_per_cell", "no more GPUs than there are", f"{gpus_per_cell} of {num_gpus:g}"
             )

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared import PreparedLanguage
 from raydt.grid.cell import Cell
 from raydt.grid.identity import fingerprint
-from raydt.grid.journal import WEIGHTS
+from raydt.grid.journal import WEIGHTS, attempt_folder
 from raydt.grid.ledger import cell_folder
-from raydt.tracking import schema
 from raydt.tracking.schema import Stage
 
 
@@ -24,9 +22,18 @@ def data_language(cell: Cell) -> str:
 
 
 def build_tasks(
-    cells: list[Cell], sweep: Sweep, languages: Mapping[str, PreparedLanguage]
+    cells: list[Cell],
+    sweep: Sweep,
+    languages: Mapping[str, PreparedLanguage],
+    locations: Mapping[str, str],
+    num_workers: Mapping[str, int],
+    launch_id: str,
 ) -> dict[str, dict[str, Any]]:
-    """A task per cell, by cell id. `cells` has parents before children."""
+    """A task per cell, by cell id.
+
+    `cells` has parents before children. `locations` says where each language is for a worker,
+    `num_workers` how many train a cell together, 0 for the trial's own process.
+    """
     protocol = sweep.protocol
     val_bytes, test_bytes = protocol.val_bytes.num_bytes, protocol.test_bytes.num_bytes
     digests: dict[tuple[str, int], str] = {}
@@ -42,7 +49,11 @@ def build_tasks(
             recipe = protocol.recipe(cell.stage).model_dump(mode="json")
         tasks[cell.cell_id] = {
             "cell_id": cell.cell_id,
-            "folder": str(cell_folder(sweep, cell.cell_id)),
+            "parent_id": cell.parent_id,
+            "launch": launch_id,
+            "sweep": sweep.folder.uri,
+            "folder": cell_folder(sweep, cell.cell_id).uri,
+            "cache": str(sweep.local_storage / "cache"),
             "fingerprint": fingerprint(cell, sweep, digests[key], parent),
             "model": cell.model,
             "recipe": recipe,
@@ -50,40 +61,28 @@ def build_tasks(
             "seed": cell.seed,
             "evaluations": protocol.evaluations,
             "patience": protocol.patience,
-            "language_folder": str(language.folder),
+            "language": locations[language.name],
             "val_bytes": val_bytes,
             "test_bytes": test_bytes,
-            "initial_weights": (
-                str(cell_folder(sweep, cell.parent_id) / WEIGHTS) if cell.parent_id else None
-            ),
+            "num_workers": num_workers[cell.cell_id],
+            "gpus": sweep.gpus_per_cell,
+            "cpus": sweep.cpus_per_cell,
+            "max_retries": sweep.max_retries,
         }
     return tasks
 
 
-def cell_facts(cell: Cell, sweep: Sweep, task: Mapping[str, Any]) -> dict[str, Any]:
-    """The cell's params and tags, by their names in the schema."""
-    model = MODELS[cell.model]
-    facts: dict[str, Any] = {
-        schema.PARAM_STAGE: cell.stage,
-        schema.PARAM_SOURCE: cell.source,
-        schema.PARAM_TARGET: cell.target,
-        schema.PARAM_SIZE: cell.size.label,
-        schema.PARAM_SIZE_BYTES: cell.size.num_bytes,
-        schema.PARAM_SEED: cell.seed,
-        schema.PARAM_MODEL: cell.model,
-        schema.PARAM_NUM_PARAMETERS: model.num_parameters,
-        schema.TAG_CELL_ID: cell.cell_id,
-        schema.TAG_FINGERPRINT: task["fingerprint"],
-    }
-    if cell.parent_id is not None:
-        facts[schema.TAG_PARENT_CELL] = cell.parent_id
-    if cell.stage is not Stage.ZEROSHOT:
-        recipe = sweep.protocol.recipe(cell.stage)
-        facts |= {
-            schema.PARAM_LEARNING_RATE: recipe.learning_rate,
-            schema.PARAM_BATCH_WINDOWS: recipe.batch_windows(
-                cell.size.num_bytes, model.window_bytes
-            ),
-            schema.PARAM_BUDGET_BYTES: recipe.budget(cell.size.num_bytes),
-        }
-    return facts
+def with_parent(
+    task: Mapping[str, Any], sweep: Sweep, results: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A task with the weights it starts from, known once its parent is done."""
+    if task["parent_id"] is None:
+        return {**task, "initial_weights": None}
+    parent = results[task["parent_id"]]
+    folder = attempt_folder(cell_folder(sweep, task["parent_id"]), parent["attempt"])
+    return {
+        **task,
+        "initial_weights": {
+            "folder": folder.uri, "name": WEIGHTS, "sha256": parent["weights_sha256"]
+        },
+    }  # fmt: skip

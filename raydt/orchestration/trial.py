@@ -1,106 +1,54 @@
-"""One cell in a Tune trial: Ray Train runs the loop, the journal keeps what comes of it.
+"""One cell in a Tune trial: Ray Train runs the loop in the trial's own process, or in a group of
+workers.
 
 With `num_workers=0` Ray Train runs the loop in the trial's own process, which costs milliseconds
 where a worker group costs twenty seconds; with reused trial actors a small cell costs its training
-and little else.
+and little else. Large cells get a group, which trains them together (DDP).
 """
 
 from __future__ import annotations
 
-import time
-import traceback
-import uuid
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import torch
-from ray import tune
-from ray.train import ScalingConfig
+from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
-from raydt.corpora.prepared import open_language
-from raydt.grid.journal import RESULT, WEIGHTS, Journal, write_atomically
-from raydt.tracking.schema import Status
-from raydt.training.checkpoint import save_weights
-from raydt.training.evaluate import bits
-from raydt.training.loop import Report, Splits, TrainConfig, train
+from raydt.orchestration.worker import run_cell
+from raydt.storage.folder import open_folder
+
+# Where a trial of a worker group runs it needs next to nothing; but Tune asks for something.
+GROUP_DRIVER_CPUS = 0.01
 
 
 def run_trial(config: dict[str, Any]) -> None:
     """The Tune trainable: `config["task"]` is a task as `build_tasks` makes it."""
-    trainer = TorchTrainer(
-        run_cell,
-        train_loop_config=config["task"],
-        scaling_config=ScalingConfig(num_workers=0),
+    task = config["task"]
+    if task["num_workers"] == 0:
+        scaling = ScalingConfig(num_workers=0)
+        TorchTrainer(run_cell, train_loop_config=task, scaling_config=scaling).fit()
+        return
+    scaling = ScalingConfig(
+        num_workers=task["num_workers"],
+        use_gpu=task["gpus"] > 0,
+        resources_per_worker=worker_resources(task),
     )
-    trainer.fit()
-
-
-def run_cell(task: dict[str, Any]) -> None:
-    """Train one cell, journal it, and put its result in place last."""
-    torch.set_num_threads(1)  # a slot is one core; more threads than cores crawl
-    torch.use_deterministic_algorithms(True)
-    started = time.time()
-    folder = Path(task["folder"])
-    attempt = f"{int(started * 1000)}-{uuid.uuid4().hex[:8]}"
-    journal = Journal(folder, attempt)
-    journal.write("start", cell_id=task["cell_id"], fingerprint=task["fingerprint"])
-    try:
-        result = _train(task, journal)
-    except Exception:
-        # Tune keeps tracebacks in a folder that goes with the launch.
-        journal.write("error", traceback=traceback.format_exc())
-        raise
-    result["seconds"] = time.time() - started
-    journal.write("end", status=result["status"])
-    write_atomically(folder / RESULT, result)
-
-
-def _train(task: dict[str, Any], journal: Journal) -> dict[str, Any]:
-    """Train the cell, keep its weights; its result."""
-
-    def report(report: Report) -> None:
-        row = journal.write("report", **asdict(report), val_bpb=bits(report.val_loss))
-        tune.report({"cell_id": task["cell_id"], "attempt": journal.attempt, "row": row})
-
-    language = open_language(Path(task["language_folder"]))
-    recipe = None if task["recipe"] is None else Recipe.model_validate(task["recipe"])
-    outcome = train(
-        TrainConfig(
-            model=MODELS[task["model"]],
-            recipe=recipe,
-            size_bytes=task["size_bytes"],
-            seed=task["seed"],
-            evaluations=task["evaluations"],
-            patience=task["patience"],
-        ),
-        Splits(
-            train=language.train(task["size_bytes"]),
-            val=language.val(task["val_bytes"]),
-            test=language.test(task["test_bytes"]),
-        ),
-        initial_weights=None if task["initial_weights"] is None else Path(task["initial_weights"]),
-        report=report,
+    sweep = open_folder(task["sweep"])
+    run = RunConfig(
+        name=task["fingerprint"][:16],
+        # Train's own state; ours is in the cell's folder.
+        storage_path=(sweep / "tune" / "train").uri,
+        failure_config=FailureConfig(max_failures=task["max_retries"]),
     )
-    if outcome.status is Status.DONE:
-        save_weights(outcome.weights, journal.folder / WEIGHTS)
-    return {
-        "cell_id": task["cell_id"],
-        "fingerprint": task["fingerprint"],
-        "attempt": journal.attempt,
-        "model": task["model"],
-        "time": time.time(),
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "stopped": outcome.stopped,
-        "test_loss": outcome.test_loss,
-        "test_bpb": None if outcome.test_loss is None else bits(outcome.test_loss),
-        "test_loss_stderr": outcome.test_loss_stderr,
-        "best_val_loss": outcome.best_val_loss,
-        "best_bytes_seen": outcome.best_bytes_seen,
-        "bytes_seen": outcome.bytes_seen,
-        "training_seconds": outcome.training_seconds,
-    }
+    TorchTrainer(run_cell, train_loop_config=task, scaling_config=scaling, run_config=run).fit()
+
+
+def worker_resources(task: dict[str, Any]) -> dict[str, float]:
+    """What one process that trains needs."""
+    resources = {"CPU": float(task["cpus"]), "GPU": float(task["gpus"])}
+    return {name: amount for name, amount in resources.items() if amount}
+
+
+def trial_resources(task: dict[str, Any]) -> dict[str, float]:
+    """What the trial itself holds: the drivers of worker groups must not take the place that
+    their own workers wait for."""
+    return worker_resources(task) if task["num_workers"] == 0 else {"CPU": GROUP_DRIVER_CPUS}

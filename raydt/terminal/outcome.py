@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 
 from raydt.config.sweep import Sweep
 from raydt.tracking import schema
@@ -30,7 +31,7 @@ def show_outcome(
     console.print(
         f"[bold]{counts[Status.DONE]} of {len(statuses)} cells done[/]"
         + (f", {others}" if others else "")
-        + f" in {sweep.folder}"
+        + f" in {escape(sweep.folder.uri)}"
     )
     if not_recorded:
         cell_id, reason = next(iter(not_recorded.items()))
@@ -39,10 +40,9 @@ def show_outcome(
             f"(first: {cell_id}: {reason}). "
             "Nothing is lost: the same command writes them from the journals."
         )
-    storage = sweep.storage.expanduser()
-    where = "" if str(storage) == "runs" else f" --storage {shlex.quote(str(storage))}"
+    where = "" if sweep.storage == "runs" else f" --storage {shlex.quote(sweep.storage)}"
     store = "" if sweep.tracking_uri is None else f" --store {shlex.quote(sweep.tracking_uri)}"
-    console.print(f"Next:  raydt analyze {sweep.name}{where}{store}")
+    console.print(f"Next:  raydt analyze {sweep.name}{where}{store}", markup=False)
 
 
 def show_ui(store_uri: str, experiment_id: str, console: Console) -> None:

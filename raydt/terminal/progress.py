@@ -17,6 +17,7 @@ from raydt.grid.cell import Cell
 from raydt.terminal.amounts import duration
 from raydt.tracking.schema import Status
 
+_WITHOUT_RESULT = (Status.FAILED, Status.DIVERGED, Status.BLOCKED, Status.CANCELLED)
 _MAX_ROWS = 12  # of running cells; a cluster may run hundreds
 
 
@@ -40,9 +41,9 @@ class Progress:
         self._expected_of_done = 0.0
         self._actual_of_done = 0.0
 
-    def say(self, text: str) -> None:
-        """A line before or after the table."""
-        self.console.print(text, soft_wrap=True)
+    def say(self, text: str, style: str | None = None) -> None:
+        """A line before or after the table; its brackets are brackets."""
+        self.console.print(Text(text, style=style or ""), soft_wrap=True)
 
     def begin(
         self,
@@ -100,15 +101,22 @@ class Progress:
             done = self._num_before + len(self._status)
             total = self._num_before + len(self._cells)
             ahead = f"  about {duration(left)} left" if left else ""
-            self.say(f"[{done}/{total}] {line}{ahead}".replace("[", r"\["))
+            self.say(f"[{done}/{total}] {line}{ahead}")
         elif status is not Status.DONE:
-            self.say(f"[red]{line}[/red]")
+            self.say(line, style="red")
 
     def blocked(self, cell: Cell) -> None:
         """A cell will not start: what it starts from failed."""
         with self._lock:
             self._status[cell.cell_id] = Status.BLOCKED
         self.say(f"{cell.run_name:<24} blocked: {cell.parent_id} is not done")
+
+    def cancelled(self, cell_id: str) -> None:
+        """A running cell was cancelled."""
+        with self._lock:
+            self._running.pop(cell_id, None)
+            self._status[cell_id] = Status.CANCELLED
+        self.say(f"{self._cells[cell_id].run_name:<24} cancelled", style="yellow")
 
     def end(self) -> None:
         """The launch is over, or was interrupted."""
@@ -136,7 +144,7 @@ class Progress:
             counts[Status.RUNNING] = len(self._running)
             total = self._num_before + len(self._cells)
             counts[Status.WAITING] = total - sum(counts.values())
-            bad = counts[Status.FAILED] + counts[Status.DIVERGED] + counts[Status.BLOCKED]
+            bad = sum(counts[status] for status in _WITHOUT_RESULT)
             left = self._seconds_left()
             running = sorted(self._running.items(), key=lambda item: item[1])[:_MAX_ROWS]
             rows = [self._row(cell_id, began) for cell_id, began in running]

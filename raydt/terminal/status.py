@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from raydt.config.sweep import Sweep
 from raydt.errors import bad
 from raydt.grid.build import build_grid
-from raydt.grid.ledger import Ledger, recorded_sweep
+from raydt.grid.ledger import Ledger, recorded_sweep, recorded_sweeps
+from raydt.storage.folder import open_folder
 from raydt.tracking.schema import Stage, Status
 
 
-def find_sweep(storage: Path, name: str | None) -> Path:
-    """The folder of a sweep in `storage`; `InputError` if it, or which one is meant, is unclear."""
-    sweeps = sorted(path.parent.name for path in storage.glob("*/sweep.json"))
+def find_sweep(storage: str, name: str | None) -> Sweep:
+    """A sweep in `storage`; `InputError` if it, or which one is meant, is unclear."""
+    sweeps = recorded_sweeps(open_folder(storage))
     listed = ", ".join(sweeps) or "no sweep"
     if name is None and len(sweeps) != 1:
         raise bad("sweep", f"a name, as there is not exactly one in {storage}", listed)
     if name is not None and name not in sweeps:
         raise bad("sweep", f"one of those in {storage}", f"{name!r}; there: {listed}")
-    return storage / (name or sweeps[0])
+    return recorded_sweep(storage, name or sweeps[0])
 
 
-def show_status(storage: Path, name: str | None, console: Console) -> None:
+def show_status(storage: str, name: str | None, console: Console) -> None:
     """Print a row per stage, and the reason of every cell that failed."""
-    sweep = recorded_sweep(find_sweep(storage, name))
+    sweep = find_sweep(storage, name)
     cells = build_grid(sweep)
     ledger = Ledger.read(sweep, cells)
     statuses = {cell.cell_id: ledger.status(cell) for cell in cells}

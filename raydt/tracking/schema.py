@@ -28,6 +28,7 @@ class Status(StrEnum):
     FAILED = "failed"  # an error
     DIVERGED = "diverged"  # a loss that is not finite
     BLOCKED = "blocked"  # its parent failed; such a cell has no run
+    CANCELLED = "cancelled"  # by `raydt cancel`, until `raydt retry`
 
 
 # Params of a cell's run. Few: each costs reading time. `source` is absent from scratch cells and
@@ -104,4 +105,5 @@ PLAN_FIELDS = (
     "seed",
     "model",
     "parent_cell_id",  # null for pretrain and scratch
+    "fingerprint",
 )

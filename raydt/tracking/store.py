@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from filelock import FileLock
+
 from raydt.errors import InputError, Problem, bad
 
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432}
 _ANSWER_SECONDS = 5.0
 
@@ -21,8 +24,8 @@ _ANSWER_SECONDS = 5.0
 def check_store_uri(uri: str) -> list[Problem]:
     """What is wrong with a store's URI, found without MLflow: its form, an unwritable folder, a
     server that does not answer."""
-    if uri.startswith(_SQLITE):
-        path = Path(uri.removeprefix(_SQLITE))
+    if uri.startswith(SQLITE):
+        path = Path(uri.removeprefix(SQLITE))
         if not path.is_absolute():
             return [
                 Problem("tracking_uri", "an absolute path, sqlite:////folder/mlflow.db", repr(uri))
@@ -75,14 +78,13 @@ def check_writable(what: str, folder: Path) -> list[Problem]:
 def open_store(uri: str) -> Any:
     """An `MlflowClient` of the store, which is created where it is SQLite and not there yet.
 
-    Call it once, in the driver, before anything else opens the store: two processes that create
-    a SQLite store at once both fail.
+    Two processes that create a SQLite store at once would both fail: they wait for each other.
     """
     problems = check_store_uri(uri)
     if problems:
         raise InputError(problems)
-    if uri.startswith(_SQLITE):
-        path = Path(uri.removeprefix(_SQLITE))
+    if uri.startswith(SQLITE):
+        path = Path(uri.removeprefix(SQLITE))
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = sqlite3.connect(path)
@@ -103,7 +105,13 @@ def open_store(uri: str) -> Any:
 
     client = MlflowClient(tracking_uri=uri)
     try:
-        client.search_experiments(max_results=1)
+        with _making(uri):
+            client.search_experiments(max_results=1)
     except MlflowException as error:
         raise bad("tracking_uri", "a store that answers", str(error).splitlines()[0]) from None
     return client
+
+
+def _making(uri: str) -> AbstractContextManager[object]:
+    """Held while a SQLite store may be made."""
+    return FileLock(f"{uri.removeprefix(SQLITE)}-lock") if uri.startswith(SQLITE) else nullcontext()

@@ -12,14 +12,20 @@ import math
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import urlopen
 
+from raydt.errors import RunError, bad
+from raydt.storage.folder import Folder
 from raydt.tracking import schema
 from raydt.tracking.schema import Status
+from raydt.tracking.store import SQLITE
 
 _STATE = "mlflow.json"
-_SQLITE = "sqlite:///"
 _MAX_METRICS_PER_BATCH = 1000  # MLflow's own limit
 # Fields of a journal's reports and of a result, and the metrics they become.
 _HISTORY = {
@@ -40,28 +46,71 @@ _FINAL = {
 _ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
 
 
-def is_recorded(folder: Path, store_uri: str) -> bool:
-    """Whether the cell in `folder` stands in this store with its result, as far as its folder
-    knows: a SQLite store that was deleted holds nothing."""
+def is_recorded(cell: Folder, store_uri: str, experiment: str | None) -> bool:
+    """Whether a cell stands in this store with its result, as far as its folder knows.
+
+    `experiment` is what `experiment_key` says now: of a store that was emptied or made anew the
+    folder knows nothing.
+    """
+    state = _read_state(cell)
+    if state is None or state["store_uri"] != store_uri or not state["ended"]:
+        return False
+    if experiment is not None and state.get("experiment") != experiment:
+        return False
+    return not store_uri.startswith(SQLITE) or _holds(store_uri, state["run_id"])
+
+
+def experiment_key(store_uri: str, sweep: str) -> str | None:
+    """Tells an experiment of this name from one that was made after it, without importing MLflow.
+
+    Empty if there is none; None if it cannot be told cheaply (a database server, or an MLflow
+    server that asks for a password).
+    """
+    if store_uri.startswith(SQLITE):
+        path = Path(store_uri.removeprefix(SQLITE))
+        if not path.exists():
+            return ""
+        query = "SELECT experiment_id, creation_time FROM experiments WHERE name = ?"
+        with closing(sqlite3.connect(path)) as connection:
+            try:
+                row = connection.execute(query, (sweep,)).fetchone()
+            except sqlite3.DatabaseError:
+                return ""  # not a store yet
+        return _key(*row) if row is not None else ""
+    if not store_uri.startswith("http"):
+        return None
+    address = f"{store_uri.rstrip('/')}/api/2.0/mlflow/experiments/get-by-name"
     try:
-        state = json.loads((folder / _STATE).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    if store_uri.startswith(_SQLITE) and not Path(store_uri.removeprefix(_SQLITE)).exists():
-        return False
-    if store_uri.startswith(_SQLITE) and not _holds(store_uri, state["run_id"]):
-        return False
-    return bool(state["store_uri"] == store_uri and state["ended"])
+        with urlopen(f"{address}?experiment_name={quote(sweep)}", timeout=5) as answer:
+            experiment = json.load(answer)["experiment"]
+    except HTTPError as error:
+        return "" if error.code == HTTPStatus.NOT_FOUND else None
+    except (OSError, ValueError, KeyError):
+        return None
+    return _key(experiment["experiment_id"], experiment.get("creation_time"))
+
+
+def _key(experiment_id: object, creation_time: object) -> str:
+    return f"{experiment_id}@{creation_time}"
 
 
 def _holds(store_uri: str, run_id: str | None) -> bool:
     """Whether a SQLite store has the run: another launch may have made a deleted store anew."""
-    with closing(sqlite3.connect(store_uri.removeprefix(_SQLITE))) as connection:
+    with closing(sqlite3.connect(store_uri.removeprefix(SQLITE))) as connection:
         try:
-            query = "SELECT 1 FROM runs WHERE run_uuid = ?"
+            query = "SELECT 1 FROM runs WHERE run_uuid = ? AND lifecycle_stage = 'active'"
             return connection.execute(query, (run_id,)).fetchone() is not None
         except sqlite3.DatabaseError:
             return False
+
+
+def _read_state(cell: Folder) -> dict[str, Any] | None:
+    """How far a cell is written; None if that is not known, and all rows are to be written anew."""
+    try:
+        state = cell.read_json(_STATE)
+    except RunError:
+        return None
+    return state if isinstance(state, dict) else None
 
 
 class Writer:
@@ -72,29 +121,38 @@ class Writer:
         self._store_uri = store_uri
         self._sweep = sweep
         self._launch_id: str | None = None
-        self.experiment_id = self._experiment()
+        self.experiment_id, self._experiment_key = self._experiment()
 
-    def _experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
+    def _experiment(self) -> tuple[str, str]:
         experiment = self._client.get_experiment_by_name(self._sweep)
         if experiment is None:
             location = None
-            if self._store_uri.startswith(_SQLITE):
+            if self._store_uri.startswith(SQLITE):
                 # Beside the store; by default MLflow takes `mlruns` in the working directory.
-                store = Path(self._store_uri.removeprefix(_SQLITE))
+                store = Path(self._store_uri.removeprefix(SQLITE))
                 location = (store.parent / "mlflow-artifacts" / self._sweep).as_uri()
-            return str(
-                self._client.create_experiment(
-                    self._sweep, artifact_location=location, tags={schema.TAG_SWEEP: self._sweep}
-                )
+            made = self._client.create_experiment(
+                self._sweep, artifact_location=location, tags={schema.TAG_SWEEP: self._sweep}
             )
+            experiment = self._client.get_experiment(made)
         if experiment.lifecycle_stage == "deleted":
-            raise MlflowException(f"experiment {self._sweep!r} is in the store's bin")
-        return str(experiment.experiment_id)
+            raise bad(
+                f"experiment {self._sweep!r}",
+                "not in the store's bin; restore it (mlflow experiments restore "
+                f"--experiment-id {experiment.experiment_id}), or take another --name",
+                "it there",
+            )
+        key = _key(experiment.experiment_id, experiment.creation_time)
+        return str(experiment.experiment_id), key
 
     def start_launch(self, plan: list[dict[str, Any]], sweep: Mapping[str, Any], note: str) -> str:
-        """Open the parent run of a launch; its id."""
+        """Open the parent run of a launch; its id. Launches of before that were killed end here:
+        of a sweep one launch is at work at a time."""
+        for run in self._client.search_runs(
+            [self.experiment_id],
+            f"tags.`{schema.TAG_KIND}` = '{schema.KIND_LAUNCH}' and attributes.status = 'RUNNING'",
+        ):
+            self._client.set_terminated(run.info.run_id, "KILLED")
         tags = {
             schema.TAG_KIND: schema.KIND_LAUNCH,
             schema.TAG_SWEEP: self._sweep,
@@ -117,7 +175,7 @@ class Writer:
 
     def sync(
         self,
-        folder: Path,
+        folder: Folder,
         run_name: str,
         facts: Mapping[str, Any],
         rows: Iterable[Mapping[str, Any]],
@@ -163,24 +221,32 @@ class Writer:
                 end_time=int(result["time"] * 1000),
             )
             state["ended"] = True
-        _write_state(folder, state)
+        folder.write_json(_STATE, state)
 
-    def _state(self, folder: Path, attempt: str) -> dict[str, Any] | None:
+    def _state(self, folder: Folder, attempt: str) -> dict[str, Any] | None:
         """Where the store was left, if it is this store, this attempt and the run is there."""
         from mlflow.exceptions import MlflowException
 
-        try:
-            state: dict[str, Any] = json.loads((folder / _STATE).read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            # A state that was cut in half is as good as none: all rows are written anew.
+        state = _read_state(folder)
+        if state is None:
             return None
-        if state["store_uri"] != self._store_uri:
-            return None
-        if state["run_id"] is None:
-            # Cut off while it made the run: the store may have it, and then it has no number yet.
-            state["run_id"] = self._run_of(state["attempt"])
-            if state["run_id"] is None:
+        known = state["run_id"] is not None and (
+            state["store_uri"] == self._store_uri
+            and state.get("experiment") == self._experiment_key
+        )
+        if not known:
+            # Cut off while it made the run, or written into what may be the same store elsewhere
+            # (a storage was moved): the store itself knows its attempts.
+            run_id = self._run_of(state["attempt"])
+            if run_id is None:
                 return None
+            if state["run_id"] != run_id:
+                state["num_reports"], state["ended"] = 0, False
+            state |= {
+                "run_id": run_id,
+                "store_uri": self._store_uri,
+                "experiment": self._experiment_key,
+            }
         try:
             run = self._client.get_run(state["run_id"])
         except MlflowException as error:
@@ -204,7 +270,7 @@ class Writer:
 
     def _create_run(
         self,
-        folder: Path,
+        folder: Folder,
         run_name: str,
         facts: Mapping[str, Any],
         attempt: str,
@@ -221,13 +287,14 @@ class Writer:
             tags["mlflow.parentRunId"] = self._launch_id
         state = {
             "store_uri": self._store_uri,
+            "experiment": self._experiment_key,
             "run_id": None,
             "attempt": attempt,
             "num_reports": 0,
             "ended": False,
         }
         # Said before it is done: a run whose making was cut off is found again by its attempt.
-        _write_state(folder, state)
+        folder.write_json(_STATE, state)
         run = self._client.create_run(
             self.experiment_id,
             # When the cell began, not when it was written down.
@@ -236,7 +303,7 @@ class Writer:
             run_name=run_name,
         )
         state["run_id"] = str(run.info.run_id)
-        _write_state(folder, state)
+        folder.write_json(_STATE, state)
         return state
 
     def _log(
@@ -270,10 +337,3 @@ class Writer:
                 params=[Param(*item) for item in params.items()] if first else [],
                 tags=tags if first else [],
             )
-
-
-def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{_STATE}.partial"
-    partial.write_text(json.dumps(state))
-    partial.replace(folder / _STATE)

@@ -10,8 +10,15 @@ from raydt.errors import InputError
 from raydt.grid.build import build_grid
 from raydt.grid.cost import cell_cost
 from raydt.grid.identity import fingerprint
-from raydt.grid.journal import RESULT, Journal, journal_path, read_journal, write_atomically
-from raydt.grid.ledger import Ledger, cell_folder, check_name_is_free, record_sweep, recorded_sweep
+from raydt.grid.journal import RESULT
+from raydt.grid.ledger import (
+    Ledger,
+    cell_folder,
+    check_name_is_free,
+    record_sweep,
+    recorded_sweep,
+    recorded_sweeps,
+)
 from raydt.grid.schedule import Schedule, makespan
 from raydt.tracking.schema import Stage, Status
 
@@ -136,17 +143,6 @@ def test_a_fingerprint_holds_what_decides_and_nothing_else() -> None:
     assert fingerprint(pretrain, changed, "d", None) == fingerprint(pretrain, sweep, "d", None)
 
 
-def test_a_journal_without_its_cut_line(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, "1-a")
-    journal.write("start", cell_id="x")
-    journal.write("report", val_loss=1.5)
-    with journal_path(tmp_path, "1-a").open("a") as file:
-        file.write('{"event": "rep')
-    rows = read_journal(tmp_path, "1-a")
-    assert [row["event"] for row in rows] == ["start", "report"]
-    assert read_journal(tmp_path, "absent") == []
-
-
 def result(status: Status, model: str = "nano") -> dict:
     return {"status": status, "model": model, "fingerprint": "f", "attempt": "1-a",
             "training_seconds": 2.0, "bytes_seen": 1000}  # fmt: skip
@@ -156,9 +152,12 @@ def test_the_ledger_reads_results_alone(tmp_path: Path) -> None:
     sweep = Sweep(storage=tmp_path, seeds=(0,))
     cells = build_grid(sweep)
     done, failed = cells[0], cells[1]
-    write_atomically(cell_folder(sweep, done.cell_id) / RESULT, result(Status.DONE))
-    write_atomically(cell_folder(sweep, failed.cell_id) / RESULT, result(Status.FAILED))
-    Journal(cell_folder(sweep, cells[2].cell_id), "1-a").write("start")
+    cell_folder(sweep, done.cell_id).write_json(RESULT, result(Status.DONE))
+    cell_folder(sweep, failed.cell_id).write_json(RESULT, result(Status.FAILED))
+    # Held by an attempt of a launch that is over.
+    cell_folder(sweep, cells[2].cell_id).write_json(
+        "lease.json", {"attempt": "1-a", "launch": "gone", "time": 0}
+    )
     ledger = Ledger.read(sweep, cells)
     statuses = {cell.cell_id: ledger.status(cell) for cell in cells}
     assert statuses[done.cell_id] is Status.DONE
@@ -174,7 +173,7 @@ def test_the_ledger_reads_results_alone(tmp_path: Path) -> None:
 def test_a_result_of_other_data_is_not_taken(tmp_path: Path) -> None:
     sweep = Sweep(storage=tmp_path, seeds=(0,))
     cell = build_grid(sweep)[0]
-    write_atomically(cell_folder(sweep, cell.cell_id) / RESULT, result(Status.DONE))
+    cell_folder(sweep, cell.cell_id).write_json(RESULT, result(Status.DONE))
     ledger = Ledger.read(sweep, [cell])
     ledger.check_fingerprints({cell.cell_id: "f"})
     with pytest.raises(InputError, match=cell.cell_id):
@@ -203,6 +202,10 @@ def test_one_name_is_one_protocol(tmp_path: Path) -> None:
 def test_a_recorded_sweep_reads_back(tmp_path: Path) -> None:
     sweep = Sweep(storage=tmp_path)
     record_sweep(sweep)
-    assert recorded_sweep(sweep.folder) == sweep
+    assert recorded_sweeps(sweep.storage_folder) == [sweep.name]
+    assert recorded_sweep(str(tmp_path), sweep.name) == sweep
     with pytest.raises(InputError, match=r"sweep\.json"):
-        recorded_sweep(tmp_path / "absent")
+        recorded_sweep(str(tmp_path), "absent")
+    sweep.folder.write("sweep.json", b'{"half')
+    with pytest.raises(InputError, match="readable"):
+        recorded_sweep(str(tmp_path), sweep.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.tiny import NUM_CELLS, finished, grid, results, wait_for
+from tests.integration.tiny import NUM_CELLS, attempt_of, finished, grid, results, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -46,10 +46,8 @@ def test_a_finetune_starts_from_its_own_pretrain(undisturbed: tuple[Path, str]) 
         stage, languages, *_ = cell_id.split("/")
         if stage == "finetune":
             parent = done[f"pretrain/{languages.split('-')[0]}/20k/nano/s0"]
-            attempt = (
-                storage / "tiny" / "cells" / cell_id / "attempts" / f"{result['attempt']}.jsonl"
-            )
-            started = json.loads(attempt.read_text().splitlines()[0])["time"]
+            journal = attempt_of(storage, result) / "journal.jsonl"
+            started = json.loads(journal.read_text().splitlines()[0])["time"]
             assert started >= parent["time"]
 
 
@@ -79,8 +77,8 @@ def test_the_store_holds_what_the_journals_hold(undisturbed: tuple[Path, str]) -
         assert run.data.metrics["test/loss"] == result["test_loss"]
         took_seconds = (run.info.end_time - run.info.start_time) / 1000
         assert took_seconds == pytest.approx(result["seconds"], abs=0.5)
-        attempt = storage / "tiny" / "cells" / cell_id / "attempts" / f"{result['attempt']}.jsonl"
-        rows = [json.loads(line) for line in attempt.read_text().splitlines()]
+        journal = attempt_of(storage, result) / "journal.jsonl"
+        rows = [json.loads(line) for line in journal.read_text().splitlines()]
         reported = [row["val_loss"] for row in rows if row["event"] == "report"]
         history = client.get_metric_history(run.info.run_id, "val/loss")
         assert [metric.value for metric in history] == reported

@@ -50,6 +50,11 @@ def results(storage: Path) -> dict[str, dict]:
     return {result["cell_id"]: result for result in found}
 
 
+def attempt_of(storage: Path, result: dict) -> Path:
+    """The folder of the attempt that a result is of."""
+    return storage / "tiny" / "cells" / result["cell_id"] / "attempts" / result["attempt"]
+
+
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     while not condition():
         assert process.poll() is None, process.communicate()

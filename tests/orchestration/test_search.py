@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 from ray.tune.search import Searcher
 
@@ -12,12 +13,22 @@ from raydt.orchestration.search import GridSearcher
 from raydt.tracking.schema import Stage
 
 
-def searcher(done: set[str], blocked: list[Cell]) -> GridSearcher:
+def searcher(
+    done: set[str],
+    blocked: list[Cell],
+    cancelled: frozenset[str] = frozenset(),
+    has_room: Callable[[dict, list[dict]], bool] = lambda task, running: True,
+) -> GridSearcher:
     sweep = Sweep(sources=("related", "nonsense"), targets=("alba",), sizes=("2k",), seeds=(0,))
     cells = build_grid(sweep)
     seconds = {cell.cell_id: 1.0 for cell in cells}
-    tasks = {cell.cell_id: {"cell_id": cell.cell_id} for cell in cells}
-    return GridSearcher(Schedule(cells, seconds), tasks, done.__contains__, blocked.append)
+    return GridSearcher(
+        Schedule(cells, seconds),
+        lambda cell_id: None if cell_id in cancelled else {"cell_id": cell_id},
+        lambda cell_id: {"status": "done"} if cell_id in done else None,
+        blocked.append,
+        has_room,
+    )
 
 
 def suggested(search: GridSearcher, trial: str) -> str | None:
@@ -59,3 +70,23 @@ def test_tune_may_pickle_it_and_does_not_limit_it() -> None:
     search = searcher(set(), [])
     assert search.set_max_concurrency(3) is True
     assert type(pickle.loads(pickle.dumps(search))) is object
+
+
+def test_a_cancelled_cell_is_not_handed_out_and_blocks_its_children() -> None:
+    blocked: list[Cell] = []
+    cancelled = frozenset({"pretrain/related/800k/nano/s0"})
+    search = searcher(set(), blocked, cancelled)
+    handed_out = [suggested(search, trial) for trial in "abc"]
+    assert "pretrain/related/800k/nano/s0" not in handed_out
+    assert {cell.source for cell in blocked} == {"related"}
+
+
+def test_a_cell_without_room_waits_and_is_handed_out_first() -> None:
+    room = [False]
+    search = searcher(set(), [], has_room=lambda task, running: room[0])
+    first = suggested(search, "a")
+    assert first is not None, "where nothing runs there is always room"
+    assert suggested(search, "b") is None
+    room[0] = True
+    second = suggested(search, "c")
+    assert second not in (None, first)

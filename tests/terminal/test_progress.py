@@ -9,7 +9,7 @@ from rich.console import Console
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
-from raydt.grid.journal import RESULT, write_atomically
+from raydt.grid.journal import RESULT
 from raydt.grid.ledger import cell_folder
 from raydt.terminal.outcome import show_outcome
 from raydt.terminal.plan import show_plan
@@ -69,14 +69,14 @@ def test_the_live_view_counts_and_fits_80_columns(cells: list[Cell]) -> None:
 
 
 def test_a_plan_says_what_is_done(tmp_path: Path) -> None:
-    sweep = SWEEP.model_copy(update={"storage": tmp_path})
+    sweep = SWEEP.model_copy(update={"storage": str(tmp_path)})
     first = build_grid(sweep)[0]
     console, out = consoles()
     show_plan(sweep, console)
     assert "0 done, 4 to do" in out.getvalue()
     assert "assumed" in out.getvalue()
     result = {"status": "done", "model": "nano", "bytes_seen": 1000, "training_seconds": 0.5}
-    write_atomically(cell_folder(sweep, first.cell_id) / RESULT, result)
+    cell_folder(sweep, first.cell_id).write_json(RESULT, result)
     console, out = consoles()
     show_plan(sweep, console)
     assert "1 done, 3 to do" in out.getvalue()
@@ -85,7 +85,7 @@ def test_a_plan_says_what_is_done(tmp_path: Path) -> None:
 
 
 def test_the_next_command_names_a_storage_that_is_not_the_default(tmp_path: Path) -> None:
-    sweep = SWEEP.model_copy(update={"storage": tmp_path / "my runs"})
+    sweep = SWEEP.model_copy(update={"storage": str(tmp_path / "my runs")})
     console, out = consoles()
     statuses = {"a": Status.DONE, "b": Status.FAILED}
     show_outcome(sweep, statuses, 2, {"a": "no answer"}, console)

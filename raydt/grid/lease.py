@@ -1,0 +1,136 @@
+"""One launch of a sweep at a time, on any storage, and a way to see whether it is still at work."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from raydt.errors import RunError
+from raydt.storage.folder import Folder
+
+_LAUNCH = "launch.json"
+_LOCK = "launch.lock"
+_SECONDS_BETWEEN_BEATS = 10.0
+# A launch that has not been heard of for so long is taken to be dead. On one machine a dead launch
+# is known at once, by its lock and its process id.
+_SILENT_SECONDS = 60.0
+_SETTLING_SECONDS = 2.0  # on a storage without locks, for two that begin at once to see each other
+
+
+class LaunchLease:
+    """Held by the driver of a launch from beginning to end.
+
+    On a disk it is a lock of the operating system, which ends with its process, and a file that
+    says whose it is. An object store has no locks: there the file is written, looked at again
+    after a moment, and kept fresh; a launch that finds another's name in it has lost, stops, and
+    writes no result any more.
+    """
+
+    def __init__(self, sweep: Folder, on_lost: Callable[[], None]) -> None:
+        self.launch_id = f"{int(time.time() * 1000)}-{uuid.uuid4().hex[:8]}"
+        self._sweep = sweep
+        self._on_lost = on_lost
+        self._lock: FileLock | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._started = time.time()
+
+    def __enter__(self) -> LaunchLease:
+        path = self._sweep.local_path
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(path / _LOCK)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise self._refused() from None
+        elif is_alive(running_launch(self._sweep)):
+            raise self._refused()
+        self._beat()
+        if path is None:
+            time.sleep(_SETTLING_SECONDS)
+            self.check_held()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        launch = running_launch(self._sweep)
+        if launch is not None and launch["launch"] == self.launch_id:
+            self._beat(ended=True)
+        if self._lock is not None:
+            self._lock.release()
+
+    def check_held(self) -> None:
+        """`RunError` if another launch has taken the sweep."""
+        launch = running_launch(self._sweep)
+        if launch is None or launch["launch"] != self.launch_id:
+            raise self._refused()
+
+    def _refused(self) -> RunError:
+        launch = running_launch(self._sweep)
+        who = f" (process {launch['pid']} on {launch['host']})" if launch else ""
+        return RunError(
+            f"sweep in {self._sweep.uri}: one launch at a time is required; another one{who} is "
+            "at work"
+        )
+
+    def _beat(self, ended: bool = False) -> None:
+        self._sweep.write_json(
+            _LAUNCH,
+            {
+                "launch": self.launch_id,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "started": self._started,
+                "beat": time.time(),
+                "ended": ended,
+            },
+        )
+
+    def _keep(self) -> None:
+        while not self._ending.wait(_SECONDS_BETWEEN_BEATS):
+            try:
+                self.check_held()
+            except RunError:
+                self._on_lost()
+                return
+            except OSError:
+                continue  # the storage is away; silence for long enough loses the lease by itself
+            try:
+                self._beat()
+            except OSError:
+                continue  # a full disk, or the same
+
+
+def running_launch(sweep: Folder) -> Mapping[str, Any] | None:
+    """What the last launch of a sweep says of itself; None if there was none."""
+    launch: Mapping[str, Any] | None = sweep.read_json(_LAUNCH)
+    return launch
+
+
+def is_alive(launch: Mapping[str, Any] | None) -> bool:
+    """Whether a launch is at work, as far as this machine can tell."""
+    if launch is None or launch["ended"]:
+        return False
+    if launch["host"] == socket.gethostname() and not _runs(launch["pid"]):
+        return False
+    return time.time() - float(launch["beat"]) < _SILENT_SECONDS
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

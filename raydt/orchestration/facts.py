@@ -1,0 +1,54 @@
+"""What MLflow is told of a cell and of a launch: params, tags and the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from raydt.config.model import MODELS
+from raydt.config.sweep import Sweep
+from raydt.grid.cell import Cell
+from raydt.tracking import schema
+from raydt.tracking.schema import PLAN_FIELDS, Stage
+
+
+def cell_facts(cell: Cell, sweep: Sweep, fingerprint: str) -> dict[str, Any]:
+    """The cell's params and tags, by their names in the schema."""
+    model = MODELS[cell.model]
+    facts: dict[str, Any] = {
+        schema.PARAM_STAGE: cell.stage,
+        schema.PARAM_SOURCE: cell.source,
+        schema.PARAM_TARGET: cell.target,
+        schema.PARAM_SIZE: cell.size.label,
+        schema.PARAM_SIZE_BYTES: cell.size.num_bytes,
+        schema.PARAM_SEED: cell.seed,
+        schema.PARAM_MODEL: cell.model,
+        schema.PARAM_NUM_PARAMETERS: model.num_parameters,
+        schema.TAG_CELL_ID: cell.cell_id,
+        schema.TAG_FINGERPRINT: fingerprint,
+    }
+    if cell.parent_id is not None:
+        facts[schema.TAG_PARENT_CELL] = cell.parent_id
+    if cell.stage is not Stage.ZEROSHOT:
+        recipe = sweep.protocol.recipe(cell.stage)
+        facts |= {
+            schema.PARAM_LEARNING_RATE: recipe.learning_rate,
+            schema.PARAM_BATCH_WINDOWS: recipe.batch_windows(
+                cell.size.num_bytes, model.window_bytes
+            ),
+            schema.PARAM_BUDGET_BYTES: recipe.budget(cell.size.num_bytes),
+        }
+    return facts
+
+
+def plan_rows(cells: Iterable[Cell], fingerprints: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The plan of a launch as `ARTIFACT_PLAN` holds it."""
+    plan = []
+    for cell in cells:
+        values = (
+            cell.cell_id, cell.stage, cell.source, cell.target, cell.size.label,
+            cell.size.num_bytes, cell.seed, cell.model, cell.parent_id,
+            fingerprints[cell.cell_id],
+        )  # fmt: skip
+        plan.append(dict(zip(PLAN_FIELDS, values, strict=True)))
+    return plan

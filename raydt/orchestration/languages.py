@@ -1,0 +1,51 @@
+"""Prepared languages on machines that do not share a disk: through the storage, whole."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from filelock import FileLock
+
+from raydt.corpora.manifest import FILE_NAME
+from raydt.storage.folder import Folder, open_folder
+
+
+def publish_language(folder: Path, root: Path, storage: Folder) -> str:
+    """Put a prepared language on the storage, unless it is there; where it is, for `fetch`.
+
+    Its manifest goes last, so that what has a manifest is whole.
+    """
+    place = storage / "corpora" / folder.relative_to(root).as_posix()
+    manifest = (folder / FILE_NAME).read_bytes()
+    try:
+        if place.read(FILE_NAME) == manifest:
+            return place.uri
+    except FileNotFoundError:
+        pass  # the first launch with this language
+    for path in sorted(folder.iterdir()):
+        if path.name != FILE_NAME and path.is_file():
+            place.upload(path, path.name)
+    place.write(FILE_NAME, manifest)
+    return place.uri
+
+
+def fetch_language(location: str, cache: Path) -> Path:
+    """A published language as a folder of this machine; copied once, for all its processes.
+
+    A language that was prepared anew has another manifest, and a folder of its own here. Its files
+    are checked against the manifest where they are opened.
+    """
+    place = open_folder(location)
+    if place.local_path is not None:
+        return place.local_path
+    manifest = place.read(FILE_NAME)
+    folder = cache / hashlib.sha256(location.encode() + manifest).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not (folder / FILE_NAME).exists():
+            for name in place.names():
+                if name != FILE_NAME:
+                    place.fetch(name, folder / name)
+            (folder / FILE_NAME).write_bytes(manifest)
+    return folder

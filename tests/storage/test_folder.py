@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raydt.errors import InputError, RunError
+from raydt.storage.folder import Folder, open_folder, walk
+
+
+def test_a_file_is_written_read_replaced_and_removed(folder: Folder) -> None:
+    cell = folder / "cells" / "finetune/en-de/6M"
+    assert not cell.exists("result.json")
+    assert cell.read_json("result.json") is None
+    with pytest.raises(FileNotFoundError):
+        cell.read("result.json")
+    cell.write_json("result.json", {"loss": 1.5})
+    assert cell.exists("result.json")
+    assert folder.exists("cells/finetune/en-de/6M/result.json")
+    cell.write_json("result.json", {"loss": 2.5})
+    assert cell.read_json("result.json") == {"loss": 2.5}
+    cell.remove("result.json")
+    cell.remove("result.json")
+    assert not cell.exists("result.json")
+
+
+def test_names_are_those_directly_inside(folder: Folder) -> None:
+    assert folder.names() == []
+    folder.write("a/b/one", b"1")
+    folder.write("a/two", b"2")
+    assert folder.names() == ["a"]
+    assert (folder / "a").names() == ["b", "two"]
+    assert sorted(walk(folder)) == ["a/b/one", "a/two"]
+    folder.remove("a")
+    assert (folder / "a").names() == []
+
+
+def test_a_journal_grows(folder: Folder) -> None:
+    for number in range(3):
+        folder.append("journal.jsonl", f"{number}\n".encode())
+    assert folder.read("journal.jsonl") == b"0\n1\n2\n"
+
+
+def test_files_travel_both_ways(folder: Folder, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    data = os.urandom(1_000_003)
+    weights.write_bytes(data)
+    folder.upload(weights, "attempts/1/weights.safetensors")
+    here = (folder / "attempts/1").fetch("weights.safetensors", tmp_path / "cache" / "w")
+    assert here.read_bytes() == data
+    with pytest.raises(FileNotFoundError):
+        folder.fetch("absent", tmp_path / "cache" / "absent")
+
+
+def test_a_folder_is_found_again_by_its_uri(folder: Folder) -> None:
+    (folder / "cells").write("x", b"1")
+    assert open_folder((folder / "cells").uri).read("x") == b"1"
+
+
+def test_damaged_json_is_named(folder: Folder) -> None:
+    folder.write("result.json", b'{"loss": 1.')
+    with pytest.raises(RunError, match=r"result\.json: whole JSON is required"):
+        folder.read_json("result.json")
+
+
+@pytest.mark.parametrize("location", ["ftp://host/x", "hdfs://x"])
+def test_other_stores_are_refused(location: str) -> None:
+    with pytest.raises(InputError, match="s3://"):
+        open_folder(location)
+
+
+def test_a_killed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    folder = open_folder(tmp_path)
+    folder.write("result.json", b'"old"')
+    program = (
+        "import os, signal, sys\n"
+        "from raydt.storage.folder import open_folder\n"
+        "real = os.fsync\n"
+        "os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "open_folder(sys.argv[1]).write('result.json', b'\"new\"' * 100_000)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    assert folder.read_json("result.json") == "old"
+
+
+def test_a_full_disk_stays_without_halves(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, sys\n"
+        "from raydt.storage.folder import open_folder\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: open_folder(sys.argv[1]).write('weights', b'x' * 5000)\n"
+        "except OSError as error: sys.exit(str(error.errno))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from raydt.storage.folder import Folder, open_folder
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,3 +32,35 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real text: {path} is absent")
     return path
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of an S3 server that holds a bucket `raydt`."""
+    boto3 = pytest.importorskip("boto3", reason="boto3 (the extra `test`) makes the bucket")
+    server_module = pytest.importorskip("moto.server", reason="moto (the extra `test`) serves S3")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ACCESS_KEY_ID", "test")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        boto3.client(
+            "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1"
+        ).create_bucket(Bucket="raydt")
+        yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_storage(s3: str, tmp_path: Path) -> str:
+    """The URI of an empty place in a real object store, moto's on loopback."""
+    place = f"s3://raydt/{tmp_path.name}"
+    return f"{place}?endpoint_override={s3}&scheme=http&region=us-east-1"
+
+
+@pytest.fixture
+def s3_folder(s3_storage: str) -> Folder:
+    """That place as a folder."""
+    return open_folder(s3_storage)

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raydt.errors import RunError
-from raydt.grid.lease import running_launch
+from raydt.grid.lease import holding_launch
 from raydt.storage.folder import Folder
 
 RESULT = "result.json"
@@ -83,11 +83,11 @@ class Attempt:
             raise CancelledError(f"{self._cell.uri} was cancelled")
 
     def _check_launch(self) -> None:
-        launch = running_launch(self._sweep)
-        if launch is None or launch["launch"] != self._launch_id:
+        newest = holding_launch(self._sweep)
+        if newest != self._launch_id:
             raise LeaseLostError(
                 f"launch {self._launch_id} of {self._sweep.uri}: it is required to be the newest; "
-                f"found {None if launch is None else launch['launch']}"
+                f"found {newest}"
             )
 
     def write(self, event: str, **fields: Any) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class LaunchLease:
                 raise self._refused() from None
         elif is_alive(running_launch(self._sweep)):
             raise self._refused()
-        self._beat()
+        self._take()
         if path is None:
             time.sleep(_SETTLING_SECONDS)
             self.check_held()
@@ -63,16 +63,13 @@ class LaunchLease:
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._thread.join()
-        launch = running_launch(self._sweep)
-        if launch is not None and launch["launch"] == self.launch_id:
-            self._beat(ended=True)
+        self._beat(ended=True)
         if self._lock is not None:
             self._lock.release()
 
     def check_held(self) -> None:
         """`RunError` if another launch has taken the sweep."""
-        launch = running_launch(self._sweep)
-        if launch is None or launch["launch"] != self.launch_id:
+        if holding_launch(self._sweep) != self.launch_id:
             raise self._refused()
 
     def _refused(self) -> RunError:
@@ -83,7 +80,8 @@ class LaunchLease:
             "at work"
         )
 
-    def _beat(self, ended: bool = False) -> None:
+    def _take(self) -> None:
+        self._beat()
         self._sweep.write_json(
             _LAUNCH,
             {
@@ -91,10 +89,12 @@ class LaunchLease:
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "started": self._started,
-                "beat": time.time(),
-                "ended": ended,
             },
         )
+
+    def _beat(self, ended: bool = False) -> None:
+        # In a file of its own: a beat that comes late must not take the lease back.
+        self._sweep.write_json(_beats(self.launch_id), {"beat": time.time(), "ended": ended})
 
     def _keep(self) -> None:
         while not self._ending.wait(_SECONDS_BETWEEN_BEATS):
@@ -111,10 +111,27 @@ class LaunchLease:
                 continue  # a full disk, or the same
 
 
+def holding_launch(sweep: Folder) -> str | None:
+    """The id of the launch that holds a sweep, at work or not."""
+    launch = sweep.read_json(_LAUNCH)
+    return None if launch is None else str(launch["launch"])
+
+
 def running_launch(sweep: Folder) -> Mapping[str, Any] | None:
     """What the last launch of a sweep says of itself; None if there was none."""
-    launch: Mapping[str, Any] | None = sweep.read_json(_LAUNCH)
-    return launch
+    launch = sweep.read_json(_LAUNCH)
+    if launch is None:
+        return None
+    return {
+        "beat": 0.0,
+        "ended": False,
+        **launch,
+        **(sweep.read_json(_beats(launch["launch"])) or {}),
+    }
+
+
+def _beats(launch_id: str) -> str:
+    return f"launches/{launch_id}.json"
 
 
 def is_alive(launch: Mapping[str, Any] | None) -> bool:

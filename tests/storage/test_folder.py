@@ -11,6 +11,15 @@ from raydt.errors import InputError, RunError
 from raydt.storage.folder import Folder, open_folder, walk
 
 
+@pytest.fixture(params=["disk", "s3"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    """An empty folder of each kind."""
+    if request.param == "disk":
+        return open_folder(tmp_path / "storage")
+    found: Folder = request.getfixturevalue("s3_folder")
+    return found
+
+
 def test_a_file_is_written_read_replaced_and_removed(folder: Folder) -> None:
     cell = folder / "cells" / "finetune/en-de/6M"
     assert not cell.exists("result.json")

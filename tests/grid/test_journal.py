@@ -1,0 +1,188 @@
+"""Attempts, leases and launches, on a real disk and with real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from raydt.errors import RunError
+from raydt.grid.journal import (
+    Attempt,
+    CancelledError,
+    LeaseLostError,
+    attempts,
+    cancel,
+    holder,
+    outcome_of,
+    read_journal,
+    set_aside,
+    uncancel,
+)
+from raydt.grid.lease import LaunchLease, is_alive, running_launch
+from raydt.storage.folder import Folder, open_folder
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Folder:
+    """A sweep's folder, held by launch `L1`."""
+    folder = open_folder(tmp_path)
+    folder.write_json("launch.json", {"launch": "L1"})
+    return folder
+
+
+def never() -> None:
+    raise AssertionError("the lease was not lost")
+
+
+def test_an_attempt_from_beginning_to_end(sweep: Folder) -> None:
+    cell = sweep / "cells/a"
+    attempt = Attempt(cell, sweep, "L1")
+    attempt.begin([], cell_id="a")
+    assert holder(cell)["attempt"] == attempt.attempt_id
+    attempt.write("report", val_loss=1.5)
+    assert outcome_of(cell) is None
+    attempt.end({"status": "done", "attempt": attempt.attempt_id})
+    assert outcome_of(cell) == {"status": "done", "attempt": attempt.attempt_id}
+    assert [row["event"] for row in read_journal(cell, attempt.attempt_id)] == [
+        "start", "report", "end",
+    ]  # fmt: skip
+
+
+def test_an_attempt_that_lost_its_lease_writes_nothing(sweep: Folder) -> None:
+    cell = sweep / "cells/a"
+    old, new = Attempt(cell, sweep, "L1"), Attempt(cell, sweep, "L1")
+    old.begin([])
+    new.begin([])
+    with pytest.raises(LeaseLostError, match=new.attempt_id):
+        old.write("report", val_loss=1.0)
+    with pytest.raises(LeaseLostError):
+        old.end({"status": "done"})
+    assert [row["event"] for row in read_journal(cell, old.attempt_id)] == ["start"]
+    assert outcome_of(cell) is None
+    new.end({"status": "done"})
+    assert outcome_of(cell) == {"status": "done"}
+    assert set(attempts(cell)) == {old.attempt_id, new.attempt_id}
+
+
+def test_attempts_of_a_launch_that_is_over_end(sweep: Folder) -> None:
+    cell = sweep / "cells/a"
+    attempt = Attempt(cell, sweep, "L1")
+    attempt.begin([])
+    sweep.write_json("launch.json", {"launch": "L2"})
+    with pytest.raises(LeaseLostError, match="L2"):
+        attempt.write("report")
+    with pytest.raises(LeaseLostError, match="L2"):
+        Attempt(cell, sweep, "L1").begin([])
+
+
+def test_a_cancelled_cell_ends_at_its_next_report(sweep: Folder) -> None:
+    cell = sweep / "cells/a"
+    attempt = Attempt(cell, sweep, "L1")
+    attempt.begin([])
+    cancel(cell)
+    with pytest.raises(CancelledError):
+        attempt.write("report")
+    uncancel(cell)
+    attempt.write("report")
+
+
+def test_reports_of_before_a_cut_are_carried_over(sweep: Folder) -> None:
+    cell = sweep / "cells/a"
+    attempt = Attempt(cell, sweep, "L1")
+    attempt.begin([{"event": "report", "time": 1.0, "bytes_seen": 8}])
+    attempt.write("report", bytes_seen=16)
+    rows = read_journal(cell, attempt.attempt_id)
+    assert [row.get("bytes_seen") for row in rows] == [None, 8, 16]
+
+
+def test_a_journal_without_its_cut_line_and_with_a_damaged_one(sweep: Folder) -> None:
+    cell = sweep / "cells/a"
+    attempt = Attempt(cell, sweep, "L1")
+    attempt.begin([])
+    attempt.folder.append("journal.jsonl", b'{"event": "rep')
+    assert [row["event"] for row in read_journal(cell, attempt.attempt_id)] == ["start"]
+    attempt.folder.append("journal.jsonl", b"\n{}\n")
+    with pytest.raises(RunError, match=r"journal\.jsonl:2: JSON is required"):
+        read_journal(cell, attempt.attempt_id)
+    assert read_journal(cell, "absent") == []
+
+
+def test_a_result_set_aside_is_kept(sweep: Folder) -> None:
+    cell = sweep / "cells/a"
+    cell.write_json("result.json", {"attempt": "1-a", "status": "failed"})
+    set_aside(cell, cell.read_json("result.json"))
+    assert not cell.exists("result.json")
+    assert cell.read_json("previous/1-a.json") == {"attempt": "1-a", "status": "failed"}
+
+
+def test_one_launch_at_a_time(tmp_path: Path) -> None:
+    sweep = open_folder(tmp_path)
+    with LaunchLease(sweep, never) as first:
+        assert is_alive(running_launch(sweep))
+        with pytest.raises(RunError, match=f"process {os.getpid()}"):
+            LaunchLease(sweep, never).__enter__()
+        first.check_held()
+    assert not is_alive(running_launch(sweep))
+    with LaunchLease(sweep, never) as second:
+        assert second.launch_id != first.launch_id
+        with pytest.raises(RunError):
+            first.check_held()
+
+
+def test_a_launch_that_was_killed_is_known_to_be_dead(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from raydt.grid.lease import LaunchLease\n"
+        "from raydt.storage.folder import open_folder\n"
+        "with LaunchLease(open_folder(sys.argv[1]), lambda: None):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    sweep = open_folder(tmp_path)
+    assert is_alive(running_launch(sweep))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not is_alive(running_launch(sweep))
+    with LaunchLease(sweep, never):
+        pass
+
+
+def test_a_launch_elsewhere_is_dead_when_it_was_silent_for_long() -> None:
+    launch = {"launch": "x", "host": "another", "pid": 1, "ended": False}
+    assert is_alive({**launch, "beat": time.time()})
+    assert not is_alive({**launch, "beat": time.time() - 3600})
+    assert not is_alive({**launch, "beat": time.time(), "ended": True})
+
+
+def test_leases_hold_in_an_object_store(s3_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raydt.grid.lease._SETTLING_SECONDS", 0.0)
+    monkeypatch.setattr("raydt.grid.lease._SECONDS_BETWEEN_BEATS", 0.01)
+    lost: list[str] = []
+    with LaunchLease(s3_folder, lambda: lost.append("first")) as first:
+        with pytest.raises(RunError, match="one launch at a time"):
+            LaunchLease(s3_folder, never).__enter__()
+        cell = s3_folder / "cells/a"
+        attempt = Attempt(cell, s3_folder, first.launch_id)
+        attempt.begin([])
+        # Another driver that thought this one dead.
+        usurper = {"launch": "L2", "host": "another", "pid": 1, "started": 0}
+        s3_folder.write_json("launch.json", usurper)
+        deadline = time.monotonic() + 30
+        while not lost and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with pytest.raises(LeaseLostError):
+            attempt.write("report")
+    assert lost == ["first"]
+    assert json.loads(s3_folder.read("launch.json"))["launch"] == "L2", "not taken back at the end"

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich_argparse import RichHelpFormatter
 
+from raydt.commands import cells
 from raydt.config.read import add_sweep_arguments, read_sweep
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RaydtError, RunError, bad
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     analyze.add_argument("--out", type=Path, help="folder of the report [STORAGE/SWEEP/report]")
     analyze.add_argument("--confidence", type=float, default=0.9, help="of the intervals [0.9]")
 
+    cells.add_commands(add)
+
     parsed, unknown = parser.parse_known_args(arguments)
     if parsed.command not in ("plan", "run") and unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -79,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "corpora": lambda: _corpora(Path(parsed.storage)),
         "analyze": lambda: _analyze(parsed),
     }
+    if "handler" in parsed:
+        return reporting_errors(lambda: int(parsed.handler(parsed)))
     return reporting_errors(handlers[parsed.command])
 
 

@@ -41,8 +41,11 @@ def cell_facts(cell: Cell, sweep: Sweep, fingerprint: str) -> dict[str, Any]:
     return facts
 
 
-def plan_rows(cells: Iterable[Cell], fingerprints: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The plan of a launch as `ARTIFACT_PLAN` holds it."""
+def plan_rows(
+    cells: Iterable[Cell], fingerprints: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
+    """The plan of a launch as `ARTIFACT_PLAN` holds it; a fingerprint is None where it is not
+    known."""
     plan = []
     for cell in cells:
         values = (

@@ -223,6 +223,13 @@ class Writer:
             state["ended"] = True
         folder.write_json(_STATE, state)
 
+    def delete(self, folder: Folder) -> None:
+        """Delete the run of the cell in `folder`, if the store has it."""
+        state = _read_state(folder)
+        run_id = None if state is None else self._run_of(state["attempt"])
+        if run_id is not None:
+            self._client.delete_run(run_id)
+
     def _state(self, folder: Folder, attempt: str) -> dict[str, Any] | None:
         """Where the store was left, if it is this store, this attempt and the run is there."""
         from mlflow.exceptions import MlflowException

@@ -1,0 +1,122 @@
+"""What a person does to cells of a sweep by hand: retry, cancel, remove. Needs no Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from raydt.config.sweep import Sweep
+from raydt.errors import RunError, bad
+from raydt.grid.build import build_grid
+from raydt.grid.cell import Cell
+from raydt.grid.journal import cancel, set_aside, uncancel
+from raydt.grid.lease import is_alive, running_launch
+from raydt.grid.ledger import Ledger, cell_folder
+from raydt.tracking.schema import Status
+from raydt.tracking.store import open_store
+from raydt.tracking.writer import Writer
+
+_RETRIED = (Status.FAILED, Status.DIVERGED, Status.CANCELLED)
+_CANCELLED = (Status.WAITING, Status.BLOCKED, Status.RUNNING, Status.FAILED)
+
+
+def matching_cells(sweep: Sweep, patterns: Iterable[str]) -> list[Cell]:
+    """The cells whose ids match any of the patterns, `*` and `?` as in a shell (`*` goes over
+    slashes); `InputError` naming every pattern that matches none."""
+    cells = build_grid(sweep)
+    found: dict[str, Cell] = {}
+    for pattern in patterns:
+        matches = {c.cell_id: c for c in cells if fnmatchcase(c.cell_id, pattern)}
+        if not matches:
+            raise bad(
+                f"pattern {pattern!r}",
+                f"the id of a cell of sweep {sweep.name}, such as {cells[0].cell_id}, "
+                "or a pattern of several, such as 'finetune/*'",
+                "no cell that matches",
+            )
+        found |= matches
+    return list(found.values())
+
+
+def retry_cells(sweep: Sweep, cells: Iterable[Cell], done_too: bool) -> list[Cell]:
+    """Make these cells be trained by the next launch, if they failed, diverged or were cancelled;
+    with `done_too` also those that are done, and all that was made from them. What was is kept
+    beside the journals. The cells that it came to."""
+    _require_rest(sweep, "retry")
+    every = build_grid(sweep)
+    ledger = Ledger.read(sweep, every)
+    statuses = {cell.cell_id: ledger.status(cell) for cell in every}
+    allowed = {*_RETRIED, Status.DONE} if done_too else set(_RETRIED)
+    chosen = {c.cell_id: c for c in cells if statuses[c.cell_id] in allowed}
+    # Another pretraining may end in other weights.
+    chosen |= {
+        c.cell_id: c
+        for c in every
+        if c.parent_id in chosen
+        and statuses[str(c.parent_id)] is Status.DONE
+        and c.cell_id in ledger.results
+    }
+    for cell_id in chosen:
+        folder = cell_folder(sweep, cell_id)
+        result = ledger.results.get(cell_id)
+        if result is not None:
+            set_aside(folder, result)
+        uncancel(folder)
+    return list(chosen.values())
+
+
+def cancel_cells(sweep: Sweep, cells: Iterable[Cell]) -> list[Cell]:
+    """Keep these cells from being trained, by a launch at work or by later ones; one that is being
+    trained ends at its next report. What is done stays done. The cells that it came to."""
+    chosen = list(cells)
+    ledger = Ledger.read(sweep, chosen)
+    chosen = [cell for cell in chosen if ledger.status(cell) in _CANCELLED]
+    for cell in chosen:
+        folder = cell_folder(sweep, cell.cell_id)
+        cancel(folder)
+        if cell.cell_id in ledger.results:
+            set_aside(folder, ledger.results[cell.cell_id])
+    return chosen
+
+
+def remove_cells(sweep: Sweep, cells: Iterable[Cell]) -> list[Cell]:
+    """Remove what these cells left: journals, checkpoints, weights and results, and their runs
+    from the store. The cells that had left something.
+
+    `RunError` if something would then hang in the air: a cell that is done, and whose parent is to
+    go while it stays.
+    """
+    _require_rest(sweep, "rm")
+    chosen = {cell.cell_id: cell for cell in cells}
+    every = build_grid(sweep)
+    ledger = Ledger.read(sweep, every)
+    orphans = [
+        cell.cell_id
+        for cell in every
+        if cell.parent_id in chosen
+        and cell.cell_id in ledger.results
+        and cell.cell_id not in chosen
+    ]
+    if orphans:
+        raise RunError(
+            f"{len(orphans)} cells were made from these and would stay, such as {orphans[0]}: "
+            "name them too"
+        )
+    there = [c for c in chosen.values() if cell_folder(sweep, c.cell_id).names()]
+    if there:
+        # First the store: if it does not answer, nothing has happened yet.
+        writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
+        for cell in there:
+            writer.delete(cell_folder(sweep, cell.cell_id))
+            (sweep.folder / "cells").remove(cell.cell_id)
+    return there
+
+
+def _require_rest(sweep: Sweep, command: str) -> None:
+    launch = running_launch(sweep.folder)
+    if is_alive(launch):
+        assert launch is not None
+        raise RunError(
+            f"sweep {sweep.name}: no launch may be at work for `raydt {command}`; found process "
+            f"{launch['pid']} on {launch['host']}"
+        )

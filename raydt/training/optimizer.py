@@ -6,7 +6,6 @@ AdamW does not reach in twenty.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -14,29 +13,18 @@ from torch import Tensor
 
 from raydt.config.protocol import Recipe
 from raydt.model.decoder import Decoder
-
-
-def schedule_factor(step: int, num_steps: int, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine to the final fraction; `step` counts from 0.
-
-    The warm-up takes at most a tenth of the steps, so that short cells are not all warm-up.
-    """
-    warmup = min(recipe.warmup_steps, num_steps // 10)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(1, num_steps - warmup)
-    final = recipe.final_learning_rate_fraction
-    return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
+from raydt.training.schedule import schedule_factor
 
 
 class Optimizer:
     """Both optimisers as one: `step` clips, sets the learning rates, steps and clears.
 
-    A model without matrices for Muon is trained by AdamW alone, at `recipe.learning_rate`.
+    A model without matrices for Muon is trained by AdamW alone, at `recipe.learning_rate`, and so
+    is any model whose recipe says `adamw`.
     """
 
     def __init__(self, model: Decoder, recipe: Recipe, num_steps: int) -> None:
-        matrices = model.matrices()
+        matrices = model.matrices() if recipe.optimizer == "muon" else []
         are_matrices = {id(parameter) for parameter in matrices}
         rest = [p for p in model.parameters() if id(p) not in are_matrices]
         self._parameters = [*matrices, *rest]
@@ -45,7 +33,11 @@ class Optimizer:
         self._num_steps = num_steps
         rest_rate = recipe.embedding_learning_rate if matrices else recipe.learning_rate
         adamw = torch.optim.AdamW(
-            rest, lr=rest_rate, betas=(0.9, 0.95), weight_decay=recipe.weight_decay, fused=True
+            rest,
+            lr=rest_rate,
+            betas=(recipe.beta1, recipe.beta2),
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
         self._parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, rest_rate)]
         if matrices:

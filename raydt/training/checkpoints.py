@@ -108,6 +108,8 @@ class CheckpointFolder:
 
     def remove(self) -> None:
         """Remove all; for the caller, once the cell's result is in place."""
+        for path in self.path.glob(f"*{_MANIFEST}"):  # first, so that a kill leaves no ruins
+            path.unlink(missing_ok=True)
         if self.path.exists():
             shutil.rmtree(self.path)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+from raydt.config.by_size import BySize, value_at
 from raydt.errors import InputError
 from raydt.tracking.schema import Stage
 from raydt.units import Size, format_bytes, parse_size
@@ -44,7 +46,8 @@ class Recipe(BaseModel):
     `budget_exponent` more or less as steep. An exponent of 1 is a fixed number of epochs, 0 a
     fixed number of bytes; between them small sizes get many epochs, which they need to be limited
     by their data and not by their steps. The batch follows: as large as `max_batch_windows`, but
-    small enough for `min_steps` steps.
+    small enough for `min_steps` steps. `epochs`, where given, stand in the budget's place: so many
+    times the true bytes of the cell, whatever the size.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,8 +66,46 @@ class Recipe(BaseModel):
     max_batch_windows: int = Field(8, ge=1, description="windows a step at most")
     min_steps: int = Field(50, ge=1, description="smaller batches rather than fewer steps")
 
+    epochs: BySize = Field(
+        (), description="passes over the data in place of the budget; 10, or by size 0=10 6G=3"
+    )
+    warmup_by_size: BySize = Field(
+        (), description="steps of warm-up by size, in place of the fixed number; 0=0 60M=30"
+    )
+    optimizer: Literal["muon", "adamw"] = Field(
+        "muon", description="of the hidden matrices; adamw trains all at the learning rate"
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="of AdamW")
+    beta2: float = Field(0.95, ge=0, lt=1, description="of AdamW")
+    z_loss: float = Field(
+        0.0, ge=0, description="weight of log(Z)^2 beside the loss; never in a loss that is shown"
+    )
+    schedule: Literal["cosine", "constant", "wsd"] = Field(
+        "cosine", description="after the warm-up; wsd holds the peak, then falls"
+    )
+    decay_fraction: float = Field(
+        0.2, gt=0, le=1, description="of the steps, over which wsd falls to the final fraction"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of forward and backward; auto is bfloat16 on a GPU, float32 elsewhere"
+    )
+    max_windows_at_once: int | None = Field(
+        None, ge=1, description="of a batch, where memory is short: gradients are accumulated"
+    )
+    compile: bool = Field(False, description="the forward pass by torch.compile")
+
+    def identity(self) -> dict[str, Any]:
+        """What of it decides a result, as plain values; a part of a fingerprint.
+
+        A field that was added after the first fingerprints enters only where it is not at its
+        default, so that what was trained before there was such a field stays what it is.
+        """
+        return decisive_fields(self, _FIRST_RECIPE_FIELDS, _FREE_RECIPE_FIELDS)
+
     def budget(self, size_bytes: int) -> int:
         """Bytes a cell of `size_bytes` may see."""
+        if self.epochs:
+            return round(value_at(self.epochs, size_bytes) * size_bytes)
         ratio = size_bytes / self.budget_at_bytes.num_bytes
         return round(self.budget_bytes.num_bytes * math.pow(ratio, self.budget_exponent))
 
@@ -77,6 +118,36 @@ class Recipe(BaseModel):
         """Steps that use up the budget, at least one."""
         per_step = self.batch_windows(size_bytes, window_bytes) * window_bytes
         return max(1, math.ceil(self.budget(size_bytes) / per_step))
+
+    def for_size(self, size_bytes: int) -> Recipe:
+        """The recipe with its warm-up as it is at this size."""
+        if not self.warmup_by_size:
+            return self
+        warmup_steps = round(value_at(self.warmup_by_size, size_bytes))
+        return self.model_copy(update={"warmup_steps": warmup_steps, "warmup_by_size": ()})
+
+
+# The recipe as it was when the first fingerprints were made, and what changes nothing but rounding
+# and time.
+_FIRST_RECIPE_FIELDS = frozenset(
+    "learning_rate embedding_learning_rate warmup_steps final_learning_rate_fraction weight_decay "
+    "clip_norm budget_bytes budget_at_bytes budget_exponent max_batch_windows min_steps".split()
+)
+_FREE_RECIPE_FIELDS = frozenset({"max_windows_at_once", "compile"})
+
+
+def decisive_fields(
+    config: BaseModel, first: frozenset[str], free: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """The fields of `config` that belong in a fingerprint, as JSON values: all of `first`, none of
+    `free`, of the others those that differ from their default."""
+    values: Mapping[str, Any] = config.model_dump(mode="json")
+    changed = config.model_dump(mode="json", exclude_defaults=True)
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in free and (name in first or name in changed)
+    }
 
 
 class Protocol(BaseModel):
@@ -96,6 +167,12 @@ class Protocol(BaseModel):
     )
     val_bytes: SizeField = Field(Size(8_000, "8k"), description="of the validation split")
     test_bytes: SizeField = Field(Size(32_000, "32k"), description="of the test split")
+    test_stride_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="step of the window over the test split: the smaller, the more context each "
+        "byte has, and the more it costs; by default a whole window",
+    )
 
     def recipe(self, stage: Stage) -> Recipe:
         """The recipe of a stage that trains."""
@@ -105,3 +182,26 @@ class Protocol(BaseModel):
             Stage.FINETUNE: self.finetune,
         }
         return recipes[stage]
+
+    def num_evaluations(self, stage: Stage) -> int:
+        """Of the validation split: a cell that starts from weights has one before its first step,
+        and a zeroshot no other."""
+        before = 1 if stage in (Stage.FINETUNE, Stage.ZEROSHOT) else 0
+        return before + (0 if stage is Stage.ZEROSHOT else self.evaluations)
+
+    def evaluated_bytes(self, stage: Stage, window_bytes: int) -> int:
+        """Bytes forwarded in the evaluations of a cell that goes to its end."""
+        val = forwarded_bytes(self.val_bytes.num_bytes, window_bytes)
+        test = forwarded_bytes(self.test_bytes.num_bytes, window_bytes, self.test_stride_bytes)
+        return self.num_evaluations(stage) * val + test
+
+
+def forwarded_bytes(num_bytes: int, window_bytes: int, stride_bytes: int | None = None) -> int:
+    """What an evaluation of `num_bytes` costs, in bytes that go through the model.
+
+    A window T for the first T bytes, and one more for each stride s of the rest:
+    T (1 + ceil(max(0, N - T) / s)). Without a stride, s = T, that is N rounded up to windows.
+    """
+    stride = window_bytes if stride_bytes is None else min(stride_bytes, window_bytes)
+    further = -(-max(0, num_bytes - window_bytes) // stride)
+    return window_bytes * (1 + further)

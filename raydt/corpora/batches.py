@@ -151,11 +151,39 @@ class WindowBatches:
 
 def evaluation_windows(data: NDArray[np.uint8], window: int) -> Batch:
     """All bytes of `data` (N,) as targets exactly once, in order; ceil(N / T) rows."""
-    _check(data, window)
-    rows = _Rows(data, window)
-    offset = rows.clip_offset(window)
-    indices = np.arange(rows.count(offset))
-    return rows.gather(indices, np.full_like(indices, offset))
+    windows = EvaluationWindows(data, window)
+    return windows.rows(0, len(windows))
+
+
+class EvaluationWindows:
+    """All bytes of `data` (N,) as targets exactly once, in order, a row at each stride.
+
+    The first row has its T bytes as targets, each further one the next `stride` (at most T; by
+    default T), with T - stride bytes or more before each of them. There are
+    1 + ceil(max(0, N - T) / stride) rows, gathered as they are asked for.
+    """
+
+    def __init__(self, data: NDArray[np.uint8], window: int, stride: int | None = None) -> None:
+        _check(data, window)
+        self._rows = _Rows(data, window)
+        self._num_bytes = len(data)
+        self._window = window
+        self._stride = window if stride is None else min(stride, window)
+        assert self._stride >= 1
+
+    def __len__(self) -> int:
+        return 1 + -(-max(0, self._num_bytes - self._window) // self._stride)
+
+    def rows(self, start: int, stop: int) -> Batch:
+        """Rows `start` to `stop`, (stop - start, T + 1)."""
+        firsts = np.array([self.first_target(index) for index in range(start, stop + 1)])
+        return self._rows.between(firsts[:-1], firsts[1:])
+
+    def first_target(self, index: int) -> int:
+        """Where in `data` the targets of a row begin, which is where those before it end."""
+        if index == 0:
+            return 0
+        return min(self._window + (index - 1) * self._stride, self._num_bytes)
 
 
 class _Rows:
@@ -181,6 +209,10 @@ class _Rows:
         """Rows `indices` (B,) of epochs with `offsets` (B,)."""
         first_target = np.maximum(offsets + (indices - 1) * self.window, 0)
         end = np.minimum(offsets + indices * self.window, self._num_bytes)
+        return self.between(first_target, end)
+
+    def between(self, first_target: NDArray[np.int64], end: NDArray[np.int64]) -> Batch:
+        """Rows (B,) that end at `end` and of which the targets from `first_target` on count."""
         is_early = end <= self.window
         if self._others is None:
             windows = self._early[end]

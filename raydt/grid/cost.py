@@ -36,7 +36,7 @@ def cell_cost(cell: Cell, sweep: Sweep, flops_per_second: Mapping[str, float]) -
     model = MODELS[cell.model]
     protocol = sweep.protocol
     if cell.stage is Stage.ZEROSHOT:
-        budget_bytes, num_evaluations = 0, 1
+        budget_bytes = 0
     else:
         recipe = protocol.recipe(cell.stage)
         size_bytes = cell.size.num_bytes
@@ -45,8 +45,7 @@ def cell_cost(cell: Cell, sweep: Sweep, flops_per_second: Mapping[str, float]) -
             * recipe.batch_windows(size_bytes, model.window_bytes)
             * model.window_bytes
         )
-        num_evaluations = protocol.evaluations
-    evaluated_bytes = num_evaluations * protocol.val_bytes.num_bytes + protocol.test_bytes.num_bytes
+    evaluated_bytes = protocol.evaluated_bytes(cell.stage, model.window_bytes)
     flops = (
         budget_bytes * model.training_flops_per_byte
         + evaluated_bytes * model.forward_flops_per_byte

@@ -6,12 +6,17 @@ import hashlib
 import json
 
 from raydt.config.model import MODELS
+from raydt.config.protocol import decisive_fields
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
 from raydt.tracking.schema import Stage
 
 # Raised when a change of code changes the numbers that a cell ends with.
-NUMERICS_VERSION = 1
+# 2: a finetune may keep the weights it started from, where training only makes them worse.
+NUMERICS_VERSION = 2
+
+# The shape of a model as it was when the first fingerprints were made.
+_FIRST_MODEL_FIELDS = frozenset("width num_layers num_heads hidden window_bytes conv_bytes".split())
 
 
 def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) -> str:
@@ -24,11 +29,11 @@ def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) 
     protocol = sweep.protocol
     recipe = None
     if cell.stage is not Stage.ZEROSHOT:
-        recipe = protocol.recipe(cell.stage).model_dump(mode="json")
+        recipe = protocol.recipe(cell.stage).identity()
     identity = {
         "numerics": NUMERICS_VERSION,
         "stage": cell.stage,
-        "model": MODELS[cell.model].model_dump(mode="json"),
+        "model": decisive_fields(MODELS[cell.model], _FIRST_MODEL_FIELDS),
         "recipe": recipe,
         "evaluations": protocol.evaluations,
         "patience": protocol.patience,
@@ -37,4 +42,6 @@ def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) 
         "seed": cell.seed,
         "parent": parent,
     }
+    if protocol.test_stride_bytes is not None:
+        identity["test_stride_bytes"] = protocol.test_stride_bytes
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from raydt.errors import RunError
 from raydt.model.decoder import Decoder
 
 
-def save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+def save_weights(weights: dict[str, Tensor], path: Path) -> None:
     """Write `weights` to `path`, atomically and durably."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     save_file(weights, partial)
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    move_into_place(partial, path)
 
 
 def load_weights(model: Decoder, path: Path) -> None:
@@ -33,13 +32,27 @@ def load_weights(model: Decoder, path: Path) -> None:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"weights {path}: a whole safetensors file is required; {error}") from None
+    put_weights(model, weights, f"weights {path}", "a cell starts from a cell of the same model")
+
+
+def put_weights(model: Decoder, weights: Mapping[str, Tensor], what: str, rule: str) -> None:
+    """Copy `weights` into `model`; `RunError` naming the first that is not of the model's shape."""
     own = model.state_dict()
     for name in sorted(own.keys() | weights.keys()):
         here = tuple(own[name].shape) if name in own else "absent"
         there = tuple(weights[name].shape) if name in weights else "absent"
         if here != there:
-            raise RunError(
-                f"weights {path}: the model's {name} is {here}, the file's is {there}; "
-                "a cell starts from a cell of the same model"
-            )
+            raise RunError(f"{what}: the model's {name} is {here}, the file's is {there}; {rule}")
     model.load_state_dict(weights)
+
+
+def move_into_place(partial: Path, path: Path) -> None:
+    """Rename `partial` to `path` once it is on the disk, and see that the name is, too."""
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

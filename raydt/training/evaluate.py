@@ -10,11 +10,14 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from raydt.corpora.batches import evaluation_windows
+from raydt.corpora.batches import EvaluationWindows
 from raydt.model.decoder import Decoder
+from raydt.training.precision import Precision, autocast
+from raydt.training.ranks import Ranks
 
 _SEPARATOR = 0
-_BYTES_AT_ONCE = 4096  # bounds the memory for logits, and stays within a CPU's cache
+# Bounds the memory for logits. On a CPU they stay within its cache.
+_BYTES_AT_ONCE = {"cpu": 4096, "cuda": 2**18}
 
 
 @dataclass(frozen=True)
@@ -25,57 +28,84 @@ class Evaluation:
     loss_stderr: float
 
 
-def byte_losses(
-    model: Decoder, data: NDArray[np.uint8], device: torch.device | None = None
-) -> NDArray[np.float64]:
-    """Nats of each byte of `data` (n,), given what stands before it in its window; shape (n,).
+@dataclass(frozen=True)
+class Evaluator:
+    """How splits are evaluated; the same losses come out of any of it but `stride_bytes`, up to
+    rounding, and for any number of ranks to the last bit.
 
-    Windows do not overlap: a byte at the beginning of one is predicted from little. The same
-    numbers come out for any number of windows at once, up to rounding.
+    Without a stride windows do not overlap: a byte at the beginning of one is predicted from
+    little. With a stride s, each byte after the first window has T - s bytes or more before it in
+    its window T, for T / s times the cost (`raydt.config.protocol.forwarded_bytes`); a stride of 1
+    gives each all the context there is.
     """
-    window_bytes = model.config.window_bytes
-    batch = evaluation_windows(data, window_bytes)
-    device = device or next(model.parameters()).device
-    rows_at_once = max(1, _BYTES_AT_ONCE // window_bytes)
-    losses = []
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
-        for start in range(0, len(batch.windows), rows_at_once):
-            rows = batch.windows[start : start + rows_at_once]
-            x_BT = torch.from_numpy(rows[:, :-1].astype(np.int64)).to(device)
-            y_BT = torch.from_numpy(rows[:, 1:].astype(np.int64)).to(device)
-            loss_BT = F.cross_entropy(
-                model(x_BT).flatten(0, 1).float(), y_BT.flatten(), reduction="none"
-            ).view(y_BT.shape)
-            losses.append(loss_BT.cpu().numpy())
-    model.train(was_training)
-    loss_NT = np.concatenate(losses)
-    counted_NT = np.arange(window_bytes) >= batch.num_ignored[:, None]
-    counted = loss_NT[counted_NT].astype(np.float64)
-    assert len(counted) == len(data), "every byte is counted once"
-    return counted
+
+    stride_bytes: int | None = None
+    bytes_at_once: int | None = None
+    precision: Precision = "auto"
+    ranks: Ranks = Ranks()  # noqa: RUF009 (frozen)
+
+    def byte_losses(self, model: Decoder, data: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Nats of each byte of `data` (n,), given what stands before it in its window; (n,)."""
+        window_bytes = model.config.window_bytes
+        device = next(model.parameters()).device
+        windows = EvaluationWindows(data, window_bytes, self.stride_bytes)
+        at_once = self.bytes_at_once or _BYTES_AT_ONCE[device.type]
+        rows_at_once = max(1, at_once // window_bytes)
+        # Ranks take turns at the same pieces as one alone: they compute the very same numbers.
+        first, step = self.ranks.rank * rows_at_once, self.ranks.num_ranks * rows_at_once
+        loss_N = np.zeros(len(data))
+        was_training = model.training
+        model.eval()
+        with torch.inference_mode():
+            for start in range(first, len(windows), step):
+                batch = windows.rows(start, min(start + rows_at_once, len(windows)))
+                row_BT1 = torch.from_numpy(batch.windows).to(device).long()
+                with autocast(self.precision, device):
+                    logits_BTV = model(row_BT1[:, :-1])
+                y_BT = row_BT1[:, 1:]
+                loss_BT = F.cross_entropy(
+                    logits_BTV.flatten(0, 1).float(), y_BT.flatten(), reduction="none"
+                ).view(y_BT.shape)
+                counted_BT = np.arange(window_bytes) >= batch.num_ignored[:, None]
+                counted = loss_BT.cpu().numpy()[counted_BT]
+                at = windows.first_target(start)
+                loss_N[at : at + len(counted)] = counted
+        model.train(was_training)
+        if self.ranks.num_ranks > 1:
+            summed = torch.from_numpy(loss_N).to(device)
+            self.ranks.add_up(summed)
+            loss_N = summed.cpu().numpy()
+        return loss_N
+
+    def evaluate(self, model: Decoder, data: NDArray[np.uint8]) -> Evaluation:
+        """Loss of `model` on the bytes of a split (n,).
+
+        The standard error treats documents as the sampling unit (ratio estimator of a cluster
+        sample, Cochran 1977, section 11.8), because bytes of one document are not independent;
+        NaN if there is only one.
+        """
+        losses = self.byte_losses(model, data)
+        mean = losses.mean()
+        ends = np.flatnonzero(np.asarray(data[:-1]) == _SEPARATOR) + 1
+        starts = np.concatenate([[0], ends])
+        sums = np.add.reduceat(losses, starts)
+        lengths = np.diff(np.append(starts, len(losses)))
+        num_documents = len(starts)
+        if num_documents < 2:
+            return Evaluation(float(mean), float("nan"))
+        residual = sums - mean * lengths
+        variance = (residual**2).sum() * num_documents / (num_documents - 1)
+        return Evaluation(float(mean), float(np.sqrt(variance) / len(losses)))
+
+
+def byte_losses(model: Decoder, data: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Nats of each byte of `data` (n,), in windows that do not overlap; shape (n,)."""
+    return Evaluator().byte_losses(model, data)
 
 
 def evaluate(model: Decoder, data: NDArray[np.uint8]) -> Evaluation:
-    """Loss of `model` on the bytes of a split (n,).
-
-    The standard error treats documents as the sampling unit (ratio estimator of a cluster sample,
-    Cochran 1977, section 11.8), because bytes of one document are not independent; NaN if there
-    is only one.
-    """
-    losses = byte_losses(model, data)
-    mean = losses.mean()
-    ends = np.flatnonzero(np.asarray(data[:-1]) == _SEPARATOR) + 1
-    starts = np.concatenate([[0], ends])
-    sums = np.add.reduceat(losses, starts)
-    lengths = np.diff(np.append(starts, len(losses)))
-    num_documents = len(starts)
-    if num_documents < 2:
-        return Evaluation(float(mean), float("nan"))
-    residual = sums - mean * lengths
-    variance = (residual**2).sum() * num_documents / (num_documents - 1)
-    return Evaluation(float(mean), float(np.sqrt(variance) / len(losses)))
+    """Loss of `model` on the bytes of a split (n,), in windows that do not overlap."""
+    return Evaluator().evaluate(model, data)
 
 
 def bits(loss: float) -> float:

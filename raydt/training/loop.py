@@ -5,72 +5,37 @@ outcome = train(TrainConfig(MODELS["nano"], Recipe(), size_bytes=64_000), splits
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from raydt.config.model import ModelConfig
 from raydt.config.protocol import Recipe
-from raydt.corpora.batches import Batch, WindowBatches
-from raydt.model.decoder import IGNORED_TARGET, Decoder
+from raydt.corpora.batches import WindowBatches
+from raydt.errors import RunError
+from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Status, Stop
 from raydt.training.checkpoint import load_weights
-from raydt.training.evaluate import evaluate
+from raydt.training.checkpoints import CheckpointFolder
+from raydt.training.config import Splits, TrainConfig, check
+from raydt.training.evaluate import Evaluator
 from raydt.training.optimizer import Optimizer
+from raydt.training.outcome import Outcome, Report, Resumed
+from raydt.training.precision import is_bfloat16
+from raydt.training.ranks import Ranks
+from raydt.training.state import TrainingState
+from raydt.training.step import Gradients, train_step
+from raydt.training.throughput import peak_flops_per_second
 
+__all__ = [
+    "CheckpointFolder", "Outcome", "Ranks", "Report", "Resumed", "Splits", "TrainConfig", "train",
+    "train_step",
+]  # fmt: skip
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """All that decides a cell's result, besides its data and the weights it starts from."""
-
-    model: ModelConfig
-    recipe: Recipe | None  # None: evaluate only
-    size_bytes: int
-    seed: int = 0
-    evaluations: int = 8
-    patience: int = 3
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Bytes to learn from, to choose the checkpoint by, and to report; each (n,) uint8."""
-
-    train: NDArray[np.uint8]
-    val: NDArray[np.uint8]
-    test: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a cell stands after an evaluation; losses in nats per byte."""
-
-    bytes_seen: int
-    train_loss: float | None  # mean since the last report; None before the first step
-    val_loss: float
-    bytes_per_second: float | None  # of training alone, evaluation left out
-
-
-@dataclass
-class Outcome:
-    """What came of a cell; losses in nats per byte, of the checkpoint with the best `val_loss`."""
-
-    status: Status
-    reason: str | None = None
-    stopped: Stop | None = None
-    best_val_loss: float | None = None
-    best_bytes_seen: int | None = None
-    test_loss: float | None = None
-    test_loss_stderr: float | None = None
-    bytes_seen: int = 0
-    training_seconds: float = 0.0
-    weights: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
+# On a GPU a look at the loss waits for it: not after every step.
+_STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 100}
 
 
 def train(
@@ -80,117 +45,241 @@ def train(
     initial_weights: Path | None = None,
     report: Callable[[Report], None] = lambda _: None,
     device: torch.device | None = None,
+    checkpoints: CheckpointFolder | Path | None = None,
+    resumed: Callable[[Resumed], None] = lambda _: None,
+    ranks: Ranks | None = None,
 ) -> Outcome:
     """Train until the validation loss stops improving or the budget is used up, then test.
 
-    `initial_weights` are those of a pretrained cell; without them the model starts at random.
-    `report` is called after every evaluation. The caller's random state is left as it was. A loss
-    that is not finite ends the cell with status `diverged`.
+    `initial_weights` are those of a pretrained cell; without them the model starts at random. A
+    cell that starts from weights is evaluated before its first step, too, and keeps them if
+    nothing better comes. `report` is called after every evaluation. The caller's random state is
+    left as it was.
+
+    With `checkpoints` the cell can be cut off at any time: the same call goes on and ends with the
+    same bits (on a CPU with one thread). `resumed` is then called before any report. The caller
+    removes them once it has put the outcome in place.
+
+    Of several `ranks` all call this with the same arguments and get the same outcome; the first
+    alone reports and writes. Weights are float32 and are updated alike on all of them.
+
+    A loss or a weight that is not finite ends the cell with status `diverged`. It is not tried
+    again: the same steps would lead to the same place, and other steps are another protocol.
+
+    Raises `InputError` for what cannot be trained or resumed, all problems at once; `RunError` for
+    files that are not whole and for a batch that does not fit in memory.
     """
+    ranks = ranks or Ranks()
+    check(config, splits, ranks.num_ranks)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with torch.random.fork_rng():
+    if isinstance(checkpoints, Path):
+        checkpoints = CheckpointFolder(checkpoints)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         model = Decoder(config.model)
-    if initial_weights is not None:
-        load_weights(model, initial_weights)
-    model.to(device)
-    if config.recipe is None:
-        outcome = _untrained(model, splits, report)
-    else:
-        outcome = _train(model, config, config.recipe, splits, report)
-    if outcome.status is Status.DONE:
-        model.load_state_dict(outcome.weights)
-        test = evaluate(model, splits.test)
-        outcome.test_loss, outcome.test_loss_stderr = test.loss, test.loss_stderr
+        if initial_weights is not None:
+            load_weights(model, initial_weights)
+        model.to(device)
+        precision = "auto" if config.recipe is None else config.recipe.precision
+        evaluator = Evaluator(precision=precision, ranks=ranks)
+        if not ranks.is_first:
+            report = _to_nobody
+        if config.recipe is None:
+            outcome = _untrained(model, splits, evaluator, report)
+        else:
+            cell = _Cell(model, config, config.recipe, splits, evaluator, report, ranks)
+            if checkpoints is not None:
+                cell.resume(checkpoints, resumed if ranks.is_first else _to_nobody)
+            outcome = cell.run(initial_weights is not None)
+        if outcome.status is Status.DONE:
+            model.load_state_dict(outcome.weights)
+            tester = Evaluator(config.test_stride_bytes, precision=precision, ranks=ranks)
+            test = tester.evaluate(model, splits.test)
+            outcome.test_loss, outcome.test_loss_stderr = test.loss, test.loss_stderr
     return outcome
 
 
-def _untrained(model: Decoder, splits: Splits, report: Callable[[Report], None]) -> Outcome:
-    val_loss = evaluate(model, splits.val).loss
+def _to_nobody(_: object) -> None:
+    pass
+
+
+def _untrained(
+    model: Decoder, splits: Splits, evaluator: Evaluator, report: Callable[[Report], None]
+) -> Outcome:
+    val_loss = evaluator.evaluate(model, splits.val).loss
     report(Report(0, None, val_loss, None))
+    weights = {name: tensor.to("cpu", copy=True) for name, tensor in model.state_dict().items()}
     return Outcome(
         Status.DONE,
         stopped=Stop.EVALUATED,
         best_val_loss=val_loss,
         best_bytes_seen=0,
-        weights=_copy_weights(model),
+        weights=weights,
     )
 
 
-def _train(
-    model: Decoder,
-    config: TrainConfig,
-    recipe: Recipe,
-    splits: Splits,
-    report: Callable[[Report], None],
-) -> Outcome:
-    window_bytes = config.model.window_bytes
-    batch_windows = recipe.batch_windows(config.size_bytes, window_bytes)
-    num_steps = recipe.num_steps(config.size_bytes, window_bytes)
-    batches = WindowBatches(splits.train, window_bytes, batch_windows, seed=config.seed)
-    optimizer = Optimizer(model, recipe, num_steps)
-    # Evaluations are spread evenly, and the last step always has one.
-    evaluate_after = {
-        math.ceil(num_steps * (i + 1) / config.evaluations) for i in range(config.evaluations)
-    }
-    outcome = Outcome(Status.DONE, stopped=Stop.BUDGET)
-    best_val_loss = math.inf
-    without_better = 0
-    since_report = torch.zeros((), device=next(model.parameters()).device)
-    steps_since_report = 0
-    clock = time.perf_counter()
-    seconds_since_report = 0.0
-    for step in range(num_steps):
-        loss = train_step(model, batches.next_batch())
-        optimizer.step(step)
-        since_report += loss
-        steps_since_report += 1
-        outcome.bytes_seen = (step + 1) * batch_windows * window_bytes
-        if step + 1 not in evaluate_after:
-            continue
-        train_loss = since_report.item() / steps_since_report
-        seconds_since_report = time.perf_counter() - clock
-        outcome.training_seconds += seconds_since_report
-        val_loss = evaluate(model, splits.val).loss
-        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
-            outcome.status, outcome.stopped = Status.DIVERGED, None
-            outcome.reason = (
-                f"loss not finite by step {step + 1} of {num_steps}: "
-                f"train {train_loss}, validation {val_loss}"
+class _Cell:
+    """The steps, evaluations and checkpoints of a cell that trains."""
+
+    def __init__(
+        self,
+        model: Decoder,
+        config: TrainConfig,
+        recipe: Recipe,
+        splits: Splits,
+        evaluator: Evaluator,
+        report: Callable[[Report], None],
+        ranks: Ranks,
+    ) -> None:
+        window_bytes = config.model.window_bytes
+        batch_windows = recipe.batch_windows(config.size_bytes, window_bytes)
+        recipe = recipe.for_size(config.size_bytes)
+        self._config = config
+        self._splits = splits
+        self._evaluator = evaluator
+        self._report = report
+        self._ranks = ranks
+        self._num_steps = recipe.num_steps(config.size_bytes, window_bytes)
+        self._step_bytes = batch_windows * window_bytes
+        # Evaluations are spread evenly, and the last step always has one.
+        self._evaluate_after = {
+            math.ceil(self._num_steps * (i + 1) / config.evaluations)
+            for i in range(config.evaluations)
+        }
+        self._batches = WindowBatches(
+            splits.train, window_bytes, batch_windows, config.seed, ranks.rank, ranks.num_ranks
+        )
+        self._model = model
+        self._gradients = Gradients(model, recipe, ranks)
+        self._optimizer = Optimizer(model, recipe, self._num_steps)
+        self._state = TrainingState(model, self._optimizer, self._batches)
+        self._checkpoints: CheckpointFolder | None = None
+        self._peak_flops_per_second = peak_flops_per_second(
+            self._state.device, is_bfloat16(recipe.precision, self._state.device)
+        )
+
+    def resume(self, folder: CheckpointFolder, resumed: Callable[[Resumed], None]) -> None:
+        """Go on from the newest checkpoint in `folder` that is whole, and write further ones."""
+        self._checkpoints = folder
+        found = folder.newest(self._config.facts())
+        if not self._ranks.agree_on(found.step if found else 0, self._state.device):
+            raise RunError(f"checkpoint in {folder.path}: the ranks do not find the same one")
+        if found is not None:
+            self._state.load(found.tensors, found.state)
+        if found is not None or folder.damaged:
+            progress = self._state.progress
+            resumed(
+                Resumed(
+                    progress.step * self._step_bytes,
+                    tuple(progress.reports),
+                    tuple(folder.damaged),
+                )
             )
-            return outcome
-        seen = steps_since_report * batch_windows * window_bytes
-        report(Report(outcome.bytes_seen, train_loss, val_loss, seen / seconds_since_report))
-        if val_loss < best_val_loss:
-            best_val_loss, without_better = val_loss, 0
-            outcome.best_val_loss, outcome.best_bytes_seen = val_loss, outcome.bytes_seen
-            outcome.weights = _copy_weights(model)
-        else:
-            without_better += 1
-            if without_better >= config.patience:
-                outcome.stopped = Stop.CONVERGED
-                break
-        since_report.zero_()
-        steps_since_report = 0
+
+    def run(self, starts_from_weights: bool) -> Outcome:
+        """All steps that are left; the outcome, not yet tested."""
+        state, progress = self._state, self._state.progress
+        if starts_from_weights and not progress.reports:
+            self._evaluate_start()
+        look_every = _STEPS_BETWEEN_LOOKS[state.device.type]
         clock = time.perf_counter()
-    return outcome
+        stopped = Stop.BUDGET
+        for step in range(progress.step, self._num_steps):
+            loss = self._gradients(self._batches.next_batch())
+            self._optimizer.step(step)
+            state.loss_since_report += loss
+            progress.step = step + 1
+            progress.steps_since_report += 1
+            if progress.step % look_every == 0 and not math.isfinite(loss.item()):
+                return self._diverged("training loss not finite")
+            evaluates = progress.step in self._evaluate_after
+            writes = self._checkpoints is not None and self._checkpoints.due(progress.step)
+            if not (evaluates or writes):
+                continue
+            train_loss = state.loss_since_report.item() / progress.steps_since_report
+            now = time.perf_counter()
+            progress.seconds_since_report += now - clock
+            if not state.is_finite():
+                return self._diverged("a weight not finite")
+            if evaluates:
+                val_loss = self._evaluator.evaluate(self._model, self._splits.val).loss
+                if not math.isfinite(val_loss):
+                    return self._diverged("validation loss not finite")
+                self._reported(train_loss, val_loss)
+                if progress.without_better >= self._config.patience:
+                    stopped = Stop.CONVERGED
+                    break
+            if writes:
+                self._write_checkpoint()
+            clock = time.perf_counter()
+        return self._outcome(Status.DONE, stopped=stopped)
 
+    def _evaluate_start(self) -> None:
+        """The weights it starts from are its first candidate, but no reason to lose patience: a
+        finetune may have to get worse before it gets better."""
+        progress = self._state.progress
+        val_loss = self._evaluator.evaluate(self._model, self._splits.val).loss
+        if math.isfinite(val_loss):
+            progress.best_val_loss, progress.best_bytes_seen = val_loss, 0
+            self._state.keep_as_best()
+            progress.reports.append(Report(0, None, val_loss, None))
+            self._report(progress.reports[-1])
 
-def train_step(model: Decoder, batch: Batch) -> torch.Tensor:
-    """Forward and backward; the loss, without waiting for a GPU to have it."""
-    device = next(model.parameters()).device
-    window_BT1 = torch.from_numpy(batch.windows.astype(np.int64))
-    # A copy: of a single row the slice would be contiguous already, and share memory with x.
-    y_BT = window_BT1[:, 1:].clone()
-    if batch.num_ignored.any():
-        ignored = torch.from_numpy(batch.num_ignored)[:, None]
-        y_BT[torch.arange(y_BT.shape[1]) < ignored] = IGNORED_TARGET
-    x_BT, y_BT = window_BT1[:, :-1].to(device), y_BT.to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        loss = model.loss(x_BT, y_BT)
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.detach()
+    def _reported(self, train_loss: float, val_loss: float) -> None:
+        """Report, keep the weights if they are the best so far, and begin anew to count."""
+        state, progress = self._state, self._state.progress
+        seen = progress.steps_since_report * self._step_bytes
+        bytes_per_second = seen / progress.seconds_since_report
+        bytes_seen = progress.step * self._step_bytes
+        report = Report(
+            bytes_seen, train_loss, val_loss, bytes_per_second, self._mfu(bytes_per_second)
+        )
+        progress.training_seconds += progress.seconds_since_report
+        progress.reports.append(report)
+        if progress.best_val_loss is None or val_loss < progress.best_val_loss:
+            progress.best_val_loss, progress.best_bytes_seen = val_loss, bytes_seen
+            state.keep_as_best()
+        if progress.best_trained_val_loss is None or val_loss < progress.best_trained_val_loss:
+            progress.best_trained_val_loss, progress.without_better = val_loss, 0
+        else:
+            progress.without_better += 1
+        state.loss_since_report.zero_()
+        progress.steps_since_report, progress.seconds_since_report = 0, 0.0
+        self._report(report)
 
+    def _mfu(self, bytes_per_second: float) -> float | None:
+        if self._peak_flops_per_second is None:
+            return None
+        flops_per_second = bytes_per_second * self._config.model.training_flops_per_byte
+        return flops_per_second / (self._peak_flops_per_second * self._ranks.num_ranks)
 
-def _copy_weights(model: Decoder) -> dict[str, torch.Tensor]:
-    return copy.deepcopy({name: tensor.cpu() for name, tensor in model.state_dict().items()})
+    def _write_checkpoint(self) -> None:
+        assert self._checkpoints is not None
+        if self._ranks.is_first:
+            self._checkpoints.write(
+                self._state.progress.step,
+                self._state.tensors(),
+                self._state.facts(),
+                self._config.facts(),
+            )
+
+    def _diverged(self, what: str) -> Outcome:
+        return self._outcome(
+            Status.DIVERGED,
+            reason=f"{what} by step {self._state.progress.step} of {self._num_steps}",
+        )
+
+    def _outcome(
+        self, status: Status, stopped: Stop | None = None, reason: str | None = None
+    ) -> Outcome:
+        progress = self._state.progress
+        return Outcome(
+            status,
+            reason=reason,
+            stopped=stopped,
+            best_val_loss=progress.best_val_loss,
+            best_bytes_seen=progress.best_bytes_seen,
+            bytes_seen=progress.step * self._step_bytes,
+            training_seconds=progress.training_seconds,
+            weights=self._state.best_weights,
+        )

@@ -6,55 +6,45 @@ AdamW does not reach in twenty.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
 from raydt.config.protocol import Recipe
 from raydt.model.decoder import Decoder
-
-
-def schedule_factor(step: int, num_steps: int, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine to the final fraction; `step` counts from 0.
-
-    The warm-up takes at most a tenth of the steps, so that short cells are not all warm-up.
-    """
-    warmup = min(recipe.warmup_steps, num_steps // 10)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(1, num_steps - warmup)
-    final = recipe.final_learning_rate_fraction
-    return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
+from raydt.training.schedule import schedule_factor
 
 
 class Optimizer:
-    """Both optimisers as one: `step` clips, sets the learning rates, steps and clears."""
+    """Both optimisers as one: `step` clips, sets the learning rates, steps and clears.
+
+    A model without matrices for Muon is trained by AdamW alone, at `recipe.learning_rate`, and so
+    is any model whose recipe says `adamw`.
+    """
 
     def __init__(self, model: Decoder, recipe: Recipe, num_steps: int) -> None:
-        matrices = model.matrices()
+        matrices = model.matrices() if recipe.optimizer == "muon" else []
         are_matrices = {id(parameter) for parameter in matrices}
         rest = [p for p in model.parameters() if id(p) not in are_matrices]
         self._parameters = [*matrices, *rest]
+        self._names = {id(parameter): name for name, parameter in model.named_parameters()}
         self._recipe = recipe
         self._num_steps = num_steps
-        self._parts = (
-            (
-                torch.optim.Muon(
-                    matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-                ),
-                recipe.learning_rate,
-            ),
-            (
-                torch.optim.AdamW(
-                    rest,
-                    lr=recipe.embedding_learning_rate,
-                    betas=(0.9, 0.95),
-                    weight_decay=recipe.weight_decay,
-                    fused=True,
-                ),
-                recipe.embedding_learning_rate,
-            ),
+        rest_rate = recipe.embedding_learning_rate if matrices else recipe.learning_rate
+        adamw = torch.optim.AdamW(
+            rest,
+            lr=rest_rate,
+            betas=(recipe.beta1, recipe.beta2),
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
+        self._parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, rest_rate)]
+        if matrices:
+            muon = torch.optim.Muon(
+                matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            )
+            self._parts.insert(0, (muon, recipe.learning_rate))
 
     def step(self, step: int) -> None:
         """Apply the gradients of step number `step`, counted from 0."""
@@ -63,5 +53,28 @@ class Optimizer:
         for optimizer, peak in self._parts:
             for group in optimizer.param_groups:
                 group["lr"] = peak * factor
-            optimizer.step()  # type: ignore[no-untyped-call]
+            optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """All that going on bit for bit takes, as `<parameter>.<quantity>`; empty before step 0.
+
+        The tensors are the optimiser's own and change with the next step: copy or write them.
+        """
+        return {
+            f"{self._names[id(parameter)]}.{quantity}": tensor
+            for optimizer, _ in self._parts
+            for parameter, state in optimizer.state.items()
+            for quantity, tensor in state.items()
+        }
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_tensors` gave for the same model and recipe; copies."""
+        for optimizer, _ in self._parts:
+            optimizer.state.clear()
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                prefix = f"{self._names[id(parameter)]}."
+                for key, tensor in tensors.items():
+                    quantity = key.removeprefix(prefix)
+                    if key.startswith(prefix) and "." not in quantity:
+                        optimizer.state[parameter][quantity] = tensor.clone()

@@ -1,0 +1,101 @@
+"""What `train` is given: a cell's config and its bytes, checked at the boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydt.config.model import ModelConfig
+from raydt.config.protocol import Recipe
+from raydt.errors import InputError, Problem
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that decides a cell's result, besides its data and the weights it starts from."""
+
+    model: ModelConfig
+    recipe: Recipe | None  # None: evaluate only
+    size_bytes: int
+    seed: int = 0
+    evaluations: int = 8
+    patience: int = 3
+    test_stride_bytes: int | None = None  # None: a whole window
+
+    def facts(self) -> dict[str, Any]:
+        """Its values by dotted names, for what is resumed to be compared with what is asked."""
+        model = {f"model.{k}": v for k, v in self.model.model_dump(mode="json").items()}
+        recipe = {} if self.recipe is None else self.recipe.identity()
+        return {
+            **model,
+            **{f"recipe.{name}": value for name, value in recipe.items()},
+            "size_bytes": self.size_bytes,
+            "seed": self.seed,
+            "evaluations": self.evaluations,
+            "patience": self.patience,
+        }
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Bytes to learn from, to choose the checkpoint by, and to report; each (n,) uint8."""
+
+    train: NDArray[np.uint8]
+    val: NDArray[np.uint8]
+    test: NDArray[np.uint8]
+
+
+def check(config: TrainConfig, splits: Splits, num_ranks: int) -> None:
+    """`InputError` with everything that makes it impossible to train `config` on `splits`."""
+    problems = [
+        Problem(name, "at least 1", str(value))
+        for name, value in (("evaluations", config.evaluations), ("patience", config.patience))
+        if value < 1
+    ]
+    problems += [
+        Problem(f"{name} split", "at least one byte", "none")
+        for name, data in (("val", splits.val), ("test", splits.test))
+        if len(data) == 0
+    ]
+    if config.recipe is not None:
+        problems += _cannot_train(config, config.recipe, splits, num_ranks)
+    if problems:
+        raise InputError(problems)
+
+
+def _cannot_train(
+    config: TrainConfig, recipe: Recipe, splits: Splits, num_ranks: int
+) -> list[Problem]:
+    window_bytes, size_bytes = config.model.window_bytes, config.size_bytes
+    if size_bytes < window_bytes:
+        requirement = f"at least one window of the model, {window_bytes} bytes"
+        return [Problem("size", requirement, f"{size_bytes} bytes")]
+    problems = []
+    if len(splits.train) != size_bytes:
+        requirement = f"the {size_bytes} bytes of the cell's size"
+        problems.append(Problem("train split", requirement, f"{len(splits.train)} bytes"))
+    if recipe.budget(size_bytes) < 1:
+        what = "epochs" if recipe.epochs else "budget_bytes"
+        requirement = f"enough of them for one step of {window_bytes} bytes"
+        problems.append(Problem(what, requirement, "no step at all"))
+        return problems
+    batch_windows = recipe.batch_windows(size_bytes, window_bytes)
+    if batch_windows % num_ranks:
+        fitting = batch_windows - batch_windows % num_ranks
+        hint = f"; {fitting} would do" if fitting else f"; {num_ranks} would do"
+        requirement = f"a multiple of the {num_ranks} ranks{hint}"
+        problems.append(Problem("windows of a batch", requirement, str(batch_windows)))
+    return problems
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[Problem]:
+    """One problem for each value of a checkpoint that is not the one asked for."""
+    return [
+        Problem(f"checkpoint: {name}", f"{here.get(name)!r}, as in the cell", repr(there.get(name)))
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name) != here.get(name)
+    ]

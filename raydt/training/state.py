@@ -1,0 +1,96 @@
+"""Where the training of a cell stands: all that going on bit for bit takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from raydt.corpora.batches import WindowBatches
+from raydt.model.decoder import Decoder
+from raydt.training.checkpoint import put_weights
+from raydt.training.optimizer import Optimizer
+from raydt.training.outcome import Report
+
+
+@dataclass
+class Progress:
+    """What of the state are no tensors; losses in nats per byte."""
+
+    step: int = 0  # steps done
+    steps_since_report: int = 0
+    seconds_since_report: float = 0.0
+    training_seconds: float = 0.0  # up to the last report
+    best_val_loss: float | None = None
+    best_bytes_seen: int | None = None
+    # Of the reports after the first step, by which patience is counted.
+    best_trained_val_loss: float | None = None
+    without_better: int = 0
+    reports: list[Report] = field(default_factory=list)
+
+
+class TrainingState:
+    """Model, optimiser, batches and progress of one cell, to be taken apart and put together."""
+
+    def __init__(self, model: Decoder, optimizer: Optimizer, batches: WindowBatches) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.batches = batches
+        self.progress = Progress()
+        self.device = next(model.parameters()).device
+        self.loss_since_report = torch.zeros((), device=self.device)
+        self.best_weights: dict[str, Tensor] = {}
+
+    def keep_as_best(self) -> None:
+        """Set the weights as they are aside."""
+        self.best_weights = {
+            name: tensor.detach().to("cpu", copy=True)
+            for name, tensor in self.model.state_dict().items()
+        }
+
+    def is_finite(self) -> bool:
+        """Whether the weights are, and the loss that has been added up."""
+        tensors = [self.loss_since_report, *self.model.state_dict().values()]
+        return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all().item())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by name, `<part>/<name>`; not copied."""
+        parts = {
+            "weights": self.model.state_dict(),
+            "best": self.best_weights,
+            "optimizer": self.optimizer.state_tensors(),
+            "loop": {"loss_since_report": self.loss_since_report, "rng": torch.get_rng_state()},
+        }
+        if self.device.type == "cuda":
+            parts["loop"]["cuda_rng"] = torch.cuda.get_rng_state(self.device)
+        return {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """All else, as JSON has it."""
+        return {"progress": asdict(self.progress), "data": self.batches.state()}
+
+    def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go on from what `tensors` and `facts` gave; `RunError` for another model."""
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+        loop: dict[str, Tensor] = parts.setdefault("loop", {})
+        for key, tensor in tensors.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = tensor
+        put_weights(
+            self.model, parts["weights"], "checkpoint", "a cell goes on with the model it had"
+        )
+        self.best_weights = parts["best"]
+        self.optimizer.load_state_tensors(
+            {name: tensor.to(self.device) for name, tensor in parts["optimizer"].items()}
+        )
+        self.loss_since_report = loop["loss_since_report"].to(self.device)
+        torch.set_rng_state(loop["rng"])
+        if "cuda_rng" in loop and self.device.type == "cuda":
+            torch.cuda.set_rng_state(loop["cuda_rng"], self.device)
+        progress = dict(facts["progress"])
+        reports = [Report(**report) for report in progress.pop("reports")]
+        self.progress = Progress(**progress, reports=reports)
+        self.batches.load_state(facts["data"])

@@ -1,0 +1,155 @@
+"""The gradients of a batch: over parts of it where memory is short, and over ranks.
+
+Shape suffixes: B rows, T bytes of a window, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from raydt.config.protocol import Recipe
+from raydt.corpora.batches import Batch
+from raydt.errors import RunError
+from raydt.model.decoder import IGNORED_TARGET, Decoder
+from raydt.training.precision import autocast
+from raydt.training.ranks import Ranks
+
+
+class Gradients:
+    """Sets the gradients of the mean loss over a global batch.
+
+    Whatever the number of ranks and of windows at once, they are those of the whole batch in one
+    piece, up to rounding: every target weighs the same, also where rows ignore some.
+    """
+
+    def __init__(self, model: Decoder, recipe: Recipe, ranks: Ranks | None = None) -> None:
+        self._model = model
+        self._recipe = recipe
+        self._ranks = ranks or Ranks()
+        self._device = next(model.parameters()).device
+        self._losses = torch.compile(self._eager_losses) if recipe.compile else self._eager_losses
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The loss over the global batch in nats per byte, without waiting for a GPU to have it.
+
+        `batch` holds this rank's rows. Raises `RunError` where memory does not suffice, saying how
+        many windows at once would fit.
+        """
+        try:
+            return self._add_gradients(batch, self._recipe.max_windows_at_once)
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Outside of the handler, whose traceback holds on to what did not fit.
+        raise RunError(self._what_fits(batch))
+
+    def _add_gradients(self, batch: Batch, max_windows_at_once: int | None) -> Tensor:
+        parts = list(_parts(batch, max_windows_at_once))
+        if len(parts) == 1 and self._ranks.num_ranks == 1:
+            objective, loss = self._losses(*self._tensors(batch), "mean")
+            objective.backward()  # type: ignore[no-untyped-call]
+            return loss.detach()
+        # Sums over targets are divided by what a batch of full rows has, to be of the size of a
+        # mean, and after all are added up corrected to what it does have.
+        all_targets = batch.windows.shape[0] * (batch.windows.shape[1] - 1)
+        sums = torch.zeros(2, device=self._device)  # of losses and of targets
+        for part in parts:
+            objective, loss = self._losses(*self._tensors(part), "sum")
+            (objective / all_targets).backward()
+            sums[0] += loss.detach()
+            sums[1] += float(part.windows.shape[0] * (part.windows.shape[1] - 1))
+            sums[1] -= float(part.num_ignored.sum())
+        gradients = [p.grad for p in self._model.parameters() if p.grad is not None]
+        if self._ranks.num_ranks > 1:
+            flat = torch.cat([sums, *(gradient.flatten() for gradient in gradients)])
+            self._ranks.add_up(flat)
+            sums = flat[:2]
+            sizes = [gradient.numel() for gradient in gradients]
+            for gradient, summed in zip(gradients, torch.split(flat[2:], sizes), strict=True):
+                gradient.copy_(summed.view_as(gradient))
+        torch._foreach_mul_(gradients, all_targets / sums[1])
+        return sums[0] / sums[1]
+
+    def _eager_losses(self, x_BT: Tensor, y_BT: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+        """What is minimised, and the loss in it."""
+        with autocast(self._recipe.precision, self._device):
+            if not self._recipe.z_loss:
+                loss = self._model.loss(x_BT, y_BT, reduction=reduction)
+                return loss, loss
+            logits_NV = self._model(x_BT).flatten(0, 1)
+        # Large and all positive: bfloat16 would round its square to nothing of use.
+        logits_NV, y_N = logits_NV.float(), y_BT.flatten()
+        loss = F.cross_entropy(logits_NV, y_N, ignore_index=IGNORED_TARGET, reduction=reduction)
+        counted_N = y_N != IGNORED_TARGET
+        z_loss = (logits_NV.logsumexp(-1).square() * counted_N).sum()
+        if reduction == "mean":
+            z_loss = z_loss / counted_N.sum()
+        return loss + self._recipe.z_loss * z_loss, loss
+
+    def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (B, T) on the device."""
+        window_BT1 = torch.from_numpy(batch.windows.astype(np.int64))
+        # A copy: of a single row the slice would be contiguous already, and share memory with x.
+        y_BT = window_BT1[:, 1:].clone()
+        if batch.num_ignored.any():
+            ignored = torch.from_numpy(batch.num_ignored)[:, None]
+            y_BT[torch.arange(y_BT.shape[1]) < ignored] = IGNORED_TARGET
+        return window_BT1[:, :-1].to(self._device), y_BT.to(self._device)
+
+    def _what_fits(self, batch: Batch) -> str:
+        """The message for a batch that did not fit: found by trying halves of it."""
+        rows, window_bytes = batch.windows.shape[0], batch.windows.shape[1] - 1
+        failed = min(rows, self._recipe.max_windows_at_once or rows)
+        fits = failed // 2
+        while fits and not self._fits(batch, fits):
+            fits //= 2
+        what = f"{failed} windows of {window_bytes} bytes at once do not fit in memory"
+        if fits:
+            return f"{what}; max_windows_at_once = {fits} does, and gives the same result"
+        return f"{what}, and not even one does; take a smaller model or a larger machine"
+
+    def _fits(self, batch: Batch, num_windows: int) -> bool:
+        self._model.zero_grad(set_to_none=True)
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        few = Batch(batch.windows[:num_windows], batch.num_ignored[:num_windows])
+        try:
+            objective, _ = self._eager_losses(*self._tensors(few), "sum")
+            objective.backward()  # type: ignore[no-untyped-call]
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            return False
+        return True
+
+
+def train_step(model: Decoder, batch: Batch) -> Tensor:
+    """Forward and backward of one batch in one piece; the loss."""
+    return Gradients(model, _PLAIN)(batch)
+
+
+_PLAIN = Recipe()
+
+
+def _parts(batch: Batch, max_windows_at_once: int | None) -> Iterator[Batch]:
+    """`batch` in parts that differ by a row at most."""
+    rows = batch.windows.shape[0]
+    num_parts = -(-rows // min(rows, max_windows_at_once or rows))
+    start = 0
+    for index in range(num_parts):
+        stop = rows * (index + 1) // num_parts
+        yield Batch(batch.windows[start:stop], batch.num_ignored[start:stop])
+        start = stop
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # On a CPU torch raises a plain RuntimeError.
+    known = "DefaultCPUAllocator", "can't allocate memory"
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        words in str(error) for words in known
+    )

@@ -30,7 +30,7 @@ from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.model.decoder import Decoder
-from raydt.model.own_block import Block, Surroundings, rotate
+from raydt.model.own_block import Block, Surroundings
 from raydt.training.evaluate import evaluate
 from raydt.training.loop import train_step
 from raydt.training.optimizer import Optimizer

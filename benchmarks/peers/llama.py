@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.peers.nano_gpt import Shape
 from torch import Tensor, nn
+
+from benchmarks.peers.nano_gpt import Shape
 
 
 class Llama(nn.Module):

@@ -77,8 +77,9 @@ class Decoder(nn.Module):
         n_BTD: Tensor = self.final_norm(x_BTD)
         # t5x computes logits in float32 for stability, and divides tied ones by sqrt(D).
         with torch.autocast(x_BT.device.type, enabled=False):
-            scaled_BTD = n_BTD.float() * self.config.width**-0.5
-            return F.linear(scaled_BTD, self.embedding.weight.float())
+            scaled_BTD: Tensor = n_BTD.float() * self.config.width**-0.5
+            logits_BTV: Tensor = F.linear(scaled_BTD, self.embedding.weight.float())
+        return logits_BTV
 
     def loss(
         self, x_BT: Tensor, y_BT: Tensor, reduction: str = "mean", z_loss: float = 0.0
@@ -94,7 +95,7 @@ class Decoder(nn.Module):
         loss = F.cross_entropy(logits_NV, y_N, ignore_index=IGNORED_TARGET, reduction=reduction)
         if not z_loss:
             return loss
-        counted_N = y_N != IGNORED_TARGET
+        counted_N: Tensor = y_N.ne(IGNORED_TARGET)
         penalty = (logits_NV.logsumexp(dim=1).square() * counted_N).sum() * z_loss
         if reduction == "mean":
             penalty = penalty / counted_N.sum()

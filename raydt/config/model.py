@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 VOCABULARY = 256  # one token is one byte
+RELATIVE_BUCKETS = 32  # of the paper family's relative positions
+
+Family = Literal["default", "paper"]
 
 
 class ModelConfig(BaseModel):
@@ -18,33 +23,51 @@ class ModelConfig(BaseModel):
     hidden: int = Field(gt=0, description="width of the feed-forward layer")
     window_bytes: int = Field(gt=1, description="bytes of context")
     conv_bytes: int = Field(4, ge=1, description="reach of the causal convolution; 1 is none")
+    family: Family = Field("default", description="the blocks: raydt's own, or the published")
+    mask_documents: bool = Field(
+        False, description="nothing is seen of what stands before the last separator (byte 0)"
+    )
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelConfig:
-        if self.width % (2 * self.num_heads):
+        if self.family == "default" and self.width % (2 * self.num_heads):
             raise ValueError(
                 f"width must be a multiple of 2 x num_heads (rotary positions turn pairs); "
                 f"found {self.width} and {self.num_heads}"
+            )
+        if self.width % self.num_heads:
+            raise ValueError(
+                f"width must be a multiple of num_heads; found {self.width} and {self.num_heads}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_paper_has_no_convolution(self) -> ModelConfig:
+        if self.family == "paper" and self.conv_bytes != 1:
+            raise ValueError(
+                f"conv_bytes must be 1 in family paper, which has none; found {self.conv_bytes}"
             )
         return self
 
     @property
     def num_matrix_parameters(self) -> int:
-        """Parameters that are multiplied with once per byte: all but norms, mixes, embedding."""
+        """Parameters that are multiplied with once per byte: all but norms, mixes, embedding.
+
+        The output embedding counts, tied or not: it is multiplied with.
+        """
         attention = 4 * self.width * self.width
-        feed_forward = 2 * self.width * self.hidden
+        # The gate of the paper family is a third matrix.
+        feed_forward = (3 if self.family == "paper" else 2) * self.width * self.hidden
         return self.num_layers * (attention + feed_forward) + self.width * VOCABULARY
 
     @property
     def num_parameters(self) -> int:
-        """All parameters; input and output embeddings are not tied."""
-        per_layer = 2 * self.width + (self.conv_bytes - 1) * self.width
-        return (
-            self.num_matrix_parameters
-            + VOCABULARY * self.width
-            + self.num_layers * per_layer
-            + self.width
-        )
+        """All parameters; input and output embeddings are tied in family `paper` alone."""
+        norms = (2 * self.num_layers + 1) * self.width
+        if self.family == "paper":
+            return self.num_matrix_parameters + norms + RELATIVE_BUCKETS * self.num_heads
+        convolutions = self.num_layers * (self.conv_bytes - 1) * self.width
+        return self.num_matrix_parameters + VOCABULARY * self.width + norms + convolutions
 
     @property
     def forward_flops_per_byte(self) -> int:
@@ -58,9 +81,35 @@ class ModelConfig(BaseModel):
         return 3 * self.forward_flops_per_byte
 
 
+def _own(width: int, num_layers: int, num_heads: int, hidden: int, window: int) -> ModelConfig:
+    return ModelConfig(
+        width=width,
+        num_layers=num_layers,
+        num_heads=num_heads,
+        hidden=hidden,
+        window_bytes=window,
+    )
+
+
+def _paper(width: int, num_layers: int, num_heads: int, hidden: int, window: int) -> ModelConfig:
+    own = _own(width, num_layers, num_heads, hidden, window).model_dump()
+    return ModelConfig(**own | {"family": "paper", "conv_bytes": 1})
+
+
+# Parameters stand beside each; `docs/model.md` has them with the FLOPs.
 MODELS = {
-    "nano": ModelConfig(width=64, num_layers=1, num_heads=1, hidden=192, window_bytes=128),
-    "micro": ModelConfig(width=128, num_layers=3, num_heads=2, hidden=512, window_bytes=256),
-    "mini": ModelConfig(width=256, num_layers=6, num_heads=4, hidden=1024, window_bytes=512),
-    "small": ModelConfig(width=640, num_layers=10, num_heads=10, hidden=2560, window_bytes=1024),
+    "nano": _own(64, 1, 1, 192, 128),  # 0.07 M, the demo's
+    "micro": _own(128, 3, 2, 512, 256),  # 0.66 M
+    "mini": _own(256, 6, 4, 1024, 512),  # 4.9 M
+    "small": _own(640, 10, 10, 2560, 1024),  # 49 M
+    "medium": _own(1024, 16, 16, 4096, 1024),  # 0.20 B
+    "large": _own(1536, 24, 24, 6144, 1024),  # 0.68 B
+    "xl": _own(2048, 32, 32, 8192, 1024),  # 1.6 B
+    "paper-nano": _paper(64, 1, 1, 128, 128),  # 0.06 M, for tests
+    "paper-micro": _paper(128, 3, 2, 384, 256),  # 0.67 M
+    "paper-mini": _paper(256, 6, 4, 704, 512),  # 4.9 M
+    "paper-small": _paper(640, 10, 10, 2560, 1024),  # 66 M, the published model
+    "paper-medium": _paper(1024, 12, 16, 4096, 1024),  # 0.20 B
+    "paper-large": _paper(1536, 18, 24, 6144, 1024),  # 0.68 B
+    "paper-xl": _paper(2048, 24, 32, 8192, 1024),  # 1.6 B
 }

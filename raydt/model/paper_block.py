@@ -1,0 +1,100 @@
+"""The block of the published model: t5x's decoder-only example.
+
+Shape suffixes: B batch, T bytes of a window, D width, H heads, K width of a head, F hidden, N
+buckets of distances.
+
+Source: google-research/t5x, t5x/examples/decoder_only (network.py, layers.py), and T5 (Raffel et
+al. 2020, arXiv 1910.10683, section 2.1). RMSNorm, a gated GELU by the tanh approximation, no
+biases, attention scores that are not divided by sqrt(K) (the queries' matrix begins that much
+smaller instead), and one table of relative position biases that all layers share.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from raydt.config.model import RELATIVE_BUCKETS, ModelConfig
+from raydt.model.documents import attention_mask
+
+NORM_EPSILON = 1e-6
+_MAX_DISTANCE_BYTES = 128  # from here on all distances are one bucket
+# What is left of the standard deviation of a normal that is cut at two of them.
+_CUT_NORMAL_STD = 0.87962566103423978
+
+
+class PaperBlock(nn.Module):
+    """Attention and gated feed-forward, each added to the stream."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, hidden = config.width, config.hidden
+        self.num_heads = config.num_heads
+        self.attention_norm = nn.RMSNorm(width, eps=NORM_EPSILON)
+        self.query_key_value = nn.Linear(width, 3 * width, bias=False)
+        self.attention_out = nn.Linear(width, width, bias=False)
+        self.feed_forward_norm = nn.RMSNorm(width, eps=NORM_EPSILON)
+        self.feed_forward_in = nn.Linear(width, 2 * hidden, bias=False)  # the gate, then the rest
+        self.feed_forward_out = nn.Linear(hidden, width, bias=False)
+        for linear in (self.query_key_value, self.attention_out):
+            nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+        with torch.no_grad():
+            self.query_key_value.weight[:width] *= (width // config.num_heads) ** -0.5
+        for linear in (self.feed_forward_in, self.feed_forward_out):
+            std = linear.in_features**-0.5 / _CUT_NORMAL_STD
+            nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
+
+    def forward(self, x_BTD: Tensor, bias_BHTT: Tensor) -> Tensor:
+        B, T, D = x_BTD.shape
+        qkv = self.query_key_value(self.attention_norm(x_BTD))
+        qkv = qkv.view(B, T, 3, self.num_heads, D // self.num_heads)
+        q_BHTK, k_BHTK, v_BHTK = qkv.permute(2, 0, 3, 1, 4)
+        y_BHTK = F.scaled_dot_product_attention(
+            q_BHTK, k_BHTK, v_BHTK, attn_mask=bias_BHTT.to(q_BHTK.dtype), scale=1.0
+        )
+        x_BTD = x_BTD + self.attention_out(y_BHTK.transpose(1, 2).reshape(B, T, D))
+        gate_BTF, linear_BTF = self.feed_forward_in(self.feed_forward_norm(x_BTD)).chunk(2, dim=-1)
+        fed_BTD: Tensor = self.feed_forward_out(F.gelu(gate_BTF, approximate="tanh") * linear_BTF)
+        return x_BTD + fed_BTD
+
+
+class RelativePositionBias(nn.Module):
+    """What is added to the score of a byte for its distance, per head; -inf for what is hidden."""
+
+    bucket_T: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.table_HN = nn.Parameter(torch.empty(config.num_heads, RELATIVE_BUCKETS))
+        limit = math.sqrt(6 / (config.num_heads + RELATIVE_BUCKETS))
+        nn.init.uniform_(self.table_HN, -limit, limit)
+        bucket_T = distance_buckets(config.window_bytes)
+        self.register_buffer("bucket_T", bucket_T, persistent=False)
+
+    def forward(self, T: int, document_BT: Tensor | None) -> Tensor:
+        """(1, H, T, T), or (B, H, T, T) where documents are masked."""
+        by_distance_HT = self.table_HN[:, self.bucket_T[:T]]
+        hidden_HT = by_distance_HT.new_full((len(by_distance_HT), T), -math.inf)
+        # Entry (i, j) is the bias of distance i - j: rows are windows of one reversed line.
+        line = torch.cat([by_distance_HT.flip(1), hidden_HT], dim=1)
+        bias_HTT = line.unfold(1, T, 1)[:, :T].flip(1)
+        if document_BT is None:
+            return bias_HTT[None]
+        return bias_HTT[None].masked_fill(~attention_mask(document_BT), -math.inf)
+
+
+def distance_buckets(num_distances: int) -> Tensor:
+    """The bucket of each distance 0, 1, ... in bytes; (num_distances,) int64.
+
+    Half of the buckets are for exact distances, half for logarithmically growing ranges up to 128
+    bytes and beyond (T5, section 2.1; t5x's `_relative_position_bucket`, one direction).
+    """
+    distance = torch.arange(num_distances, device="cpu")
+    exact = RELATIVE_BUCKETS // 2
+    growth = torch.log(distance.clamp(min=1) / exact + torch.finfo(torch.float32).eps)
+    growth = growth / math.log(_MAX_DISTANCE_BYTES / exact) * (RELATIVE_BUCKETS - exact)
+    far = (exact + growth.long()).clamp(max=RELATIVE_BUCKETS - 1)
+    return torch.where(distance < exact, distance, far)

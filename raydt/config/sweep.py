@@ -167,6 +167,9 @@ class Sweep(BaseModel):
     large_cell_seconds: float = Field(
         600.0, ge=0, description="a cell is large if it is expected to take so long"
     )
+    checkpoint_seconds: float = Field(
+        30.0, ge=0, description="between checkpoints of a cell, from which it goes on if it is cut"
+    )
     max_retries: int = Field(1, ge=0, description="of a cell that fails")
 
     @property

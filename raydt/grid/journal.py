@@ -29,6 +29,7 @@ from raydt.storage.folder import Folder
 
 RESULT = "result.json"
 WEIGHTS = "weights.safetensors"
+CHECKPOINTS = "checkpoints"
 _LEASE = "lease.json"
 _CANCELLED = "cancelled.json"
 _ATTEMPTS = "attempts"
@@ -55,19 +56,25 @@ class Attempt:
         self._sweep = sweep
         self._launch_id = launch_id
 
-    def begin(self, rows: list[dict[str, Any]], **facts: Any) -> None:
+    def begin(self, **facts: Any) -> None:
         """Take the cell, which ends any earlier attempt at it.
 
-        `rows` are the reports that a checkpoint carries over from an attempt that was cut off:
-        the journal of an attempt tells the cell's whole history. `LeaseLostError` if the launch
-        that this attempt belongs to is over.
+        `LeaseLostError` if the launch that this attempt belongs to is over, `CancelledError` if
+        the cell is not to be trained.
         """
-        self._check_launch()
         lease = {"attempt": self.attempt_id, "launch": self._launch_id, "time": time.time()}
+        self._check_launch()
+        if is_cancelled(self._cell):
+            raise CancelledError(f"{self._cell.uri} was cancelled")
         self._cell.write_json(_LEASE, lease)
-        start = {"event": "start", "time": time.time(), "launch": self._launch_id, **facts}
-        lines = "".join(json.dumps(row) + "\n" for row in [start, *rows])
-        self.folder.append(_JOURNAL, lines.encode())
+        self.write("start", launch=self._launch_id, **facts)
+
+    def go_on(self, rows: list[dict[str, Any]], **facts: Any) -> None:
+        """The attempt goes on where an earlier one was cut off. `rows` are the reports of before:
+        the journal of an attempt tells the cell's whole history, and nothing twice."""
+        self.write("resume", **facts)
+        for row in rows:
+            self.write("report", **row)
 
     def check_held(self) -> None:
         """`LeaseLostError` if the cell is another attempt's by now, or the sweep another launch's;

@@ -25,7 +25,7 @@ _SWEEP = "sweep.json"
 _FREE_FIELDS = {
     "name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds",
     "storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers",
-    "large_cell_seconds", "max_retries",
+    "large_cell_seconds", "checkpoint_seconds", "max_retries",
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raydt.grid.journal import RESULT, outcome_of, set_aside
+from raydt.grid.journal import CHECKPOINTS, RESULT, attempt_folder, attempts, outcome_of, set_aside
 from raydt.storage.folder import Folder
 from raydt.tracking.schema import Status
 
@@ -27,6 +27,9 @@ def commit(cell: Folder, fingerprint: str) -> dict[str, Any] | None:
     if outcome is None or outcome["fingerprint"] != fingerprint:
         return None
     cell.write_json(RESULT, outcome)
+    for attempt_id in attempts(cell):
+        # What a cell goes on from is of no use any more.
+        attempt_folder(cell, attempt_id).remove(CHECKPOINTS)
     return outcome
 
 

@@ -61,6 +61,8 @@ def build_tasks(
             "seed": cell.seed,
             "evaluations": protocol.evaluations,
             "patience": protocol.patience,
+            "test_stride_bytes": protocol.test_stride_bytes,
+            "checkpoint_seconds": sweep.checkpoint_seconds,
             "language": locations[language.name],
             "val_bytes": val_bytes,
             "test_bytes": test_bytes,

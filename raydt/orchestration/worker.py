@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import traceback
 from dataclasses import asdict
@@ -16,52 +17,104 @@ from raydt.config.protocol import Recipe
 from raydt.corpora.files import hash_file
 from raydt.corpora.prepared import open_language
 from raydt.errors import RunError
-from raydt.grid.journal import WEIGHTS, Attempt
+from raydt.grid.journal import (
+    WEIGHTS,
+    Attempt,
+    CancelledError,
+    LeaseLostError,
+    attempt_folder,
+    holder,
+)
 from raydt.orchestration.languages import fetch_language
-from raydt.storage.folder import open_folder
+from raydt.orchestration.resuming import AttemptCheckpoints
+from raydt.storage.folder import Folder, open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
 from raydt.training.evaluate import bits
-from raydt.training.loop import Outcome, Report, Splits, TrainConfig, train
+from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, TrainConfig, train
 
 
 def run_cell(task: dict[str, Any]) -> None:
-    """Train one cell and journal it; its outcome is put in place last."""
+    """Train one cell and journal it; its outcome is put in place last.
+
+    In a worker group every worker runs this, and the first alone writes.
+    """
     torch.set_num_threads(task["cpus"])
     torch.use_deterministic_algorithms(True)
     started = time.time()
-    attempt = Attempt(open_folder(task["folder"]), open_folder(task["sweep"]), task["launch"])
-    attempt.begin([], cell_id=task["cell_id"], fingerprint=task["fingerprint"])
+    ranks = Ranks.of_process_group() if task["num_workers"] else Ranks()
+    cell = open_folder(task["folder"])
+    attempt = Attempt(cell, open_folder(task["sweep"]), task["launch"])
+    if ranks.is_first:
+        attempt.begin(cell_id=task["cell_id"], fingerprint=task["fingerprint"])
+    work = Path(task["cache"]) / "attempts" / attempt.attempt_id
+    checkpoints = AttemptCheckpoints(
+        attempt.folder, work, task["fingerprint"], task["checkpoint_seconds"]
+    )
     try:
-        outcome = _train(task, attempt)
+        if ranks.is_first:
+            checkpoints.take_over(cell, attempt.attempt_id)
+        if ranks.num_ranks > 1:
+            torch.distributed.barrier()
+            if not ranks.is_first:
+                checkpoints = _checkpoints_of_first(task, cell, work)
+        outcome = _train(task, attempt, checkpoints, ranks)
+        if ranks.is_first:
+            sha256 = _keep_weights(task, attempt, outcome, work)
+            result = _result(task, attempt, outcome, sha256)
+            attempt.end({**result, "seconds": time.time() - started})
     except Exception:
         # Tune keeps tracebacks in a folder that goes with the launch.
-        attempt.write("error", traceback=traceback.format_exc())
+        if ranks.is_first:
+            _journal_error(attempt)
         raise
-    outcome["seconds"] = time.time() - started
-    attempt.end(outcome)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _train(task: dict[str, Any], attempt: Attempt) -> dict[str, Any]:
-    """Train the cell, keep its weights; what came of it."""
+def _checkpoints_of_first(task: dict[str, Any], cell: Folder, work: Path) -> AttemptCheckpoints:
+    """The checkpoints that the first of a group goes on from."""
+    lease = holder(cell)
+    assert lease is not None, "the first has taken the cell"
+    first = attempt_folder(cell, lease["attempt"])
+    checkpoints = AttemptCheckpoints(first, work, task["fingerprint"], task["checkpoint_seconds"])
+    if first.local_path is None:
+        checkpoints.take_over(cell, lease["attempt"])
+    return checkpoints
 
+
+def _journal_error(attempt: Attempt) -> None:
+    text = traceback.format_exc()
+    try:
+        attempt.write("error", traceback=text)
+    except (LeaseLostError, CancelledError, OSError) as error:
+        # The cell is another's, or the disk is full, which may be why: the trial's own error says.
+        print(f"no journal for {attempt.folder.uri}: {error}")
+
+
+def _train(
+    task: dict[str, Any], attempt: Attempt, checkpoints: AttemptCheckpoints, ranks: Ranks
+) -> Outcome:
     def report(report: Report) -> None:
-        row = attempt.write("report", **asdict(report), val_bpb=bits(report.val_loss))
+        row = attempt.write("report", **_row(report))
         if task["num_workers"] == 0:
             tune.report({"cell_id": task["cell_id"], "attempt": attempt.attempt_id, "row": row})
 
+    def resumed(resumed: Resumed) -> None:
+        rows = [_row(report) for report in resumed.reports]
+        attempt.go_on(rows, bytes_seen=resumed.bytes_seen, damaged=list(resumed.damaged))
+
     cache = Path(task["cache"])
     language = open_language(fetch_language(task["language"], cache / "corpora"))
-    recipe = None if task["recipe"] is None else Recipe.model_validate(task["recipe"])
-    work = attempt.folder.local_path or cache / "attempts" / attempt.attempt_id
-    outcome = train(
+    return train(
         TrainConfig(
             model=MODELS[task["model"]],
-            recipe=recipe,
+            recipe=None if task["recipe"] is None else Recipe.model_validate(task["recipe"]),
             size_bytes=task["size_bytes"],
             seed=task["seed"],
             evaluations=task["evaluations"],
             patience=task["patience"],
+            test_stride_bytes=task["test_stride_bytes"],
         ),
         Splits(
             train=language.train(task["size_bytes"]),
@@ -70,15 +123,27 @@ def _train(task: dict[str, Any], attempt: Attempt) -> dict[str, Any]:
         ),
         initial_weights=_initial_weights(task, cache),
         report=report,
+        checkpoints=checkpoints,
+        resumed=resumed,
+        ranks=ranks,
     )
-    sha256 = None
+
+
+def _row(report: Report) -> dict[str, Any]:
+    return {**asdict(report), "val_bpb": bits(report.val_loss)}
+
+
+def _keep_weights(
+    task: dict[str, Any], attempt: Attempt, outcome: Outcome, work: Path
+) -> str | None:
+    """Put the weights on the storage; their SHA-256."""
     # Those of a zero-shot are its parent's.
-    if outcome.status is Status.DONE and recipe is not None:
-        weights = work / WEIGHTS
-        save_weights(outcome.weights, weights)
-        sha256 = hash_file(weights)
-        attempt.folder.upload(weights, WEIGHTS)
-    return _result(task, attempt, outcome, sha256)
+    if outcome.status is not Status.DONE or task["recipe"] is None:
+        return None
+    weights = (attempt.folder.local_path or work) / WEIGHTS
+    save_weights(outcome.weights, weights)
+    attempt.folder.upload(weights, WEIGHTS)
+    return hash_file(weights)
 
 
 def _initial_weights(task: dict[str, Any], cache: Path) -> Path | None:

@@ -33,6 +33,7 @@ _HISTORY = {
     "val_loss": schema.METRIC_VAL_LOSS,
     "val_bpb": schema.METRIC_VAL_BPB,
     "bytes_per_second": schema.METRIC_BYTES_PER_SECOND,
+    "mfu": schema.METRIC_MFU,
 }
 _FINAL = {
     "test_loss": schema.METRIC_TEST_LOSS,
@@ -189,7 +190,9 @@ class Writer:
         rows = list(rows)
         state = self._state(folder, attempt)
         if state is None:
-            started = rows[0]["time"] if rows else result["time"] if result else None
+            # The reports of a cell that was resumed are older than its last attempt.
+            times = [float(row["time"]) for row in (*rows, *([result] if result else []))]
+            started = min(times, default=None)
             state = self._create_run(folder, run_name, facts, attempt, started)
         reports = [row for row in rows if row["event"] == "report"]
         new = reports[state["num_reports"] :]

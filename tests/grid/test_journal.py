@@ -44,7 +44,7 @@ def never() -> None:
 def test_an_attempt_from_beginning_to_end(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin([], cell_id="a")
+    attempt.begin(cell_id="a")
     assert holder(cell)["attempt"] == attempt.attempt_id
     attempt.write("report", val_loss=1.5)
     assert outcome_of(cell) is None
@@ -58,8 +58,8 @@ def test_an_attempt_from_beginning_to_end(sweep: Folder) -> None:
 def test_an_attempt_that_lost_its_lease_writes_nothing(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     old, new = Attempt(cell, sweep, "L1"), Attempt(cell, sweep, "L1")
-    old.begin([])
-    new.begin([])
+    old.begin()
+    new.begin()
     with pytest.raises(LeaseLostError, match=new.attempt_id):
         old.write("report", val_loss=1.0)
     with pytest.raises(LeaseLostError):
@@ -74,18 +74,18 @@ def test_an_attempt_that_lost_its_lease_writes_nothing(sweep: Folder) -> None:
 def test_attempts_of_a_launch_that_is_over_end(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin([])
+    attempt.begin()
     sweep.write_json("launch.json", {"launch": "L2"})
     with pytest.raises(LeaseLostError, match="L2"):
         attempt.write("report")
     with pytest.raises(LeaseLostError, match="L2"):
-        Attempt(cell, sweep, "L1").begin([])
+        Attempt(cell, sweep, "L1").begin()
 
 
 def test_a_cancelled_cell_ends_at_its_next_report(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin([])
+    attempt.begin()
     cancel(cell)
     with pytest.raises(CancelledError):
         attempt.write("report")
@@ -96,16 +96,20 @@ def test_a_cancelled_cell_ends_at_its_next_report(sweep: Folder) -> None:
 def test_reports_of_before_a_cut_are_carried_over(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin([{"event": "report", "time": 1.0, "bytes_seen": 8}])
+    attempt.begin()
+    attempt.go_on([{"time": 1.0, "bytes_seen": 8}], bytes_seen=12)
     attempt.write("report", bytes_seen=16)
     rows = read_journal(cell, attempt.attempt_id)
-    assert [row.get("bytes_seen") for row in rows] == [None, 8, 16]
+    assert [(row["event"], row.get("bytes_seen")) for row in rows] == [
+        ("start", None), ("resume", 12), ("report", 8), ("report", 16),
+    ]  # fmt: skip
+    assert rows[2]["time"] == 1.0
 
 
 def test_a_journal_without_its_cut_line_and_with_a_damaged_one(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin([])
+    attempt.begin()
     attempt.folder.append("journal.jsonl", b'{"event": "rep')
     assert [row["event"] for row in read_journal(cell, attempt.attempt_id)] == ["start"]
     attempt.folder.append("journal.jsonl", b"\n{}\n")
@@ -175,7 +179,7 @@ def test_leases_hold_in_an_object_store(s3_folder: Folder, monkeypatch: pytest.M
             LaunchLease(s3_folder, never).__enter__()
         cell = s3_folder / "cells/a"
         attempt = Attempt(cell, s3_folder, first.launch_id)
-        attempt.begin([])
+        attempt.begin()
         # Another driver that thought this one dead.
         usurper = {"launch": "L2", "host": "another", "pid": 1, "started": 0}
         s3_folder.write_json("launch.json", usurper)

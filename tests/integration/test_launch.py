@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.tiny import NUM_CELLS, attempt_of, finished, grid, results, wait_for
+from tests.integration.tiny import (
+    NUM_CELLS,
+    attempt_of,
+    finished,
+    grid,
+    one_run_per_cell,
+    results,
+    wait_for,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -135,17 +143,6 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
         c: r["test_loss"] for c, r in calm.items()
     }
     assert one_run_per_cell(tmp_path) == {c: r["test_loss"] for c, r in after.items()}
-
-
-def one_run_per_cell(storage: Path) -> dict[str, float]:
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("tiny")
-    runs = client.search_runs([experiment.experiment_id], "tags.`raydt.kind` = 'cell'")
-    losses = {run.data.tags["raydt.cell_id"]: run.data.metrics["test/loss"] for run in runs}
-    assert len(runs) == len(losses)
-    return losses
 
 
 def test_a_store_that_was_deleted_is_filled_again(

@@ -59,3 +59,15 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
     while not condition():
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
+
+
+def one_run_per_cell(storage: Path) -> dict[str, float]:
+    """The test losses that the SQLite store holds, by cell; each cell has one run."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], "tags.`raydt.kind` = 'cell'")
+    losses = {run.data.tags["raydt.cell_id"]: run.data.metrics["test/loss"] for run in runs}
+    assert len(runs) == len(losses)
+    return losses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from raydt.tracking.schema import Stage
 from raydt.units import Size
@@ -23,7 +24,7 @@ class Cell:
     model: str
     parent_id: str | None = None
 
-    @property
+    @cached_property  # asked for at every turn, and a grid may have 100,000 cells
     def cell_id(self) -> str:
         """Readable and unique in a sweep; also the cell's folder. Nothing is read back from it."""
         languages = "-".join(name for name in (self.source, self.target) if name is not None)

@@ -59,7 +59,8 @@ class Ledger:
             runs = launch_id is not None and lease is not None and lease["launch"] == launch_id
             return None, is_cancelled(folder), runs
 
-        found = dict(zip(cell_ids, _each(look, cell_ids, sweep.folder), strict=True))
+        begun = _maybe_begun(root, cell_ids)
+        found = dict(zip(begun, _each(look, begun, sweep.folder), strict=True))
         return cls(
             {cell_id: result for cell_id, (result, _, _) in found.items() if result is not None},
             frozenset(cell_id for cell_id, (_, cancelled, _) in found.items() if cancelled),
@@ -114,6 +115,12 @@ class Ledger:
 def cell_folder(sweep: Sweep, cell_id: str) -> Folder:
     """Where a cell keeps its journals, weights and result."""
     return sweep.folder / "cells" / cell_id
+
+
+def _maybe_begun(root: Folder, cell_ids: list[str]) -> list[str]:
+    """The cells whose stage and languages have a folder: most of a new grid is not looked for."""
+    there = {(stage, languages) for stage in root.names() for languages in (root / stage).names()}
+    return [cell_id for cell_id in cell_ids if tuple(cell_id.split("/", 2)[:2]) in there]
 
 
 def _each(look: Callable[[str], T], cell_ids: list[str], folder: Folder) -> list[T]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from raydt.grid.cell import Cell
 
@@ -61,15 +62,25 @@ class Schedule:
         return not self._ready and not self._waiting
 
 
-def makespan(cells: Iterable[Cell], seconds: Mapping[str, float], num_slots: int) -> float:
-    """Seconds until the last cell ends, when `num_slots` work through the schedule."""
+@dataclass(frozen=True)
+class Simulation:
+    """The cells in the order in which they would start, and the seconds until the last one ends."""
+
+    order: list[Cell]
+    makespan_seconds: float
+
+
+def simulate(cells: Iterable[Cell], seconds: Mapping[str, float], num_slots: int) -> Simulation:
+    """What `num_slots` would make of the schedule if each cell took what is expected."""
     schedule = Schedule(cells, seconds)
+    order: list[Cell] = []
     running: list[tuple[float, str]] = []
     now = 0.0
     while True:
         while len(running) < num_slots and (cell := schedule.next()) is not None:
+            order.append(cell)
             heapq.heappush(running, (now + seconds[cell.cell_id], cell.cell_id))
         if not running:
-            return now
+            return Simulation(order, now)
         now, cell_id = heapq.heappop(running)
         schedule.done(cell_id)

@@ -10,10 +10,9 @@ from rich.table import Table
 
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
-from raydt.grid.cell import Cell
 from raydt.grid.cost import ASSUMED_CORE_FLOPS_PER_SECOND, cell_cost
 from raydt.grid.ledger import Ledger
-from raydt.grid.schedule import Schedule, makespan
+from raydt.grid.schedule import simulate
 from raydt.terminal.amounts import duration, short
 from raydt.tracking.schema import Status
 from raydt.units import approximate_bytes
@@ -48,7 +47,8 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     table.add_column("starts from", no_wrap=True)
     for column in ("data", "budget", "FLOPs", "time", "GPU-h"):
         table.add_column(column, justify="right", no_wrap=True)
-    ordered = [*done, *_in_order(missing, seconds, sweep.num_slots)]
+    simulation = simulate(missing, seconds, sweep.num_slots)
+    ordered = [*done, *simulation.order]
     names = {cell.cell_id: cell.run_name for cell in cells}
     for number, cell in enumerate(ordered, start=1):
         if (
@@ -78,26 +78,10 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
         f"{len(done)} done, {len(missing)} to do: at most "
         f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes seen, "
         f"{short(sum(cost.flops for cost in to_do))} FLOPs, "
-        f"about {duration(makespan(missing, seconds, sweep.num_slots))} with {sweep.num_slots} "
+        f"about {duration(simulation.makespan_seconds)} with {sweep.num_slots} "
         f"at a time, or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours"
     )
     console.print(_basis(rates), style="dim")
-
-
-def _in_order(missing: list[Cell], seconds: Mapping[str, float], num_slots: int) -> list[Cell]:
-    """The cells as the schedule would start them, if each took what is expected."""
-    started = []
-    schedule = Schedule(missing, seconds)
-    running: list[tuple[float, str]] = []
-    now = 0.0
-    while not schedule.exhausted or running:
-        while len(running) < num_slots and (cell := schedule.next()) is not None:
-            started.append(cell)
-            running.append((now + seconds[cell.cell_id], cell.cell_id))
-        running.sort()
-        now, cell_id = running.pop(0)
-        schedule.done(cell_id)
-    return started
 
 
 def _basis(rates: Mapping[str, float]) -> str:

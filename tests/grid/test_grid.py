@@ -19,7 +19,7 @@ from raydt.grid.ledger import (
     recorded_sweep,
     recorded_sweeps,
 )
-from raydt.grid.schedule import Schedule, makespan
+from raydt.grid.schedule import Schedule, simulate
 from raydt.tracking.schema import Stage, Status
 
 
@@ -124,9 +124,9 @@ def test_makespan_of_two_slots() -> None:
     cells, seconds = chain()
     # pretrain, pretrain | scratch, child | child, child | child
     assert len(cells) == 7
-    assert makespan(cells, seconds, 1) == 7
-    assert makespan(cells, seconds, 2) == 4
-    assert makespan([], seconds, 2) == 0
+    assert simulate(cells, seconds, 1).makespan_seconds == 7
+    assert simulate(cells, seconds, 2).makespan_seconds == 4
+    assert simulate([], seconds, 2).makespan_seconds == 0
 
 
 def test_a_fingerprint_holds_what_decides_and_nothing_else() -> None:

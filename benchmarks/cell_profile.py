@@ -83,7 +83,7 @@ def profile_cells() -> None:
             splits = Splits(generate("alba", "train", size_bytes, 0), val, test)
             watch = Stopwatch()
             loop.Evaluator.evaluate = watch.around(evaluate)
-            checkpoints = CheckpointFolder(folder / "c")
+            checkpoints = CheckpointFolder(folder / f"{stage}-{size_bytes}")
             start = time.perf_counter()
             outcome = train(
                 config, splits, checkpoints=checkpoints,

@@ -127,7 +127,7 @@ def compare_precisions() -> None:
     """Interleaved rounds, median of the ratios within one."""
     table = Table("model", "rows", "float32 kB/s", "bfloat16 kB/s", "bfloat16 / float32")
     data = generate("related", "train", 200_000, 0)
-    for name, rows, steps in (("nano", 8, 20), ("micro", 8, 4), ("mini", 8, 1)):
+    for name, rows, steps in (("nano", 8, 10), ("micro", 8, 2), ("mini", 4, 1)):
         config = MODELS[name]
         runs = {}
         for precision in ("float32", "bfloat16"):
@@ -139,7 +139,7 @@ def compare_precisions() -> None:
                 WindowBatches(data, config.window_bytes, rows, 0),
             )
         rates: dict[str, list[float]] = {precision: [] for precision in runs}
-        for round_number in range(6):
+        for round_number in range(5):
             for precision, (gradients, optimizer, batches) in runs.items():
                 start = time.perf_counter()
                 for _ in range(steps):

@@ -50,6 +50,7 @@ def build_tasks(
             "seed": cell.seed,
             "evaluations": protocol.evaluations,
             "patience": protocol.patience,
+            "test_stride_bytes": protocol.test_stride_bytes,
             "language_folder": str(language.folder),
             "val_bytes": val_bytes,
             "test_bytes": test_bytes,

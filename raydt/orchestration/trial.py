@@ -26,7 +26,16 @@ from raydt.grid.journal import RESULT, WEIGHTS, Journal, write_atomically
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
 from raydt.training.evaluate import bits
-from raydt.training.loop import Report, Splits, TrainConfig, train
+from raydt.training.loop import (
+    CheckpointFolder,
+    Report,
+    Resumed,
+    Splits,
+    TrainConfig,
+    train,
+)
+
+CHECKPOINTS = "checkpoints"
 
 
 def run_trial(config: dict[str, Any]) -> None:
@@ -48,8 +57,9 @@ def run_cell(task: dict[str, Any]) -> None:
     attempt = f"{int(started * 1000)}-{uuid.uuid4().hex[:8]}"
     journal = Journal(folder, attempt)
     journal.write("start", cell_id=task["cell_id"], fingerprint=task["fingerprint"])
+    checkpoints = CheckpointFolder(folder / CHECKPOINTS, task["fingerprint"])
     try:
-        result = _train(task, journal)
+        result = _train(task, journal, checkpoints)
     except Exception:
         # Tune keeps tracebacks in a folder that goes with the launch.
         journal.write("error", traceback=traceback.format_exc())
@@ -57,14 +67,22 @@ def run_cell(task: dict[str, Any]) -> None:
     result["seconds"] = time.time() - started
     journal.write("end", status=result["status"])
     write_atomically(folder / RESULT, result)
+    if result["status"] == Status.DONE:  # of a cell that diverged the last good one is kept
+        checkpoints.remove()
 
 
-def _train(task: dict[str, Any], journal: Journal) -> dict[str, Any]:
+def _train(task: dict[str, Any], journal: Journal, checkpoints: CheckpointFolder) -> dict[str, Any]:
     """Train the cell, keep its weights; its result."""
 
     def report(report: Report) -> None:
         row = journal.write("report", **asdict(report), val_bpb=bits(report.val_loss))
         tune.report({"cell_id": task["cell_id"], "attempt": journal.attempt, "row": row})
+
+    def resumed(where: Resumed) -> None:
+        # This attempt's journal is whole in itself: first what the checkpoint says was reported.
+        journal.write("resumed", bytes_seen=where.bytes_seen, damaged=where.damaged)
+        for earlier in where.reports:
+            report(earlier)
 
     language = open_language(Path(task["language_folder"]))
     recipe = None if task["recipe"] is None else Recipe.model_validate(task["recipe"])
@@ -76,6 +94,7 @@ def _train(task: dict[str, Any], journal: Journal) -> dict[str, Any]:
             seed=task["seed"],
             evaluations=task["evaluations"],
             patience=task["patience"],
+            test_stride_bytes=task["test_stride_bytes"],
         ),
         Splits(
             train=language.train(task["size_bytes"]),
@@ -84,6 +103,8 @@ def _train(task: dict[str, Any], journal: Journal) -> dict[str, Any]:
         ),
         initial_weights=None if task["initial_weights"] is None else Path(task["initial_weights"]),
         report=report,
+        checkpoints=checkpoints,
+        resumed=resumed,
     )
     if outcome.status is Status.DONE:
         save_weights(outcome.weights, journal.folder / WEIGHTS)

@@ -110,6 +110,8 @@ class Gradients:
             fits //= 2
         what = f"{failed} windows of {window_bytes} bytes at once do not fit in memory"
         if fits:
+            # Room is left for what the optimiser has yet to allocate.
+            fits = max(1, fits // 2)
             return f"{what}; max_windows_at_once = {fits} does, and gives the same result"
         return f"{what}, and not even one does; take a smaller model or a larger machine"
 
@@ -119,8 +121,9 @@ class Gradients:
             torch.cuda.empty_cache()
         few = Batch(batch.windows[:num_windows], batch.num_ignored[:num_windows])
         try:
-            objective, _ = self._eager_losses(*self._tensors(few), "sum")
-            objective.backward()  # type: ignore[no-untyped-call]
+            for _ in range(2):  # the second adds to gradients that are there
+                objective, _loss = self._eager_losses(*self._tensors(few), "sum")
+                objective.backward()  # type: ignore[no-untyped-call]
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise

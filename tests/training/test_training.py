@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from raydt.tracking.schema import Status, Stop
 from raydt.training.checkpoint import load_weights, save_weights
 from raydt.training.evaluate import bits, byte_losses, evaluate
 from raydt.training.loop import Report, Splits, TrainConfig, train
-from raydt.training.optimizer import schedule_factor
 
 TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
 TEN_STEPS = Recipe(budget_bytes="2560", budget_at_bytes="4k", max_batch_windows=8, min_steps=1)
@@ -158,17 +156,6 @@ def test_the_standard_error_is_over_documents() -> None:
     expected = math.sqrt(m / (m - 1) * sum(r * r for r in residuals)) / len(losses)
     assert evaluate(model, data).loss_stderr == pytest.approx(expected)
     assert math.isnan(evaluate(model, data[:20]).loss_stderr)
-
-
-def test_the_schedule_warms_up_and_falls() -> None:
-    recipe = Recipe(warmup_steps=10, final_learning_rate_fraction=0.1)
-    factors = [schedule_factor(step, 200, recipe) for step in range(200)]
-    assert factors[:10] == [pytest.approx((i + 1) / 11) for i in range(10)]
-    assert factors[10] == 1
-    assert all(a >= b for a, b in pairwise(factors[10:]))
-    assert factors[-1] == pytest.approx(0.1, abs=1e-3)
-    # A short cell is not all warm-up.
-    assert schedule_factor(1, 10, recipe) == 1
 
 
 def test_weights_are_whole_or_absent(tmp_path: Path) -> None:

@@ -1,0 +1,169 @@
+"""Where the time of a cell goes: training steps, evaluation, checkpoints, the rest.
+
+    OMP_NUM_THREADS=1 python benchmarks/cell_profile.py
+    OMP_NUM_THREADS=1 python benchmarks/cell_profile.py --precision
+
+The first trains cells of the demo at its default settings and prints the share of each part, with
+the share that closed forms give (a forward pass is a third of a step). Checkpoints are written as
+by default (every 30 s, at most 2 % of the time) and, in the last columns, one is timed by itself.
+The second compares steps in bfloat16 with float32 on this CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from raydt.config.model import MODELS
+from raydt.config.protocol import Protocol, Recipe
+from raydt.corpora.batches import WindowBatches
+from raydt.corpora.controlled.catalog import generate
+from raydt.model.decoder import Decoder
+from raydt.tracking.schema import Stage
+from raydt.training import loop
+from raydt.training.checkpoint import save_weights
+from raydt.training.loop import CheckpointFolder, Splits, TrainConfig, train
+from raydt.training.optimizer import Optimizer
+from raydt.training.state import TrainingState
+from raydt.training.step import Gradients
+
+DEMO = Protocol()
+CELLS = [
+    (Stage.SCRATCH, 2_000), (Stage.FINETUNE, 8_000), (Stage.SCRATCH, 32_000),
+    (Stage.SCRATCH, 128_000),
+]  # fmt: skip
+
+
+class Stopwatch:
+    """Seconds spent in a function."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return timed
+
+
+def profile_cells() -> None:
+    model = MODELS["nano"]
+    table = Table("stage", "size", "seconds", "steps %", "evaluation %", "checkpoints %", "rest %",
+                  "by FLOPs %", "one checkpoint ms")  # fmt: skip
+    whole, evaluating = 0.0, 0.0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        torch.manual_seed(0)
+        save_weights(Decoder(model).state_dict(), folder / "start.safetensors")
+        val, test = (generate("alba", split, size.num_bytes, 0) for split, size in
+                     (("val", DEMO.val_bytes), ("test", DEMO.test_bytes)))  # fmt: skip
+        evaluate = loop.Evaluator.evaluate
+        for stage, size_bytes in CELLS:
+            recipe = DEMO.recipe(stage)
+            config = TrainConfig(
+                model, recipe, size_bytes, 0, DEMO.evaluations, patience=DEMO.evaluations
+            )
+            splits = Splits(generate("alba", "train", size_bytes, 0), val, test)
+            watch = Stopwatch()
+            loop.Evaluator.evaluate = watch.around(evaluate)
+            checkpoints = CheckpointFolder(folder / f"{stage}-{size_bytes}")
+            start = time.perf_counter()
+            outcome = train(
+                config, splits, checkpoints=checkpoints,
+                initial_weights=folder / "start.safetensors" if stage is Stage.FINETUNE else None,
+            )  # fmt: skip
+            seconds = time.perf_counter() - start
+            loop.Evaluator.evaluate = evaluate
+            rest = seconds - outcome.training_seconds - watch.seconds - checkpoints.seconds
+            forward = DEMO.evaluated_bytes(stage, model.window_bytes)
+            closed = forward / (forward + 3 * outcome.bytes_seen)
+            one = one_checkpoint_seconds(config, splits, folder / "one")
+            shares = (outcome.training_seconds, watch.seconds, checkpoints.seconds, rest)
+            table.add_row(
+                stage, f"{size_bytes:,}", f"{seconds:.1f}",
+                *(f"{100 * share / seconds:.1f}" for share in shares),
+                f"{100 * closed:.1f}", f"{1000 * one:.1f}",
+            )  # fmt: skip
+            print(f"{stage} {size_bytes}: done in {seconds:.0f} s", file=sys.stderr)
+            whole += seconds
+            evaluating += watch.seconds + checkpoints.seconds
+    Console().print(table)
+    print(f"evaluation and checkpoints of all these: {100 * evaluating / whole:.1f} % of the time")
+
+
+def one_checkpoint_seconds(config: TrainConfig, splits: Splits, path: Path) -> float:
+    """Of a cell after a step, with best weights: as large as they get."""
+    assert config.recipe is not None
+    model = Decoder(config.model)
+    batches = WindowBatches(splits.train, config.model.window_bytes, 8, 0)
+    optimizer = Optimizer(model, config.recipe, 10)
+    Gradients(model, config.recipe)(batches.next_batch())
+    optimizer.step(0)
+    state = TrainingState(model, optimizer, batches)
+    state.keep_as_best()
+    checkpoints = CheckpointFolder(path)
+    for step in range(5):
+        checkpoints.write(step, state.tensors(), state.facts(), config.facts())
+    return checkpoints.seconds / 5
+
+
+def compare_precisions() -> None:
+    """Interleaved rounds, median of the ratios within one."""
+    table = Table("model", "rows", "float32 kB/s", "bfloat16 kB/s", "bfloat16 / float32")
+    data = generate("related", "train", 200_000, 0)
+    for name, rows, steps in (("nano", 8, 10), ("micro", 8, 2)):
+        config = MODELS[name]
+        runs = {}
+        for precision in ("float32", "bfloat16"):
+            model = Decoder(config)
+            recipe = Recipe(precision=precision)
+            runs[precision] = (
+                Gradients(model, recipe),
+                Optimizer(model, recipe, 1000),
+                WindowBatches(data, config.window_bytes, rows, 0),
+            )
+        rates: dict[str, list[float]] = {precision: [] for precision in runs}
+        for round_number in range(5):
+            for precision, (gradients, optimizer, batches) in runs.items():
+                start = time.perf_counter()
+                for _ in range(steps):
+                    gradients(batches.next_batch())
+                    optimizer.step(50)
+                seconds = time.perf_counter() - start
+                if round_number:  # the first warms up
+                    rates[precision].append(steps * rows * config.window_bytes / seconds)
+        ratio = median(b / a for a, b in zip(rates["float32"], rates["bfloat16"], strict=True))
+        table.add_row(name, str(rows), *(f"{median(rates[p]) / 1e3:.1f}" for p in runs),
+                      f"{ratio:.2f}")  # fmt: skip
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
+    parser.add_argument("--precision", action="store_true", help="bfloat16 against float32")
+    torch.set_num_threads(1)
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    if parser.parse_args().precision:
+        compare_precisions()
+    else:
+        profile_cells()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Two processes compute what one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from raydt.config.model import MODELS
+from raydt.config.protocol import Recipe
+from raydt.corpora.controlled.catalog import generate
+from raydt.errors import InputError
+from raydt.training.loop import Ranks, Splits, TrainConfig, train
+
+
+def test_two_ranks_train_as_one(tmp_path: Path, root: Path) -> None:
+    program = root / "tests" / "training" / "ranked_cell.py"
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    alone, first, second = (load_file(tmp_path / f"{n}.safetensors") for n in ("1-0", "2-0", "2-1"))
+    for name in alone:
+        # Between ranks to the bit, to one process up to the order of sums.
+        assert torch.equal(first[name], second[name])
+        assert (first[name] - alone[name]).norm() <= 1e-5 * max(1.0, alone[name].norm().item())
+    one, two, other = (json.loads((tmp_path / f"{n}.json").read_text()) for n in
+                       ("1-0", "2-0", "2-1"))  # fmt: skip
+    # Only the first reports; all end with the same numbers.
+    assert other["val_losses"] == []
+    assert {**two, "val_losses": [], "train_losses": []} == other
+    assert len(two["val_losses"]) == 4
+    for key in ("test_loss", "stderr", "best_val_loss", "bytes_seen", "val_losses", "train_losses"):
+        assert two[key] == pytest.approx(one[key], rel=1e-5)
+    written = [path.name for path in (tmp_path / "checkpoints-2").iterdir()]
+    assert len(written) == 4
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused_and_told_what_would_do() -> None:
+    data = generate("alba", "train", 2_000, 0)
+    splits = Splits(data, data, data)
+    recipe = Recipe(max_batch_windows=7, min_steps=1)
+    with pytest.raises(InputError, match=r"multiple of the 2 ranks; 6 would do; found 7"):
+        train(TrainConfig(MODELS["nano"], recipe, 2_000), splits, ranks=Ranks(0, 2))

@@ -1,0 +1,122 @@
+"""The gradients of a batch, in one piece and in parts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from raydt.config.model import MODELS, ModelConfig
+from raydt.config.protocol import Recipe
+from raydt.corpora.batches import Batch, WindowBatches
+from raydt.corpora.controlled.catalog import generate
+from raydt.model.decoder import Decoder
+from raydt.training.step import Gradients
+
+TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    # 250 bytes in 9 rows: two of them with targets that do not count.
+    return WindowBatches(generate("alba", "train", 250, 0), 32, 9, seed=0).next_batch()
+
+
+def gradients(recipe: Recipe, batch: Batch) -> tuple[float, torch.Tensor]:
+    torch.manual_seed(0)
+    model = Decoder(TINY)
+    torch.nn.init.normal_(model.head.weight, std=0.5)
+    loss = Gradients(model, recipe)(batch).item()
+    return loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4, 8])
+@pytest.mark.parametrize("z_loss", [0.0, 0.1])
+def test_parts_add_up_to_the_whole(batch: Batch, at_once: int, z_loss: float) -> None:
+    assert batch.num_ignored.any()
+    loss, whole = gradients(Recipe(z_loss=z_loss), batch)
+    again, parts = gradients(Recipe(z_loss=z_loss, max_windows_at_once=at_once), batch)
+    assert again == pytest.approx(loss, rel=1e-6)
+    assert (parts - whole).norm() < 1e-5 * whole.norm()
+
+
+def test_enough_at_once_is_the_very_same(batch: Batch) -> None:
+    loss, whole = gradients(Recipe(), batch)
+    again, parts = gradients(Recipe(max_windows_at_once=9), batch)
+    assert (again, True) == (loss, torch.equal(parts, whole))
+
+
+def test_z_loss_moves_gradients_and_is_not_in_the_loss(batch: Batch) -> None:
+    loss, without = gradients(Recipe(), batch)
+    again, with_it = gradients(Recipe(z_loss=0.1), batch)
+    assert again == pytest.approx(loss, rel=1e-6)
+    assert (with_it - without).norm() > 0.01 * without.norm()
+
+
+def test_z_loss_is_the_square_of_log_z() -> None:
+    """Against the formula, on rows of which all targets count."""
+    whole = WindowBatches(generate("alba", "train", 320, 0), 32, 1, seed=0)
+    batch = next(b for b in (whole.next_batch() for _ in range(20)) if not b.num_ignored.any())
+    _, found = gradients(Recipe(z_loss=0.1), batch)
+    torch.manual_seed(0)
+    model = Decoder(TINY)
+    torch.nn.init.normal_(model.head.weight, std=0.5)
+    rows = torch.from_numpy(batch.windows).long()
+    logits = model(rows[:, :-1]).flatten(0, 1)
+    loss = F.cross_entropy(logits, rows[:, 1:].flatten())
+    (loss + 0.1 * logits.logsumexp(-1).square().mean()).backward()
+    expected = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    assert (found - expected).norm() < 1e-5 * expected.norm()
+
+
+def test_bfloat16_is_close(batch: Batch) -> None:
+    loss, whole = gradients(Recipe(), batch)
+    again, rounded = gradients(Recipe(precision="bfloat16"), batch)
+    assert again == pytest.approx(loss, rel=2e-2)
+    assert again != loss
+    assert (rounded - whole).norm() < 0.1 * whole.norm()
+
+
+# Grows what the process may map by 0.3 GB, and asks for a batch that takes more.
+TOO_LARGE = """
+import resource, torch
+from raydt.config.model import MODELS
+from raydt.config.protocol import Recipe
+from raydt.corpora.batches import WindowBatches
+from raydt.corpora.controlled.catalog import generate
+from raydt.errors import RunError
+from raydt.model.decoder import Decoder
+from raydt.training.step import Gradients
+torch.set_num_threads(1)
+batches = WindowBatches(generate("alba", "train", 100_000, 0), 128, 1024, seed=0)
+model = Decoder(MODELS["nano"])
+few = WindowBatches(generate("alba", "train", 2_000, 0), 128, 1, 0)
+Gradients(model, Recipe())(few.next_batch())
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 10**8,) * 2)
+batch = batches.next_batch()
+try:
+    Gradients(model, Recipe())(batch)
+except RunError as error:
+    print(error)
+    fits = int(str(error).split("max_windows_at_once = ")[1].split()[0])
+    print(Gradients(model, Recipe(max_windows_at_once=fits))(batch).item())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc to read memory from")
+def test_a_batch_that_does_not_fit_says_what_would(root: Path) -> None:
+    assert MODELS["nano"].window_bytes == 128
+    done = subprocess.run(
+        [sys.executable, "-c", TOO_LARGE], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    message, loss = done.stdout.splitlines()
+    assert message.startswith("1024 windows of 128 bytes at once do not fit in memory; max_windows")
+    assert 2 < float(loss) < 6

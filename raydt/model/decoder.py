@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from raydt.config.model import VOCABULARY, ModelConfig
 from raydt.model.documents import document_numbers
+from raydt.model.fewer_passes import IGNORED_TARGET, cross_entropy
 from raydt.model.own_block import Block, Surroundings
 from raydt.model.paper_block import NORM_EPSILON, PaperBlock, RelativePositionBias
 
-IGNORED_TARGET = -100  # a target that is not counted
+__all__ = ["IGNORED_TARGET", "Decoder"]
 
 
 class Decoder(nn.Module):
@@ -92,11 +93,11 @@ class Decoder(nn.Module):
         """
         logits_NV = self(x_BT).flatten(0, 1).float()
         y_N = y_BT.flatten()
-        loss = F.cross_entropy(logits_NV, y_N, ignore_index=IGNORED_TARGET, reduction=reduction)
+        loss = cross_entropy(logits_NV, y_N, reduction)
         if not z_loss:
             return loss
         counted_N: Tensor = y_N.ne(IGNORED_TARGET)
-        penalty = (logits_NV.logsumexp(dim=1).square() * counted_N).sum() * z_loss
+        penalty: Tensor = (logits_NV.logsumexp(dim=1).square() * counted_N).sum() * z_loss
         if reduction == "mean":
             penalty = penalty / counted_N.sum()
         return loss + (penalty - penalty.detach())

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from raydt.config.protocol import Recipe
 from raydt.model.decoder import Decoder
+from raydt.training.muon import BatchedMuon
 
 
 def schedule_factor(step: int, num_steps: int, recipe: Recipe) -> float:
@@ -49,9 +50,7 @@ class Optimizer:
         )
         self._parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, rest_rate)]
         if matrices:
-            muon = torch.optim.Muon(
-                matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-            )
+            muon = BatchedMuon(matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
             self._parts.insert(0, (muon, recipe.learning_rate))
 
     def step(self, step: int) -> None:

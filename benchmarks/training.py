@@ -2,11 +2,10 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/training.py
 
-Peers of the same shape and batch (benchmarks/peers): `transformers`' Llama (needs the extra `bench`)
-and a decoder in the manner of nanoGPT, each trained by the plain loop of its users, in float32, as
-both do on a CPU, and in bfloat16 by autocast. raydt's default family is run with the same AdamW,
-which compares model and loop, and with its own recipe (Muon), which costs more a step and needs
-fewer. Contenders take turns; a ratio is the median over rounds of ratios within a round. Seconds
+Peers of the same shape and batch (benchmarks/peers): `transformers`' Llama (the extra `bench`) and
+a decoder in the manner of nanoGPT, each trained by the plain loop of its users, in float32, as both
+do on a CPU, and in bfloat16 by autocast. raydt's default family is run with the same AdamW, which
+compares model and loop, and with its own recipe (Muon), which costs more a step and needs fewer. Contenders take turns; a ratio is the median over rounds of ratios within a round. Seconds
 are those of the CPU that the process used, because the machine may be shared; the load is printed.
 
 The rate of `nano` is what `raydt plan` assumes before a sweep has cells of its own
@@ -43,10 +42,10 @@ from raydt.model.decoder import Decoder
 from raydt.training.optimizer import Optimizer
 
 BATCH_WINDOWS = 8
-ROUNDS = {"nano": 9, "mini": 3}
-STEPS_A_ROUND = {"nano": 15, "mini": 1}
+ROUNDS = {"nano": 7, "micro": 5, "mini": 3}
+STEPS_A_ROUND = {"nano": 10, "micro": 2, "mini": 1}
 ADAMW_RATES = (1e-3, 2e-3, 4e-3)  # the best is taken for each model's loss
-LOSS_SECONDS = {"nano": 6.0, "mini": 40.0}
+LOSS_SECONDS = {"nano": 6.0, "micro": 20.0}  # of `mini` too few steps fit into a short run
 Step = Callable[[], Tensor]
 
 FIRST_STEP = """
@@ -162,8 +161,8 @@ def speed(name: str, data: NDArray[np.uint8]) -> Table:
                 step()
             seconds[label].append((time.process_time() - start) / STEPS_A_ROUND[name])
     num_bytes = BATCH_WINDOWS * config.window_bytes
-    table = Table(title=f"{name}, {config.num_parameters / 1e6:.2f} M parameters, "
-                        f"{BATCH_WINDOWS} windows of {config.window_bytes} bytes a step")  # fmt: skip
+    title = f"{name}, {config.num_parameters / 1e6:.2f} M parameters"
+    table = Table(title=f"{title}, {BATCH_WINDOWS} windows of {config.window_bytes} bytes a step")
     table.add_column("contender")
     columns = ["kB/s", "GFLOP/s", *(f"x {label}" for label in steps if "raydt" not in label)]
     for column in columns:
@@ -209,27 +208,33 @@ def loss_after_equal_time(name: str, data: NDArray[np.uint8]) -> Table:
             label, str(num_steps), f"{train_for(make(num_steps), num_steps) / math.log(2):.3f}"
         )
 
-    add(
-        "raydt, its recipe",
-        lambda n: raydt_step(config, data, Recipe(), n, muon=True, bf16=False)[0],
-    )
+    def own(num_steps: int) -> Step:
+        return raydt_step(config, data, Recipe(), num_steps, muon=True, bf16=False)[0]
+
+    add("raydt, its recipe", own)
     for rate in ADAMW_RATES:
         for peer, build in peers().items():
-            add(f"{peer}, AdamW {rate:g}", lambda n, build=build, rate=rate: peer_step(
-                build(shape_of(config)), data, config.window_bytes, rate, n, bf16=False))  # fmt: skip
+
+            def other(
+                num_steps: int, build: Callable[[Shape], nn.Module] = build, rate: float = rate
+            ) -> Step:
+                model, window = build(shape_of(config)), config.window_bytes
+                return peer_step(model, data, window, rate, num_steps, bf16=False)
+
+            add(f"{peer}, AdamW {rate:g}", other)
     return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("models", nargs="*", default=list(ROUNDS))
+    parser.add_argument("--models", nargs="+", default=list(ROUNDS), choices=ROUNDS)
     parser.add_argument("--without-losses", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     console = Console(width=150)
     console.print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs, one thread")
-    # Text enough that no run sees a byte twice: the training loss is that of new text.
-    data = generate("related", "train", 4_000_000, 0)
+    # Text enough that runs see hardly a byte twice: the training loss is that of new text.
+    data = generate("related", "train", 1_000_000, 0)
     for name in arguments.models:
         console.print(speed(name, data))
         first = subprocess.run(
@@ -237,7 +242,7 @@ def main() -> None:
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         console.print(f"{name}: first step {float(first.stdout):.2f} s after the imports")
-        if not arguments.without_losses:
+        if name in LOSS_SECONDS and not arguments.without_losses:
             console.print(loss_after_equal_time(name, data))
     if torch.cuda.is_available():
         from benchmarks.utilisation import utilisation

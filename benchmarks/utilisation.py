@@ -2,9 +2,9 @@
 
     PYTHONPATH=. python benchmarks/utilisation.py
 
-`paper-small` and `small` in bfloat16, batches of 512 x 1024 bytes in parts that fit. FLOPs are those
-of the closed form (`ModelConfig.training_flops_per_byte`), attention over the whole window. Not yet
-run on a GPU by those who wrote it.
+`paper-small` and `small` in bfloat16, batches of 512 x 1024 bytes in parts that fit. FLOPs are
+those of the closed form (`ModelConfig.training_flops_per_byte`), attention over the whole window.
+Not yet run on a GPU by those who wrote it.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@
 Peers of the same shape and batch (benchmarks/peers): `transformers`' Llama (the extra `bench`) and
 a decoder in the manner of nanoGPT, each trained by the plain loop of its users, in float32, as both
 do on a CPU, and in bfloat16 by autocast. raydt's default family is run with the same AdamW, which
-compares model and loop, and with its own recipe (Muon), which costs more a step and needs fewer. Contenders take turns; a ratio is the median over rounds of ratios within a round. Seconds
-are those of the CPU that the process used, because the machine may be shared; the load is printed.
+compares model and loop, and with its own recipe (Muon), which costs more a step and needs fewer.
+Contenders take turns; a ratio is the median over rounds of ratios within a round. Seconds are those
+of the CPU that the process used, because the machine may be shared; the load is printed.
 
 The rate of `nano` is what `raydt plan` assumes before a sweep has cells of its own
 (`ASSUMED_CORE_FLOPS_PER_SECOND`). With a GPU the model FLOPs' utilisation of `paper-small` is

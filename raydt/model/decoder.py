@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from raydt.config.model import VOCABULARY, ModelConfig
 from raydt.model.documents import document_numbers
-from raydt.model.fewer_passes import IGNORED_TARGET, cross_entropy
 from raydt.model.own_block import Block, Surroundings
 from raydt.model.paper_block import NORM_EPSILON, PaperBlock, RelativePositionBias
 
-__all__ = ["IGNORED_TARGET", "Decoder"]
+IGNORED_TARGET = -100  # a target that is not counted
 
 
 class Decoder(nn.Module):
@@ -93,7 +92,7 @@ class Decoder(nn.Module):
         """
         logits_NV = self(x_BT).flatten(0, 1).float()
         y_N = y_BT.flatten()
-        loss = cross_entropy(logits_NV, y_N, reduction)
+        loss = F.cross_entropy(logits_NV, y_N, ignore_index=IGNORED_TARGET, reduction=reduction)
         if not z_loss:
             return loss
         counted_N: Tensor = y_N.ne(IGNORED_TARGET)

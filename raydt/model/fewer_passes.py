@@ -1,7 +1,6 @@
 """Operations of a training step with gradients by hand, in fewer passes over memory.
 
-Shape suffixes: B batch, T bytes of a window, D width, H heads, K half the width of a head, N bytes
-of a batch, V vocabulary.
+Shape suffixes: B batch, T bytes of a window, D width, H heads, K half the width of a head.
 
 On a CPU a small model spends half of its time between the matrix products: torch's autograd keeps
 and walks one array per operation. `torch.compile` and GPUs get the plain formulas instead, which
@@ -10,7 +9,7 @@ the compiler fuses better; tests hold the two together.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,15 +17,13 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-IGNORED_TARGET = -100  # a target that is not counted
-
 
 def _by_hand(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def _apply(function: type[Function], *arguments: Any) -> Tensor:
-    return cast(Tensor, function.apply(*arguments))  # type: ignore[no-untyped-call]
+def _apply(function: type[Function], *arguments: Any) -> Any:
+    return function.apply(*arguments)  # type: ignore[no-untyped-call]
 
 
 class _SquaredRelu(Function):
@@ -47,7 +44,8 @@ class _SquaredRelu(Function):
 def squared_relu(x: Tensor) -> Tensor:
     """max(x, 0)^2 (So et al. 2021, arXiv 2109.08668)."""
     if _by_hand(x):
-        return _apply(_SquaredRelu, x)
+        squared: Tensor = _apply(_SquaredRelu, x)
+        return squared
     return F.relu(x).square()
 
 
@@ -81,7 +79,8 @@ def convolve(x_BTD: Tensor, weight: Tensor, document_BT: Tensor | None = None) -
     document do not enter.
     """
     if document_BT is None and _by_hand(x_BTD):
-        return _apply(_Convolution, x_BTD, weight)
+        convolved: Tensor = _apply(_Convolution, x_BTD, weight)
+        return convolved
     T = x_BTD.shape[1]
     mixed = x_BTD
     for distance, weight_D in enumerate(weight[: T - 1], start=1):
@@ -93,63 +92,51 @@ def convolve(x_BTD: Tensor, weight: Tensor, document_BT: Tensor | None = None) -
     return mixed
 
 
-class _Rotation(Function):
+class _RotatedHeads(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> Tensor:
+    def forward(ctx: Any, qkv: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> tuple[Tensor, ...]:
         ctx.save_for_backward(cos_TK, sin_TK)
-        return _turn(x, cos_TK, sin_TK, 1)
+        rotated = torch.empty_like(qkv)
+        _turn(qkv[:, :, :2], cos_TK, sin_TK, 1, rotated[:, :, :2])
+        rotated[:, :, 2] = qkv[:, :, 2]
+        return tuple(rotated[:, :, part].transpose(1, 2) for part in range(3))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(
+        ctx: Any, grad_q: Tensor, grad_k: Tensor, grad_v: Tensor
+    ) -> tuple[Tensor, None, None]:
         cos_TK, sin_TK = ctx.saved_tensors
-        return _turn(grad, cos_TK, sin_TK, -1), None, None
+        B, H, T, K2 = grad_q.shape
+        grad = grad_q.new_empty(B, T, 3, H, K2)
+        for part, grad_part in enumerate((grad_q, grad_k)):
+            turned = grad[:, :, part : part + 1]
+            _turn(grad_part.transpose(1, 2)[:, :, None], cos_TK, sin_TK, -1, turned)
+        grad[:, :, 2] = grad_v.transpose(1, 2)
+        return grad, None, None
 
 
-def _turn(x: Tensor, cos_TK: Tensor, sin_TK: Tensor, direction: int) -> Tensor:
-    turned = torch.empty_like(x)
+def _turn(x: Tensor, cos_TK: Tensor, sin_TK: Tensor, direction: int, out: Tensor) -> None:
+    """Turn the pairs of x (B, T, parts, H, 2K) into `out` of the same shape."""
+    cos, sin = cos_TK[:, None, None], sin_TK[:, None, None]
     a, b = x.chunk(2, dim=-1)
-    turned_a, turned_b = turned.chunk(2, dim=-1)
-    torch.mul(a, cos_TK, out=turned_a).addcmul_(b, sin_TK, value=-direction)
-    torch.mul(b, cos_TK, out=turned_b).addcmul_(a, sin_TK, value=direction)
-    return turned
+    turned_a, turned_b = out.chunk(2, dim=-1)
+    torch.mul(a, cos, out=turned_a).addcmul_(b, sin, value=-direction)
+    torch.mul(b, cos, out=turned_b).addcmul_(a, sin, value=direction)
 
 
-def rotate(x_BHTK2: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021, arXiv 2104.09864), halves paired; x is (B, H, T, 2K)."""
-    if _by_hand(x_BHTK2) and x_BHTK2.dtype == cos_TK.dtype:
-        return _apply(_Rotation, x_BHTK2, cos_TK, sin_TK)
-    a, b = x_BHTK2.chunk(2, dim=-1)
+def rotated_heads(qkv: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Query, key and value (B, H, T, 2K) out of (B, T, 3, H, 2K), the first two rotated.
+
+    Rotary positions (Su et al. 2021, arXiv 2104.09864), halves paired.
+    """
+    if _by_hand(qkv) and qkv.dtype == cos_TK.dtype:
+        q, k, v = _apply(_RotatedHeads, qkv, cos_TK, sin_TK)
+        return q, k, v
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)
+    return _rotate(q, cos_TK, sin_TK), _rotate(k, cos_TK, sin_TK), v
+
+
+def _rotate(x: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> Tensor:
+    a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos_TK - b * sin_TK, b * cos_TK + a * sin_TK], dim=-1)
-
-
-class _CrossEntropy(Function):
-    @staticmethod
-    def forward(ctx: Any, logits_NV: Tensor, y_N: Tensor, mean: bool) -> Tensor:
-        counted_N = y_N != IGNORED_TARGET
-        target_N1 = y_N.clamp(min=0)[:, None]
-        probability_NV = logits_NV.softmax(dim=1)
-        # The sum of exponentials relative to the largest logit is the inverse of the largest
-        # probability, so that neither a second exponential nor a logarithm of 0 is needed.
-        below_largest_N = logits_NV.amax(dim=1) - logits_NV.gather(1, target_N1)[:, 0]
-        loss_N = (below_largest_N - probability_NV.amax(dim=1).log()) * counted_N
-        share_N = counted_N.to(logits_NV.dtype)
-        if mean:
-            share_N /= counted_N.sum()
-        ctx.save_for_backward(probability_NV, target_N1, share_N)
-        return loss_N.sum() / counted_N.sum() if mean else loss_N.sum()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        probability_NV, target_N1, share_N = ctx.saved_tensors
-        share_N1 = (share_N * grad)[:, None]
-        grad_NV = probability_NV * share_N1
-        return grad_NV.scatter_add_(1, target_N1, -share_N1), None, None
-
-
-def cross_entropy(logits_NV: Tensor, y_N: Tensor, reduction: str) -> Tensor:
-    """Nats; "mean" over the counted targets, or "sum"."""
-    if _by_hand(logits_NV):
-        return _apply(_CrossEntropy, logits_NV, y_N, reduction == "mean")
-    return F.cross_entropy(logits_NV, y_N, ignore_index=IGNORED_TARGET, reduction=reduction)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from raydt.config.model import ModelConfig
 from raydt.model.documents import attention_mask
-from raydt.model.fewer_passes import convolve, rotate, squared_relu
+from raydt.model.fewer_passes import convolve, rotated_heads, squared_relu
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Block(nn.Module):
         B, T, D = x_BTD.shape
         n_BTD = convolve(self.attention_norm(x_BTD), self.conv_weight, around.document_BT)
         qkv = self.query_key_value(n_BTD).view(B, T, 3, self.num_heads, D // self.num_heads)
-        q_BHTK, k_BHTK, v_BHTK = qkv.permute(2, 0, 3, 1, 4)
+        q_BHTK, k_BHTK, v_BHTK = rotated_heads(qkv, around.cos_TK, around.sin_TK)
         y_BHTK = self._attend(q_BHTK, k_BHTK, v_BHTK, around)
         x_BTD = x_BTD + self.attention_out(y_BHTK.transpose(1, 2).reshape(B, T, D))
         hidden = self._activate(self.feed_forward_in(self.feed_forward_norm(x_BTD)))
@@ -72,8 +72,8 @@ class Block(nn.Module):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, around: Surroundings
     ) -> Tensor:
         return F.scaled_dot_product_attention(
-            rotate(q_BHTK, around.cos_TK, around.sin_TK),
-            rotate(k_BHTK, around.cos_TK, around.sin_TK),
+            q_BHTK,
+            k_BHTK,
             v_BHTK,
             attn_mask=around.mask_B1TT,
             is_causal=around.mask_B1TT is None,

@@ -1,6 +1,8 @@
-"""What each choice of the default family is worth, on real text.
+r"""What each choice of the default family is worth, on real text.
 
-    OMP_NUM_THREADS=1 python benchmarks/model_choices.py ../shared/corpora nano micro
+    OMP_NUM_THREADS=1 python benchmarks/model_choices.py ../shared/corpora nano
+    OMP_NUM_THREADS=1 python benchmarks/model_choices.py ../shared/corpora micro \
+        --variants 'no convolution' QK-norm 'value residual' 'logit soft-cap'
 
 Every variant differs from the default in one thing and is trained from scratch on the same batches
 of the same bytes, for the same number of steps, over languages and seeds. Printed per model: bits
@@ -37,7 +39,7 @@ from raydt.training.optimizer import Optimizer
 
 LANGUAGES = ("en", "fi", "zh")
 TRAIN_BYTES, HELD_OUT_BYTES, BATCH_WINDOWS = 1_000_000, 32_768, 8
-STEPS = {"nano": 600, "micro": 300}
+STEPS = {"nano": 600, "micro": 150}
 SEEDS = {"nano": (0, 1), "micro": (0,)}
 SOFT_CAP = 15.0
 
@@ -154,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("corpora", type=Path, help="a folder of <language>.txt")
     parser.add_argument("models", nargs="+", choices=STEPS)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     texts = {}
@@ -168,7 +171,8 @@ def main() -> None:
             table.add_column(column, justify="left" if column == "variant" else "right")
         base: list[float] = []
         base_seconds = math.nan
-        for variant, (build, recipe) in VARIANTS.items():
+        for variant in dict.fromkeys(["default", *arguments.variants]):
+            build, recipe = VARIANTS[variant]
             results = [
                 run(build, recipe, name, texts[language], seed)
                 for language in LANGUAGES

@@ -1,92 +1,255 @@
-"""Bytes per second of training on one core, beside a plain loop of the same shape.
+"""Bytes per second of a training step on one core, and the loss after equal time, beside peers.
 
-    OMP_NUM_THREADS=1 python benchmarks/training.py
+    OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/training.py
 
-The peer is what one writes first: torch's own `TransformerEncoderLayer` with a causal mask, AdamW,
-the same width, layers, hidden layer, window and batch. Rounds alternate, and the median of the
-ratios is printed, because the machine is shared. The rate of `nano` is what `raydt plan` assumes
-before a sweep has cells of its own (`ASSUMED_CORE_FLOPS_PER_SECOND`).
+Peers of the same shape and batch (benchmarks/peers): `transformers`' Llama (the extra `bench`) and
+a decoder in the manner of nanoGPT, each trained by the plain loop of its users, in float32, as both
+do on a CPU, and in bfloat16 by autocast. raydt's default family is run with the same AdamW, which
+compares model and loop, and with its own recipe (Muon), which costs more a step and needs fewer.
+Contenders take turns; a ratio is the median over rounds of ratios within a round. Seconds are those
+of the CPU that the process used, because the machine may be shared; the load is printed.
+
+The rate of `nano` is what `raydt plan` assumes before a sweep has cells of its own
+(`ASSUMED_CORE_FLOPS_PER_SECOND`). With a GPU the model FLOPs' utilisation of `paper-small` is
+printed, too (benchmarks/utilisation.py).
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
+import math
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from statistics import median
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
 
-from raydt.config.model import MODELS, VOCABULARY, ModelConfig
+from benchmarks.peers.llama import Llama
+from benchmarks.peers.nano_gpt import NanoGPT, Shape, fused_adamw, random_batch
+from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
-from raydt.training.loop import train_step
 from raydt.training.optimizer import Optimizer
 
-ROUNDS, STEPS, BATCH_WINDOWS = 7, 20, 8
+BATCH_WINDOWS = 8
+ROUNDS = {"nano": 7, "micro": 5, "mini": 3}
+STEPS_A_ROUND = {"nano": 10, "micro": 2, "mini": 1}
+ADAMW_RATES = (1e-3, 2e-3, 4e-3)  # the best is taken for each model's loss
+LOSS_SECONDS = {"nano": 6.0, "micro": 20.0}  # of `mini` too few steps fit into a short run
+Step = Callable[[], Tensor]
+
+FIRST_STEP = """
+import time, numpy, torch
+from raydt.config.model import MODELS
+from raydt.config.protocol import Recipe
+from raydt.corpora.batches import WindowBatches
+from raydt.model.decoder import Decoder
+from raydt.training.loop import train_step
+from raydt.training.optimizer import Optimizer
+torch.set_num_threads(1)
+start = time.process_time()
+model = Decoder(MODELS["{name}"])
+data = numpy.ones(100_000, numpy.uint8)
+batches = WindowBatches(data, model.config.window_bytes, 8, seed=0)
+optimizer = Optimizer(model, Recipe(), 1000)
+train_step(model, batches.next_batch())
+optimizer.step(0)
+print(time.process_time() - start)
+"""
 
 
-class Plain(nn.Module):
-    """Torch's encoder layers with a causal mask and learned positions."""
+class AdamwOnly(Decoder):
+    """The default family without matrices for Muon."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, config.width)
-        self.positions = nn.Parameter(torch.zeros(config.window_bytes, config.width))
-        layer = nn.TransformerEncoderLayer(
-            config.width, config.num_heads, config.hidden, dropout=0.0, batch_first=True,
-            norm_first=True,
-        )  # fmt: skip
-        self.layers = nn.TransformerEncoder(layer, config.num_layers, enable_nested_tensor=False)
-        self.head = nn.Linear(config.width, VOCABULARY)
-        self.mask = nn.Transformer.generate_square_subsequent_mask(config.window_bytes)
+    def matrices(self) -> list[Tensor]:
+        return []
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        hidden = self.layers(self.embedding(x) + self.positions, mask=self.mask, is_causal=True)
-        return self.head(hidden)
+
+def raydt_step(
+    config: ModelConfig,
+    data: NDArray[np.uint8],
+    recipe: Recipe,
+    num_steps: int,
+    *,
+    muon: bool,
+    bf16: bool,
+) -> tuple[Step, nn.Module]:
+    """A step of raydt: its batches, its loss, its optimiser with clipping and schedule."""
+    model = Decoder(config) if muon else AdamwOnly(config)
+    optimizer = Optimizer(model, recipe, num_steps)
+    batches = WindowBatches(data, config.window_bytes, BATCH_WINDOWS, seed=0)
+    number = 0
+
+    def step() -> Tensor:
+        nonlocal number
+        window = torch.from_numpy(batches.next_batch().windows.astype(np.int64))
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = model.loss(window[:, :-1], window[:, 1:])
+        loss.backward()
+        optimizer.step(min(number, num_steps - 1))
+        number += 1
+        return loss.detach()
+
+    return step, model
+
+
+def peer_step(
+    model: nn.Module, data: NDArray[np.uint8], window: int, rate: float, num_steps: int, bf16: bool
+) -> Step:
+    """A step of a plain loop: random windows, loss, backward, clipping, fused AdamW, cosine."""
+    optimizer = fused_adamw(model, rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps, rate / 20)
+
+    def step() -> Tensor:
+        x, y = random_batch(data, BATCH_WINDOWS, window)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss: Tensor = model(x, y)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+        return loss.detach()
+
+    return step
+
+
+def shape_of(config: ModelConfig) -> Shape:
+    return Shape(
+        config.width, config.num_layers, config.num_heads, config.hidden, config.window_bytes
+    )
+
+
+def peers() -> dict[str, Callable[[Shape], nn.Module]]:
+    found: dict[str, Callable[[Shape], nn.Module]] = {"nanoGPT-style": NanoGPT}
+    if importlib.util.find_spec("transformers"):
+        found["transformers Llama"] = Llama
+    return found
+
+
+def speed(name: str, data: NDArray[np.uint8]) -> Table:
+    """Bytes per second of every contender, and raydt's over each peer's."""
+    config = MODELS[name]
+    steps: dict[str, Step] = {}
+    for kind, bf16 in (("float32", False), ("bfloat16", True)):
+        adamw = Recipe(learning_rate=1e-3)
+        own, _ = raydt_step(config, data, adamw, 10**6, muon=False, bf16=bf16)
+        steps[f"raydt, AdamW, {kind}"] = own
+        own, _ = raydt_step(config, data, Recipe(), 10**6, muon=True, bf16=bf16)
+        steps[f"raydt, Muon, {kind}"] = own
+        for peer, build in peers().items():
+            model = build(shape_of(config))
+            step = peer_step(model, data, config.window_bytes, 1e-3, 10**6, bf16)
+            steps[f"{peer}, {kind}"] = step
+    seconds: dict[str, list[float]] = {label: [] for label in steps}
+    for step in steps.values():
+        step()
+    for _ in range(ROUNDS[name]):
+        for label, step in steps.items():
+            start = time.process_time()
+            for _ in range(STEPS_A_ROUND[name]):
+                step()
+            seconds[label].append((time.process_time() - start) / STEPS_A_ROUND[name])
+    num_bytes = BATCH_WINDOWS * config.window_bytes
+    title = f"{name}, {config.num_parameters / 1e6:.2f} M parameters"
+    table = Table(title=f"{title}, {BATCH_WINDOWS} windows of {config.window_bytes} bytes a step")
+    table.add_column("contender")
+    columns = ["kB/s", "GFLOP/s", *(f"x {label}" for label in steps if "raydt" not in label)]
+    for column in columns:
+        table.add_column(column, justify="right")
+    for label, taken in seconds.items():
+        rate = num_bytes / median(taken)
+        flops = rate * config.training_flops_per_byte
+        own_flops = f"{flops / 1e9:.1f}" if "raydt" in label else ""
+        ratios = [
+            f"{median(a / b for a, b in zip(theirs, taken, strict=True)):.2f}"
+            for other, theirs in seconds.items()
+            if "raydt" not in other
+        ]
+        table.add_row(label, f"{rate / 1e3:.1f}", own_flops, *ratios)
+    return table
+
+
+def train_for(step: Step, num_steps: int) -> float:
+    """Nats per byte over the last tenth of the steps, of text that is new to the model."""
+    losses = [step() for _ in range(num_steps)]
+    last = losses[-max(1, num_steps // 10) :]
+    return float(torch.stack(last).mean())
+
+
+def loss_after_equal_time(name: str, data: NDArray[np.uint8]) -> Table:
+    """Bits per byte after the same seconds of training, each with its own schedule to the end."""
+    config, budget = MODELS[name], LOSS_SECONDS[name]
+    table = Table(title=f"{name}: bits per byte after {budget:g} seconds of CPU, float32")
+    for column in ("contender", "steps", "bits per byte"):
+        table.add_column(column, justify="left" if column == "contender" else "right")
+
+    def add(label: str, make: Callable[[int], Step]) -> None:
+        torch.manual_seed(0)
+        probe = make(100)
+        probe()
+        start = time.process_time()
+        repeats = max(2, STEPS_A_ROUND[name])
+        for _ in range(repeats):
+            probe()
+        num_steps = max(10, round(budget * repeats / (time.process_time() - start)))
+        torch.manual_seed(0)
+        table.add_row(
+            label, str(num_steps), f"{train_for(make(num_steps), num_steps) / math.log(2):.3f}"
+        )
+
+    def own(num_steps: int) -> Step:
+        return raydt_step(config, data, Recipe(), num_steps, muon=True, bf16=False)[0]
+
+    add("raydt, its recipe", own)
+    for rate in ADAMW_RATES:
+        for peer, build in peers().items():
+
+            def other(
+                num_steps: int, build: Callable[[Shape], nn.Module] = build, rate: float = rate
+            ) -> Step:
+                model, window = build(shape_of(config)), config.window_bytes
+                return peer_step(model, data, window, rate, num_steps, bf16=False)
+
+            add(f"{peer}, AdamW {rate:g}", other)
+    return table
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--models", nargs="+", default=list(ROUNDS), choices=ROUNDS)
+    parser.add_argument("--without-losses", action="store_true")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{'model':<8}{'raydt kB/s':>12}{'plain kB/s':>12}{'ratio':>8}{'raydt GFLOP/s':>15}")
-    for name in ("nano", "micro"):
-        config = MODELS[name]
-        data = generate("related", "train", 500_000, 0)
-        batches = WindowBatches(data, config.window_bytes, BATCH_WINDOWS, seed=0)
-        ours = Decoder(config)
-        optimizer = Optimizer(ours, Recipe(), 1000)
-        plain = Plain(config)
-        adam = torch.optim.AdamW(plain.parameters(), lr=1e-3)
+    console = Console(width=150)
+    console.print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs, one thread")
+    # Text enough that runs see hardly a byte twice: the training loss is that of new text.
+    data = generate("related", "train", 1_000_000, 0)
+    for name in arguments.models:
+        console.print(speed(name, data))
+        first = subprocess.run(
+            [sys.executable, "-c", FIRST_STEP.format(name=name)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        console.print(f"{name}: first step {float(first.stdout):.2f} s after the imports")
+        if name in LOSS_SECONDS and not arguments.without_losses:
+            console.print(loss_after_equal_time(name, data))
+    if torch.cuda.is_available():
+        from benchmarks.utilisation import utilisation
 
-        def our_step() -> None:
-            train_step(ours, batches.next_batch())  # noqa: B023
-            optimizer.step(50)  # noqa: B023
-
-        def plain_step() -> None:
-            window = torch.from_numpy(batches.next_batch().windows.astype(np.int64))  # noqa: B023
-            logits = plain(window[:, :-1])  # noqa: B023
-            nn.functional.cross_entropy(logits.flatten(0, 1), window[:, 1:].flatten()).backward()
-            torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)  # noqa: B023
-            adam.step()  # noqa: B023
-            adam.zero_grad()  # noqa: B023
-
-        rates: dict[str, list[float]] = {"ours": [], "plain": []}
-        for _ in range(ROUNDS):
-            for who, step in (("ours", our_step), ("plain", plain_step)):
-                step()
-                start = time.perf_counter()
-                for _ in range(STEPS):
-                    step()
-                seconds = time.perf_counter() - start
-                rates[who].append(STEPS * BATCH_WINDOWS * config.window_bytes / seconds)
-        ratio = median(a / b for a, b in zip(rates["ours"], rates["plain"], strict=True))
-        speed = median(rates["ours"])
-        print(
-            f"{name:<8}{speed / 1e3:>12.1f}{median(rates['plain']) / 1e3:>12.1f}{ratio:>8.2f}"
-            f"{speed * config.training_flops_per_byte / 1e9:>15.1f}"
-        )
+        console.print(utilisation())
+    console.print(f"load average {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

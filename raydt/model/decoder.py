@@ -96,7 +96,7 @@ class Decoder(nn.Module):
         if not z_loss:
             return loss
         counted_N: Tensor = y_N.ne(IGNORED_TARGET)
-        penalty = (logits_NV.logsumexp(dim=1).square() * counted_N).sum() * z_loss
+        penalty: Tensor = (logits_NV.logsumexp(dim=1).square() * counted_N).sum() * z_loss
         if reduction == "mean":
             penalty = penalty / counted_N.sum()
         return loss + (penalty - penalty.detach())

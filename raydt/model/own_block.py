@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from raydt.config.model import ModelConfig
 from raydt.model.documents import attention_mask
+from raydt.model.fewer_passes import convolve, rotated_heads, squared_relu
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ class Block(nn.Module):
 
     def forward(self, x_BTD: Tensor, around: Surroundings) -> Tensor:
         B, T, D = x_BTD.shape
-        n_BTD = self._convolve(self.attention_norm(x_BTD), around.document_BT)
+        n_BTD = convolve(self.attention_norm(x_BTD), self.conv_weight, around.document_BT)
         qkv = self.query_key_value(n_BTD).view(B, T, 3, self.num_heads, D // self.num_heads)
-        q_BHTK, k_BHTK, v_BHTK = qkv.permute(2, 0, 3, 1, 4)
+        q_BHTK, k_BHTK, v_BHTK = rotated_heads(qkv, around.cos_TK, around.sin_TK)
         y_BHTK = self._attend(q_BHTK, k_BHTK, v_BHTK, around)
         x_BTD = x_BTD + self.attention_out(y_BHTK.transpose(1, 2).reshape(B, T, D))
         hidden = self._activate(self.feed_forward_in(self.feed_forward_norm(x_BTD)))
@@ -71,29 +72,12 @@ class Block(nn.Module):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, around: Surroundings
     ) -> Tensor:
         return F.scaled_dot_product_attention(
-            rotate(q_BHTK, around.cos_TK, around.sin_TK),
-            rotate(k_BHTK, around.cos_TK, around.sin_TK),
+            q_BHTK,
+            k_BHTK,
             v_BHTK,
             attn_mask=around.mask_B1TT,
             is_causal=around.mask_B1TT is None,
         )
 
     def _activate(self, hidden_BTF: Tensor) -> Tensor:
-        return F.relu(hidden_BTF).square()
-
-    def _convolve(self, x_BTD: Tensor, document_BT: Tensor | None) -> Tensor:
-        T = x_BTD.shape[1]
-        mixed = x_BTD
-        for distance, weight_D in enumerate(self.conv_weight[: T - 1], start=1):
-            earlier = x_BTD[:, : T - distance] * weight_D
-            if document_BT is not None:
-                same_BT = document_BT[:, distance:] == document_BT[:, : T - distance]
-                earlier = earlier * same_BT[:, :, None]
-            mixed = mixed + F.pad(earlier, (0, 0, distance, 0))
-        return mixed
-
-
-def rotate(x_BHTK: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021, arXiv 2104.09864), halves paired."""
-    a, b = x_BHTK.chunk(2, dim=-1)
-    return torch.cat([a * cos_TK - b * sin_TK, b * cos_TK + a * sin_TK], dim=-1)
+        return squared_relu(hidden_BTF)

@@ -27,7 +27,7 @@ def commit(cell: Folder, fingerprint: str) -> dict[str, Any] | None:
     if outcome is None or outcome["fingerprint"] != fingerprint:
         return None
     cell.write_json(RESULT, outcome)
-    for attempt_id in attempts(cell):
+    for attempt_id in attempts(cell) if outcome["status"] == Status.DONE else ():
         # What a cell goes on from is of no use any more.
         attempt_folder(cell, attempt_id).remove(CHECKPOINTS)
     return outcome

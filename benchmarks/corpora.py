@@ -10,22 +10,32 @@ sentence. Needs `pip install 'raydt[bench]'` for ByT5, and says so where it is n
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raydt.corpora.ahead import InTurn
 from raydt.corpora.batches import WindowBatches
+from raydt.corpora.documents import from_column, parts
+from raydt.corpora.duplicates import HeldOut
 from raydt.corpora.prepare import prepare_language
+from raydt.corpora.read_parquet import read_parquet
 from raydt.corpora.spec import FilesCorpus
 from raydt.units import approximate_bytes, parse_bytes
 
@@ -38,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bytes", default="200M", help="of text, for speed [200M]")
     parser.add_argument("--memory-bytes", help="of text, for memory [not measured]")
-    parser.add_argument("--rounds", type=int, default=3, help="the best of so many [3]")
+    parser.add_argument("--rounds", type=int, default=5, help="of measuring [5]")
     parser.add_argument("--peak-of", type=Path, help=argparse.SUPPRESS)
     parsed = parser.parse_args()
     if parsed.peak_of:
@@ -55,22 +65,106 @@ def measure_speed(folder: Path, num_bytes: int, rounds: int) -> None:
     """Local parquet to shards, against the raw column and against ByT5."""
     path = folder / "xx.parquet"
     num_bytes = write_parquet(path, num_bytes)
-    print(f"parquet (zstd) of {approximate_bytes(num_bytes)}B of text, best of {rounds}:")
+    print(
+        f"parquet (zstd) of {approximate_bytes(num_bytes)}B of text, {rounds} rounds on "
+        f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}:"
+    )
 
     def prepare() -> None:
-        shutil.rmtree(folder / "prepared", ignore_errors=True)
         prepare_language(FilesCorpus(folder), "xx", 0, 0, 0, folder / "prepared")
 
-    # In turn, so that a machine that is busy for a while is busy for both.
-    raw, ours = [], []
+    # In turn, so that a machine that is busy for a while is busy for all, and the median of what
+    # one round says of two. CPU seconds hardly change with what else the machine does.
+    raw, floor, ours = Timed(num_bytes), Timed(num_bytes), Timed(num_bytes)
     for _ in range(rounds):
-        raw.append(num_bytes / seconds(lambda: read_raw(path)))
-        ours.append(num_bytes / seconds(prepare))
-    line("raw column buffers, pyarrow", max(raw))
-    line("raydt: parquet to shards", max(ours), f"{max(ours) / max(raw):.2f} of raw (target 0.7)")
+        raw.time(lambda: read_raw(path))
+        floor.time(lambda: read_hash_write(path, folder / "floor.bin"))
+        ours.time(prepare)
+        (folder / "floor.bin").unlink()
+        shutil.rmtree(folder / "prepared")
+    raw.line("raw column buffers, pyarrow", "one thread, from the page cache")
+    floor.line("read, SHA-256, write", f"{floor.over(raw):.2f} of raw: no rule could be faster")
+    ours.line("raydt: parquet to shards", f"{ours.over(raw):.2f} of raw (target 0.7)")
     byt5 = measure_byt5(path, folder)
     if byt5 is not None:
-        line("ByT5Tokenizer, datasets.map", byt5, f"raydt {max(ours) / byt5:.0f}x (target 100x)")
+        times = ours.bytes_per_second / byt5
+        line("ByT5Tokenizer, datasets.map", byt5, f"raydt {times:.0f}x (target 100x)")
+    measure_stages(path)
+
+
+def measure_stages(path: Path) -> None:
+    """What one thread does of each stage, alone."""
+    blocks = [block.documents for block in read_parquet(path, FilesCorpus(path.parent), 0)]
+    data = [parts(documents)[0] for documents in blocks]
+    num_bytes = sum(map(len, data))
+    rng = np.random.default_rng(0)
+    order = [pa.array(rng.permutation(len(documents))) for documents in blocks]
+    held_out = HeldOut()
+    held_out.add(blocks[0])
+    held_out.close()
+    stages: dict[str, Callable[[], object]] = {
+        "UTF-8, NUL, separators": lambda: [
+            from_column(documents.cast(pa.large_string()), "none", Counter())
+            for documents in blocks
+        ],
+        "shuffle, once": lambda: [d.take(o) for d, o in zip(blocks, order, strict=True)],
+        "near and equal duplicates": lambda: [held_out.find(documents) for documents in blocks],
+        "SHA-256": lambda: [hashlib.sha256(each) for each in data],
+    }
+    print("stages of it, each alone on one thread:")
+    for name, work in stages.items():
+        line(name, num_bytes / min(seconds(work) for _ in range(3)))
+
+
+def read_hash_write(path: Path, out: Path) -> None:
+    """What no way of preparing can do without: read, hash and write, each in a thread."""
+    digest = hashlib.sha256()
+    hashing, writing = InTurn(), InTurn()
+    with out.open("wb", buffering=0) as file, pq.ParquetFile(path, memory_map=True) as parquet:
+        for batch in parquet.iter_batches(4096, columns=["text"], use_threads=False):
+            data = batch.column(0).buffers()[2]
+            hashing.do(partial(digest.update, data))
+            writing.do(partial(_write, file, data))
+        for each in (hashing, writing):
+            each.finish()
+            each.close()
+        os.fsync(file.fileno())
+
+
+def _write(file: FileIO, data: pa.Buffer) -> None:
+    left = memoryview(data)
+    while len(left):
+        left = left[file.write(left) :]
+
+
+class Timed:
+    """The rounds of one work on so many bytes."""
+
+    def __init__(self, num_bytes: int) -> None:
+        self._num_bytes = num_bytes
+        self._seconds: list[float] = []
+        self._cpu_seconds: list[float] = []
+
+    def time(self, work: Callable[[], object]) -> None:
+        """One more round."""
+        cpu_before = time.process_time()
+        self._seconds.append(seconds(work))
+        self._cpu_seconds.append(time.process_time() - cpu_before)
+
+    @property
+    def bytes_per_second(self) -> float:
+        """Of the best round."""
+        return self._num_bytes / min(self._seconds)
+
+    def over(self, other: Timed) -> float:
+        """Speed relative to another's, the median of the rounds."""
+        pairs = zip(other._seconds, self._seconds, strict=True)
+        return statistics.median(theirs / own for theirs, own in pairs)
+
+    def line(self, name: str, remark: str) -> None:
+        """Print it."""
+        cpu = f"{min(self._cpu_seconds) * 1e9 / self._num_bytes:.1f} CPU s/GB"
+        line(name, self.bytes_per_second, f"{cpu:>14}  {remark}")
 
 
 def read_raw(path: Path) -> int:

@@ -37,6 +37,15 @@ def _check_model(name: str) -> str:
     return name
 
 
+def _absolute_folder(corpus: str) -> str:
+    """One text for one folder: a sweep is the same from wherever its corpus is named."""
+    kind, _, rest = corpus.partition(":")
+    place, mark, options = rest.partition("?")
+    if kind != "files" or not place or place.startswith("~"):
+        return corpus
+    return f"files:{os.path.normpath(Path.cwd() / place)}{mark}{options}"
+
+
 def _default_name(fields: dict[str, Any]) -> str:
     """The demo's sweep is `demo`, that of `files:some/folder` is `folder`."""
     corpus = str(fields.get("corpus", ""))
@@ -104,6 +113,7 @@ ExtraSizes = Annotated[
     tuple[SizeField, ...], BeforeValidator(_as_tuple), AfterValidator(_check_sizes)
 ]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Corpus = Annotated[str, AfterValidator(_absolute_folder)]
 Seeds = Annotated[
     tuple[Seed, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_check_unique)
 ]
@@ -115,7 +125,7 @@ class Sweep(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    corpus: str = Field("controlled", description="controlled, controlled:SEED or files:FOLDER")
+    corpus: Corpus = Field("controlled", description="controlled, controlled:SEED or files:FOLDER")
     name: Name = Field(
         default_factory=_default_name,
         description="of the sweep and its experiment in MLflow [after the corpus]",

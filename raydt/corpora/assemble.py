@@ -6,14 +6,15 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from raydt.corpora.ahead import ahead
+from raydt.corpora.ahead import InTurn, ahead, in_order
 from raydt.corpora.buckets import Buckets
 from raydt.corpora.documents import parts
 from raydt.corpora.duplicates import HeldOut
@@ -24,7 +25,8 @@ from raydt.corpora.splits import SPLITS, Split
 # test, and not in val, which chooses checkpoints, if it is in test, which is reported.
 _ORDER: tuple[Split, ...] = ("test", "val", "train")
 _COMPARED_WITH = {"test": "", "val": "test", "train": "val or test"}
-_SLICE_BYTES = 2**23
+_SLICE_BYTES = 2**22
+_SYNC_BYTES = 2**25
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,12 @@ def assemble(
     num_before = 0
     for split in _ORDER:
         with ShardWriter(path_of(split)) as shard:
-            for documents in ahead(_sorted(buckets, split)):
-                equal, near = held_out.find(documents)
+            slices = in_order(ahead(_sorted(buckets, split)), partial(_look, held_out))
+            for documents, equal, near in slices:
                 if split != "test":
                     against = _COMPARED_WITH[split]
                     dropped[f"{split} documents equal to one of {against}"] += int(equal.sum())
                     dropped[f"{split} documents near one of {against}"] += int(near.sum())
-                    out = equal | near
-                    if out.any():
-                        documents = documents.filter(pa.array(~out))
                 if split != "train":
                     held_out.add(documents)
                 shard.write(documents)
@@ -68,25 +67,39 @@ def assemble(
     return Assembled({split: records[split] for split in SPLITS}, dict(dropped))
 
 
-def _sorted(buckets: Buckets, split: Split) -> Iterator[pa.LargeBinaryArray]:
-    """The documents of a split in their order, some megabytes at a time."""
+def _sorted(
+    buckets: Buckets, split: Split
+) -> Iterator[tuple[pa.LargeBinaryArray, NDArray[np.int64]]]:
+    """Some megabytes at a time: documents, and which of them come next in the split's order."""
     for bucket in range(buckets.count(split)):
         documents, order = buckets.read(split, bucket)
         lengths = np.diff(parts(documents)[1])[order]
         slices = np.cumsum(lengths) // _SLICE_BYTES
         for part in np.split(order, np.flatnonzero(np.diff(slices)) + 1):
             if len(part):
-                yield documents.take(pa.array(part))
+                yield documents, part
+
+
+def _look(
+    held_out: HeldOut, part: tuple[pa.LargeBinaryArray, NDArray[np.int64]]
+) -> tuple[pa.LargeBinaryArray, NDArray[np.bool_], NDArray[np.bool_]]:
+    """The documents of a part that stay, and which (D,) equal or are near to one held out."""
+    documents, order = part
+    documents = documents.take(pa.array(order))
+    equal, near = held_out.find(documents)
+    out = equal | near
+    return documents.filter(pa.array(~out)) if out.any() else documents, equal, near
 
 
 class ShardWriter:
-    """Writes a split and counts what is in it; hashes beside the work of others."""
+    """Writes a split and counts what is in it; writes and hashes beside the work of others."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
         self._digest = hashlib.sha256()
-        self._pool = ThreadPoolExecutor(1)
-        self._hashing: Future[None] | None = None
+        self._writing = InTurn()
+        self._hashing = InTurn()
+        self._num_unsynced_bytes = 0
         self._num_documents = 0
         self._num_characters = 0
         self.num_bytes = 0
@@ -94,39 +107,48 @@ class ShardWriter:
     def __enter__(self) -> ShardWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            os.fsync(self._file.fileno())
+            if kind is None:
+                self._writing.finish()
+                self._hashing.finish()
+                os.fsync(self._file.fileno())
         finally:
+            self._writing.close()
+            self._hashing.close()
             self._file.close()
 
     def write(self, documents: pa.LargeBinaryArray) -> None:
         """Append documents."""
         data, _ = parts(documents)
-        # In UTF-8 every byte but those of the form 10xxxxxx, -128 to -65, begins a character.
-        num_begun = int(np.count_nonzero(data.view(np.int8) > -65))
-        self._num_characters += num_begun - len(documents)
         self._num_documents += len(documents)
         self.num_bytes += len(data)
-        if self._hashing is not None:
-            self._hashing.result()  # one at a time: in order, and little is held
-        self._hashing = self._pool.submit(self._digest.update, data)  # type: ignore[arg-type]
+        self._hashing.do(partial(self._hash, data))
+        self._writing.do(partial(self._write, data))
+
+    def _hash(self, data: NDArray[np.uint8]) -> None:
+        self._digest.update(data)  # type: ignore[arg-type]
+
+    def _write(self, data: NDArray[np.uint8]) -> None:
         left = memoryview(data)  # type: ignore[arg-type]
         while len(left):
             left = left[self._file.write(left) :]
+        self._num_unsynced_bytes += len(data)
+        if self._num_unsynced_bytes >= _SYNC_BYTES:
+            # Little by little, so that nobody waits for the disk at the end.
+            os.fsync(self._file.fileno())
+            self._num_unsynced_bytes = 0
+        # In UTF-8 every byte but those of the form 10xxxxxx, -128 to -65, begins a character.
+        self._num_characters += int(np.count_nonzero(data.view(np.int8) > -65))
 
     def record(self) -> SplitRecord:
         """What the manifest says of the split; after the context."""
-        if self._hashing is not None:
-            self._hashing.result()
+        num_characters = self._num_characters - self._num_documents  # separators are none
         num_text_bytes = self.num_bytes - self._num_documents
         return SplitRecord(
             num_bytes=self.num_bytes,
-            num_characters=self._num_characters,
+            num_characters=num_characters,
             num_documents=self._num_documents,
-            bytes_per_character=(
-                num_text_bytes / self._num_characters if self._num_characters else None
-            ),
+            bytes_per_character=(num_text_bytes / num_characters if num_characters else None),
             sha256=self._digest.hexdigest(),
         )

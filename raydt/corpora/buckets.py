@@ -5,9 +5,10 @@ documents with places in [k / K, (k + 1) / K). Each bucket sorted by place, one 
 is therefore the whole split sorted by place: the order does not depend on K, which is chosen so
 that a bucket fits into little memory.
 
-Buckets are only ever appended to. A checkpoint says how long each was at some document, and where
-the source goes on from there: after a kill they are cut to these lengths, and nothing is missing
-or there twice.
+Buckets are in memory until there is enough for a checkpoint; what is smaller never goes to disk.
+On disk they are only ever appended to. A checkpoint says how long each was at some document, and
+where the source goes on from there: after a kill they are cut to these lengths, and nothing is
+missing or there twice.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -30,7 +30,7 @@ from raydt.corpora.documents import BLANK, Block, Position, from_parts, not_blan
 from raydt.corpora.splits import SPLITS, Split, SplitKeys
 
 _CHECKPOINT = "checkpoint.json"
-_CHECKPOINT_BYTES = 2**28  # between checkpoints: seconds of work
+_CHECKPOINT_BYTES = 2**28  # between checkpoints: held in memory, and a second of work
 _RECORD = np.dtype([("place", np.float64), ("num_bytes", np.int64)])
 # val and test have a tenth of the documents together.
 _BUCKETS_OF_HELD_OUT = 16
@@ -64,45 +64,50 @@ class Buckets:
         self._counts = Counter(self.progress.counts)
         self._keys = SplitKeys(self.progress.num_documents)
         self._files: dict[str, int] = {}
-        self._unsaved_bytes = 0
+        self._held: dict[str, list[NDArray[np.uint8]]] = {}  # what is to be appended to each file
+        self._held_bytes = 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for descriptor in self._files.values():
             os.close(descriptor)
         self._files = {}
+        self._held = {}
 
     def fill(
         self,
         blocks: Iterable[Block],
         enough_bytes: Mapping[Split, int] | None = None,
         on_bytes: Callable[[int], None] | None = None,
+        lost: NDArray[np.int64] | None = None,
     ) -> None:
-        """Take documents until the source ends, or until each split has enough bytes."""
+        """Take documents until the source ends, or until each split has enough bytes.
+
+        Those whose index is in `lost` (L,), sorted, are left out and counted nowhere.
+        """
         for block in ahead(iter(blocks)):
-            is_enough = self._take(block, enough_bytes)
+            is_enough = self._take(block, enough_bytes, lost)
             self.progress.position = block.position
             self.progress.num_bytes_read = block.num_bytes_read
             if on_bytes is not None:
                 on_bytes(block.num_bytes_read)
             if is_enough:
                 break
-            if self._unsaved_bytes >= _CHECKPOINT_BYTES:
+            if self._held_bytes >= _CHECKPOINT_BYTES:
                 self.save()
         # Not saved: to wait for the disk here costs more than to read the last part again, which
-        # is what a kill during the second pass leads to.
+        # is what a kill during the second pass leads to. What is partly on disk goes there whole,
+        # as the second pass needs the memory.
+        if self._files or self.progress.sizes:
+            self._flush()
         self.progress.is_done = True
         self.progress.counts = dict(+self._counts)
 
     def save(self) -> None:
         """Make what is there outlast a kill."""
+        self._flush()
         for descriptor in self._files.values():
             os.fsync(descriptor)
         self.progress.counts = dict(self._counts)
@@ -112,24 +117,32 @@ class Buckets:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._folder / _CHECKPOINT)
-        self._unsaved_bytes = 0
 
-    def read(self, split: Split, bucket: int) -> pa.LargeBinaryArray:
-        """The documents of a bucket in their order, unsorted bytes of which are read at once."""
+    def read(self, split: Split, bucket: int) -> tuple[pa.LargeBinaryArray, NDArray[np.int64]]:
+        """The documents (D,) of a bucket as they came, and the order (D,) of their places."""
         name = _name(split, bucket)
-        if name not in self.progress.sizes:
-            return from_parts(b"", np.zeros(1, dtype=np.int64)), np.zeros(0, dtype=np.int64)
-        data = np.fromfile(self._folder / name, dtype=np.uint8)
-        records = np.fromfile(self._folder / f"{name}.places", dtype=_RECORD)
+        data = self._bytes_of(name)
+        records = self._bytes_of(f"{name}.places").view(_RECORD)
         offsets = np.concatenate([[0], np.cumsum(records["num_bytes"])])
         return from_parts(data, offsets), records["place"].argsort(kind="stable")
+
+    def _bytes_of(self, name: str) -> NDArray[np.uint8]:
+        held = self._held.get(name, [])
+        if name in self.progress.sizes:
+            held = [np.fromfile(self._folder / name, dtype=np.uint8), *held]
+        return held[0] if len(held) == 1 else np.concatenate([np.zeros(0, np.uint8), *held])
 
     def count(self, split: Split) -> int:
         """How many buckets a split has."""
         num_buckets = self.progress.num_buckets
         return num_buckets if split == "train" else -(-num_buckets // _BUCKETS_OF_HELD_OUT)
 
-    def _take(self, block: Block, enough_bytes: Mapping[Split, int] | None) -> bool:
+    def _take(
+        self,
+        block: Block,
+        enough_bytes: Mapping[Split, int] | None,
+        lost: NDArray[np.int64] | None,
+    ) -> bool:
         documents = block.documents
         splits, places = self._keys.draw(len(documents))
         keep = not_blank(documents)
@@ -141,7 +154,14 @@ class Buckets:
             keep[num_taken:] = False
             num_taken = min(num_taken, len(documents))
         self._counts.update(block.counts)
-        self._counts[BLANK] += num_taken - int(keep.sum())
+        num_blank = num_taken - int(keep.sum())
+        if lost is not None:
+            first = self.progress.num_documents
+            begin, end = np.searchsorted(lost, (first, first + len(documents)))
+            here = lost[begin:end] - first
+            num_blank -= int(np.count_nonzero(~keep[here]))
+            keep[here] = False
+        self._counts[BLANK] += num_blank
         self.progress.num_documents += num_taken
         kept = np.flatnonzero(keep)
         self._write(documents, kept, splits[kept], places[kept], lengths[kept])
@@ -187,20 +207,26 @@ class Buckets:
             split = SPLITS[bucket // self.progress.num_buckets]
             name = _name(split, bucket % self.progress.num_buckets)
             part = data[offsets[begin] : offsets[end]]
-            self._append(name, part)
-            self._append(f"{name}.places", records[begin:end].view(np.uint8))
+            self._held.setdefault(name, []).append(part)
+            places_of = self._held.setdefault(f"{name}.places", [])
+            places_of.append(records[begin:end].view(np.uint8))
             self.progress.split_bytes[split] += len(part)
         self.progress.num_text_bytes += len(data) - len(kept)
-        self._unsaved_bytes += len(data)
+        self._held_bytes += len(data) + records.nbytes
 
-    def _append(self, name: str, data: NDArray[np.uint8]) -> None:
-        if name not in self._files:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            self._files[name] = os.open(self._folder / name, flags, 0o644)
-        left = memoryview(np.ascontiguousarray(data))  # type: ignore[arg-type]
-        self.progress.sizes[name] = self.progress.sizes.get(name, 0) + len(left)
-        while len(left):
-            left = left[os.write(self._files[name], left) :]
+    def _flush(self) -> None:
+        """Append what is held to the files."""
+        for name, held in self._held.items():
+            if name not in self._files:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+                self._files[name] = os.open(self._folder / name, flags, 0o644)
+            for data in held:
+                left = memoryview(np.ascontiguousarray(data))  # type: ignore[arg-type]
+                while len(left):
+                    num_written = os.write(self._files[name], left)
+                    self.progress.sizes[name] = self.progress.sizes.get(name, 0) + num_written
+                    left = left[num_written:]
+        self._held, self._held_bytes = {}, 0
 
     def _take_up(self) -> Progress | None:
         """What an interrupted pass left, cut to its checkpoint; otherwise an empty folder."""

@@ -99,6 +99,9 @@ def read_hub(
                 num_failures = 0
                 yield Block(documents, position, num_bytes, counts)
             return
+        except pa.ArrowInvalid as error:
+            requirement = f"files of {language} that can be read, in UTF-8"
+            raise bad(f"corpus {spec.name}", requirement, error) from error
         except broken as error:
             if num_failures == len(_RETRY_SECONDS):
                 raise RunError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from raydt.corpora.aligned import REPEATED_SOMEWHERE
 from raydt.corpora.manifest import FILE_NAME, Manifest, read_manifest
 
 _ENGLISH = "en"
@@ -22,7 +23,8 @@ class Entry:
     def num_duplicates(self) -> int:
         """Documents that were dropped as another split has them, or nearly."""
         dropped = self.manifest.dropped.items()
-        return sum(n for reason, n in dropped if " equal to one of" in reason or " near " in reason)
+        known = (" equal to one of", " near one of", REPEATED_SOMEWHERE)
+        return sum(n for reason, n in dropped if any(each in reason for each in known))
 
 
 def prepared_languages(root: Path) -> list[Entry]:

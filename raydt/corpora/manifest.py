@@ -13,7 +13,7 @@ from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import bad
 
 # Raised with every change of what is stored; a language of another format is prepared anew.
-FORMAT = 2
+FORMAT = 3
 FILE_NAME = "manifest.json"
 
 
@@ -37,7 +37,8 @@ class Source:
     files: tuple[SourceFile, ...] | None = None
     revision: str | None = None  # commit of a dataset of the Hub
     num_documents: int | None = None  # that were read, blank ones and those dropped counted
-    num_text_bytes: int | None = None  # of these
+    num_text_bytes: int | None = None  # of these, but of none that an aligned corpus loses
+    aligned: str | None = None  # digest of the documents that an aligned corpus loses everywhere
 
     def same_text(self, other: Source) -> bool:
         """Whether both give the same bytes, wherever and whenever they were read."""
@@ -45,7 +46,9 @@ class Source:
 
     def _identity(self) -> tuple[object, ...]:
         hashes = None if self.files is None else tuple(file.sha256 for file in self.files)
-        return self.seed, self.generator, hashes, self.revision, self.num_documents
+        return (
+            self.seed, self.generator, hashes, self.revision, self.num_documents, self.aligned
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from raydt import __version__
+from raydt.corpora.aligned import Lost, lost_documents
 from raydt.corpora.check import available_languages, check_corpus
 from raydt.corpora.contamination import Contamination
 from raydt.corpora.controlled.catalog import GENERATOR_VERSION, generate
@@ -106,7 +107,10 @@ def _find_or_write(
     corpus_languages: tuple[str, ...],
 ) -> PreparedLanguage:
     folder = root / spec.key / language
-    existing = _find(spec, language, folder)
+    lost: Lost | None = None
+    if isinstance(spec, FilesCorpus) and spec.aligned == "yes":
+        lost = lost_documents(spec, root / _WORK / spec.key, language)
+    existing = _find(spec, language, folder, lost)
     work = root / _WORK / spec.key / language
     if existing is not None and _is_enough(spec, existing, asked):
         _sweep(work)
@@ -114,7 +118,7 @@ def _find_or_write(
     work.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(work.with_name(f"{language}.lock")):
         # Another process may have written it while this one waited.
-        existing = _find(spec, language, folder)
+        existing = _find(spec, language, folder, lost)
         if existing is not None:
             if _is_enough(spec, existing, asked):
                 return existing
@@ -131,7 +135,7 @@ def _find_or_write(
                 manifest = _write_controlled(spec, language, asked, new)
             else:
                 others = (*available_languages(spec), *corpus_languages)
-                manifest = shuffle_text(spec, language, asked, others, work, new, on_bytes)
+                manifest = shuffle_text(spec, language, asked, others, work, new, on_bytes, lost)
         except InputError:
             shutil.rmtree(work, ignore_errors=True)  # the source is to change; begin anew then
             raise
@@ -162,7 +166,9 @@ def _is_enough(spec: CorpusSpec, existing: PreparedLanguage, asked: dict[Split, 
     return isinstance(spec, FilesCorpus) or not existing.shortages(asked)
 
 
-def _find(spec: CorpusSpec, language: str, folder: Path) -> PreparedLanguage | None:
+def _find(
+    spec: CorpusSpec, language: str, folder: Path, lost: Lost | None
+) -> PreparedLanguage | None:
     """What is prepared in a folder, if it is whole and still from this source."""
     try:
         prepared = open_language(folder)
@@ -170,7 +176,7 @@ def _find(spec: CorpusSpec, language: str, folder: Path) -> PreparedLanguage | N
     except InputError:
         return None  # half-written, damaged or of another format: to be written again
     source = prepared.manifest.source
-    if not whole or prepared.name != language:
+    if not whole or prepared.name != language or source.aligned != (lost and lost.digest):
         return None
     if isinstance(spec, ControlledCorpus):
         return prepared if source.same_text(_controlled_source(spec)) else None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
+from raydt.corpora.ahead import in_order
 from raydt.corpora.documents import (
     BLANK,
     NOT_UTF8,
@@ -20,6 +21,7 @@ from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
 _BLOCK_BYTES = 2**23
+_GROUP_BYTES = 2**24  # of a column in a row group that is held whole
 _READ_BYTES = 2**20
 _MAX_ROWS = 2**16
 
@@ -35,33 +37,88 @@ def read_parquet(path: Path, spec: FilesCorpus, start: int) -> Iterator[Block]:
         # memory of this process.
         with pyarrow.parquet.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
             _check_column(file, spec.column, where)
-            size = path.stat().st_size
-            row = 0
-            for group in range(file.num_row_groups):
-                num_rows = file.metadata.row_group(group).num_rows
-                if row + num_rows <= start:
-                    row += num_rows
-                    continue
-                for batch in file.iter_batches(
-                    _rows_of_block(file, group, spec.column),
-                    row_groups=[group],
-                    columns=[spec.column],
-                    use_threads=False,
-                ):
-                    column = batch.column(0)
-                    first, row = row, row + len(column)
-                    if row <= start:
-                        continue
-                    column = column.slice(max(0, start - first))
-                    counts: Counter[str] = Counter()
-                    documents = _documents(column, row - len(column), spec, where, counts)
-                    read = size * row // max(1, file.metadata.num_rows)
-                    yield Block(documents, {"offset": row}, read, counts)
+            groups = _groups(file, start)
+            if all(_is_small(file, group, spec.column) for group, _ in groups):
+                yield from _small_groups(path, file, groups, spec, start)
+            else:
+                yield from _large_groups(path, file, groups, spec, start)
     except OSError as error:
         found = error.strerror or str(error)
         raise bad(where, "a file that can be read", found) from error
     except pa.ArrowInvalid as error:
         raise bad(where, "a whole parquet file", error) from error
+
+
+def _groups(file: pyarrow.parquet.ParquetFile, start: int) -> list[tuple[int, int]]:
+    """The row groups that end after row `start`, and the first row of each."""
+    found, row = [], 0
+    for group in range(file.num_row_groups):
+        first, row = row, row + file.metadata.row_group(group).num_rows
+        if row > start:
+            found.append((group, first))
+    return found
+
+
+def _small_groups(
+    path: Path,
+    file: pyarrow.parquet.ParquetFile,
+    groups: list[tuple[int, int]],
+    spec: FilesCorpus,
+    start: int,
+) -> Iterator[Block]:
+    """Groups that can be held whole: several at once, a thread each."""
+    size = path.stat().st_size
+
+    def read(place: tuple[int, int]) -> Block:
+        group, first = place
+        # A reader of its own, as one is not for several threads.
+        with pyarrow.parquet.ParquetFile(path, metadata=file.metadata, pre_buffer=False) as own:
+            table = own.read_row_group(group, columns=[spec.column], use_threads=False)
+        column = table.column(0)
+        column = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+        return _block(column, first, file, spec, path, size, start)
+
+    yield from in_order(groups, read)
+
+
+def _large_groups(
+    path: Path,
+    file: pyarrow.parquet.ParquetFile,
+    groups: list[tuple[int, int]],
+    spec: FilesCorpus,
+    start: int,
+) -> Iterator[Block]:
+    """Groups that would take much memory: a few pages at a time."""
+    size = path.stat().st_size
+    for group, first in groups:
+        row = first
+        for batch in file.iter_batches(
+            _rows_of_block(file, group, spec.column),
+            row_groups=[group],
+            columns=[spec.column],
+            use_threads=False,
+        ):
+            column = batch.column(0)
+            row += len(column)
+            if row > start:
+                yield _block(column, row - len(column), file, spec, path, size, start)
+
+
+def _block(
+    column: pa.Array,
+    first: int,
+    file: pyarrow.parquet.ParquetFile,
+    spec: FilesCorpus,
+    path: Path,
+    size: int,
+    start: int,
+) -> Block:
+    """The rows of a column from `start` on; `first` is its first."""
+    row = first + len(column)
+    column = column.slice(max(0, start - first))
+    counts: Counter[str] = Counter()
+    documents = _documents(column, row - len(column), spec, f"file {path}", counts)
+    return Block(documents, {"offset": row}, size * row // max(1, file.metadata.num_rows), counts)
 
 
 def _check_column(file: pyarrow.parquet.ParquetFile, column: str, where: str) -> None:
@@ -77,12 +134,24 @@ def _check_column(file: pyarrow.parquet.ParquetFile, column: str, where: str) ->
         raise bad(where, f"text in column {column!r}", f"{kind}")
 
 
+def _is_small(file: pyarrow.parquet.ParquetFile, group: int, column: str) -> bool:
+    num_rows: int = file.metadata.row_group(group).num_rows
+    return num_rows <= _MAX_ROWS and _column_bytes(file, group, column) <= _GROUP_BYTES
+
+
 def _rows_of_block(file: pyarrow.parquet.ParquetFile, group: int, column: str) -> int:
-    metadata = file.metadata.row_group(group)
-    index = file.schema_arrow.names.index(column)
-    num_bytes = metadata.column(index).total_uncompressed_size if _is_flat(file) else 2**30
-    rows: int = _BLOCK_BYTES * metadata.num_rows // max(1, num_bytes)
+    num_rows = file.metadata.row_group(group).num_rows
+    rows: int = _BLOCK_BYTES * num_rows // max(1, _column_bytes(file, group, column))
     return max(1, min(rows, _MAX_ROWS))
+
+
+def _column_bytes(file: pyarrow.parquet.ParquetFile, group: int, column: str) -> int:
+    """Bytes of a column of a row group before compression; a value said twice may be once here."""
+    if not _is_flat(file):
+        return 2**30  # not known
+    index = file.schema_arrow.names.index(column)
+    num_bytes: int = file.metadata.row_group(group).column(index).total_uncompressed_size
+    return num_bytes
 
 
 def _is_flat(file: pyarrow.parquet.ParquetFile) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from raydt import __version__
+from raydt.corpora.aligned import Lost
 from raydt.corpora.assemble import assemble
 from raydt.corpora.buckets import Buckets
 from raydt.corpora.contamination import find_contamination, load_model
@@ -38,7 +39,7 @@ _BUCKET_BYTES = 2**25
 _MAX_BUCKETS = 384
 _UNPACKED = 4  # what compressed text grows by, about
 _MARGIN_BYTES = 2**16  # of the Hub, and an eighth: duplicates will be dropped
-_WORK_FORMAT = 1
+_WORK_FORMAT = 2
 
 
 def shuffle_text(
@@ -49,12 +50,14 @@ def shuffle_text(
     work: Path,
     folder: Path,
     on_bytes: OnBytes | None,
+    lost: Lost | None = None,
 ) -> Manifest:
     """Write the splits of a language to `folder`, and return what the manifest says of them.
 
     Files are stored whole, whatever is `asked`; of the Hub as much as that and a margin for what
-    is dropped. `work` keeps the buckets. `InputError` for text that cannot be used, `OSError` for
-    a disk that is full, `RunError` for a stream that is lost.
+    is dropped. `lost` is what an aligned corpus drops. `work` keeps the buckets. Raises
+    `InputError` for text that cannot be used, `OSError` for a disk that is full, `RunError` for a
+    stream that is lost.
     """
     plan: dict[str, Any] = {"format": _WORK_FORMAT, "corpus": spec.name, "raydt": __version__}
     stamps: list[tuple[str, int, int]] = []
@@ -72,6 +75,8 @@ def shuffle_text(
         enough = {split: number + number // 8 + _MARGIN_BYTES for split, number in asked.items()}
         plan["enough"] = enough
         total = expected = sum(enough.values())
+    if lost is not None:
+        plan["lost"] = lost.digest
     origin = _take_up(spec, plan, work)
     num_buckets = min(_MAX_BUCKETS, -(-expected // _BUCKET_BYTES) or 1)
 
@@ -85,7 +90,8 @@ def shuffle_text(
         hashes = [pool.submit(hash_file, Path(path)) for path, _, _ in stamps]
         if not progress.is_done:
             blocks = _blocks(spec, language, origin, progress.position)
-            buckets.fill(blocks, enough, partial(hear, "reading", total))
+            indices = lost.indices if lost else None
+            buckets.fill(blocks, enough, partial(hear, "reading", total), indices)
         if isinstance(spec, FilesCorpus) and stamps != [stamp(path) for path in paths]:
             raise bad(f"files of {language}", "not changed while they are read", "a change")
         num_stored = sum(progress.split_bytes.values())
@@ -109,13 +115,14 @@ def shuffle_text(
             revision=origin.revision if origin else None,
             num_documents=progress.num_documents,
             num_text_bytes=progress.num_text_bytes,
+            aligned=lost.digest if lost else None,
         ),
         licence=origin.licence if origin else None,
         split_rule=SPLIT_RULE,
         split_seed=SPLIT_SEED,
         normalisation=spec.normalise,
         duplicates_rule=DUPLICATES_RULE,
-        dropped=progress.counts | assembled.dropped,
+        dropped=progress.counts | (lost.dropped if lost else {}) | assembled.dropped,
         contamination=find_contamination(split_path(folder, "train"), language, others),
         splits=assembled.splits,
         raydt_version=__version__,

@@ -16,23 +16,25 @@ percent-encoded (`%26` is `&`).
     column     NAME                        where the text is, not in a .txt   [text]
     not_utf8   error | replace | skip      what to do about broken UTF-8      [error]
     normalise  NFC | NFKC | NFD | NFKD     Unicode normalisation              [none]
+    aligned    yes | no                    files: document i says the same in
+                                           every language of the corpus       [no]
     config     NAME                        hub; may hold {language}           [{language}]
     split      NAME                        hub                                [train]
     revision   NAME                        hub: branch, tag or commit         [main]
 
 `hub:allenai/c4` names its configs by language, but its config `en` is C4, an English corpus that
-was filtered by rules no other language went through. The config with the English of mC4 is
-believed to be `en-multi`; without a network this could not be verified. Look at the configs of
-the dataset before English is compared with another language of it.
+was filtered by rules no other language went through; the English of mC4 is its config `en-multi`.
+So `en` of it is `en-multi`, unless `config=` says otherwise.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias, get_args
 from urllib.parse import quote, unquote
 
 from raydt.errors import InputError, Problem, bad
@@ -44,13 +46,18 @@ PLACEHOLDER = "{language}"
 _FORMS = "controlled, controlled:SEED, files:PATH or hub:DATASET"
 _DATASET = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
 
+# Where the config of a language has another name than the language; from the dataset's card.
+_CONFIGS = {("allenai/c4", "en"): "en-multi"}
+
 Unit: TypeAlias = Literal["line", "paragraph", "file"]
 NotUtf8: TypeAlias = Literal["error", "replace", "skip"]
 Normalisation: TypeAlias = Literal["none", "NFC", "NFKC", "NFD", "NFKD"]
+Aligned: TypeAlias = Literal["no", "yes"]
 _CHOICES: dict[str, tuple[str, ...]] = {
     "documents": get_args(Unit),
     "not_utf8": get_args(NotUtf8),
     "normalise": get_args(Normalisation),
+    "aligned": get_args(Aligned),
 }
 
 
@@ -72,25 +79,45 @@ class ControlledCorpus:
 
 
 @dataclass(frozen=True)
-class FilesCorpus:
+class _WithOptions:
+    """A corpus that is a place, its first field, and options."""
+
+    _kind: ClassVar[str]
+
+    @property
+    def name(self) -> str:
+        """The text that `parse_corpus` reads back as this corpus."""
+        return f"{self._kind}:{getattr(self, fields(self)[0].name)}{self._options}"
+
+    @property
+    def _options(self) -> str:
+        """The options that are not as they would be anyway, as text."""
+        parts = [
+            f"{field.name}={quote(str(getattr(self, field.name)), safe='{}/ ')}"
+            for field in fields(self)[1:]
+            if getattr(self, field.name) != field.default
+        ]
+        return f"?{'&'.join(parts)}" if parts else ""
+
+
+@dataclass(frozen=True)
+class FilesCorpus(_WithOptions):
     """Files of text: a folder, or a glob with `{language}` in it."""
+
+    _kind = "files"
 
     path: Path
     documents: Unit = "line"
     column: str = "text"
     not_utf8: NotUtf8 = "error"
     normalise: Normalisation = "none"
-
-    @property
-    def name(self) -> str:
-        """The text that `parse_corpus` reads back as this corpus."""
-        return f"files:{self.path}{_options(self)}"
+    aligned: Aligned = "no"
 
     @property
     def key(self) -> str:
         """Name of this corpus's folder among the prepared ones; another for every path."""
         path = self.path.resolve()
-        return _key("files", path.name, f"{path}{_options(self)}")
+        return _key("files", path.name, f"{path}{self._options}")
 
     @property
     def is_glob(self) -> bool:
@@ -103,8 +130,10 @@ class FilesCorpus:
 
 
 @dataclass(frozen=True)
-class HubCorpus:
+class HubCorpus(_WithOptions):
     """A dataset of the Hub, a config a language."""
+
+    _kind = "hub"
 
     dataset: str
     config: str = PLACEHOLDER
@@ -114,17 +143,14 @@ class HubCorpus:
     normalise: Normalisation = "none"
 
     @property
-    def name(self) -> str:
-        """The text that `parse_corpus` reads back as this corpus."""
-        return f"hub:{self.dataset}{_options(self)}"
-
-    @property
     def key(self) -> str:
         """Name of this corpus's folder among the prepared ones."""
         return _key("hub", self.dataset, self.name)
 
     def config_of(self, language: str) -> str:
         """The config that has a language."""
+        if self.config == PLACEHOLDER:
+            return _CONFIGS.get((self.dataset, language), language)
         return self.config.replace(PLACEHOLDER, language)
 
 
@@ -145,7 +171,7 @@ def parse_corpus(text: str) -> CorpusSpec:
         options, problems = _read_options(query, FilesCorpus)
         _raise(problems)
         try:
-            return FilesCorpus(Path(place).expanduser(), **options)  # type: ignore[arg-type]
+            return FilesCorpus(_absolute(place), **options)  # type: ignore[arg-type]
         except RuntimeError as error:  # ~somebody, of whom there is no home
             raise bad("corpus", "a folder that exists", f"{text!r} ({error})") from error
     if kind == "hub" and place:
@@ -155,6 +181,12 @@ def parse_corpus(text: str) -> CorpusSpec:
         _raise(problems)
         return HubCorpus(place, **options)  # type: ignore[arg-type]
     raise bad("corpus", _FORMS, repr(text))
+
+
+def _absolute(place: str) -> Path:
+    """One path for one folder, from wherever it is named; links are kept as they are."""
+    path = Path(place).expanduser()
+    return path if path.is_absolute() else Path(os.path.normpath(Path.cwd() / path))
 
 
 def _read_options(
@@ -183,16 +215,6 @@ def _read_options(
 def _raise(problems: list[Problem]) -> None:
     if problems:
         raise InputError(problems)
-
-
-def _options(corpus: TextCorpus) -> str:
-    """The options that are not as they would be anyway, as text."""
-    parts = [
-        f"{field.name}={quote(str(getattr(corpus, field.name)), safe='{}/ ')}"
-        for field in fields(corpus)[1:]
-        if getattr(corpus, field.name) != field.default
-    ]
-    return f"?{'&'.join(parts)}" if parts else ""
 
 
 def _key(kind: str, name: str, identity: str) -> str:

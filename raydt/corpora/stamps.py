@@ -1,7 +1,10 @@
 """Whether a stored split is still what its manifest says, without reading it each time.
 
-Beside the manifest stands when each split was last known to be right: its size and the time of
-its last change. Only a file whose time is another is read and hashed, once.
+A small split is hashed whenever a process first reads it, which takes milliseconds. Of a larger one
+it stands beside the manifest when it was last known to be right: its size, the time of its last
+change, and the time its inode changed last, which a program cannot set: bytes overwritten in place
+with the old size and time put back are seen, too. Only a file of which one of these is another is
+read and hashed, once.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from pathlib import Path
 from raydt.corpora.files import hash_file
 
 FILE_NAME = "verified.json"
+_ALWAYS_HASHED_BYTES = 2**24  # 10 ms at 1.6 GB/s
 
 
 def write_stamps(paths: list[Path], folder: Path) -> None:
@@ -29,10 +33,13 @@ def is_unchanged(path: Path, sha256: str) -> bool:
     stamp = _stamp(path)
     folder = path.parent
     stamps = _read(folder)
-    if stamps.get(path.name) == stamp:
+    is_small = stamp[0] <= _ALWAYS_HASHED_BYTES
+    if stamps.get(path.name) == stamp and not is_small:
         return True
     if _hash(str(path), *stamp) != sha256:
         return False
+    if is_small or stamps.get(path.name) == stamp:
+        return True
     stamps[path.name] = stamp
     temporary = folder / f".{FILE_NAME}.{os.getpid()}"
     try:
@@ -45,7 +52,7 @@ def is_unchanged(path: Path, sha256: str) -> bool:
 
 def _stamp(path: Path) -> list[int]:
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _read(folder: Path) -> dict[str, list[int]]:
@@ -57,6 +64,6 @@ def _read(folder: Path) -> dict[str, list[int]]:
 
 
 @lru_cache(maxsize=1024)
-def _hash(path: str, size: int, modified_ns: int) -> str:
-    """Of the file as it is with this size and time."""
+def _hash(path: str, size: int, modified_ns: int, changed_ns: int) -> str:
+    """Of the file as it is with this size and these times."""
     return hash_file(Path(path))

@@ -44,6 +44,7 @@ def test_a_damaged_file_is_seen_when_it_is_read(corpus: FilesCorpus, root: Path)
 def test_other_bytes_of_the_same_size_are_seen_once_their_time_is_another(
     corpus: FilesCorpus, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stamps, "_ALWAYS_HASHED_BYTES", 0)
     language = prepare_en(corpus, root)
     path = language.folder / "train.bin"
     whole = path.read_bytes()
@@ -59,6 +60,24 @@ def test_other_bytes_of_the_same_size_are_seen_once_their_time_is_another(
     with pytest.raises(InputError, match="other bytes than"):
         language.train(100)
     assert prepare_en(corpus, root).train(len(whole)).tobytes() == whole  # made again
+
+
+@pytest.mark.parametrize("always_hashed_bytes", [0, 2**24])
+def test_bytes_overwritten_in_place_with_their_time_put_back_are_seen(
+    corpus: FilesCorpus, root: Path, monkeypatch: pytest.MonkeyPatch, always_hashed_bytes: int
+) -> None:
+    monkeypatch.setattr(stamps, "_ALWAYS_HASHED_BYTES", always_hashed_bytes)
+    language = prepare_en(corpus, root)
+    path = language.folder / "train.bin"
+    language.train(100)
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.write(b"X")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    with pytest.raises(InputError, match="other bytes than"):
+        language.train(100)
+    assert prepare_en(corpus, root).is_whole()  # made again
 
 
 def test_a_file_that_was_replaced_is_not_read_as_the_old_one(

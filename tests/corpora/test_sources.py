@@ -48,6 +48,7 @@ def test_every_format_gives_the_same_documents_and_goes_on_anywhere(
     if small:
         monkeypatch.setattr(read_text, "_BLOCK_BYTES", 100)
         monkeypatch.setattr(read_parquet, "_BLOCK_BYTES", 100)
+        monkeypatch.setattr(read_parquet, "_GROUP_BYTES", 0)
     spec = FilesCorpus(tmp_path)
     if form == "parquet":
         table = pa.table({"n": range(50), "text": TEXTS})

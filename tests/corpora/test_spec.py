@@ -14,13 +14,13 @@ from raydt.errors import InputError
         ("controlled", ControlledCorpus(0)),
         ("controlled:0", ControlledCorpus(0)),
         (" controlled:17 ", ControlledCorpus(17)),
-        ("files:corpora", FilesCorpus(Path("corpora"))),
+        ("files:corpora", FilesCorpus(Path.cwd() / "corpora")),
         ("files:/a/b:c", FilesCorpus(Path("/a/b:c"))),
         ("files:~/bible", FilesCorpus(Path.home() / "bible")),
-        ("files:a-{language}*.gz", FilesCorpus(Path("a-{language}*.gz"))),
+        ("files:a-{language}*.gz", FilesCorpus(Path.cwd() / "a-{language}*.gz")),
         (
             "files:a?documents=paragraph&column=my%26text&not_utf8=replace&normalise=NFC",
-            FilesCorpus(Path("a"), "paragraph", "my&text", "replace", "NFC"),
+            FilesCorpus(Path.cwd() / "a", "paragraph", "my&text", "replace", "NFC"),
         ),
         ("hub:allenai/c4", HubCorpus("allenai/c4")),
         (
@@ -74,9 +74,30 @@ def test_all_problems_of_the_options_come_together() -> None:
     found = [str(problem) for problem in caught.value.problems]
     assert len(found) == 4
     assert "one of line, paragraph, file; found 'page'" in found[0]
-    assert "one of documents, column, not_utf8, normalise; found 'colum=x'" in found[1]
+    assert "one of documents, column, not_utf8, normalise, aligned; found 'colum=x'" in found[1]
     assert "only once" in found[2]
     assert "a value" in found[3]
     with pytest.raises(InputError) as caught:
         parse_corpus("hub:a b/c?documents=line")
     assert len(caught.value.problems) == 2
+
+
+def test_a_folder_has_one_name_wherever_it_is_named_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    names = {
+        parse_corpus(f"files:{path}").name for path in ("../a/b", f"{tmp_path}/a/b", "../a/./b/")
+    }
+    assert names == {f"files:{tmp_path}/a/b"}
+
+
+def test_english_of_mc4_is_not_c4() -> None:
+    spec = parse_corpus("hub:allenai/c4")
+    assert isinstance(spec, HubCorpus)
+    assert [spec.config_of(language) for language in ("en", "de")] == ["en-multi", "de"]
+    c4 = parse_corpus("hub:allenai/c4?config=en")
+    assert isinstance(c4, HubCorpus)
+    assert c4.config_of("en") == "en"
+    assert HubCorpus("owner/other").config_of("en") == "en"

@@ -110,7 +110,7 @@ def computed(
         store_uri=runs.store_uri,
         sweep=runs.sweep,
         experiment_id=runs.experiment_id,
-        launch_run_id=str(runs.launches[0].info.run_id),
+        launch_run_id=runs.launches[0].run_id,
         table=table,
         means=means,
         ladders=found,

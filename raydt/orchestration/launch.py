@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -123,7 +123,8 @@ def _train(
 
     def open_writer() -> Writer:
         writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
-        writer.start_launch(_plan(cells.values()), sweep.model_dump(mode="json"), "Running.")
+        plan = _plan(cells.values(), tasks)
+        writer.start_launch(plan, sweep.model_dump(mode="json"), "Running.")
         return writer
 
     # A new store takes as long to make as Ray to start; both at once.
@@ -159,12 +160,13 @@ def _set_aside_result(folder: Path, result: Mapping[str, Any] | None) -> None:
         (folder / RESULT).unlink()
 
 
-def _plan(cells: Any) -> list[dict[str, Any]]:
+def _plan(cells: Iterable[Cell], tasks: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     plan = []
     for cell in cells:
         values = (
             cell.cell_id, cell.stage, cell.source, cell.target, cell.size.label,
             cell.size.num_bytes, cell.seed, cell.model, cell.parent_id,
+            tasks[cell.cell_id]["fingerprint"],
         )  # fmt: skip
         plan.append(dict(zip(PLAN_FIELDS, values, strict=True)))
     return plan

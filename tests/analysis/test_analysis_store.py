@@ -78,7 +78,7 @@ def test_of_several_sweeps_the_most_recently_launched_is_taken_and_named(
     store.client.create_experiment("somebody-elses")
     launch = store.write("latest", [make_cell("scratch", None, "de", 8_000)])
     read = read_sweep(store.uri)
-    assert (read.sweep, read.launches[0].info.run_id) == ("latest", launch)
+    assert (read.sweep, read.launches[0].run_id) == ("latest", launch)
     assert "latest" in read.notes[0]
     assert planted_sweep in read.notes[0]
     assert read_sweep(store.uri, planted_sweep).notes == []
@@ -92,7 +92,7 @@ def test_the_newest_launch_has_the_plan_and_cells_of_all_launches_count(
     newest = store.launch("twice", [small, large])
     store.cell("twice", large)
     read = read_sweep(store.uri, "twice")
-    assert read.launches[0].info.run_id == newest
+    assert read.launches[0].run_id == newest
     assert len(read.cells) == 2
     assert read.plan is not None
     assert [row["size_bytes"] for row in read.plan] == [8_000, 32_000]

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from analysis.alarms import alarms
 from analysis.answer import answer
-from analysis.effective import Resamples, effective_table
+from analysis.effective import Resamples, effective_table, estimates_table
 from analysis.estimators import estimator_named
 from analysis.figures import encoded, source_styles, target_figure, transfer_heatmap
 from analysis.folder import MARKER, require_ours, written_whole
@@ -103,7 +103,8 @@ def computed(
     noise = pooled_noise(means)
     random = np.random.default_rng(random_seed)
     drawn = draw_means(means, noise, num_resamples=num_resamples, random=random)
-    effective = effective_table(means, Resamples(drawn, confidence), estimator=estimator)
+    resamples = Resamples(drawn, confidence)
+    effective = effective_table(means, resamples, estimator=estimator)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
     return Analysis(
@@ -123,6 +124,7 @@ def computed(
         methods=Methods(estimator, confidence, num_resamples, random_seed, noise),
         out_dir=out_dir,
         report_path=out_dir / REPORT,
+        estimates=estimates_table(means, resamples),
     )
 
 
@@ -144,6 +146,7 @@ def _write(analysis: Analysis) -> None:
             "missing": analysis.missing,
             "effective": analysis.effective,
             "laws": analysis.laws,
+            "estimates": analysis.estimates,
         }
         written = []
         for name, table in tables.items():

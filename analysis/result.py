@@ -47,6 +47,8 @@ class Analysis:
     report_path: Path
     tables: list[Path] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)
+    # Columns `analysis.effective.ESTIMATES_COLUMNS`: every estimator side by side.
+    estimates: pd.DataFrame = field(default_factory=pd.DataFrame)
     logged: bool = False  # whether the folder is also an artifact of the newest launch
 
     @property

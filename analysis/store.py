@@ -107,7 +107,9 @@ def _plan(store_uri: str, launch: StoredRun, notes: list[str]) -> list[dict[str,
     try:
         text = _artifact_text(store_uri, launch, schema.ARTIFACT_PLAN)
         plan = None if text is None else json.loads(text)
-    except (*_mlflow_errors(), OSError, ValueError) as error:
+    except Exception as error:
+        if not isinstance(error, (*_mlflow_errors(), OSError, ValueError)):
+            raise
         notes.append(
             f"{schema.ARTIFACT_PLAN} of the newest launch cannot be read "
             f"({_first_line(error)}): {inferred}"
@@ -161,10 +163,10 @@ def _api_reader(store_uri: str) -> RunReader:
 
 def _client(store_uri: str) -> MlflowClient:
     # MLflow takes two seconds to import, and a SQL store with local artifacts does not need it.
-    import analysis.store_api
+    from analysis.store_api import new_client
 
     with _store_errors(store_uri):
-        client = analysis.store_api.MlflowClient(tracking_uri=store_uri)
+        client = new_client(store_uri)
         client.search_experiments(max_results=1)
     return client
 

@@ -21,6 +21,11 @@ from mlflow.entities import Run, ViewType
 PAGE_RUNS = 1000
 
 
+def new_client(store_uri: str) -> MlflowClient:
+    """MLflow's client of a store."""
+    return MlflowClient(tracking_uri=store_uri)
+
+
 class ApiReader:
     """Reads page by page, and keeps of a page only what is wanted."""
 

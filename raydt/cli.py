@@ -66,6 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     analyze.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
     analyze.add_argument("--store", metavar="URI", help="MLflow store [sqlite in the storage]")
     analyze.add_argument("--out", type=Path, help="folder of the report [STORAGE/SWEEP/report]")
+    analyze.add_argument(
+        "--estimator", default="loglog", metavar="NAME",
+        help="of D_E: loglog, linear, law or reference (only to reproduce published tables) "
+        "[loglog]",
+    )  # fmt: skip
     analyze.add_argument("--confidence", type=float, default=0.9, help="of the intervals [0.9]")
 
     parsed, unknown = parser.parse_known_args(arguments)
@@ -219,6 +224,7 @@ def _analyze(parsed: argparse.Namespace) -> int:
         parsed.store or f"sqlite:///{storage / 'mlflow.db'}",
         parsed.name,
         parsed.out or (lambda name: storage / name / "report"),
+        estimator=parsed.estimator,
         confidence=parsed.confidence,
     )
     console = Console(highlight=False)

@@ -93,9 +93,17 @@ class Writer:
             raise MlflowException(f"experiment {self._sweep!r} is in the store's bin")
         return str(experiment.experiment_id)
 
-    def start_launch(self, plan: list[dict[str, Any]], sweep: Mapping[str, Any], note: str) -> str:
+    def start_launch(
+        self,
+        plan: list[dict[str, Any]],
+        sweep: Mapping[str, Any],
+        note: str,
+        *,
+        more_tags: Mapping[str, str] | None = None,
+    ) -> str:
         """Open the parent run of a launch; its id."""
         tags = {
+            **(more_tags or {}),
             schema.TAG_KIND: schema.KIND_LAUNCH,
             schema.TAG_SWEEP: self._sweep,
             "mlflow.note.content": note,

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 
-from analysis.alarms import alarms
+from analysis.alarms import alarms, alarms_table
 from analysis.answer import answer
 from analysis.effective import Resamples, effective_table, estimates_table
 from analysis.estimators import estimator_named
@@ -107,6 +107,7 @@ def computed(
     effective = effective_table(means, resamples, estimator=estimator)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
+    raised = alarms(table, means, found, effective, laws, noise)
     return Analysis(
         store_uri=runs.store_uri,
         sweep=runs.sweep,
@@ -119,7 +120,8 @@ def computed(
         law_fits=law_fits,
         laws=laws,
         answer=answer(effective),
-        alarms=alarms(table, means, found, effective, laws, noise),
+        alarms=[str(alarm) for alarm in raised],
+        raised=raised,
         notes=list(runs.notes),
         methods=Methods(estimator, confidence, num_resamples, random_seed, noise),
         out_dir=out_dir,
@@ -147,6 +149,7 @@ def _write(analysis: Analysis) -> None:
             "effective": analysis.effective,
             "laws": analysis.laws,
             "estimates": analysis.estimates,
+            "alarms": alarms_table(analysis.raised),
         }
         written = []
         for name, table in tables.items():

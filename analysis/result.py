@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.alarm import Alarm
 from analysis.answer import Answer
 from analysis.ladder import Ladder
 from analysis.law import ScalingLaw
@@ -49,6 +50,7 @@ class Analysis:
     figures: list[Path] = field(default_factory=list)
     # Columns `analysis.effective.ESTIMATES_COLUMNS`: every estimator side by side.
     estimates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    raised: list[Alarm] = field(default_factory=list)  # `alarms` with kind and place
     logged: bool = False  # whether the folder is also an artifact of the newest launch
 
     @property

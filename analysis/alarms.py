@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from analysis.alarm import Alarm, Kind
 from analysis.alarms_training import training_alarms
@@ -138,7 +138,7 @@ def _not_monotone(
             per_rung = 1 / ladder.num_seeds[rung] + 1 / ladder.num_seeds[rung + 1]
             rise = ladder.log_loss[rung + 1] - ladder.log_loss[rung]
             # Student's t at 95 %, one-sided: two rungs of equal loss rise further 1 time in 20.
-            limit = float(student_t.ppf(0.95, scratch.degrees_of_freedom))
+            limit = float(stdtrit(scratch.degrees_of_freedom, 0.95))
             if rise > limit * scratch.sd_log_loss * np.sqrt(per_rung):
                 beyond = True
                 message = f"{text}, more than seeds explain: look at how these cells were trained."

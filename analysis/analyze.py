@@ -44,12 +44,14 @@ def analyze(
     num_resamples: int = 1000,
     random_seed: int = 0,
     log_to_store: bool = True,
+    runs: SweepRuns | None = None,
 ) -> Analysis:
     """Analyse a sweep of a store (the most recently launched one if none is named).
 
     Writes tables, figures and report.html into `out_dir` (or the folder that it gives for the name
     of the sweep), which appears whole or not at all, and logs that folder to the newest launch.
-    Where only that last step fails, the analysis stands and says so in its notes.
+    Where only that last step fails, the analysis stands and says so in its notes. `runs`: what
+    `read_sweep` gave for this store and sweep, where it was read before.
 
     Raises `InputError` for a store or sweep that is not there, an unknown estimator, a confidence
     or a number of resamples out of range, or an `out_dir` with files that are not ours; `RunError`
@@ -60,7 +62,8 @@ def analyze(
         raise bad("confidence", "more than 0 and less than 1", confidence)
     if num_resamples < 100:
         raise bad("resamples", "at least 100", num_resamples)
-    runs = read_sweep(store_uri, sweep)
+    if runs is None:
+        runs = read_sweep(store_uri, sweep)
     out_dir = (out_dir(runs.sweep) if callable(out_dir) else out_dir).absolute()
     require_ours(out_dir, runs.sweep)
     analysis = computed(

@@ -264,11 +264,11 @@ def _import(parsed: argparse.Namespace) -> int:
 
 
 def _analyze(parsed: argparse.Namespace) -> int:
-    from analysis.analyze import analyze
+    from analysis.reuse import analyzed
     from analysis.terminal import print_analysis
 
     storage = Path(parsed.storage).expanduser().resolve()
-    result = analyze(
+    result, unchanged = analyzed(
         parsed.store or f"sqlite:///{storage / 'mlflow.db'}",
         parsed.name,
         parsed.out or (lambda name: storage / name / "report"),
@@ -277,6 +277,8 @@ def _analyze(parsed: argparse.Namespace) -> int:
     )
     console = Console(highlight=False)
     print_analysis(result, console)
+    if unchanged:
+        console.print("Nothing has changed in the store: this is the report that was there.")
     from raydt.terminal.outcome import show_ui
 
     show_ui(result.store_uri, result.experiment_id, console)

@@ -4,8 +4,8 @@ The store is read anew each time, which takes about a second for 10,000 runs of 
 is kept is only what follows from it. The key is a digest of every fact that was read, of the plan,
 of the options, of the libraries' versions and of raydt's own source, so an entry can be unused but
 never stale; and it counts only while the files of its report are as they were written. It lies in
-the user's own cache folder (`RAYDT_CACHE_DIR` names another) and not beside the report, because it is a pickle, and reports are
-handed around.
+the user's own cache folder (`RAYDT_CACHE_DIR` names another) and not beside the report, because it
+is a pickle, and reports are handed around.
 """
 
 from __future__ import annotations

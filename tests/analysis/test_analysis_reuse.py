@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from raydt.tracking import schema
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RAYDT_CACHE_DIR", str(tmp_path / "cache"))
-    yield tmp_path / "cache" / "analyses"
+    return tmp_path / "cache" / "analyses"
 
 
 def test_the_second_time_it_is_there_until_something_changes(

@@ -168,7 +168,8 @@ def test_tables_that_are_not_as_known_are_read_through_the_client(
     store: Any, make_cell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write("unknown", [make_cell("scratch", None, "de", 8_000)])
-    monkeypatch.setattr("analysis.store_sql._RUNS", "SELECT r.uuid_of_tomorrow FROM runs r {0}{1}")
+    query = "SELECT r.uuid_of_tomorrow FROM runs r WHERE {1} = {1}{0}"
+    monkeypatch.setattr("analysis.store_sql._RUNS", query)
     read = read_sweep(store.uri, "unknown")
     assert len(read.cells) == 1
     assert "uuid_of_tomorrow" in read.notes[0]

@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 
-from analysis.alarms import alarms
+from analysis.alarms import alarms, alarms_table
 from analysis.answer import answer
-from analysis.effective import Resamples, effective_table
+from analysis.effective import Resamples, effective_table, estimates_table
 from analysis.estimators import estimator_named
 from analysis.figures import encoded, source_styles, target_figure, transfer_heatmap
 from analysis.folder import MARKER, require_ours, written_whole
@@ -44,12 +44,14 @@ def analyze(
     num_resamples: int = 1000,
     random_seed: int = 0,
     log_to_store: bool = True,
+    runs: SweepRuns | None = None,
 ) -> Analysis:
     """Analyse a sweep of a store (the most recently launched one if none is named).
 
     Writes tables, figures and report.html into `out_dir` (or the folder that it gives for the name
     of the sweep), which appears whole or not at all, and logs that folder to the newest launch.
-    Where only that last step fails, the analysis stands and says so in its notes.
+    Where only that last step fails, the analysis stands and says so in its notes. `runs`: what
+    `read_sweep` gave for this store and sweep, where it was read before.
 
     Raises `InputError` for a store or sweep that is not there, an unknown estimator, a confidence
     or a number of resamples out of range, or an `out_dir` with files that are not ours; `RunError`
@@ -60,7 +62,8 @@ def analyze(
         raise bad("confidence", "more than 0 and less than 1", confidence)
     if num_resamples < 100:
         raise bad("resamples", "at least 100", num_resamples)
-    runs = read_sweep(store_uri, sweep)
+    if runs is None:
+        runs = read_sweep(store_uri, sweep)
     out_dir = (out_dir(runs.sweep) if callable(out_dir) else out_dir).absolute()
     require_ours(out_dir, runs.sweep)
     analysis = computed(
@@ -103,14 +106,16 @@ def computed(
     noise = pooled_noise(means)
     random = np.random.default_rng(random_seed)
     drawn = draw_means(means, noise, num_resamples=num_resamples, random=random)
-    effective = effective_table(means, Resamples(drawn, confidence), estimator=estimator)
+    resamples = Resamples(drawn, confidence)
+    effective = effective_table(means, resamples, estimator=estimator)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
+    raised = alarms(table, means, found, effective, laws, noise)
     return Analysis(
         store_uri=runs.store_uri,
         sweep=runs.sweep,
         experiment_id=runs.experiment_id,
-        launch_run_id=str(runs.launches[0].info.run_id),
+        launch_run_id=runs.launches[0].run_id,
         table=table,
         means=means,
         ladders=found,
@@ -118,11 +123,13 @@ def computed(
         law_fits=law_fits,
         laws=laws,
         answer=answer(effective),
-        alarms=alarms(table, means, found, effective, laws, noise),
+        alarms=[str(alarm) for alarm in raised],
+        raised=raised,
         notes=list(runs.notes),
         methods=Methods(estimator, confidence, num_resamples, random_seed, noise),
         out_dir=out_dir,
         report_path=out_dir / REPORT,
+        estimates=estimates_table(means, resamples),
     )
 
 
@@ -144,6 +151,8 @@ def _write(analysis: Analysis) -> None:
             "missing": analysis.missing,
             "effective": analysis.effective,
             "laws": analysis.laws,
+            "estimates": analysis.estimates,
+            "alarms": alarms_table(analysis.raised),
         }
         written = []
         for name, table in tables.items():

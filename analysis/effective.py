@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.estimators import Estimator, Range, estimator_named, log_loss_at
+from analysis.estimators import (
+    CAUTIONS,
+    ESTIMATORS,
+    NOMINAL,
+    Range,
+    estimator_named,
+    log_loss_at,
+    nominal_bytes,
+)
 from analysis.ladder import Floats, Ladder, ladders
 from analysis.uncertainty import Interval, censored_interval
 from raydt.tracking.schema import Stage
@@ -40,9 +48,22 @@ COLUMNS = {
     "transferred_high_bytes": "float64",
     "low_range": "str",  # of the interval's low end: inside | below | above, or missing
     "high_range": "str",
+    "estimators_low_bytes": "float64",  # smallest and largest D_T over all estimators that are to
+    "estimators_high_bytes": "float64",  # be believed: how far their choice moves the answer
+    "estimators_low_range": "str",
+    "estimators_high_range": "str",
     "leads": "bool",  # the lowest loss of all sources at this model, target and size
     "leads_share": "float64",  # share of resamples in which it leads; NaN without several seeds
 }
+
+# The table `estimates`: every estimator's answer side by side.
+_COMPARED = (
+    "source", "target", "finetune_bytes", "estimator", "effective_bytes", "transferred_bytes",
+    "range", "effective_low_bytes", "effective_high_bytes", "transferred_low_bytes",
+    "transferred_high_bytes", "low_range", "high_range", "confidence", "model", "stage", "size",
+    "loss", "scratch_loss",
+)  # fmt: skip
+ESTIMATES_COLUMNS = {**{name: COLUMNS[name] for name in _COMPARED}, "caution": "str"}
 
 
 @dataclass(frozen=True)
@@ -62,36 +83,58 @@ def effective_table(
     whose target has no ladder are left out here and named by `analysis.alarms`. `InputError` if
     the estimator is unknown.
     """
-    estimate = estimator_named(estimator)
+    estimator_named(estimator)
+    believed = [name for name in ESTIMATORS if name not in CAUTIONS]
     found = ladders(means)
     rows: list[dict[str, object]] = []
-    keys = ["model", "target", "size_bytes"]
-    transfer = means[means["stage"].isin([Stage.FINETUNE, Stage.ZEROSHOT])]
-    for (model, target, _), group in transfer.groupby(keys, sort=True):
-        ladder = found.get((str(model), str(target)))
-        finetune_bytes = float(group["size_bytes"].iloc[0])
-        if ladder is None:
-            continue
-        drawn_ladder = _drawn_ladder(means, resamples, ladder, (str(model), str(target)))
+    for ladder, drawn_ladder, group in _groups(means, found, resamples):
         drawn = resamples.log_loss[:, group.index.to_numpy()]  # (R, sources)
+        several = len(group) > 1
         leader = int(group["log_loss"].to_numpy(dtype=float).argmin())
         for position, record in enumerate(group.to_dict("records")):
-            row = _row(record, ladder, estimate, finetune_bytes)
-            row["estimator"] = estimator
-            row["leads"] = len(group) > 1 and position == leader
-            if np.isfinite(drawn).all():
-                row["leads_share"] = (
-                    float((drawn.argmin(axis=1) == position).mean())
-                    if len(group) > 1
-                    else float("nan")
-                )
-                if drawn_ladder is not None:
-                    resampled = estimate(drawn_ladder, drawn[:, position], finetune_bytes)
-                    interval = censored_interval(resampled, ladder.num_bytes, resamples.confidence)
-                    row |= _interval_columns(interval, finetune_bytes, resamples.confidence)
+            row = _row(record, ladder, estimator, drawn_ladder, drawn[:, position], resamples)
+            others = [_answered(record, ladder, name) for name in believed]
+            row |= _spread(others)
+            row["leads"] = several and position == leader
+            if several and np.isfinite(drawn).all():
+                row["leads_share"] = float((drawn.argmin(axis=1) == position).mean())
             rows.append(row)
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return table.sort_values(["model", "target", "finetune_bytes", "source"], ignore_index=True)
+
+
+def estimates_table(means: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
+    """D_E and D_T of every estimator side by side: the long table, columns `ESTIMATES_COLUMNS`.
+
+    Takes what `effective_table` takes. The rows of an estimator in `NOMINAL` have the sizes that
+    labels name, D_F included, so that D_T = D_E - D_F holds in every row; match rows of different
+    estimators by model, source, target and `size`. `caution` says why an estimator is not to be
+    used.
+    """
+    rows: list[dict[str, object]] = []
+    for ladder, drawn_ladder, group in _groups(means, ladders(means), resamples):
+        drawn = resamples.log_loss[:, group.index.to_numpy()]
+        for position, record in enumerate(group.to_dict("records")):
+            for name in ESTIMATORS:
+                row = _row(record, ladder, name, drawn_ladder, drawn[:, position], resamples)
+                rows.append({**row, "caution": CAUTIONS.get(name)})
+    table = pd.DataFrame(rows, columns=list(ESTIMATES_COLUMNS)).astype(ESTIMATES_COLUMNS)
+    # Stable: sizes of one comparison stay together, estimators in their order.
+    order = ["model", "target", "source"]
+    return table.sort_values(order, kind="stable", ignore_index=True)
+
+
+def _groups(
+    means: pd.DataFrame, found: dict[tuple[str, str], Ladder], resamples: Resamples
+) -> Iterator[tuple[Ladder, Ladder | None, pd.DataFrame]]:
+    """Ladder, resampled ladder and the rows of every (model, target, D_F) that has a ladder."""
+    drawn = {key: _drawn_ladder(means, resamples, one, key) for key, one in found.items()}
+    keys = ["model", "target", "size_bytes"]
+    transfer = means[means["stage"].isin([Stage.FINETUNE, Stage.ZEROSHOT])]
+    for (model, target, _), group in transfer.groupby(keys, sort=True):
+        key = (str(model), str(target))
+        if key in found:
+            yield found[key], drawn[key], group
 
 
 def _drawn_ladder(
@@ -104,30 +147,73 @@ def _drawn_ladder(
     return ladder.with_log_loss(log_loss) if np.isfinite(log_loss).all() else None
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What an estimator says of one cell group; sizes as the estimator counts them."""
+
+    finetune_bytes: float
+    effective_bytes: float
+    range: Range
+
+
+def _answered(record: dict[Hashable, Any], ladder: Ladder, name: str) -> _Answer:
+    ladder, finetune_bytes = _sizes_of(name, record, ladder)
+    answer = ESTIMATORS[name](ladder, np.asarray(float(record["log_loss"])), finetune_bytes)
+    return _Answer(finetune_bytes, float(answer.effective_bytes), Range(int(answer.range)))
+
+
+def _sizes_of(name: str, record: dict[Hashable, Any], ladder: Ladder) -> tuple[Ladder, float]:
+    """The ladder and D_F in the sizes that an estimator is given."""
+    finetune_bytes = float(record["size_bytes"])
+    if name not in NOMINAL:
+        return ladder, finetune_bytes
+    pairs = zip(ladder.labels, ladder.num_bytes, strict=True)
+    nominal = np.array([nominal_bytes(label, size) for label, size in pairs])
+    return ladder.with_num_bytes(nominal), nominal_bytes(str(record["size"]), finetune_bytes)
+
+
 def _row(
     record: dict[Hashable, Any],
     ladder: Ladder,
-    estimate: Estimator,
-    finetune_bytes: float,
+    name: str,
+    drawn_ladder: Ladder | None,
+    drawn: Floats,
+    resamples: Resamples,
 ) -> dict[str, object]:
-    log_loss = float(record["log_loss"])
-    answer = estimate(ladder, np.asarray(log_loss), finetune_bytes)
-    effective = float(answer.effective_bytes)
-    observed = ladder.log_loss[ladder.num_bytes == finetune_bytes]
-    return {
-        **{name: record[name] for name in ("model", "stage", "source", "target", "size")},
-        "finetune_bytes": int(finetune_bytes),
-        "effective_bytes": effective,
-        "transferred_bytes": effective - finetune_bytes,
-        "range": Range(int(answer.range)).word,
+    answer = _answered(record, ladder, name)
+    log_loss, true_bytes = float(record["log_loss"]), float(record["size_bytes"])
+    observed = ladder.log_loss[ladder.num_bytes == true_bytes]
+    row: dict[str, object] = {
+        **{key: record[key] for key in ("model", "stage", "source", "target", "size")},
+        "finetune_bytes": int(answer.finetune_bytes),
+        "estimator": name,
+        "effective_bytes": answer.effective_bytes,
+        "transferred_bytes": answer.effective_bytes - answer.finetune_bytes,
+        "range": answer.range.word,
         "loss": float(np.exp(log_loss)),
-        "scratch_loss": float(np.exp(log_loss_at(ladder, finetune_bytes))),
+        "scratch_loss": float(np.exp(log_loss_at(ladder, true_bytes))),
         "scratch_loss_observed": float(np.exp(observed[0])) if len(observed) else float("nan"),
         "num_seeds": record["num_seeds"],
         "ladder_rungs": len(ladder.num_bytes),
         "ladder_low_bytes": float(ladder.num_bytes[0]),
         "ladder_high_bytes": float(ladder.num_bytes[-1]),
     }
+    # An interval around a number that is not to be believed would only dress it up.
+    if name not in CAUTIONS and drawn_ladder is not None and np.isfinite(drawn).all():
+        resampled = ESTIMATORS[name](drawn_ladder, drawn, true_bytes)
+        interval = censored_interval(resampled, ladder.num_bytes, resamples.confidence)
+        row |= _interval_columns(interval, true_bytes, resamples.confidence)
+    return row
+
+
+def _spread(answers: list[_Answer]) -> dict[str, object]:
+    """The smallest and the largest D_T of several estimators; one off the ladder is the end."""
+    ordered = sorted(answers, key=lambda one: (one.range, one.effective_bytes))
+    ends: dict[str, object] = {}
+    for end, one in (("low", ordered[0]), ("high", ordered[-1])):
+        ends[f"estimators_{end}_bytes"] = one.effective_bytes - one.finetune_bytes
+        ends[f"estimators_{end}_range"] = one.range.word
+    return ends
 
 
 def _interval_columns(

@@ -15,7 +15,9 @@ MARKER = "analysis.json"  # its presence says that a folder is ours to replace
 
 
 def require_ours(folder: Path, sweep: str | None = None) -> None:
-    """`InputError` unless the folder is absent, empty, or an earlier report (of this sweep)."""
+    """`InputError` unless the folder can be written, and is absent, empty, or an earlier report
+    (of this sweep)."""
+    _require_writable(folder.parent)
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -33,6 +35,23 @@ def require_ours(folder: Path, sweep: str | None = None) -> None:
             raise bad("report folder", f"a readable {MARKER}", str(marker)) from None
         if earlier != sweep:
             raise bad("report folder", f"a folder for sweep {sweep!r}", f"that of {earlier!r}")
+
+
+def _require_writable(folder: Path) -> None:
+    """Files can be made in `folder`, or in the nearest folder above it that exists."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise bad("report folder", "a folder", f"a file, {existing}")
+    # os.access says yes to root on a read-only file system; only writing tells.
+    probe = existing / f".raydt-probe-{uuid4().hex[:8]}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        found = f"{existing}: {error.strerror or error}"
+        raise bad("report folder", "a folder that can be written to", found) from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ and the noise of the seeds both live on the log scale.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,25 +20,49 @@ Floats = npt.NDArray[np.float64]
 GROUP = ["model", "stage", "source", "target", "size_bytes"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # told apart by identity: arrays do not compare to one answer
 class Ladder:
     """Rungs in ascending order of bytes.
 
     num_bytes: (K,) true bytes; log_loss: (..., K) log of nats per byte, leading axes are
-    resamples; num_seeds: (K,) runs behind each rung, the weights when rungs are pooled.
+    resamples; num_seeds: (K,) runs behind each rung, the weights when rungs are pooled; labels: (K)
+    the names of the sizes, where there are any.
     """
 
     num_bytes: Floats
     log_loss: Floats
     num_seeds: Floats
+    labels: tuple[str, ...] = ()
 
     def monotone(self) -> Floats:
         """`log_loss` made non-increasing, shape (..., K)."""
         return non_increasing(self.log_loss, self.num_seeds)
 
+    def monotone_through(self, rung: int) -> Floats:
+        """`log_loss` made non-increasing with one rung held as it is, shape (..., K).
+
+        Isotonic regression with all weight on that rung: each side is pooled by itself and then
+        cut off at it, which is the closest fit under that bound.
+        """
+        held = self.log_loss[..., rung : rung + 1]
+        left = non_increasing(self.log_loss[..., :rung], self.num_seeds[:rung])
+        right = non_increasing(self.log_loss[..., rung + 1 :], self.num_seeds[rung + 1 :])
+        sides = (np.maximum(left, held), held, np.minimum(right, held))
+        return np.concatenate(sides, axis=-1)
+
     def with_log_loss(self, log_loss: Floats) -> Ladder:
         """The same rungs with other losses, e.g. resampled ones."""
-        return Ladder(self.num_bytes, log_loss, self.num_seeds)
+        return replace(self, log_loss=log_loss)
+
+    def with_num_bytes(self, num_bytes: Floats) -> Ladder:
+        """The same losses at other sizes, in ascending order of these."""
+        order = np.argsort(num_bytes, kind="stable")
+        return Ladder(
+            num_bytes[order],
+            self.log_loss[..., order],
+            self.num_seeds[order],
+            tuple(self.labels[place] for place in order) if self.labels else (),
+        )
 
 
 def non_increasing(values: Floats, weights: Floats) -> Floats:
@@ -96,5 +120,6 @@ def ladders(means: pd.DataFrame) -> dict[tuple[str, str], Ladder]:
             ordered["size_bytes"].to_numpy(dtype=float),
             ordered["log_loss"].to_numpy(dtype=float),
             ordered["num_seeds"].to_numpy(dtype=float),
+            tuple(str(label) for label in ordered["size"]),
         )
     return found

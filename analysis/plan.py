@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -19,14 +20,22 @@ EXPECTED_TYPES = {
     "seed": "Int64",
     "model": "str",
     "parent_cell_id": "str",
+    "fingerprint": "str",
 }
 NOT_DONE_COLUMNS = [*PLAN_FIELDS, "status", "reason"]
-_KEY = ["stage", "source", "target", "size_bytes", "seed", "model"]
+# What makes a cell: two labels of equal bytes are one size, and one cell.
+KEY_COLUMNS = ("stage", "source", "target", "size_bytes", "seed", "model")
+CellKey = tuple[object, ...]
+
+
+def cell_key(row: Mapping[Any, Any]) -> CellKey:
+    """What makes the cell of a row of any table: the values of `KEY_COLUMNS`, None for missing."""
+    return tuple(None if pd.isna(row[name]) else row[name] for name in KEY_COLUMNS)
 
 
 def planned_cells(plan: list[dict[str, Any]]) -> pd.DataFrame:
     """The rows of plan.json as a typed table with the columns of `PLAN_FIELDS`."""
-    rows = [{name: row[name] for name in PLAN_FIELDS} for row in plan]
+    rows = [{name: row.get(name) for name in PLAN_FIELDS} for row in plan]
     return pd.DataFrame(rows, columns=list(PLAN_FIELDS)).astype(EXPECTED_TYPES)
 
 
@@ -59,12 +68,13 @@ def inferred_cells(cells: pd.DataFrame) -> pd.DataFrame:
                     "seed": seed,
                     "model": model,
                     "parent_cell_id": None,
+                    "fingerprint": None,
                 }
             )
     expected = pd.DataFrame(rows, columns=list(PLAN_FIELDS)).astype(EXPECTED_TYPES)
-    known = {_key(row): row["cell_id"] for row in cells.to_dict("records")}
+    known = {cell_key(row): row["cell_id"] for row in cells.to_dict("records")}
     expected["cell_id"] = [
-        known.get(_key(row), row["cell_id"]) for row in expected.to_dict("records")
+        known.get(cell_key(row), row["cell_id"]) for row in expected.to_dict("records")
     ]
     return expected
 
@@ -75,10 +85,12 @@ def not_done(expected: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     A cell without a run is `blocked` if an ancestor failed, diverged or is blocked, otherwise
     `waiting`.
     """
-    runs = {row["cell_id"]: row for row in cells.to_dict("records")}
+    by_key = {cell_key(row): row for row in cells.to_dict("records")}
+    planned = expected.to_dict("records")
+    runs = {row["cell_id"]: by_key[cell_key(row)] for row in planned if cell_key(row) in by_key}
     parents = dict(zip(expected["cell_id"], expected["parent_cell_id"], strict=True))
     rows = []
-    for row in expected.to_dict("records"):
+    for row in planned:
         run = runs.get(row["cell_id"])
         if run is not None:
             status, reason = run["status"], run["reason"]
@@ -104,7 +116,3 @@ def _lost_ancestor(
             return parent
         parent = parents.get(parent)
     return None
-
-
-def _key(row: dict[Any, Any]) -> tuple[object, ...]:
-    return tuple(None if pd.isna(row[name]) else row[name] for name in _KEY)

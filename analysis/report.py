@@ -13,6 +13,7 @@ from typing import Any, Literal
 import jinja2
 import pandas as pd
 
+from analysis.estimators import CAUTIONS
 from analysis.figures import inline_svg
 from analysis.result import Analysis
 from analysis.wording import ZEROSHOT, counted, interval, size_name, transferred, whole_bytes
@@ -23,6 +24,15 @@ ESTIMATOR_TEXTS = {
         "fewest bytes at which the ladder is at or under the finetuned loss. Off the ladder it is "
         "a bound, never an extrapolation."
     ),
+    "linear": (
+        "linear: bytes interpolated linearly over perplexity of the scratch ladder (what the "
+        "method's authors set out to compute). Off the ladder it is a bound."
+    ),
+    "law": (
+        "law: inverse of the fitted L = E + B·D^-β, led through the scratch loss at D_F so that "
+        "its sign is that of the comparison at equal size. Off the ladder it is a bound."
+    ),
+    "reference": f"reference: {CAUTIONS['reference']}.",
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.alarm import Alarm
 from analysis.answer import Answer
 from analysis.ladder import Ladder
 from analysis.law import ScalingLaw
@@ -47,6 +48,9 @@ class Analysis:
     report_path: Path
     tables: list[Path] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)
+    # Columns `analysis.effective.ESTIMATES_COLUMNS`: every estimator side by side.
+    estimates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    raised: list[Alarm] = field(default_factory=list)  # `alarms` with kind and place
     logged: bool = False  # whether the folder is also an artifact of the newest launch
 
     @property

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import os
-import socket
-import sqlite3
-import tempfile
-import urllib.error
-import urllib.request
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
+from analysis.store_address import check_address, sqlite_path, without_password
+from analysis.store_sql import TablesUnreadableError, postgresql_reader, sqlite_reader
+from analysis.stored_run import RunReader, StoredRun
 from raydt.errors import InputError, bad
 from raydt.tracking import schema
 
-# Artifacts are a handful of small files; MLflow's progress bars would bury the report.
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
-import mlflow.artifacts
-from mlflow import MlflowClient
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+__all__ = ["SweepRuns", "log_report", "open_store", "read_sweep", "without_password"]
 
-ANSWER_WITHIN_SECONDS = 5.0
-PAGE_RUNS = 1000
+_REQUIRED_PLAN_FIELDS = set(schema.PLAN_FIELDS) - set(schema.OPTIONAL_PLAN_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -40,8 +32,8 @@ class SweepRuns:
     store_uri: str  # for people: without password
     sweep: str
     experiment_id: str
-    launches: list[Run]  # newest first; may be empty
-    cells: list[Run]
+    launches: list[StoredRun]  # newest first; at least one
+    cells: list[StoredRun]
     plan: list[dict[str, Any]] | None  # rows of `schema.PLAN_FIELDS`; None where there is none
     notes: list[str] = field(default_factory=list)  # what a reader must know about the reading
 
@@ -52,53 +44,26 @@ def open_store(store_uri: str) -> MlflowClient:
     `InputError` if the URI is of no known kind, the SQLite file does not exist or is not an MLflow
     store, or the server does not answer within five seconds.
     """
-    scheme = urlsplit(store_uri).scheme.partition("+")[0]
-    if scheme == "sqlite":
-        _require_sqlite_store(store_uri)
-    elif scheme in ("http", "https"):
-        _require_answer(store_uri)
-    elif scheme == "postgresql":
-        _require_port(store_uri)
-    else:
-        wanted = "sqlite:////absolute/path, http(s)://host:port or postgresql://host/name"
-        raise bad("store", wanted, repr(without_password(store_uri)))
-    # A server that has answered once and then falls silent should not be waited for all day.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    with _store_errors(store_uri):
-        client = MlflowClient(tracking_uri=store_uri)
-        client.search_experiments(max_results=1)
-    return client
+    check_address(store_uri)
+    return _client(store_uri)
 
 
 def read_sweep(store_uri: str, sweep: str | None = None) -> SweepRuns:
     """All runs of a sweep; of the most recently launched one if none is named.
 
-    `InputError` as `open_store`, and if the sweep (or any sweep) is not in the store.
+    SQL stores are read from their tables, servers through MLflow. `InputError` as `open_store`,
+    and if the sweep (or any sweep) is not in the store.
     """
-    client = open_store(store_uri)
-    shown = without_password(store_uri)
-    with _store_errors(store_uri):
-        names = {str(e.experiment_id): str(e.name) for e in _experiments(client)}
-        of_kind = f"tags.`{schema.TAG_KIND}` = '{{}}'"
-        launches = _runs(client, list(names), of_kind.format(schema.KIND_LAUNCH))
-        launches.sort(key=lambda run: int(run.info.start_time or 0), reverse=True)
-        launched = list(dict.fromkeys(names[str(run.info.experiment_id)] for run in launches))
-        if not launched:
-            raise bad("store", f"at least one raydt sweep in {shown}", "none")
-        if sweep is not None and sweep not in launched:
-            raise bad("sweep", "one of " + ", ".join(sorted(launched)), repr(sweep))
-        notes = []
-        if sweep is None and len(launched) > 1:
-            notes.append(
-                f"The store holds {len(launched)} sweeps and none was named: this is the most "
-                f"recently launched one, {launched[0]}. Others: {', '.join(launched[1:])}."
-            )
-        chosen = sweep if sweep is not None else launched[0]
-        experiment_id = next(key for key, name in names.items() if name == chosen)
-        mine = [run for run in launches if str(run.info.experiment_id) == experiment_id]
-        cells = _runs(client, [experiment_id], of_kind.format(schema.KIND_CELL))
-        plan = _plan(client, store_uri, mine[0], notes)
-    return SweepRuns(shown, chosen, experiment_id, mine, cells, plan, notes)
+    kind = check_address(store_uri)
+    if kind == "server":
+        return _read(_api_reader(store_uri), store_uri, sweep, [])
+    try:
+        with ExitStack() as stack:
+            return _read(_sql_reader(stack, kind, store_uri), store_uri, sweep, [])
+    except TablesUnreadableError as error:
+        # Tables of another MLflow than the ones known; its own client can say what it makes of it.
+        note = f"Read through MLflow's client, which is slower: {_first_line(error)}."
+    return _read(_api_reader(store_uri), store_uri, sweep, [note])
 
 
 def log_report(store_uri: str, run_id: str, folder: Path) -> None:
@@ -106,79 +71,55 @@ def log_report(store_uri: str, run_id: str, folder: Path) -> None:
 
     Raises `MlflowException` or `OSError` where the artifact store cannot be written.
     """
-    client = MlflowClient(tracking_uri=store_uri)
+    client = _client(store_uri)
     client.log_artifacts(run_id, str(folder), artifact_path=schema.ARTIFACT_REPORT)
 
 
-def without_password(store_uri: str) -> str:
-    """The URI as it may stand in a report."""
-    parts = urlsplit(store_uri)
-    if parts.password is None:
-        return store_uri
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
-
-
-def _experiments(client: MlflowClient) -> Iterator[Any]:
-    token = None
-    while True:
-        page = client.search_experiments(max_results=PAGE_RUNS, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _runs(client: MlflowClient, experiment_ids: list[str], where: str) -> list[Run]:
-    found: list[Run] = []
-    token = None
-    # MLflow builds some hundred thousand small objects here, and the collector walking them again
-    # and again doubles the time (14 s against 21-31 s for 10,000 runs).
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        while True:
-            page = client.search_runs(
-                experiment_ids, filter_string=where, max_results=PAGE_RUNS, page_token=token
-            )
-            found.extend(page)
-            token = page.token
-            if not token:
-                return found
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _plan(
-    client: MlflowClient, store_uri: str, launch: Run, notes: list[str]
-) -> list[dict[str, Any]] | None:
-    run_id = str(launch.info.run_id)
-    try:
-        listed = {str(entry.path) for entry in client.list_artifacts(run_id)}
-        if schema.ARTIFACT_PLAN not in listed:
+def _read(reader: RunReader, store_uri: str, sweep: str | None, notes: list[str]) -> SweepRuns:
+    shown = without_password(store_uri)
+    with _store_errors(store_uri):
+        names = reader.experiments()
+        launches = reader.launches()
+        launches.sort(key=lambda run: run.start_time_ms or 0, reverse=True)
+        launched = list(dict.fromkeys(names[run.experiment_id] for run in launches))
+        if sweep is not None and sweep not in launched and sweep in reader.deleted_experiments():
+            found = f"{sweep!r} in the bin of {shown} (`mlflow experiments restore` brings it back)"
+            raise bad("sweep", "one that is not deleted", found)
+        if not launched:
+            raise bad("store", f"at least one raydt sweep in {shown}", "none")
+        if sweep is not None and sweep not in launched:
+            raise bad("sweep", "one of " + ", ".join(sorted(launched)), repr(sweep))
+        if sweep is None and len(launched) > 1:
             notes.append(
-                f"The newest launch has no {schema.ARTIFACT_PLAN}: the sweep's cells are inferred "
-                "as the full cross product of what was observed."
+                f"The store holds {len(launched)} sweeps and none was named: this is the most "
+                f"recently launched one, {launched[0]}. Others: {', '.join(launched[1:])}."
             )
-            return None
-        with tempfile.TemporaryDirectory() as folder:
-            path = mlflow.artifacts.download_artifacts(
-                run_id=run_id,
-                artifact_path=schema.ARTIFACT_PLAN,
-                dst_path=folder,
-                tracking_uri=store_uri,
-            )
-            plan = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (MlflowException, OSError, ValueError) as error:
+        chosen = sweep if sweep is not None else launched[0]
+        experiment_id = next(key for key, name in names.items() if name == chosen)
+        mine = [run for run in launches if run.experiment_id == experiment_id]
+        cells = list(reader.cells(experiment_id))
+    plan = _plan(store_uri, mine[0], notes)
+    return SweepRuns(shown, chosen, experiment_id, mine, cells, plan, notes)
+
+
+def _plan(store_uri: str, launch: StoredRun, notes: list[str]) -> list[dict[str, Any]] | None:
+    inferred = "the sweep's cells are inferred as the full cross product of what was observed."
+    try:
+        text = _artifact_text(store_uri, launch, schema.ARTIFACT_PLAN)
+        plan = None if text is None else json.loads(text)
+    except Exception as error:
+        if not isinstance(error, (*_mlflow_errors(), OSError, ValueError)):
+            raise
         notes.append(
             f"{schema.ARTIFACT_PLAN} of the newest launch cannot be read "
-            f"({_first_line(error)}): the sweep's cells are inferred as the full cross product "
-            "of what was observed."
+            f"({_first_line(error)}): {inferred}"
         )
         return None
+    if plan is None:
+        notes.append(f"The newest launch has no {schema.ARTIFACT_PLAN}: {inferred}")
+        return None
     if not isinstance(plan, list) or any(
-        not isinstance(row, dict) or not set(schema.PLAN_FIELDS) <= set(row) for row in plan
+        not isinstance(row, dict) or not set(row) >= _REQUIRED_PLAN_FIELDS for row in plan
     ):
         raise bad(
             schema.ARTIFACT_PLAN, "a list of cells with " + ", ".join(schema.PLAN_FIELDS), "others"
@@ -186,49 +127,48 @@ def _plan(
     return plan
 
 
-def _require_sqlite_store(store_uri: str) -> None:
-    path = Path(store_uri.partition(":///")[2].partition("?")[0])
-    if not path.is_absolute():
-        raise bad("store", "sqlite:/// with an absolute path (four slashes)", repr(store_uri))
-    # MLflow creates a store wherever it is pointed, so the file is looked at first.
-    if not path.is_file():
-        raise bad("store", "an existing SQLite file", f"none at {path}")
-    try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-        try:
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
-        raise bad("store", "an MLflow store in SQLite", f"{path}: {error}") from None
-    if not {"experiments", "runs"} <= tables:
-        raise bad("store", "an MLflow store in SQLite", f"{path} without MLflow's tables")
+def _artifact_text(store_uri: str, launch: StoredRun, name: str) -> str | None:
+    """The text of an artifact of a launch, None if it has no such artifact."""
+    parts = urlsplit(launch.artifact_uri)
+    if parts.scheme in ("", "file") and parts.netloc in ("", "localhost"):
+        path = Path(unquote(parts.path) if parts.scheme else launch.artifact_uri) / name
+        return path.read_text(encoding="utf-8") if path.exists() else None
+    import tempfile
+
+    import mlflow.artifacts
+
+    client = _client(store_uri)
+    if name not in {str(entry.path) for entry in client.list_artifacts(launch.run_id)}:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = mlflow.artifacts.download_artifacts(
+            run_id=launch.run_id, artifact_path=name, dst_path=folder, tracking_uri=store_uri
+        )
+        return Path(path).read_text(encoding="utf-8")
 
 
-def _require_answer(store_uri: str) -> None:
-    address = store_uri.rstrip("/") + "/health"
-    try:
-        with urllib.request.urlopen(address, timeout=ANSWER_WITHIN_SECONDS):
-            pass
-    except urllib.error.HTTPError:
-        return  # it answers; whether it lets us in is MLflow's to say
-    except OSError as error:
-        raise bad(
-            "store", "a tracking server that answers", f"{without_password(store_uri)}: {error}"
-        ) from None
+def _sql_reader(stack: ExitStack, kind: str, store_uri: str) -> RunReader:
+    if kind == "sqlite":
+        return stack.enter_context(sqlite_reader(sqlite_path(store_uri)))
+    # A driver that is missing or a password that is wrong is the user's to know, not to retry.
+    with _store_errors(store_uri):
+        return stack.enter_context(postgresql_reader(store_uri))
 
 
-def _require_port(store_uri: str) -> None:
-    parts = urlsplit(store_uri)
-    if parts.hostname is None:
-        return  # a local socket: fails at once by itself
-    try:
-        address = (parts.hostname, parts.port or 5432)
-        socket.create_connection(address, timeout=ANSWER_WITHIN_SECONDS).close()
-    except OSError as error:
-        raise bad(
-            "store", "a PostgreSQL server that answers", f"{without_password(store_uri)}: {error}"
-        ) from None
+def _api_reader(store_uri: str) -> RunReader:
+    from analysis.store_api import ApiReader
+
+    return ApiReader(_client(store_uri))
+
+
+def _client(store_uri: str) -> MlflowClient:
+    # MLflow takes two seconds to import, and a SQL store with local artifacts does not need it.
+    from analysis.store_api import new_client
+
+    with _store_errors(store_uri):
+        client = new_client(store_uri)
+        client.search_experiments(max_results=1)
+    return client
 
 
 @contextmanager
@@ -237,9 +177,21 @@ def _store_errors(store_uri: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (MlflowException, SQLAlchemyError, ModuleNotFoundError) as error:
+    except Exception as error:
+        if not isinstance(error, _mlflow_errors()):
+            raise
         found = f"{without_password(store_uri)}: {_first_line(error)}"
         raise bad("store", "an MLflow store that can be read", found) from error
+
+
+def _mlflow_errors() -> tuple[type[BaseException], ...]:
+    """What MLflow and its drivers raise; empty of what has not been imported."""
+    found: list[type[BaseException]] = [ModuleNotFoundError]
+    if "mlflow.exceptions" in sys.modules:
+        found.append(sys.modules["mlflow.exceptions"].MlflowException)
+    if "sqlalchemy.exc" in sys.modules:
+        found.append(sys.modules["sqlalchemy.exc"].SQLAlchemyError)
+    return tuple(found)
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pandas as pd
-from mlflow.entities import Run
 
-from analysis.plan import inferred_cells, not_done, planned_cells
+from analysis.plan import CellKey, cell_key, inferred_cells, not_done, planned_cells
 from analysis.store import SweepRuns
+from analysis.stored_run import StoredRun
+from analysis.wording import counted, listed
 from raydt.errors import Problem
 from raydt.tracking import schema
 from raydt.tracking.schema import Stage, Status, Stop
@@ -69,48 +70,110 @@ class CellTable:
 def tidy(sweep: SweepRuns) -> CellTable:
     """The table of a sweep.
 
-    Of several runs of a cell, one that is done is taken before one that is not, then the one that
-    ended last. A run that cannot be read (no cell id, a size that is no number) is left out and
-    named; a cell that calls itself done without a usable test loss is kept as failed and named.
+    A cell is its stage, source, target, true bytes, seed and model; two labels of equal bytes are
+    one cell. Where the plan knows a cell's fingerprint, only runs with that fingerprint count:
+    others were made under another protocol, data or code by a sweep of the same name, and are
+    left out and named. Of several runs of a cell, one that is done is taken before one that is
+    not, then the one that ended last. A run that cannot be read (no cell id, a size that is no
+    number) is left out and named; a cell that calls itself done without a usable test loss is kept
+    as failed and named.
     """
     problems: list[Problem] = []
-    rows: list[tuple[tuple[bool, int, str], dict[str, Any]]] = []
+    found: list[_Found] = []
     for run in sweep.cells:
         row = _row(run, problems)
         if row is not None:
-            # A run that has not ended is the latest there is.
-            ended = run.info.end_time if run.info.end_time is not None else 2**62
-            rows.append(((row["status"] == Status.DONE, int(ended), row["run_id"]), row))
+            found.append(_Found(row, cell_key(row), run))
+    expected = None if sweep.plan is None else planned_cells(sweep.plan)
+    if expected is not None:
+        found = _of_the_plan(found, expected, problems)
 
-    taken: dict[str, dict[str, Any]] = {}
-    others: dict[str, int] = {}
-    for _, row in sorted(rows, key=lambda item: item[0], reverse=True):
-        if row["cell_id"] in taken:
-            others[row["cell_id"]] = others.get(row["cell_id"], 0) + 1
+    taken: dict[CellKey, _Found] = {}
+    others: dict[CellKey, int] = {}
+    for one in sorted(found, key=_Found.precedence, reverse=True):
+        if one.key in taken:
+            others[one.key] = others.get(one.key, 0) + 1
         else:
-            taken[row["cell_id"]] = row
-    resolved = [
-        f"{cell_id} has {count + 1} runs; taken: {taken[cell_id]['run_id']} "
-        f"({taken[cell_id]['status']})."
-        for cell_id, count in sorted(others.items())
-    ]
-    ordered = [taken[cell_id] for cell_id in sorted(taken)]
+            taken[one.key] = one
+    if expected is not None:
+        # A cell goes by the name that the plan has for it, whichever label its run was made under.
+        names = {cell_key(row): row["cell_id"] for row in expected.to_dict("records")}
+        for key, one in taken.items():
+            one.row["cell_id"] = names.get(key, one.row["cell_id"])
+    resolved = sorted(
+        f"{taken[key].row['cell_id']} has {count + 1} runs; taken: {taken[key].row['run_id']} "
+        f"({taken[key].row['status']})."
+        for key, count in others.items()
+    )
+    ordered = sorted((one.row for one in taken.values()), key=lambda row: row["cell_id"])
     cells = pd.DataFrame(ordered, columns=list(COLUMNS)).astype(COLUMNS)
-    expected = inferred_cells(cells) if sweep.plan is None else planned_cells(sweep.plan)
-    if sweep.plan is not None:
-        unplanned = sorted(set(cells["cell_id"]) - set(expected["cell_id"]))
+    inferred = expected is None
+    if expected is None:
+        expected = inferred_cells(cells)
+    return CellTable(cells, not_done(expected, cells), len(expected), inferred, problems, resolved)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A run that could be read, as a row of the table."""
+
+    row: dict[str, Any]
+    key: CellKey
+    run: StoredRun
+
+    def precedence(self) -> tuple[bool, int, str]:
+        """The largest is taken. A run that has not ended is the latest there is."""
+        ended = self.run.end_time_ms if self.run.end_time_ms is not None else 2**62
+        return (self.row["status"] == Status.DONE, int(ended), self.run.run_id)
+
+
+def _of_the_plan(
+    found: list[_Found], expected: pd.DataFrame, problems: list[Problem]
+) -> list[_Found]:
+    """The runs that belong to the plan; the others are named in `problems`.
+
+    A plan of an earlier version has no fingerprints: then runs of cells outside it count too.
+    """
+    prints = {cell_key(row): row["fingerprint"] for row in expected.to_dict("records")}
+    with_prints = any(isinstance(value, str) for value in prints.values())
+    kept: list[_Found] = []
+    unplanned: list[str] = []
+    foreign: list[str] = []
+    for one in found:
+        wanted = prints.get(one.key)
+        if one.key not in prints:
+            unplanned.append(one.row["cell_id"])
+            if with_prints:
+                continue
+        elif isinstance(wanted, str) and one.run.tags.get(schema.TAG_FINGERPRINT) != wanted:
+            foreign.append(one.row["cell_id"])
+            continue
+        kept.append(one)
+    if unplanned and with_prints:
+        requirement = "only cells of the newest launch's plan (the others are left out)"
+        problems.append(_these("cells with a run", requirement, unplanned))
+    elif unplanned:
         problems += [
             Problem(f"cell {cell_id}", "a cell of the plan (it is used all the same)", "none")
-            for cell_id in unplanned
+            for cell_id in sorted(set(unplanned))
         ]
-    return CellTable(
-        cells, not_done(expected, cells), len(expected), sweep.plan is None, problems, resolved
-    )
+    if foreign:
+        requirement = (
+            "the fingerprint of the newest launch's plan (those with another were made from other "
+            "data or under another protocol, and are left out)"
+        )
+        problems.append(_these("runs of this name", requirement, foreign))
+    return kept
 
 
-def _row(run: Run, problems: list[Problem]) -> dict[str, Any] | None:
-    params, tags, metrics = run.data.params, run.data.tags, run.data.metrics
-    run_id = str(run.info.run_id)
+def _these(what: str, requirement: str, cell_ids: list[str]) -> Problem:
+    found = f"{counted(len(cell_ids), 'run')}: {listed(sorted(set(cell_ids)))}"
+    return Problem(what, requirement, found)
+
+
+def _row(run: StoredRun, problems: list[Problem]) -> dict[str, Any] | None:
+    params, tags, metrics = run.params, run.tags, run.metrics
+    run_id = run.run_id
     found: list[Problem] = []
     cell_id = tags.get(schema.TAG_CELL_ID)
     what = f"run {run_id}" if cell_id is None else f"cell {cell_id} (run {run_id})"

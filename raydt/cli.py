@@ -7,6 +7,7 @@ torch nor ray.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,11 +63,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in (prepare, corpora):
         command.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
 
+    take_in = add("import", "take somebody's table of losses into an MLflow store, for `analyze`")
+    take_in.add_argument(
+        "file", type=Path,
+        help="CSV, nats per byte: init_language,target,model_size,data_size,loss or "
+        "stage,source,target,size,loss with seed, model, size_bytes, ...",
+    )  # fmt: skip
+    take_in.add_argument("--name", help="of the sweep [that of the file]")
+    take_in.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
+    take_in.add_argument("--into", metavar="URI", help="MLflow store [sqlite in the storage]")
+    take_in.add_argument(
+        "--sizes", nargs="+", default=[], metavar="WORD",
+        help="true bytes of the labels: published (6M is 6,815,744), nominal (6M is 6,000,000), "
+        "LABEL=BYTES [published for init_language files, else nominal]",
+    )  # fmt: skip
+    take_in.add_argument(
+        "--size", action="append", default=[], metavar="LABEL=BYTES", help="one more, which wins"
+    )
+
     analyze = add("analyze", "compute D_E and D_T from an MLflow store and write the report")
     analyze.add_argument("name", nargs="?", help="of the sweep [the one launched last]")
     analyze.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
     analyze.add_argument("--store", metavar="URI", help="MLflow store [sqlite in the storage]")
     analyze.add_argument("--out", type=Path, help="folder of the report [STORAGE/SWEEP/report]")
+    analyze.add_argument(
+        "--estimator", default="loglog", metavar="NAME",
+        help="of D_E: loglog, linear, law or reference (only to reproduce published tables) "
+        "[loglog]",
+    )  # fmt: skip
     analyze.add_argument("--confidence", type=float, default=0.9, help="of the intervals [0.9]")
 
     cells.add_commands(add)
@@ -80,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "status": lambda: _status(parsed.storage, parsed.name),
         "prepare": lambda: _prepare(parsed),
         "corpora": lambda: _corpora(Path(parsed.storage)),
+        "import": lambda: _import(parsed),
         "analyze": lambda: _analyze(parsed),
     }
     if "handler" in parsed:
@@ -215,19 +240,50 @@ def _corpora(storage: Path) -> int:
     return 0
 
 
+def _import(parsed: argparse.Namespace) -> int:
+    from rich.progress import Progress
+
+    from raydt.tracking.imported import import_losses
+    from raydt.tracking.loss_table import read_losses
+
+    table = read_losses(parsed.file, [*parsed.sizes, *parsed.size])
+    storage = Path(parsed.storage).expanduser().resolve()
+    store_uri = parsed.into or f"sqlite:///{storage / 'mlflow.db'}"
+    console = Console(highlight=False, soft_wrap=True)
+    with Progress(transient=True, console=Console(stderr=True)) as progress:
+        task = progress.add_task("Importing", total=len(table.rows))
+        imported = import_losses(
+            table, store_uri, parsed.name or parsed.file.stem, parsed.file.name,
+            lambda number: progress.update(task, completed=number),
+        )  # fmt: skip
+    console.print(
+        f"{imported.num_cells} cells in sweep {imported.sweep}, {imported.num_written} of them "
+        f"new. Sizes: {table.sizes}."
+    )
+    for text in table.left_out:
+        console.print(f"Left out: {text}.")
+    where = "" if parsed.storage == "runs" else f" --storage {shlex.quote(parsed.storage)}"
+    store = "" if parsed.into is None else f" --store {shlex.quote(parsed.into)}"
+    console.print(f"Next:  raydt analyze {imported.sweep}{where}{store}")
+    return 0
+
+
 def _analyze(parsed: argparse.Namespace) -> int:
-    from analysis.analyze import analyze
+    from analysis.reuse import analyzed
     from analysis.terminal import print_analysis
 
     storage = Path(parsed.storage).expanduser().resolve()
-    result = analyze(
+    result, unchanged = analyzed(
         parsed.store or f"sqlite:///{storage / 'mlflow.db'}",
         parsed.name,
         parsed.out or (lambda name: storage / name / "report"),
+        estimator=parsed.estimator,
         confidence=parsed.confidence,
     )
     console = Console(highlight=False)
     print_analysis(result, console)
+    if unchanged:
+        console.print("Nothing has changed in the store: this is the report that was there.")
     from raydt.terminal.outcome import show_ui
 
     show_ui(result.store_uri, result.experiment_id, console)

@@ -19,6 +19,12 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Analyses are kept in the tests' own folder, and not in the user's."""
+    monkeypatch.setenv("RAYDT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "raydt-cache"))
+
+
 @pytest.fixture
 def root() -> Path:
     """The root of the repository."""

@@ -57,6 +57,7 @@ TAG_PARENT_CELL = "raydt.parent_cell_id"  # what a finetune or zeroshot cell sta
 TAG_STATUS = "raydt.status"
 TAG_REASON = "raydt.reason"  # why a cell failed or diverged, one line
 TAG_STOPPED = "raydt.stopped"  # why training ended: a `Stop`
+TAG_IMPORT = "raydt.import"  # launch: digest of the rows that `raydt import` took in
 
 
 class Stop(StrEnum):
@@ -105,5 +106,6 @@ PLAN_FIELDS = (
     "seed",
     "model",
     "parent_cell_id",  # null for pretrain and scratch
-    "fingerprint",
+    "fingerprint",  # of the cell's run; a run with another one is of another protocol
 )
+OPTIONAL_PLAN_FIELDS = ("fingerprint",)  # plans of earlier versions lack it

@@ -31,7 +31,11 @@ def check_store_uri(uri: str) -> list[Problem]:
                 Problem("tracking_uri", "an absolute path, sqlite:////folder/mlflow.db", repr(uri))
             ]
         return check_writable("tracking_uri", path.parent)
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # raises where it is no port
+    except ValueError as error:
+        return [Problem("tracking_uri", "a host and a port from 0 to 65535", str(error))]
     scheme = parts.scheme.partition("+")[0]
     if scheme not in _DEFAULT_PORTS or not parts.hostname:
         requirement = "sqlite:////path/mlflow.db, http(s)://host:port or postgresql://..."

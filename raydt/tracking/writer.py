@@ -146,7 +146,14 @@ class Writer:
         key = _key(experiment.experiment_id, experiment.creation_time)
         return str(experiment.experiment_id), key
 
-    def start_launch(self, plan: list[dict[str, Any]], sweep: Mapping[str, Any], note: str) -> str:
+    def start_launch(
+        self,
+        plan: list[dict[str, Any]],
+        sweep: Mapping[str, Any],
+        note: str,
+        *,
+        more_tags: Mapping[str, str] | None = None,
+    ) -> str:
         """Open the parent run of a launch; its id. Launches of before that were killed end here:
         of a sweep one launch is at work at a time."""
         for run in self._client.search_runs(
@@ -155,6 +162,7 @@ class Writer:
         ):
             self._client.set_terminated(run.info.run_id, "KILLED")
         tags = {
+            **(more_tags or {}),
             schema.TAG_KIND: schema.KIND_LAUNCH,
             schema.TAG_SWEEP: self._sweep,
             "mlflow.note.content": note,

@@ -41,11 +41,17 @@ class Cell:
     loss: float | None = 1.0
     stopped: str | None = Stop.CONVERGED
     reason: str | None = None
+    label: str | None = None  # of the size, where it is not what the bytes print as
+    fingerprint: str | None = None
+
+    @property
+    def size(self) -> str:
+        return self.label or format_bytes(self.size_bytes)
 
     @property
     def cell_id(self) -> str:
         pair = "-".join(name for name in (self.source, self.target) if name)
-        return f"{self.stage}/{pair}/{format_bytes(self.size_bytes)}/s{self.seed}"
+        return f"{self.stage}/{pair}/{self.size}/s{self.seed}"
 
     @property
     def parent_cell_id(self) -> str | None:
@@ -127,11 +133,13 @@ class Store:
                     "stage": str(cell.stage),
                     "source": cell.source,
                     "target": cell.target,
-                    "size": format_bytes(cell.size_bytes),
+                    "size": cell.size,
                     "size_bytes": cell.size_bytes,
                     "seed": cell.seed,
                     "model": cell.model,
                     "parent_cell_id": cell.parent_cell_id,
+                    # Plans of earlier versions have no such field.
+                    **({"fingerprint": cell.fingerprint} if cell.fingerprint else {}),
                 }
                 for cell in plan
             ]
@@ -150,13 +158,15 @@ class Store:
             schema.TAG_CELL_ID: cell.cell_id,
             schema.TAG_STATUS: str(cell.status),
         }
+        if cell.fingerprint is not None:
+            tags[schema.TAG_FINGERPRINT] = cell.fingerprint
         if cell.reason is not None:
             tags[schema.TAG_REASON] = cell.reason
         if cell.stopped is not None and cell.status == Status.DONE:
             tags[schema.TAG_STOPPED] = str(cell.stopped)
         params = {
             schema.PARAM_STAGE: str(cell.stage),
-            schema.PARAM_SIZE: format_bytes(cell.size_bytes),
+            schema.PARAM_SIZE: cell.size,
             schema.PARAM_SIZE_BYTES: str(cell.size_bytes),
             schema.PARAM_SEED: str(cell.seed),
             schema.PARAM_MODEL: cell.model,

@@ -119,3 +119,62 @@ def test_a_loss_that_is_none_is_a_problem_and_not_a_number(
     table = table_of(store, sweep)
     assert table.cells["status"].tolist() == ["failed"]
     assert len(table.problems) == 1
+
+
+def test_only_runs_with_the_fingerprint_of_the_plan_count(
+    store: Any, make_cell: Any, change: Any
+) -> None:
+    # A sweep's folder was deleted, its name used again: another protocol, other sizes.
+    old = [
+        make_cell("scratch", None, "de", size, loss=9.0, fingerprint="old")
+        for size in (8_000, 32_000, 64_000)
+    ]
+    new = [
+        make_cell("scratch", None, "de", size, loss=2.0, fingerprint="new")
+        for size in (8_000, 32_000)
+    ]
+    store.write("reused", old)
+    store.launch("reused", new)
+    store.cell("reused", new[0])
+    table = table_of(store, "reused")
+    assert table.cells["cell_id"].tolist() == ["scratch/de/8k/s0"]
+    assert table.cells["test_loss"].tolist() == [2.0]
+    assert table.resolved == []
+    assert table.not_done["cell_id"].tolist() == ["scratch/de/32k/s0"]
+    assert table.not_done["status"].tolist() == ["waiting"]
+    assert [problem.what for problem in table.problems] == [
+        "cells with a run", "runs of this name"
+    ]  # fmt: skip
+    assert "1 run: scratch/de/64k/s0" in str(table.problems[0])
+    assert "2 runs: scratch/de/32k/s0, scratch/de/8k/s0" in str(table.problems[1])
+
+
+def test_a_plan_without_fingerprints_takes_all_runs(
+    store: Any, make_cell: Any, change: Any
+) -> None:
+    cell = make_cell("scratch", None, "de", 8_000)
+    more = make_cell("scratch", None, "de", 32_000)
+    store.launch("older", [cell])
+    store.cell("older", change(cell, fingerprint="any"))
+    store.cell("older", more)
+    table = table_of(store, "older")
+    assert len(table.cells) == 2
+    assert "it is used all the same" in str(table.problems[0])
+
+
+def test_two_labels_of_equal_bytes_are_one_cell_and_not_two_seeds(
+    store: Any, make_cell: Any
+) -> None:
+    plain = make_cell("scratch", None, "de", 6_815_744, loss=2.0, fingerprint="same")
+    named = make_cell("scratch", None, "de", 6_815_744, loss=1.9, label="6M", fingerprint="same")
+    store.launch("labels", [named])
+    store.cell("labels", plain)
+    store.cell("labels", named)
+    store.cell("labels", plain)
+    table = table_of(store, "labels")
+    assert table.cells["cell_id"].tolist() == ["scratch/de/6M/s0"]
+    assert table.not_done.empty
+    assert table.resolved[0].startswith("scratch/de/6M/s0 has 3 runs; taken: ")
+    # Also where there is no plan to say which label is meant.
+    store.write("labels-planless", [plain, named], plan=False)
+    assert len(table_of(store, "labels-planless").cells) == 1

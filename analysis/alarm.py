@@ -1,0 +1,44 @@
+"""An alarm: something a reader must know before believing the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What an alarm is about."""
+
+    INCOMPLETE = "incomplete"  # cells that should be done and are not
+    LOST_CELL = "lost_cell"  # a cell that failed or diverged
+    NO_LADDER = "no_ladder"  # finetunes of a target without a scratch cell
+    SHORT_LADDER = "short_ladder"  # one rung
+    NOT_MONOTONE = "not_monotone"  # a ladder that rises with size, beyond the noise of seeds
+    POOLED = "pooled"  # rungs that isotonic regression pooled
+    STEP_LIMITED = "step_limited"  # a rung that ran out of steps and not of data
+    FAILED_PRETRAIN = (
+        "failed_pretrain"  # all finetunes of a source, or of one seed of it, stand out
+    )
+    AT_BUDGET = "at_budget"  # cells that stopped at the budget
+    LAST_CHECKPOINT = "last_checkpoint"  # the best checkpoint is the last one
+    POOLED_SIGN = "pooled_sign"  # pooling and the observed rung disagree about the sign of D_T
+    ONE_SEED = "one_seed"
+    SEEDS_DISAGREE = "seeds_disagree"
+    IDENTICAL_SEEDS = "identical_seeds"
+    OFF_THE_LADDER = "off_the_ladder"  # D_E that are bounds
+    POOR_LAW = "poor_law"  # a law that misses its own rungs
+    TABLE = "table"  # a run that was left out, or not believed
+    DUPLICATE = "duplicate"  # several runs of a cell
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """kind; where: a cell, a target or a source, empty for the whole sweep; message: one or two
+    sentences, what was found and what to do."""
+
+    kind: Kind
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message

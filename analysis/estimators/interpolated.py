@@ -1,0 +1,153 @@
+"""D_E read off the ladder itself: `loglog` and `linear`.
+
+Both make the ladder monotone first (isotonic regression), and both let the data decide the sign of
+D_T: where the pooled ladder and the observed rung of size D_F disagree on whether the finetuned
+loss is better than scratch, the ladder is pooled anew with that rung held at its observed loss. A
+comparison at equal size needs no model, so no model overrules it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.estimators.answer import Estimate, Range
+from analysis.ladder import Floats, Ladder
+
+# (loss above, loss under, loss wanted; all log nats per byte) -> share of the way to the right rung
+Share = Callable[[Floats, Floats, Floats], Floats]
+# (left rung, right rung, share) -> bytes
+Between = Callable[[Floats, Floats, Floats], Floats]
+
+
+def log_loss_at(ladder: Ladder, num_bytes: float) -> Floats:
+    """The monotone ladder's log loss at a size, shape (...); NaN outside the ladder.
+
+    Between rungs it is linear in log loss over log bytes.
+    """
+    return _log_loss_at(ladder.monotone(), ladder.num_bytes, num_bytes)
+
+
+def scratch_log_loss(ladder: Ladder, num_bytes: float) -> Floats:
+    """The scratch log loss that D_T's sign is tested against: the observed rung of this size, or
+    between rungs the monotone ladder's; NaN outside the ladder. Shape (...)."""
+    rung = np.flatnonzero(ladder.num_bytes == num_bytes)
+    if len(rung):
+        return np.asarray(ladder.log_loss[..., rung[0]])
+    return log_loss_at(ladder, num_bytes)
+
+
+def loglog(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
+    """Log loss interpolated linearly over log bytes of the monotone ladder.
+
+    D_E is the fewest bytes at which the monotone ladder is at or under the loss. On a flat
+    stretch (pooled rungs, or a tie) every size of the stretch has the loss; if D_F is one of them
+    the answer is D_F itself, since a finetune that only equals scratch has transferred nothing.
+    The sign of D_T is that of `scratch_log_loss` at D_F minus the finetuned loss.
+
+    Shapes: ladder.log_loss (..., K), log_loss (...), in log nats per byte; finetune_bytes is D_F.
+    """
+    return _interpolated(ladder, log_loss, finetune_bytes, _share_of_log_loss, _geometric)
+
+
+def linear(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
+    """Bytes interpolated linearly over perplexity (exp of nats per byte) of the monotone ladder.
+
+    What the method's authors set out to compute (NAACL 2024, arXiv 2404.08191, section 3): their
+    np.interp without its `period=10`, on true bytes, bounded off the ladder. Chords of a convex
+    curve over linear bytes read higher than `loglog`, the more so the wider the rungs stand.
+    Sign and flat stretches as in `loglog`; shapes too.
+    """
+    return _interpolated(ladder, log_loss, finetune_bytes, _share_of_perplexity, _arithmetic)
+
+
+def _interpolated(
+    ladder: Ladder, log_loss: Floats, finetune_bytes: float, share: Share, between: Between
+) -> Estimate:
+    log_loss = np.asarray(log_loss, dtype=float)
+    monotone, rungs = ladder.monotone(), ladder.num_bytes
+    answer = _read_off(monotone, rungs, log_loss, finetune_bytes, share, between)
+    rung = np.flatnonzero(rungs == finetune_bytes)
+    if not len(rung):
+        return answer
+    observed = np.sign(ladder.log_loss[..., rung[0]] - log_loss)
+    disagree = observed != np.sign(monotone[..., rung[0]] - log_loss)
+    if not disagree.any():
+        return answer
+    held = ladder.monotone_through(int(rung[0]))
+    through = _read_off(held, rungs, log_loss, finetune_bytes, share, between)
+    return Estimate(
+        np.where(disagree, through.effective_bytes, answer.effective_bytes),
+        np.where(disagree, through.range, answer.range).astype(np.int8),
+    )
+
+
+def _read_off(
+    monotone: Floats,
+    rungs: Floats,
+    log_loss: Floats,
+    finetune_bytes: float,
+    share_of: Share,
+    between: Between,
+) -> Estimate:
+    scratch = _log_loss_at(monotone, rungs, finetune_bytes)
+    if rungs[0] < finetune_bytes < rungs[-1] and finetune_bytes not in rungs:
+        # Every estimator has the same scratch loss at D_F, and so the same sign of D_T.
+        right = int(np.searchsorted(rungs, finetune_bytes))
+        rungs = np.insert(rungs, right, finetune_bytes)
+        monotone = np.insert(monotone, right, scratch, axis=-1)
+    monotone = np.broadcast_to(monotone, (*log_loss.shape, len(rungs)))
+    place = np.zeros(log_loss.shape, dtype=np.int8)
+    place[log_loss > monotone[..., 0]] = Range.BELOW
+    place[log_loss < monotone[..., -1]] = Range.ABOVE
+
+    reached: npt.NDArray[np.bool_] = monotone <= log_loss[..., None]
+    right_rung = np.where(reached.any(axis=-1), reached.argmax(axis=-1), len(rungs) - 1)
+    left_rung = np.maximum(right_rung - 1, 0)
+    above = np.take_along_axis(monotone, left_rung[..., None], axis=-1)[..., 0]
+    under = np.take_along_axis(monotone, right_rung[..., None], axis=-1)[..., 0]
+    share = np.clip(share_of(above, under, log_loss), 0.0, 1.0)  # beyond only off the ladder
+    crossing = between(rungs[left_rung], rungs[right_rung], share)
+    # Rounding must not carry a crossing over its rung: the sign of D_T hangs on it.
+    effective = np.where(share >= 1, rungs[right_rung], np.minimum(crossing, rungs[right_rung]))
+
+    effective = np.where(scratch == log_loss, finetune_bytes, effective)
+    effective = np.where(place == Range.BELOW, rungs[0], effective)
+    effective = np.where(place == Range.ABOVE, rungs[-1], effective)
+    return Estimate(effective, place)
+
+
+def _log_loss_at(monotone: Floats, rungs: Floats, num_bytes: float) -> Floats:
+    if not rungs[0] <= num_bytes <= rungs[-1]:
+        return np.full(monotone.shape[:-1], np.nan)
+    right = int(np.searchsorted(rungs, num_bytes))
+    if rungs[right] == num_bytes:
+        return np.asarray(monotone[..., right])
+    share = np.log(num_bytes / rungs[right - 1]) / np.log(rungs[right] / rungs[right - 1])
+    left = monotone[..., right - 1]
+    between = left + share * (monotone[..., right] - left)
+    # Rounding must not carry it past either rung.
+    return np.asarray(np.clip(between, monotone[..., right], left))
+
+
+def _share_of_log_loss(above: Floats, under: Floats, wanted: Floats) -> Floats:
+    drop = above - under
+    return np.asarray(np.divide(above - wanted, drop, out=np.ones_like(drop), where=drop > 0))
+
+
+def _share_of_perplexity(above: Floats, under: Floats, wanted: Floats) -> Floats:
+    # Relative to the perplexity above, so that a large loss does not overflow.
+    top = np.exp(above)
+    drop = -np.expm1(np.exp(under) - top)
+    fall = -np.expm1(np.minimum(np.exp(wanted) - top, 0.0))
+    return np.asarray(np.divide(fall, drop, out=np.ones_like(drop), where=drop > 0))
+
+
+def _geometric(left: Floats, right: Floats, share: Floats) -> Floats:
+    return np.asarray(left * np.exp(share * np.log(right / left)))
+
+
+def _arithmetic(left: Floats, right: Floats, share: Floats) -> Floats:
+    return np.asarray(left + share * (right - left))

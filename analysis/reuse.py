@@ -1,0 +1,155 @@
+"""An analysis that was made before, taken up again where nothing has changed.
+
+The store is read anew each time, which takes about a second for 10,000 runs of a SQL store; what
+is kept is only what follows from it. The key is a digest of every fact that was read, of the plan,
+of the options, of the libraries' versions and of raydt's own source, so an entry can be unused but
+never stale; and it counts only while the files of its report are as they were written. It lies in
+the user's own cache folder (`RAYDT_CACHE_DIR` names another) and not beside the report, because it
+is a pickle, and reports are handed around.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platformdirs import user_cache_path
+
+import raydt.errors
+from analysis.folder import require_ours
+from analysis.store import SweepRuns, read_sweep
+
+if TYPE_CHECKING:
+    from analysis.result import Analysis
+
+KEPT_ENTRIES = 20
+KEPT_SECONDS = 90 * 24 * 3600
+_LIBRARIES = ("numpy", "pandas", "scipy", "matplotlib", "pyarrow", "jinja2")
+# What unpickling raises on an entry that was cut in half, or is of classes that are gone.
+_UNREADABLE = (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, ValueError)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    analysis: Analysis
+    files: dict[str, tuple[int, int]]  # path: size in bytes, time of change in ns
+
+
+def analyzed(
+    store_uri: str,
+    sweep: str | None,
+    out_dir: Path | Callable[[str], Path],
+    **options: Any,
+) -> tuple[Analysis, bool]:
+    """`analysis.analyze.analyze`, or what it gave before; and whether it was taken from before.
+
+    Takes the same arguments and raises the same errors.
+    """
+    runs = read_sweep(store_uri, sweep)
+    folder = (out_dir(runs.sweep) if callable(out_dir) else out_dir).absolute()
+    require_ours(folder, runs.sweep)
+    place = _cache_folder() / f"{_key(runs, folder, options)}.pickle"
+    entry = _kept(place)
+    if entry is not None:
+        return entry.analysis, True
+    # Here and not above: figures and statistics take seconds to import.
+    from analysis.analyze import analyze
+
+    analysis = analyze(store_uri, sweep, folder, runs=runs, **options)
+    # A report that could not be logged is not kept: the next analysis tries again.
+    if analysis.logged or not options.get("log_to_store", True):
+        _keep(place, analysis)
+    return analysis, False
+
+
+def _key(runs: SweepRuns, folder: Path, options: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    facts = [runs.store_uri, runs.sweep, runs.experiment_id, str(folder), runs.notes]
+    digest.update(json.dumps([facts, runs.plan, options], sort_keys=True, default=str).encode())
+    for run in [*runs.launches, *sorted(runs.cells, key=lambda one: one.run_id)]:
+        params, tags, metrics = (
+            sorted(part.items()) for part in (run.params, run.tags, run.metrics)
+        )
+        times = (run.run_id, run.experiment_id, run.start_time_ms, run.end_time_ms)
+        digest.update(repr((times, run.artifact_uri, params, tags, metrics)).encode())
+    for name in _LIBRARIES:
+        try:
+            digest.update(f"{name} {version(name)}".encode())
+        except PackageNotFoundError:  # not installed as a package: its absence is a fact too
+            digest.update(f"{name} absent".encode())
+    for path in _sources():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources() -> Iterable[Path]:
+    """Everything that decides what an analysis says: this package, and the leaves it rests on."""
+    leaves = Path(raydt.errors.__file__).parent
+    yield from sorted(
+        path
+        for path in Path(__file__).parent.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    )
+    yield from (leaves / name for name in ("errors.py", "units.py", "tracking/schema.py"))
+
+
+def _cache_folder() -> Path:
+    own = os.environ.get("RAYDT_CACHE_DIR")
+    return (Path(own) if own else user_cache_path("raydt")) / "analyses"
+
+
+def _kept(place: Path) -> _Entry | None:
+    """The entry, if it can be read and the files it wrote are as it left them."""
+    if not place.exists():
+        return None
+    try:
+        entry = pickle.loads(place.read_bytes())
+    except _UNREADABLE:
+        return None  # as good as none: it is made anew
+    if not isinstance(entry, _Entry) or entry.files != _stamps(Path(name) for name in entry.files):
+        return None
+    return entry
+
+
+def _keep(place: Path, analysis: Analysis) -> None:
+    """Write the entry, whole or not at all, and let old ones go."""
+    files = [path for path in analysis.out_dir.rglob("*") if path.is_file()]
+    try:
+        data = pickle.dumps(_Entry(analysis, _stamps(files)))
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = place.with_suffix(".partial")
+        partial.write_bytes(data)
+        partial.replace(place)
+        entries = sorted(place.parent.glob("*.pickle"), key=_changed, reverse=True)
+        for number, old in enumerate(entries):
+            if number >= KEPT_ENTRIES or time.time() - _changed(old) > KEPT_SECONDS:
+                old.unlink(missing_ok=True)
+    except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
+        analysis.notes.append(f"The next analysis starts from nothing: {error}")
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another analysis has let it go
+        return 0.0
+
+
+def _stamps(paths: Iterable[Path]) -> dict[str, tuple[int, int]]:
+    """Size and time of change by path; -1 for what is not there."""
+    found = {}
+    for path in paths:
+        try:
+            stat = path.stat()
+            found[str(path)] = (stat.st_size, stat.st_mtime_ns)
+        except FileNotFoundError:
+            found[str(path)] = (-1, -1)
+    return found

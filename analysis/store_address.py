@@ -1,0 +1,100 @@
+"""Where a store is: its URI looked at before anything heavy is started or waited for."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import sqlite3
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from raydt.errors import bad
+
+ANSWER_WITHIN_SECONDS = 5.0
+_WANTED = "sqlite:////absolute/path, http(s)://host:port or postgresql://host/name"
+
+
+def check_address(store_uri: str) -> str:
+    """The kind of an existing store: "sqlite", "postgresql" or "server".
+
+    `InputError` if the URI is of no known kind, the SQLite file does not exist or is not an MLflow
+    store, or the server does not answer within five seconds.
+    """
+    try:
+        parts = urlsplit(store_uri)
+        _ = parts.port  # raises where it is no port; every later use would
+    except ValueError as error:
+        raise bad("store", _WANTED, f"{without_password(store_uri)!r} ({error})") from None
+    scheme = parts.scheme.partition("+")[0]
+    if scheme == "sqlite":
+        _require_sqlite_store(sqlite_path(store_uri), store_uri)
+        return "sqlite"
+    if scheme in ("http", "https") and parts.hostname:
+        _require_answer(store_uri)
+        return "server"
+    if scheme == "postgresql":
+        _require_port(parts, store_uri)
+        return "postgresql"
+    raise bad("store", _WANTED, repr(without_password(store_uri)))
+
+
+def sqlite_path(store_uri: str) -> Path:
+    """The file of a sqlite:/// URI."""
+    return Path(store_uri.partition(":///")[2].partition("?")[0])
+
+
+def without_password(store_uri: str) -> str:
+    """The URI as it may stand in a report, also one that is no URI."""
+    head, at, tail = store_uri.rpartition("@")
+    try:
+        parts = urlsplit(store_uri)
+    except ValueError:
+        return f"***@{tail}" if at else store_uri
+    if parts.password is None or not head:
+        return store_uri
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+
+
+def _require_sqlite_store(path: Path, store_uri: str) -> None:
+    if not path.is_absolute():
+        raise bad("store", "sqlite:/// with an absolute path (four slashes)", repr(store_uri))
+    # MLflow creates a store wherever it is pointed, so the file is looked at first.
+    if not path.is_file():
+        raise bad("store", "an existing SQLite file", f"none at {path}")
+    try:
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        try:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise bad("store", "an MLflow store in SQLite", f"{path}: {error}") from None
+    if not {"experiments", "runs"} <= tables:
+        raise bad("store", "an MLflow store in SQLite", f"{path} without MLflow's tables")
+
+
+def _require_answer(store_uri: str) -> None:
+    address = store_uri.rstrip("/") + "/health"
+    try:
+        with urllib.request.urlopen(address, timeout=ANSWER_WITHIN_SECONDS):
+            pass
+    except urllib.error.HTTPError:
+        return  # it answers; whether it lets us in is MLflow's to say
+    except (OSError, http.client.HTTPException) as error:
+        found = f"{without_password(store_uri)}: {error}"
+        raise bad("store", "a tracking server that answers", found) from None
+
+
+def _require_port(parts: SplitResult, store_uri: str) -> None:
+    if parts.hostname is None:
+        return  # a local socket: fails at once by itself
+    try:
+        address = (parts.hostname, parts.port or 5432)
+        socket.create_connection(address, timeout=ANSWER_WITHIN_SECONDS).close()
+    except OSError as error:
+        raise bad(
+            "store", "a PostgreSQL server that answers", f"{without_password(store_uri)}: {error}"
+        ) from None

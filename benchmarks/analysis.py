@@ -1,0 +1,164 @@
+"""Reading a store of 10,000 runs, through MLflow's client and from its tables, and `raydt analyze`.
+
+    python benchmarks/analysis.py [RUNS]
+
+The store is a real one: made by MLflow, its rows put into MLflow's own tables in one transaction,
+as 10,000 runs through the client would take half an hour. The rows are those that
+`raydt.tracking.writer` writes, with 30 points of history for each of four metrics. Peak memory is
+of a process of its own each time.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raydt.tracking import schema
+from raydt.tracking.schema import Stage
+from raydt.tracking.store import open_store
+from raydt.tracking.writer import Writer
+from raydt.units import format_bytes
+
+SIZES = (8_000, 32_000, 128_000, 512_000, 2_048_000)
+LANGUAGES, MODELS = 10, 2
+HISTORY_POINTS = 30
+
+
+def cells(num_runs: int) -> list[dict[str, Any]]:
+    """A grid of sources x targets x sizes x seeds x models of about this many cells."""
+    names = [f"l{place}" for place in range(LANGUAGES)]
+    per_seed = MODELS * (LANGUAGES + LANGUAGES * len(SIZES) * LANGUAGES)
+    found = []
+    for seed in range(round(num_runs / per_seed)):
+        for model in (f"m{place}" for place in range(MODELS)):
+            for source in names:
+                found.append((Stage.PRETRAIN, source, None, 4_096_000, seed, model))
+                for size in SIZES:
+                    found.append((Stage.SCRATCH, None, source, size, seed, model))
+                    found += [
+                        (Stage.FINETUNE, source, target, size, seed, model)
+                        for target in names
+                        if target != source
+                    ]
+    keys = ("stage", "source", "target", "size_bytes", "seed", "model")
+    return [dict(zip(keys, values, strict=True)) for values in found]
+
+
+def fill(folder: Path, num_runs: int) -> int:
+    """Make the store; the number of its runs."""
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    client = open_store(uri)
+    writer = Writer(client, uri, "big")
+    random = np.random.default_rng(0)
+    plan, runs, params, tags, latest, history = [], [], [], [], [], []
+    for number, cell in enumerate(cells(num_runs)):
+        run_id = uuid.UUID(int=number + 1).hex
+        languages = "-".join(name for name in (cell["source"], cell["target"]) if name)
+        label = format_bytes(cell["size_bytes"])
+        cell_id = f"{cell['stage']}/{languages}/{label}/{cell['model']}/s{cell['seed']}"
+        plan.append({**cell, "cell_id": cell_id, "size": label, "parent_cell_id": None,
+                     "fingerprint": run_id})  # fmt: skip
+        worth = 1 + (len(cell["source"] or "") and int((cell["source"] or "l0")[1:]) * 0.3)
+        data = cell["size_bytes"] * (worth if cell["stage"] is Stage.FINETUNE else 1)
+        loss = (0.9 + 20 * data**-0.35) * float(np.exp(0.003 * random.standard_normal()))
+        place = f"{folder}/mlflow-artifacts/big/{run_id}/artifacts"
+        runs.append((run_id, cell_id, "FINISHED", number, number + 1, "active", place,
+                     writer.experiment_id))  # fmt: skip
+        facts = {**cell, "size": label, "num_parameters": 10**6, "learning_rate": 1e-3,
+                 "batch_windows": 8, "budget_bytes": 10**7}  # fmt: skip
+        params += [(name, str(value), run_id) for name, value in facts.items() if value is not None]
+        tags += [
+            (name, value, run_id)
+            for name, value in {
+                schema.TAG_KIND: schema.KIND_CELL, schema.TAG_SWEEP: "big",
+                schema.TAG_CELL_ID: cell_id, schema.TAG_FINGERPRINT: run_id,
+                schema.TAG_ATTEMPT: run_id, schema.TAG_STATUS: "done",
+                schema.TAG_STOPPED: "converged", "mlflow.runName": cell_id,
+            }.items()
+        ]  # fmt: skip
+        final = {
+            schema.METRIC_TEST_LOSS: loss, schema.METRIC_TEST_BPB: loss / np.log(2),
+            schema.METRIC_TEST_LOSS_STDERR: 0.01, schema.METRIC_BEST_VAL_LOSS: loss,
+            schema.METRIC_BEST_BYTES_SEEN: 5e6, schema.METRIC_BYTES_SEEN: 6e6,
+            schema.METRIC_SECONDS: 60.0,
+        }  # fmt: skip
+        curve = (schema.METRIC_TRAIN_LOSS, schema.METRIC_VAL_LOSS, schema.METRIC_VAL_BPB,
+                 schema.METRIC_BYTES_PER_SECOND)  # fmt: skip
+        latest += [
+            (name, float(value), number, 1, 0, run_id)
+            for name, value in {**final, **dict.fromkeys(curve, loss)}.items()
+        ]
+        history += [
+            (name, loss, number, step, 0, run_id)
+            for name in curve
+            for step in range(HISTORY_POINTS)
+        ]
+    launch = writer.start_launch(plan, {}, "a benchmark")
+    client.set_terminated(launch)
+    with sqlite3.connect(folder / "mlflow.db") as connection:
+        many = connection.executemany
+        many("INSERT INTO runs (run_uuid, name, status, start_time, end_time, lifecycle_stage, "
+             "artifact_uri, experiment_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", runs)  # fmt: skip
+        many("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", params)
+        many("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", tags)
+        columns = "(key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)"
+        many(f"INSERT INTO latest_metrics {columns}", latest)
+        many(f"INSERT INTO metrics {columns}", history)
+    return len(runs)
+
+
+_READ = """
+from analysis import store, store_api, store_sql
+from analysis.table import tidy
+uri = "sqlite:///{folder}/mlflow.db"
+if {through_client}:
+    def reader(stack, kind, uri):
+        return store._api_reader(uri)
+    store._sql_reader = reader
+table = tidy(store.read_sweep(uri, "big"))
+assert len(table.cells) == {num_runs}, len(table.cells)
+"""
+
+
+def measured(words: list[str], cwd: Path) -> tuple[float, float]:
+    """Seconds and peak MB of a process."""
+    started = time.perf_counter()
+    process = subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, words
+    return time.perf_counter() - started, usage.ru_maxrss / 1000
+
+
+def main() -> None:
+    num_runs = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    root = Path(__file__).resolve().parent.parent
+    os.environ["PYTHONPATH"] = str(root)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        num_runs = fill(folder, num_runs)
+        size = (folder / "mlflow.db").stat().st_size / 1e6
+        print(f"{num_runs} runs, {size:.0f} MB; load {os.getloadavg()[0]:.1f}")
+        print(f"{'':34} seconds  peak MB")
+        rows: dict[str, list[str]] = {}
+        for label, through_client in (("MLflow's client", True), ("the tables", False)):
+            program = _READ.format(folder=folder, through_client=through_client, num_runs=num_runs)
+            rows[f"read and tidy through {label}"] = [sys.executable, "-c", program]
+        analyze = [sys.executable, "-m", "raydt", "analyze", "big", "--storage", str(folder)]
+        rows["raydt analyze, first"] = analyze
+        rows["raydt analyze, again"] = analyze
+        for label, words in rows.items():
+            seconds, peak = measured(words, root)
+            print(f"{label:34} {seconds:7.1f} {peak:8.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Other people's losses in a store, under the schema of our own: what `raydt import` does.
+
+Here and not in `analysis`, which only ever reads a store; and beside the writer, which makes
+experiments and launches the same way for both, so that nothing that reads a store needs to know
+whether its cells were trained here.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from raydt.errors import bad
+from raydt.tracking import schema
+from raydt.tracking.loss_row import LossRow
+from raydt.tracking.loss_table import LossTable
+from raydt.tracking.schema import Status
+from raydt.tracking.store import open_store
+from raydt.tracking.writer import Writer
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}
+_BITS_PER_NAT = 1 / 0.6931471805599453
+# Cells that have not come to an end have a place in the plan, and no run.
+_ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import came to."""
+
+    sweep: str
+    experiment_id: str
+    num_cells: int
+    num_written: int  # 0: the store had them all
+
+
+def import_losses(
+    table: LossTable,
+    store_uri: str,
+    sweep: str,
+    described: str,
+    on_cell: Callable[[int], None] = lambda number: None,
+) -> Imported:
+    """Write a table of losses into a store as the sweep `sweep`; `described` says what it is.
+
+    The same table again changes nothing; an import that was cut off is finished; another table
+    under the same name becomes a new launch, whose plan has the fingerprints of its rows, so that
+    rows that changed replace their predecessors and all others stay. `on_cell` is told how many
+    cells are dealt with.
+
+    `InputError` before anything is written if the name is none, is that of a sweep which raydt
+    trained, or lies in the store's bin, or if the store cannot be used.
+    """
+    _check_name(sweep)
+    client = open_store(store_uri)
+    newest = _newest_launch(client, sweep)
+    if newest is not None and newest.data.tags[schema.TAG_IMPORT] == table.digest:
+        if newest.info.status == "FINISHED":
+            return Imported(sweep, str(newest.info.experiment_id), len(table.rows), 0)
+        launch_id = str(newest.info.run_id)  # cut off: go on with it
+        writer = Writer(client, store_uri, sweep)
+    else:
+        writer = Writer(client, store_uri, sweep)
+        launch_id = writer.start_launch(
+            [_plan_row(row) for row in table.rows],
+            {"import": described, "sizes": table.sizes, "left_out": list(table.left_out)},
+            f"Importing {described}.",
+            more_tags={schema.TAG_IMPORT: table.digest},
+        )
+    there = _written(client, writer.experiment_id)
+    num_written = 0
+    for number, row in enumerate(table.rows):
+        on_cell(number)
+        if row.status in _ENDED and row.fingerprint not in there:
+            _write(client, writer.experiment_id, launch_id, sweep, row)
+            num_written += 1
+    on_cell(len(table.rows))
+    notes = [f"{len(table.rows)} cells imported from {described}; sizes: {table.sizes}."]
+    notes += [f"Left out: {text}." for text in table.left_out]
+    client.set_tag(launch_id, "mlflow.note.content", " ".join(notes))
+    client.set_terminated(launch_id, "FINISHED")
+    return Imported(sweep, writer.experiment_id, len(table.rows), num_written)
+
+
+def _check_name(sweep: str) -> None:
+    if not _NAME.fullmatch(sweep) or sweep in _RESERVED:
+        requirement = (
+            "letters, digits and . _ -, beginning with a letter or digit, and none of raydt's own "
+            "folders"
+        )
+        raise bad("--name", requirement, repr(sweep))
+
+
+def _newest_launch(client: Any, sweep: str) -> Any | None:
+    """The newest launch of an imported sweep; None where there is none of this name."""
+    experiment = client.get_experiment_by_name(sweep)
+    if experiment is None:
+        return None
+    if experiment.lifecycle_stage == "deleted":
+        requirement = "a name that is not in the store's bin (`mlflow gc` empties it)"
+        raise bad("--name", requirement, repr(sweep))
+    launches = client.search_runs(
+        [experiment.experiment_id],
+        f"tags.`{schema.TAG_KIND}` = '{schema.KIND_LAUNCH}'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1000,
+    )
+    if any(schema.TAG_IMPORT not in run.data.tags for run in launches):
+        raise bad("--name", "a name of its own, not that of a sweep that was trained", repr(sweep))
+    return launches[0] if launches else None
+
+
+def _written(client: Any, experiment_id: str) -> set[str]:
+    """Fingerprints of the cells that are whole; what was cut off in the middle is deleted."""
+    found: set[str] = set()
+    token = None
+    where = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_CELL}'"
+    while True:
+        page = client.search_runs([experiment_id], where, max_results=1000, page_token=token)
+        for run in page:
+            if run.info.end_time:
+                found.add(run.data.tags[schema.TAG_FINGERPRINT])
+            else:
+                client.delete_run(run.info.run_id)
+        token = page.token
+        if not token:
+            return found
+
+
+def _plan_row(row: LossRow) -> dict[str, Any]:
+    values = (
+        row.cell_id, row.stage, row.source, row.target, row.size, row.size_bytes, row.seed,
+        row.model, None, row.fingerprint,
+    )  # fmt: skip
+    return dict(zip(schema.PLAN_FIELDS, values, strict=True))
+
+
+def _write(client: Any, experiment_id: str, launch_id: str, sweep: str, row: LossRow) -> None:
+    from mlflow.entities import Metric, Param
+
+    tags = {
+        schema.TAG_KIND: schema.KIND_CELL,
+        schema.TAG_SWEEP: sweep,
+        schema.TAG_CELL_ID: row.cell_id,
+        schema.TAG_FINGERPRINT: row.fingerprint,
+        schema.TAG_STATUS: str(row.status),
+        "mlflow.parentRunId": launch_id,
+    }
+    if row.reason is not None:
+        tags[schema.TAG_REASON] = row.reason[:500]
+    if row.stopped is not None:
+        tags[schema.TAG_STOPPED] = str(row.stopped)
+    params = {
+        schema.PARAM_STAGE: str(row.stage),
+        schema.PARAM_SOURCE: row.source,
+        schema.PARAM_TARGET: row.target,
+        schema.PARAM_SIZE: row.size,
+        schema.PARAM_SIZE_BYTES: str(row.size_bytes),
+        schema.PARAM_SEED: str(row.seed),
+        schema.PARAM_MODEL: row.model,
+    }
+    metrics = dict(row.metrics)
+    if row.test_loss is not None:
+        metrics[schema.METRIC_TEST_LOSS] = row.test_loss
+        metrics[schema.METRIC_TEST_BPB] = row.test_loss * _BITS_PER_NAT
+    now = int(time.time() * 1000)
+    step = int(metrics.get(schema.METRIC_BYTES_SEEN, 0))
+    run = client.create_run(experiment_id, start_time=now, tags=tags, run_name=row.run_name)
+    run_id = str(run.info.run_id)
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, now, step) for name, value in metrics.items()],
+        params=[Param(name, value) for name, value in params.items() if value is not None],
+    )
+    # Last: a run without an end is one that was cut off.
+    client.set_terminated(run_id, _ENDED[row.status], end_time=int(time.time() * 1000))

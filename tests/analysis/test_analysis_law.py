@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.ladder import Ladder
-from analysis.law import ScalingLaw, fit_ladders
+from analysis.laws import ScalingLaw, fit_ladders
 
 SIZES = 8e3 * 4.0 ** np.arange(6)
 

@@ -102,9 +102,7 @@ def computed(
         )
     noise = pooled_noise(means, table.cells)
     random = np.random.default_rng(random_seed)
-    drawn = draw_means(
-        means, noise, num_resamples=num_resamples, random=random, cells=table.cells
-    )
+    drawn = draw_means(means, noise, num_resamples=num_resamples, random=random, cells=table.cells)
     effective = effective_table(means, Resamples(drawn, confidence), estimator=estimator)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)

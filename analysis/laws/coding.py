@@ -37,9 +37,7 @@ def coded(transferred: Floats, place: Places, resolution: Floats) -> Coded:
     return Coded(np.log(np.where(value > 0, value, 1.0)), kind.astype(np.int8))
 
 
-def is_negative(
-    transferred: Floats, place: Places, resolution: Floats
-) -> npt.NDArray[np.bool_]:
+def is_negative(transferred: Floats, place: Places, resolution: Floats) -> npt.NDArray[np.bool_]:
     """Points (n,) whose D_T no law with k > 0 describes."""
     limit = np.nan_to_num(resolution, nan=0.0)
     unbounded = coded(transferred[None], place[None], resolution).place[0] == OUT

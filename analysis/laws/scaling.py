@@ -33,7 +33,7 @@ class ScalingLaw:
     Parameters
         irreducible: True (with E), False (E is 0), or "held_out" (the default): both are fitted
             without the largest rung, and the one that predicts its log loss better is taken; the
-            simpler where they tie to 1e-6. That takes 5 rungs; with 4 E is fitted, with 3 it is not.
+            simpler where they tie to 1e-6. That takes 5 rungs; with 4 E is fitted, with 3 not.
         r_star_epochs: R* of Muennighoff et al. 2023, used where `bytes_seen` is given.
 
     Attributes after `fit`
@@ -234,7 +234,7 @@ def huber_agrees(beta: float, huber: HuberFit) -> bool:
 
 
 def _held_out_errors(data: Floats, losses: Floats, weights: Floats) -> dict[bool, Floats]:
-    """|log residual| of the largest rung, predicted from the others: (R,) for with and without E."""
+    """|log residual| (R,) of the largest rung, predicted from the others, with and without E."""
     last = int(np.argmax(data))
     rest = np.arange(len(data)) != last
     found = {}

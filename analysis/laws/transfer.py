@@ -13,8 +13,8 @@ from scipy.stats import t as student
 
 from analysis.ladder import Floats
 from analysis.laws.censored import CensoredFit, censored_regression
-from analysis.laws.concerns import BoundaryWarning, ConvergenceWarning
 from analysis.laws.coding import OUT, PLACES, Coded, coded, is_negative
+from analysis.laws.concerns import BoundaryWarning, ConvergenceWarning
 from analysis.laws.draws import TransferDraws
 from analysis.quantiles import ordered_quantiles
 
@@ -44,7 +44,8 @@ class TransferLaw:
         k_, alpha_, beta_ (NaN without `parameters`); sigma_ (standard deviation of log D_T about
         the law, corrected for the number of parameters; NaN where points only just suffice);
         num_points_ (values and bounds that entered), num_censored_ (bounds among them),
-        num_negative_, num_zeroshot_, num_uninformative_ (left out); rmse_log_ (of the uncensored points); converged_;
+        num_negative_, num_zeroshot_, num_uninformative_ (left out); rmse_log_ (of the uncensored
+        points); converged_;
         intervals_ ("resamples", "Student's t about the law", "none"); points_ (DataFrame, a row a
         point given: finetune_bytes, transferred_bytes, parameters, used, fitted_bytes,
         residual_log); summary (DataFrame).
@@ -170,9 +171,7 @@ class TransferLaw:
             middle = weights @ self._coefficients
             low, high = middle - quantile * error, middle + quantile * error
             low[0], high[0] = np.exp(low[0]), np.exp(np.minimum(high[0], 700.0))
-            ends = {
-                name: (float(low[at]), float(high[at])) for at, name in enumerate(names)
-            }
+            ends = {name: (float(low[at]), float(high[at])) for at, name in enumerate(names)}
         confidence = float("nan") if self.intervals_ == "none" else self.confidence
         rows = {
             name: {"estimate": getattr(self, f"{name}_"), "low": ends[name][0],

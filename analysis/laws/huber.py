@@ -12,6 +12,7 @@ DELTA = 1e-3  # of log loss, as in the source
 _BETAS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.2)
 _E_SHARES = (0.02, 0.3, 0.6, 0.9, 0.99)  # of the lowest loss
 _STEPS = 200
+_SETTLED_STEPS = 8  # in a row in which no start improved by more than 1e-6 of its objective
 _REACHED = 1e-2  # a start reached the optimum if its objective is within this share of it
 
 
@@ -47,6 +48,7 @@ def huber_fit(size: Floats, loss: Floats, weights: Floats, *, irreducible: bool)
     damping = np.full(len(theta), 1e-2)
     residual, jacobian = _linearised(theta, x, y, irreducible)
     objective = _objective(residual, weights)
+    still = 0
     for _ in range(_STEPS):
         reweighted = weights * np.minimum(1.0, DELTA / np.maximum(np.abs(residual), 1e-300))
         normal = np.einsum("ski,sk,skj->sij", jacobian, reweighted, jacobian)
@@ -60,11 +62,14 @@ def huber_fit(size: Floats, loss: Floats, weights: Floats, *, irreducible: bool)
         new_residual, new_jacobian = _linearised(proposed, x, y, irreducible)
         new_objective = _objective(new_residual, weights)
         better = new_objective < objective
+        still = 0 if (new_objective < objective * (1 - 1e-6)).any() else still + 1
         theta = np.where(better[:, None], proposed, theta)
         residual = np.where(better[:, None], new_residual, residual)
         jacobian = np.where(better[:, None, None], new_jacobian, jacobian)
         objective = np.where(better, new_objective, objective)
         damping = np.clip(np.where(better, damping / 5, damping * 4), 1e-12, 1e8)
+        if still == _SETTLED_STEPS:
+            break
     best = int(objective.argmin())
     # On rungs that follow the law exactly the objective ends in rounding: an absolute part too.
     reached = objective <= objective[best] * (1 + _REACHED) + 1e-3 * DELTA**2

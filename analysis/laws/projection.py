@@ -10,9 +10,9 @@ import numpy.typing as npt
 from analysis.ladder import Floats
 
 BETA_BOUNDS = (0.005, 3.0)
-_BETA_GRID = np.geomspace(*BETA_BOUNDS, 200)
+_BETA_GRID = np.geomspace(*BETA_BOUNDS, 80)
 _GOLDEN = (np.sqrt(5) - 1) / 2
-_GOLDEN_STEPS = 32  # narrows two grid steps to 1e-8 of beta
+_GOLDEN_STEPS = 36  # narrows two grid steps to 1e-8 of beta
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,20 @@ def project(size: Floats, losses: Floats, weights: Floats, *, irreducible: bool)
     best = errors.argmin(axis=1)
     low = np.log(grid[np.maximum(best - 1, 0)])
     high = np.log(grid[np.minimum(best + 1, len(grid) - 1)])
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = (
+        _error(np.exp(point), x, y, scale, irreducible)[2] for point in (left, right)
+    )
     for _ in range(_GOLDEN_STEPS):
-        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        better = (
-            _error(np.exp(left), x, y, scale, irreducible)[2]
-            <= _error(np.exp(right), x, y, scale, irreducible)[2]
-        )
-        low, high = np.where(better, low, left), np.where(better, right, high)
+        down = at_left <= at_right
+        low, high = np.where(down, low, left), np.where(down, right, high)
+        width = _GOLDEN * (high - low)
+        point = np.where(down, high - width, low + width)
+        at_point = _error(np.exp(point), x, y, scale, irreducible)[2]
+        left, right = np.where(down, point, right), np.where(down, left, point)
+        at_left, at_right = (
+            np.where(down, at_point, at_right), np.where(down, at_left, at_point)
+        )  # fmt: skip
     beta = np.exp((low + high) / 2)
     E, B, _ = _error(beta, x, y, scale, irreducible)
     at_bound = (beta < BETA_BOUNDS[0] * 1.01) | (beta > BETA_BOUNDS[1] / 1.01)

@@ -66,18 +66,15 @@ def _groups(
     table: pd.DataFrame, parameters: Mapping[str, int] | None
 ) -> Iterator[tuple[dict[str, str], pd.DataFrame, Floats | None]]:
     for model, rows, number in by_model(table, parameters):
-        sizes = pd.Series(np.nan if number is None else number, index=rows.index, dtype=float)
-
-        def group(level: str, source: str, target: str, mine: pd.DataFrame, model: str = model,
-                  number: Floats | None = number, sizes: pd.Series = sizes):  # type: ignore[no-untyped-def]  # fmt: skip
+        parts = [
+            *(("pair", *pair, mine) for pair, mine in rows.groupby(["source", "target"])),
+            *(("target", ALL, target, mine) for target, mine in rows.groupby("target")),
+            ("pooled", ALL, ALL, rows),
+        ]
+        for level, source, target, mine in parts:
             labels = {"level": level, "model": model, "source": source, "target": target}
-            return labels, mine, None if number is None else sizes[mine.index].to_numpy()
-
-        for (source, target), mine in rows.groupby(["source", "target"], sort=True):
-            yield group("pair", str(source), str(target), mine)
-        for target, mine in rows.groupby("target", sort=True):
-            yield group("target", ALL, str(target), mine)
-        yield group("pooled", ALL, ALL, rows)
+            inside = rows.index.get_indexer(mine.index)
+            yield labels, mine, None if number is None else number[inside]
 
 
 def _row(

@@ -76,7 +76,7 @@ def test_planted_exponent_of_model_size_is_recovered() -> None:
 def test_intervals_of_the_scatter_hold_the_truth_as_often_as_they_say() -> None:
     random = np.random.default_rng(0)
     held = []
-    for _ in range(300):
+    for _ in range(200):
         noisy = K * SIZES**ALPHA * np.exp(0.3 * random.standard_normal(len(SIZES)))
         summary = TransferLaw().fit(SIZES, noisy).summary
         held.append(summary.loc["alpha", "low"] < ALPHA < summary.loc["alpha", "high"])
@@ -84,7 +84,7 @@ def test_intervals_of_the_scatter_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_bounds_are_not_dropped() -> None:
-    """D_E above the ladder is at least its end: with it the slope is right, without it too small."""
+    """D_E above the ladder is at least its end: without that the slope is too small."""
     random = np.random.default_rng(1)
     size = np.tile(SIZES, 30)
     true = K * size**ALPHA * np.exp(0.4 * random.standard_normal(len(size)))
@@ -227,7 +227,8 @@ def test_one_law_for_all_sources_is_rejected_where_sources_differ() -> None:
     found = one_law_tests(differ, num_permutations=500).set_index(["level", "tested"])["p_value"]
     assert found["pooled", "k"] < 0.01
     assert found["pooled", "alpha"] > 0.01
-    steep = table(noise=0.1, alpha={"en": 0.9})
+    # With one source apart, only the share of permutations that keep it together is exceeded.
+    steep = table(noise=0.1, alpha={"en": 0.9}, targets=("ar", "de", "es", "id", "pt"))
     found = one_law_tests(steep, num_permutations=500).set_index(["level", "tested"])["p_value"]
     assert found["pooled", "alpha"] < 0.01
 

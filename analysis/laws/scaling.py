@@ -48,7 +48,7 @@ class ScalingLaw:
     Example
         >>> law = ScalingLaw().fit([1e4, 1e5, 1e6, 1e7, 1e8], [2.1, 1.6, 1.3, 1.12, 1.02])
         >>> law.irreducible_, round(law.beta_, 2)
-        (True, 0.22)
+        (True, 0.23)
 
     Source: Kaplan et al. 2020 (arXiv 2001.08361) and Hoffmann et al. 2022 (arXiv 2203.15556).
     """

@@ -129,7 +129,8 @@ def _left_out(law: TransferLaw) -> list[str]:
     if law.num_negative_:
         notes.append(f"{law.num_negative_} negative D_T left out: no law with k > 0 has them")
     if law.num_uninformative_:
-        notes.append(f"{law.num_uninformative_} bounds under zero left out: they bound nothing")
+        plural = "s" if law.num_uninformative_ > 1 else ""
+        notes.append(f"{law.num_uninformative_} bound{plural} under zero left out: no information")
     if not law.converged_:
         notes.append("the fit did not settle")
     return notes

@@ -21,7 +21,7 @@ from analysis.estimators import estimator_named
 from analysis.figures import encoded, source_styles, target_figure, transfer_heatmap
 from analysis.folder import MARKER, require_ours, written_whole
 from analysis.ladder import Floats, cell_means, ladders
-from analysis.law import fit_ladders
+from analysis.laws import fit_ladders
 from analysis.report import Drawing, render, versions
 from analysis.result import Analysis, Methods
 from analysis.store import SweepRuns, log_report, read_sweep
@@ -103,9 +103,9 @@ def computed(
             f"nothing to analyse in sweep {runs.sweep!r}: no scratch, finetune or zeroshot cell "
             f"is done (cells with a run: {shown or 'none'})"
         )
-    noise = pooled_noise(means)
+    noise = pooled_noise(means, table.cells)
     random = np.random.default_rng(random_seed)
-    drawn = draw_means(means, noise, num_resamples=num_resamples, random=random)
+    drawn = draw_means(means, noise, num_resamples=num_resamples, random=random, cells=table.cells)
     resamples = Resamples(drawn, confidence)
     effective = effective_table(means, resamples, estimator=estimator)
     found = ladders(means)

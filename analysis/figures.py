@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from analysis.ladder import Ladder
-from analysis.law import ScalingLaw
+from analysis.laws import ScalingLaw
 from analysis.wording import transferred
 from raydt.tracking.schema import Stage
 from raydt.units import approximate_bytes

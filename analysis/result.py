@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.alarm import Alarm
 from analysis.answer import Answer
 from analysis.ladder import Ladder
-from analysis.law import ScalingLaw
+from analysis.laws import ScalingLaw
 from analysis.table import CellTable
 from analysis.uncertainty import Noise
 
@@ -39,7 +39,7 @@ class Analysis:
     ladders: dict[tuple[str, str], Ladder]  # by (model, target)
     effective: pd.DataFrame  # columns `analysis.effective.COLUMNS`
     law_fits: dict[tuple[str, str], ScalingLaw]
-    laws: pd.DataFrame  # columns `analysis.law.LAW_COLUMNS`
+    laws: pd.DataFrame  # columns `analysis.laws.LAW_COLUMNS`
     answer: Answer
     alarms: list[str]
     notes: list[str]  # how the store was read

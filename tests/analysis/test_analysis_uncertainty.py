@@ -39,6 +39,7 @@ def test_noise_is_pooled_over_a_family_with_its_degrees_of_freedom(
         for size, residuals in spread.items()
         for seed, residual in enumerate(residuals)
     ]
+    cells.append(make_cell("finetune", "en", "de", 8_000, 0))
     noise = pooled_noise(cell_means(tidy_table(cells)))
     assert noise[SCRATCH_FAMILY].degrees_of_freedom == 3
     expected = np.sqrt((2 * 0.1**2 + 2 * 0.2**2) / 3)

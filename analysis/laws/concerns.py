@@ -1,0 +1,15 @@
+"""Warnings of the laws, to be filtered by name."""
+
+from __future__ import annotations
+
+
+class LawWarning(UserWarning):
+    """A law was fitted, and its numbers should not be taken at face value."""
+
+
+class ConvergenceWarning(LawWarning):
+    """The search did not settle, or the cross-check settled elsewhere."""
+
+
+class BoundaryWarning(LawWarning):
+    """A parameter ended at a bound of its range: the data do not determine it."""

@@ -1,0 +1,48 @@
+"""Points of the laws of transfer, taken from the table of effective data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from analysis.ladder import Floats
+from raydt.errors import bad
+
+ALL = "all"  # in place of a model, source or target that a law spans
+
+
+def one_estimator(effective: pd.DataFrame) -> pd.DataFrame:
+    """The table itself, rows numbered; `InputError` if it holds D_T of several estimators."""
+    names = sorted(effective["estimator"].unique())
+    if len(names) > 1:
+        raise bad("effective data for a law", "D_T of one estimator", ", ".join(names))
+    return effective.reset_index(drop=True)
+
+
+def resolution_bytes(rows: pd.DataFrame) -> Floats:
+    """Standard error of D_T as its interval has it (n,), NaN without an interval."""
+    width = rows["transferred_high_bytes"] - rows["transferred_low_bytes"]
+    normal = norm.ppf((1 + rows["confidence"].to_numpy(dtype=float)) / 2)
+    return np.asarray(width.to_numpy(dtype=float) / (2 * normal))
+
+
+def by_model(
+    effective: pd.DataFrame, parameters: Mapping[str, int] | None
+) -> Iterator[tuple[str, pd.DataFrame, Floats | None]]:
+    """Rows of every model, and last those of all models with their N, if several N are known.
+
+    `InputError` if `parameters` lacks a model.
+    """
+    for model, rows in effective.groupby("model", sort=True):
+        yield str(model), rows, None
+    models: Sequence[str] = sorted(effective["model"].unique())
+    if parameters is None or len(models) < 2:
+        return
+    lacking = [model for model in models if model not in parameters]
+    if lacking:
+        raise bad("parameters", "a number for every model", f"none for {', '.join(lacking)}")
+    if len({parameters[model] for model in models}) > 1:
+        yield ALL, effective, effective["model"].map(parameters).to_numpy(dtype=float)

@@ -1,0 +1,43 @@
+"""Resampled D_T of every row of the table of effective data, for the laws of transfer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.estimators import estimator_named
+from analysis.ladder import GROUP, Floats, ladders
+from analysis.laws.draws import TransferDraws
+from raydt.tracking.schema import Stage
+
+
+def transfer_draws(
+    effective: pd.DataFrame, means: pd.DataFrame, log_loss: Floats, *, estimator: str = "loglog"
+) -> TransferDraws:
+    """D_T of every row of `effective` in every resample.
+
+    effective: columns of `analysis.effective`; means: of `cell_means`; log_loss: (R, cells) of
+    `draw_means`. A resample's ladder is the same for all rows of a target, its pretrain for all
+    rows of a source. NaN where there is no noise to draw from. `InputError` if the estimator is
+    unknown.
+    """
+    estimate = estimator_named(estimator)
+    found = ladders(means)
+    position = {key: place for place, key in enumerate(means[GROUP].itertuples(index=False))}
+    rungs: dict[tuple[str, str], list[int]] = {}
+    scratch = means.reset_index(drop=True)
+    scratch = scratch[scratch["stage"] == Stage.SCRATCH].sort_values("size_bytes")
+    for key, rows in scratch.groupby(["model", "target"], sort=True).groups.items():
+        rungs[key] = list(rows)
+    drawn = {key: found[key].with_log_loss(log_loss[:, places]) for key, places in rungs.items()}
+    transferred = np.full((len(log_loss), len(effective)), np.nan)
+    place = np.zeros(transferred.shape, dtype=np.int8)
+    columns = ["model", "stage", "source", "target", "finetune_bytes"]
+    for number, row in enumerate(effective[columns].itertuples(index=False, name=None)):
+        model, _, _, target, finetune_bytes = row
+        ladder, losses = drawn[model, target], log_loss[:, position[row]]
+        if np.isfinite(losses).all() and np.isfinite(ladder.log_loss).all():
+            answer = estimate(ladder, losses, float(finetune_bytes))
+            transferred[:, number] = answer.effective_bytes - float(finetune_bytes)
+            place[:, number] = answer.range
+    return TransferDraws(transferred, place)

@@ -5,10 +5,10 @@ documents with places in [k / K, (k + 1) / K). Each bucket sorted by place, one 
 is therefore the whole split sorted by place: the order does not depend on K, which is chosen so
 that a bucket fits into little memory.
 
-Buckets are in memory until there is enough for a checkpoint; what is smaller never goes to disk.
-On disk they are only ever appended to. A checkpoint says how long each was at some document, and
-where the source goes on from there: after a kill they are cut to these lengths, and nothing is
-missing or there twice.
+Documents are held in memory until there are enough of them to be written; a corpus that is smaller
+never goes to disk here. Files are only ever appended to. A checkpoint says how long each was at
+some document, and where the source goes on from there: after a kill they are cut to these lengths,
+and nothing is missing or there twice.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from raydt.corpora.documents import BLANK, Block, Position, from_parts, not_blan
 from raydt.corpora.splits import SPLITS, Split, SplitKeys
 
 _CHECKPOINT = "checkpoint.json"
-_CHECKPOINT_BYTES = 2**28  # between checkpoints: held in memory, and a second of work
+_CHECKPOINT_BYTES = 2**28  # between checkpoints: seconds of work
+_HELD_BYTES = 2**25  # of documents in memory before they are appended to the files
 _RECORD = np.dtype([("place", np.float64), ("num_bytes", np.int64)])
 # val and test have a tenth of the documents together.
 _BUCKETS_OF_HELD_OUT = 16
@@ -66,6 +67,7 @@ class Buckets:
         self._files: dict[str, int] = {}
         self._held: dict[str, list[NDArray[np.uint8]]] = {}  # what is to be appended to each file
         self._held_bytes = 0
+        self._unsaved_bytes = 0
 
     def __enter__(self) -> Self:
         return self
@@ -95,8 +97,10 @@ class Buckets:
                 on_bytes(block.num_bytes_read)
             if is_enough:
                 break
-            if self._held_bytes >= _CHECKPOINT_BYTES:
+            if self._unsaved_bytes >= _CHECKPOINT_BYTES:
                 self.save()
+            elif self._held_bytes >= _HELD_BYTES:
+                self._flush()
         # Not saved: to wait for the disk here costs more than to read the last part again, which
         # is what a kill during the second pass leads to. What is partly on disk goes there whole,
         # as the second pass needs the memory.
@@ -117,6 +121,7 @@ class Buckets:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._folder / _CHECKPOINT)
+        self._unsaved_bytes = 0
 
     def read(self, split: Split, bucket: int) -> tuple[pa.LargeBinaryArray, NDArray[np.int64]]:
         """The documents (D,) of a bucket as they came, and the order (D,) of their places."""
@@ -213,6 +218,7 @@ class Buckets:
             self.progress.split_bytes[split] += len(part)
         self.progress.num_text_bytes += len(data) - len(kept)
         self._held_bytes += len(data) + records.nbytes
+        self._unsaved_bytes += len(data) + records.nbytes
 
     def _flush(self) -> None:
         """Append what is held to the files."""

@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from analysis.store_address import without_password
 from analysis.stored_run import WANTED_METRICS, WANTED_PARAMS, WANTED_TAGS, StoredRun
+from raydt.errors import bad
 from raydt.tracking import schema
 
 _FETCH_ROWS = 5000
@@ -137,14 +139,23 @@ def sqlite_reader(path: Path) -> Iterator[SqlReader]:
 
 @contextmanager
 def postgresql_reader(store_uri: str) -> Iterator[SqlReader]:
-    """A reader of a PostgreSQL store, with whatever driver its URI names or MLflow would take."""
+    """A reader of a PostgreSQL store, with whatever driver its URI names or MLflow would take.
+
+    `InputError` if the server does not let us in.
+    """
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
     engine = create_engine(store_uri, poolclass=NullPool)
     mark = {"qmark": "?", "format": "%s", "pyformat": "%s"}[engine.dialect.paramstyle]
     driver = engine.dialect.loaded_dbapi
-    connection = engine.raw_connection()
+    try:
+        connection = engine.raw_connection()
+    except driver.Error as error:
+        # pg8000 gives the server's fields as a dictionary, M its message.
+        said = error.args[0]["M"] if error.args and isinstance(error.args[0], dict) else error
+        found = f"{without_password(store_uri)}: {said}"
+        raise bad("store", "a PostgreSQL store that can be read", found) from error
     try:
         cursor = connection.cursor()
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -8,10 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.answer import Answer
+from analysis.claims.claim import ClaimAnswer
 from analysis.ladder import Ladder
 from analysis.law import ScalingLaw
 from analysis.table import CellTable
 from analysis.uncertainty import Noise
+
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Methods:
     num_resamples: int
     random_seed: int
     noise: dict[str, Noise]
+    num_permutations: int
 
 
 @dataclass
@@ -45,6 +49,13 @@ class Analysis:
     methods: Methods
     out_dir: Path
     report_path: Path
+    claims: list[ClaimAnswer] = field(default_factory=list)
+    # Columns level (pair | target | pooled), model, source, target, k, alpha, beta, their _low and
+    # _high, num_points, num_censored, rmse_log, note; empty: the report has no such section.
+    transfer_laws: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # Every estimator side by side: model, source, target, finetune_bytes, estimator,
+    # effective_bytes, transferred_bytes, range; empty as above.
+    estimates: pd.DataFrame = field(default_factory=pd.DataFrame)
     tables: list[Path] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)
     logged: bool = False  # whether the folder is also an artifact of the newest launch

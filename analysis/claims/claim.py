@@ -43,4 +43,6 @@ def insufficient(
 ) -> ClaimAnswer:
     """The answer where the data do not suffice: what it needs, and what was found."""
     sentence = f"Cannot be answered: needs at least {needs}; found {found}."
-    return ClaimAnswer(name, question, model, sentence, Verdict.UNDECIDED, {}, "not tested", n, unit)
+    return ClaimAnswer(
+        name, question, model, sentence, Verdict.UNDECIDED, {}, "not tested", n, unit
+    )

@@ -16,7 +16,7 @@ from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
 from analysis.claims.grid import Grid, censored_note, pooled
 from analysis.claims.permutation import associated, label_permutations
 from analysis.claims.twoway import connected, jackknife, two_way
-from analysis.wording import listed
+from analysis.wording import counted, listed
 
 NAME = "commutative"
 QUESTION = "Does a language give another what it gets from it?"
@@ -48,7 +48,8 @@ def commutative(
     fold = math.exp(float((pairs["there"] - pairs["back"]).abs().median()))
     clear = by_size[by_size["clearly_differ"]]
     typical = (
-        f"Over {len(pairs)} pairs the two directions differ typically {fold:.2g}-fold in D_E; "
+        f"Over {counted(len(pairs), 'pair')} the two directions differ typically {fold:.2g}-fold "
+        "in D_E; "
         f"their intervals are apart in {len(clear)} of {len(by_size)} comparisons"
     )
     tables = {"Both directions, all sizes": pairs, "Both directions by size": by_size}

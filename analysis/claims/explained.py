@@ -21,6 +21,7 @@ from analysis.claims.permutation import (
     label_permutations,
 )
 from analysis.claims.predictors import COMPOSITE, CorpusFacts, predictors
+from analysis.claims.twoway import connected, two_way
 from analysis.ladder import Floats
 
 NAME = "similarity"
@@ -28,6 +29,8 @@ QUESTION = "Does similarity of languages explain what transfers?"
 LEVEL = 0.05
 MODERATE_R = 0.3  # Cohen's; a "no" means that a correlation of this size would have been seen
 MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
+CORRELATES = "Correlates of log(D_E / D_F)"
+PAIRS = "Pairs and their distances"
 FAMILY = ["method", "measure", "main_effects"]
 
 
@@ -95,9 +98,24 @@ def explained_by_similarity(
         f"effects, p_holm <= {LEVEL}."
     )
     return ClaimAnswer(
-        NAME, QUESTION, model, sentence, verdict, {"Correlates of log(D_E / D_F)": table}, tested,
-        len(languages), "languages", notes,
+        NAME, QUESTION, model, sentence, verdict,
+        {CORRELATES: table, PAIRS: _pairs_table(numbers, known)}, tested, len(languages),
+        "languages", notes,
     )  # fmt: skip
+
+
+def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row a pair: its response, what of it main effects leave, and every predictor."""
+    beyond = two_way(grid).rest if connected(grid) else np.full(grid.values.shape, np.nan)
+    rows = []
+    for i, j in zip(*np.nonzero(grid.observed), strict=True):
+        source, target = grid.sources[i], grid.targets[j]
+        rows.append(
+            {"source": source, "target": target, "log_ratio": float(grid.values[i, j]),
+             "beyond_main_effects": float(beyond[i, j]),
+             **{name: float(square.loc[source, target]) for name, square in known.items()}}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def _known_languages(square: pd.DataFrame, grid: Grid) -> list[str]:

@@ -88,9 +88,10 @@ def hurt(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswer:
     if not with_interval.any():
         sentence += " One seed, so by sign alone."
     if not math.isnan(slope):
-        interval = f" [{low:+.2%}, {high:+.2%}]" if not math.isnan(low) else ""
+        interval = f" [{low:+.2f}, {high:+.2f}]" if not math.isnan(low) else ""
         sentence += (
-            f" With every tenfold of D_F the gain in loss changes by {slope:+.2%}{interval}."
+            f" With every tenfold of D_F the gain, log(scratch / finetuned loss), changes by "
+            f"{slope:+.2f}{interval}."
         )
     tested = (
         "gain = log(scratch loss / finetuned loss) at the same D_F, scratch as the monotone ladder "

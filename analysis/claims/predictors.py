@@ -101,7 +101,9 @@ def predictors(languages: Iterable[str], facts: CorpusFacts) -> dict[str, pd.Dat
     off = ~pd.DataFrame(
         [[one == other for other in names] for one in names], index=names, columns=names
     )
-    return {name: square for name, square in found.items() if square.where(off).notna().any(axis=None)}
+    return {
+        name: square for name, square in found.items() if square.where(off).notna().any(axis=None)
+    }
 
 
 def _square(names: list[str], value: object) -> pd.DataFrame:

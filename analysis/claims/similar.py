@@ -27,6 +27,8 @@ from analysis.wording import counted
 
 NAME = "similar"
 QUESTION = "Do different sources help a target about equally?"
+EFFECTS = "Effects of source and target on log(D_E / D_F)"
+SPREAD = "Spread between sources, and what explains log(D_E / D_F)"
 SIMILAR_SHARE = 0.5  # of the mean gain
 
 
@@ -58,11 +60,11 @@ def similar(
         log_low, log_high, _ = jackknife(_log_ratio, compared, "target", confidence)
         low, high = math.exp(log_low), math.exp(log_high)
     by_size = _by_size(rows, num_permutations, random)
-    tables = {"Spread between sources, and what explains log(D_E / D_F)": by_size}
+    tables = {SPREAD: by_size}
     ratios = pooled(rows, "log_ratio")
     explained = ""
     if connected(ratios) and len(ratios.sources) > 1 and len(ratios.targets) > 1:
-        tables["Two-way effects on log(D_E / D_F), all sizes"] = effects_table(ratios, confidence)
+        tables[EFFECTS] = effects_table(ratios, confidence)
         by_source, by_target, rest = shares(ratios)
         p = source_effect_p(ratios, num_permutations, random)
         explained = (

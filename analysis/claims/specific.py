@@ -79,9 +79,7 @@ def specific(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswe
             notes,
         )  # fmt: skip
     row = telling.sort_values(["num_bounds", "finetune_bytes"]).iloc[0].to_dict()
-    interval = (
-        f" [{row['low']:.0%}, {row['high']:.0%}]" if not math.isnan(row["low"]) else ""
-    )
+    interval = f" [{row['low']:.0%}, {row['high']:.0%}]" if not math.isnan(row["low"]) else ""
     sentence = (
         f"Finetuned on {row['size']}, the farthest source gives {row['agnostic_share']:.0%}"
         f"{interval} of what the nearest gives (mean D_T {signed_bytes(row['farthest_bytes'])} "

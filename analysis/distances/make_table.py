@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 MIN_SHARED_FEATURES = 10
 PREFIXES = {"syntactic": ("S_",), "phonological": ("P_",), "inventory": ("INV_",)}
 PREFIXES["featural"] = ("S_", "P_", "INV_")
-HEADER = f"""\
+HEADER = """\
 # Distances between languages, 0 (alike) to 1; empty: URIEL has no data. Symmetric; each pair once.
 # Source: URIEL (Littell et al. 2017, https://aclanthology.org/E17-2002/) as carried by urielplus
 # 1.3.2 (Khan et al. 2025) and lang2vec 1.1.2; coordinates from Glottolog. Computed by
@@ -61,9 +61,7 @@ def main(folder: Path) -> None:
             )
 
 
-def _vectors(
-    folder: Path, languages: list[tuple[str, str]]
-) -> dict[str, dict[str, Floats]]:
+def _vectors(folder: Path, languages: list[tuple[str, str]]) -> dict[str, dict[str, Floats]]:
     """By kind and language the vector of features, NaN where unknown."""
     original = folder / "urielplus" / "database" / "original_uriel"
     typology = np.load(original / "features.npz")
@@ -80,7 +78,9 @@ def _vectors(
     return found
 
 
-def _of(arrays: Any, languages: list[tuple[str, str]], prefixes: tuple[str, ...]) -> dict[str, Floats]:
+def _of(
+    arrays: Any, languages: list[tuple[str, str]], prefixes: tuple[str, ...]
+) -> dict[str, Floats]:
     columns = np.array([str(name).startswith(prefixes) for name in arrays["feats"]])
     place = {str(code): row for row, code in enumerate(arrays["langs"])}
     data = arrays["data"][:, columns]
@@ -127,9 +127,7 @@ def _places(folder: Path, languages: list[tuple[str, str]]) -> dict[str, tuple[f
     return found
 
 
-def _orthodromic(
-    one: tuple[float, float] | None, other: tuple[float, float] | None
-) -> float:
+def _orthodromic(one: tuple[float, float] | None, other: tuple[float, float] | None) -> float:
     """Great-circle distance as a share of the way to the antipode."""
     if one is None or other is None:
         return float("nan")

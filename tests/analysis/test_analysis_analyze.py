@@ -153,7 +153,7 @@ def test_a_failure_while_writing_leaves_the_earlier_report(
     def broken(*_: object) -> str:
         raise OSError("disk full")
 
-    monkeypatch.setattr("analysis.analyze.render", broken)
+    monkeypatch.setattr("analysis.outputs.render", broken)
     with pytest.raises(OSError, match="disk full"):
         analyze(store.uri, planted_sweep, out, log_to_store=False)
     assert (out / "report.html").read_bytes() == before

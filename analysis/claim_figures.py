@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from analysis.figures import INK, SOURCE_COLOURS, STYLE
 
@@ -29,14 +27,16 @@ def effects_figure(effects: pd.DataFrame) -> Figure:
         for role, panel, colour in zip(roles, axes, SOURCE_COLOURS, strict=False):
             mine = effects[effects["role"] == role].sort_values("effect", kind="stable")
             place = np.arange(len(mine))
-            panel.axvline(0, color=INK, lw=0.8, ls=(0, (5, 4)))
-            panel.hlines(place, mine["low"], mine["high"], color=colour, lw=1.6)
-            panel.plot(mine["effect"], place, "o", color=colour, ms=6)
+            panel.set_xscale("log")
+            panel.axvline(1, color=INK, lw=0.8, ls=(0, (5, 4)))
+            panel.hlines(place, np.exp(mine["low"]), np.exp(mine["high"]), color=colour, lw=1.6)
+            panel.plot(np.exp(mine["effect"]), place, "o", color=colour, ms=6)
             panel.set_yticks(place, mine["language"])
             panel.set_title(f"as {role}", fontsize="medium", loc="left")
             panel.tick_params(axis="y", length=0)
-            panel.xaxis.set_major_locator(MaxNLocator(5))
-            panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{math.exp(x):.2g}×"))
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.xaxis.set_minor_locator(NullLocator())
+            panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}×"))
             panel.set_xlabel("times the mean D_E")
     return figure
 

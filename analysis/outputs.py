@@ -112,7 +112,8 @@ def _draw(analysis: Analysis, folder: Path) -> list[Drawing]:
     for (model, _), rows in effective.groupby(["model", "finetune_bytes"], sort=True):
         size = size_name(rows.iloc[0].to_dict())
         save("map", str(model), size, transfer_heatmap(rows))
-        save("share", str(model), size, share_heatmap(rows))
+        if rows["finetune_bytes"].iloc[0] > 0:  # of a zeroshot all is transferred
+            save("share", str(model), size, share_heatmap(rows))
     styles = source_styles(sorted(effective["source"].unique()))
     for (model, target), ladder in analysis.ladders.items():
         rows = effective[(effective["model"] == model) & (effective["target"] == target)]

@@ -162,9 +162,9 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
             "Distances",
             "URIEL (Littell et al. 2017) as carried by urielplus 1.3.2 and lang2vec 1.1.2, "
             "Glottolog's coordinates: angular distance over the features known of both languages, "
-            "at least 10; geographic: great circle over half the circumference. Data: CC BY-SA 4.0.",
+            "at least 10; geographic: great circle over half the circumference. CC BY-SA 4.0.",
         ),
-        ("Random numbers", f"seed {methods.random_seed}, {methods.num_permutations} permutations"),
+        ("Random numbers", f"seed {methods.random_seed}, {methods.num_permutations} drawn"),
         ("Sweep", analysis.sweep),
         ("Store", launch),
         *(("Note", note) for note in analysis.notes),

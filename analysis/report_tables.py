@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,8 +30,8 @@ _PERCENT = ("share_source", "share_target", "share_rest", "agnostic_share")
 
 
 def minus(text: str) -> str:
-    """With a true minus sign."""
-    return text.replace("-", "−")
+    """With true minus signs before numbers; hyphens within names stay."""
+    return re.sub(r"(?<!\w)-(?=[\d.])", "−", text)
 
 
 def transfer(effective: pd.DataFrame, several: bool) -> list[dict[str, Any]]:
@@ -163,7 +164,7 @@ def correlates(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def generic(table: pd.DataFrame, title: str) -> dict[str, Any]:
-    """Any table: heads, rows of texts, which columns are numbers, and how many rows are left out."""
+    """Any table: heads, rows of texts, which columns are numbers, how many rows are left out."""
     columns = [name for name in table.columns if not table[name].isna().all()]
     if "size" in columns:  # the label says it, and D_F beside it would say it twice
         columns.remove("finetune_bytes")

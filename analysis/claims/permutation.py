@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import chain, permutations, product
 
 import numpy as np
 import numpy.typing as npt
@@ -72,16 +72,18 @@ def label_permutations(
     number = math.prod(math.factorial(len(names)) for names in classes)
     exact = number <= MOST_ENUMERATED
     if exact:
-        drawn = [sum(parts, ()) for parts in product(*(permutations(names) for names in classes))]
+        drawn = [
+            tuple(chain(*parts)) for parts in product(*(permutations(names) for names in classes))
+        ]
     else:
-        drawn = [tuple(sum(classes, []))]
+        drawn = [tuple(chain(*classes))]
         for _ in range(num_permutations):
             orders = (random.permutation(len(names)) for names in classes)
             drawn.append(
                 tuple(names[place] for names, order in zip(classes, orders, strict=True)
                       for place in order)
             )  # fmt: skip
-    labels = sum(classes, [])
+    labels = list(chain(*classes))
     source_place = {name: place for place, name in enumerate(sources)}
     target_place = {name: place for place, name in enumerate(targets)}
     moved = [dict(zip(labels, names, strict=True)) for names in drawn]
@@ -161,7 +163,7 @@ def _design(
         parts += [np.eye(len(grid.sources))[row], np.eye(len(grid.targets))[column]]
     design = np.hstack(parts)
     # Columns of one scale, or the pseudo-inverse cuts the small ones off.
-    return design / np.maximum(np.abs(design).max(axis=0), 1e-300)
+    return np.asarray(design / np.maximum(np.abs(design).max(axis=0), 1e-300))
 
 
 def holm(p_values: Floats) -> Floats:

@@ -50,7 +50,7 @@ def two_way(grid: Grid) -> TwoWay:
     if not connected(grid):
         raise ValueError("the cells of the grid fall into parts that share no source or target")
     source, target = dummies(grid)
-    num_sources, num_targets = len(grid.sources), len(grid.targets)
+    num_sources = len(grid.sources)
     # Three columns too many; the two rows below make the effects sum to zero.
     design = np.hstack([np.ones((len(source), 1)), source, target])
     bounds = np.zeros((2, design.shape[1]))

@@ -35,7 +35,8 @@ def transfer_law_figure(
         axes.set_ylim(
             positive["transferred_bytes"].min() / 2, positive["transferred_bytes"].max() * 2
         )
-        x = np.geomspace(tuned["finetune_bytes"].min(), tuned["finetune_bytes"].max(), 50)
+        # Two ends: on these axes a power law is a line.
+        x = np.array([tuned["finetune_bytes"].min(), tuned["finetune_bytes"].max()], dtype=float)
         for law in fitted.to_dict("records"):
             pair = law["level"] == "pair"
             colour = styles[str(law["source"])][0] if pair else INK

@@ -213,7 +213,7 @@ def _answer(table: pd.DataFrame) -> tuple[str, Verdict]:
             for row in hits.to_dict("records")
         )
         return (
-            "Yes: beyond what source and target are good for by themselves, transfer goes with "
+            "Beyond what source and target are good for by themselves, transfer goes with "
             f"{shown}; p-values corrected (Holm) over {len(main)} predictors.",
             Verdict.YES,
         )

@@ -27,7 +27,11 @@ Floats = npt.NDArray[np.float64]
 
 HERE = Path(__file__).parent
 MIN_SHARED_FEATURES = 10
-PREFIXES: dict[str, tuple[str, ...]] = {"syntactic": ("S_",), "phonological": ("P_",), "inventory": ("INV_",)}
+PREFIXES: dict[str, tuple[str, ...]] = {
+    "syntactic": ("S_",),
+    "phonological": ("P_",),
+    "inventory": ("INV_",),
+}
 PREFIXES["featural"] = ("S_", "P_", "INV_")
 HEADER = """\
 # Distances between languages, 0 (alike) to 1; empty: URIEL has no data. Symmetric; each pair once.

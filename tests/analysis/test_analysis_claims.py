@@ -23,7 +23,8 @@ from analysis.effective import COLUMNS
 def _beside(name: str) -> ModuleType:
     # tests/analysis is no package (import mode importlib), so its neighbours are loaded by path.
     spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     __import__("sys").modules[name] = module
     spec.loader.exec_module(module)
@@ -148,7 +149,7 @@ def test_a_planted_distance_is_found_and_named() -> None:
 
 
 def test_good_sources_that_are_thrifty_targets_are_not_commutative() -> None:
-    source = {name: value for name, value in zip(TEN, np.linspace(-1, 1, 10), strict=True)}
+    source = dict(zip(TEN, np.linspace(-1, 1, 10), strict=True))
     target = {name: -value for name, value in source.items()}
     found = answers(PlantedGrid(languages=TEN, source=source, target=target).effective())
     one = found["commutative"]

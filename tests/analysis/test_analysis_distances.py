@@ -26,7 +26,9 @@ def test_names_lead_to_codes_that_exist() -> None:
         rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     codes = [row["iso639_3"] for row in rows]
     assert len(codes) == len(set(codes)) >= 41  # ten corpora, the grid's, and thirty more
-    assert not {"ara", "zho", "msa", "est", "lav", "fas", "swa", "nor"} & set(codes)  # not languages
+    assert not {"ara", "zho", "msa", "est", "lav", "fas", "swa", "nor"} & set(
+        codes
+    )  # not languages
     names = [name for row in rows for name in row["names"].split()]
     assert len(names) == len(set(names))
 
@@ -77,7 +79,8 @@ def test_facts_come_from_manifests_and_contradictions_are_left_out(tmp_path: Pat
         folder = tmp_path / corpus / language
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(
-            f'{{"language": "{language}", "splits": {{"train": {{"bytes_per_character": {ratio}}}}},'
+            f'{{"language": "{language}", '
+            f'"splits": {{"train": {{"bytes_per_character": {ratio}}}}},'
             f' "contamination": {{"restricted": {shares}}}}}'
         )
 

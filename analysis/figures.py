@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from analysis.ladder import Ladder
 from analysis.law import ScalingLaw
@@ -129,6 +129,9 @@ def inline_svg(svg: bytes, name: str, description: str) -> str:
     text = svg.decode()
     text = text[text.index("<svg") :]
     text = _compact(text)
+    # matplotlib names every group; what nothing refers to needs no name.
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(url\(|href=")#', rf"\1#{name}-", text)
     text = re.sub(INK, "currentColor", text, flags=re.IGNORECASE)
@@ -204,6 +207,11 @@ def _byte_ticks(axes: Axes, rungs: Any, zero_at: float | None) -> None:
 def _loss_ticks(axes: Axes) -> None:
     """A handful of round losses: a log axis of less than a decade labels none, or all."""
     low, high = axes.get_ylim()
+    if high / low > 6:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+        return
     step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 1e9)
                 if (high - low) / step <= 6)  # fmt: skip
     ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step

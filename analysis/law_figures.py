@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from analysis.figures import INK, STYLE
 from raydt.tracking.schema import Stage
@@ -57,7 +57,7 @@ def transfer_law_figure(
                       clip_on=False)  # fmt: skip
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _: approximate_bytes(value)))
-            axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+            axis.set_minor_locator(NullLocator())
         axes.set_xlabel("finetuned on, bytes (D_F)")
         axes.set_ylabel("D_T, bytes")
         figure.legend(loc="outside right upper")

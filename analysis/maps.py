@@ -57,7 +57,7 @@ def _map(rows: pd.DataFrame, values: pd.Series, texts: list[str], limit: float) 
                 color="#ffffff" if dark else "#1a1a1a", fontsize=8.5 if large else 10,
             )  # fmt: skip
         # A mesh of rectangles and not an image: it stays sharp, and needs no embedded bitmap.
-        axes.pcolormesh(grid, cmap=colours, norm=norm, edgecolors="none")
+        axes.pcolormesh(grid, cmap=colours, norm=norm, edgecolors="none", clip_on=False)
         axes.collections[0].set_transform(
             mpl.transforms.Affine2D().translate(-0.5, -0.5) + axes.transData
         )

@@ -34,6 +34,7 @@ ESTIMATOR_TEXTS = {
 
 
 Kind = Literal["map", "share", "ladder", "transfer-law", "effects", "distances"]
+MAX_FIGURES_CHARACTERS = 2_200_000  # of a page that shall stay under 3 MB
 FEW_TARGETS = 4  # beyond, tables and sentences of single targets are folded away
 
 
@@ -80,8 +81,22 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
 
 
 def _figures(drawings: Sequence[Drawing]) -> dict[str, list[dict[str, Any]]]:
-    """By kind the models, each with its figures; the first model is open on the page."""
+    """By kind the models, each with its figures; the first model is open on the page.
+
+    Figures beyond `MAX_FIGURES_CHARACTERS` are named by their file: those of the last models go
+    first, so that the page of a large grid opens, and nothing is left out unsaid.
+    """
     models = list(dict.fromkeys(drawing.model for drawing in drawings))
+    inlined: dict[str, dict[str, str]] = {}
+    left = MAX_FIGURES_CHARACTERS
+    for model in models:
+        for drawing in drawings:
+            if drawing.model == model:
+                figure = _figure(drawing)
+                left -= len(figure["svg"])
+                if left < 0:
+                    figure = {"svg": "", "caption": f"{figure['caption']}: {drawing.name}.svg"}
+                inlined[drawing.name] = figure
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in get_args(Kind)}
     for kind, groups in found.items():
         for model in models:
@@ -91,7 +106,7 @@ def _figures(drawings: Sequence[Drawing]) -> dict[str, list[dict[str, Any]]]:
                     {
                         "model": model if len(models) > 1 else "",
                         "open": not groups,
-                        "figures": [_figure(one) for one in mine],
+                        "figures": [inlined[one.name] for one in mine],
                     }
                 )
     return found

@@ -57,7 +57,9 @@ def share_of_effective(row: Mapping[Any, Any]) -> str:
     """D_T / D_E: "93%", a bound such as "> 80%"; "-2.5x" where D_F is that many D_E too much."""
     mark = {"inside": "", "below": "< ", "above": "> "}[row["range"]]
     share = row["transferred_bytes"] / row["effective_bytes"]
-    return f"{mark}{share:.1f}x" if share <= -1.995 else f"{mark}{share:.0%}"
+    if share <= -1.995:
+        return f"{mark}{share:.1f}x"
+    return f"{mark}{round(100 * share):d}%"  # an int has no minus zero
 
 
 def worth(row: Mapping[Any, Any]) -> str:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 
-from analysis.alarms import alarms, alarms_table
+from analysis.alarms import alarms
 from analysis.answer import answer
+from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
+from analysis.claims.predictors import CorpusFacts, corpus_facts
 from analysis.effective import Resamples, effective_table, estimates_table
 from analysis.estimators import estimator_named
-from analysis.figures import encoded, source_styles, target_figure, transfer_heatmap
-from analysis.folder import MARKER, require_ours, written_whole
+from analysis.folder import require_ours
 from analysis.ladder import Floats, cell_means, ladders
-from analysis.laws import fit_ladders
-from analysis.report import Drawing, render, versions
-from analysis.result import Analysis, Methods
+from analysis.laws import fit_ladders, one_law_tests, transfer_laws
+from analysis.outputs import write_outputs
+from analysis.result import REPORT, Analysis, Methods
 from analysis.store import SweepRuns, log_report, read_sweep
 from analysis.table import tidy
-from analysis.uncertainty import draw_means, pooled_noise
-from analysis.wording import size_name
+from analysis.uncertainty import draw_means, pooled_noise, transfer_draws
 from raydt.errors import RunError, bad
-from raydt.tracking.schema import Stage
-
-REPORT = "report.html"
+from raydt.tracking.schema import PARAM_MODEL, PARAM_NUM_PARAMETERS, Stage
 
 
 def analyze(
@@ -45,12 +38,14 @@ def analyze(
     random_seed: int = 0,
     log_to_store: bool = True,
     runs: SweepRuns | None = None,
+    corpora_dir: Path | None = None,
 ) -> Analysis:
     """Analyse a sweep of a store (the most recently launched one if none is named).
 
     Writes tables, figures and report.html into `out_dir` (or the folder that it gives for the name
     of the sweep), which appears whole or not at all, and logs that folder to the newest launch.
-    Where only that last step fails, the analysis stands and says so in its notes. `runs`: what
+    Where only that last step fails, the analysis stands and says so in its notes. `corpora_dir`
+    holds prepared corpora, whose manifests give bytes per character and contamination. `runs`: what
     `read_sweep` gave for this store and sweep, where it was read before.
 
     Raises `InputError` for a store or sweep that is not there, an unknown estimator, a confidence
@@ -73,8 +68,9 @@ def analyze(
         confidence=confidence,
         num_resamples=num_resamples,
         random_seed=random_seed,
+        corpora_dir=corpora_dir,
     )
-    _write(analysis)
+    write_outputs(analysis)
     if log_to_store:
         try:
             log_report(store_uri, analysis.launch_run_id, out_dir)
@@ -92,6 +88,7 @@ def computed(
     confidence: float,
     num_resamples: int,
     random_seed: int,
+    corpora_dir: Path | None = None,
 ) -> Analysis:
     """The analysis of runs that were read, without writing anything. `RunError` as `analyze`."""
     table = tidy(runs)
@@ -110,7 +107,21 @@ def computed(
     effective = effective_table(means, resamples, estimator=estimator)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
+    parameters = _parameters(runs)
+    draws = transfer_draws(effective, means, drawn, estimator=estimator)
+    transfer = transfer_laws(
+        effective,
+        parameters=parameters,
+        draws=draws,
+        confidence=confidence,
+        random_seed=random_seed,
+    )
+    one_law = one_law_tests(effective, parameters=parameters, draws=draws, random_seed=random_seed)
     raised = alarms(table, means, found, effective, laws, noise)
+    facts = CorpusFacts()
+    if corpora_dir is not None:
+        facts = corpus_facts(corpora_dir, {*effective["source"], *effective["target"]})
+    claims = claim_answers(effective, facts=facts, confidence=confidence, random_seed=random_seed)
     return Analysis(
         store_uri=runs.store_uri,
         sweep=runs.sweep,
@@ -125,12 +136,26 @@ def computed(
         answer=answer(effective),
         alarms=[str(alarm) for alarm in raised],
         raised=raised,
+        claims=claims,
         notes=list(runs.notes),
-        methods=Methods(estimator, confidence, num_resamples, random_seed, noise),
+        methods=Methods(estimator, confidence, num_resamples, random_seed, noise, NUM_PERMUTATIONS),
         out_dir=out_dir,
         report_path=out_dir / REPORT,
         estimates=estimates_table(means, resamples),
+        transfer_laws=transfer,
+        one_law=one_law,
     )
+
+
+def _parameters(runs: SweepRuns) -> dict[str, int] | None:
+    """N of every model; None unless every run says it (imported ones need not)."""
+    found: dict[str, int] = {}
+    for run in runs.cells:
+        model, number = run.params.get(PARAM_MODEL), run.params.get(PARAM_NUM_PARAMETERS)
+        if model is None or number is None or not number.isdigit():
+            return None
+        found[model] = int(number)
+    return found
 
 
 def _drawn_ladders(means: pd.DataFrame, drawn: Floats) -> dict[tuple[str, str], Floats]:
@@ -141,75 +166,3 @@ def _drawn_ladders(means: pd.DataFrame, drawn: Floats) -> dict[tuple[str, str], 
         if np.isfinite(log_loss).all():
             found[str(model), str(target)] = log_loss
     return found
-
-
-def _write(analysis: Analysis) -> None:
-    when = datetime.now(UTC)
-    with written_whole(analysis.out_dir) as folder:
-        tables = {
-            "cells": analysis.cells,
-            "missing": analysis.missing,
-            "effective": analysis.effective,
-            "laws": analysis.laws,
-            "estimates": analysis.estimates,
-            "alarms": alarms_table(analysis.raised),
-        }
-        written = []
-        for name, table in tables.items():
-            table.to_parquet(folder / f"{name}.parquet", index=False)
-            table.to_csv(folder / f"{name}.csv", index=False)
-            written += [f"{name}.parquet", f"{name}.csv"]
-        drawings = _draw(analysis, folder)
-        (folder / REPORT).write_text(render(analysis, drawings, when), encoding="utf-8")
-        (folder / MARKER).write_text(
-            json.dumps(_record(analysis, when), indent=2, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-        )
-    analysis.tables = [analysis.out_dir / name for name in written]
-    analysis.figures = sorted((analysis.out_dir / "figures").glob("*"))
-
-
-def _draw(analysis: Analysis, folder: Path) -> list[Drawing]:
-    """Draw and save every figure, numbered: a language's name need not be a file's name."""
-    effective = analysis.effective
-    drawings: list[Drawing] = []
-    (folder / "figures").mkdir()
-
-    def save(kind: Literal["map", "ladder"], model: str, what: str, figure: Figure) -> None:
-        name = f"{kind}-{len(drawings) + 1:02d}"
-        svg = encoded(figure, "svg")
-        (folder / "figures" / f"{name}.svg").write_bytes(svg)
-        (folder / "figures" / f"{name}.pdf").write_bytes(encoded(figure, "pdf"))
-        drawings.append(Drawing(kind, model, what, name, svg))
-
-    for (model, _), rows in effective.groupby(["model", "finetune_bytes"], sort=True):
-        save("map", str(model), size_name(rows.iloc[0].to_dict()), transfer_heatmap(rows))
-    styles = source_styles(sorted(effective["source"].unique()))
-    for (model, target), ladder in analysis.ladders.items():
-        rows = effective[(effective["model"] == model) & (effective["target"] == target)]
-        law = analysis.law_fits.get((model, target))
-        save("ladder", model, target, target_figure(ladder, law, rows, styles))
-    return drawings
-
-
-def _record(analysis: Analysis, when: datetime) -> dict[str, object]:
-    noise = {
-        name: {
-            "sd_log_loss": one.sd_log_loss if one.degrees_of_freedom else None,
-            "degrees_of_freedom": one.degrees_of_freedom,
-        }
-        for name, one in analysis.methods.noise.items()
-    }
-    return {
-        "sweep": analysis.sweep,
-        "store": analysis.store_uri,
-        "launch_run_id": analysis.launch_run_id,
-        "written": when.isoformat(timespec="seconds"),
-        "versions": versions(),
-        "cells_expected": analysis.table.num_expected,
-        "cells_done": analysis.num_done,
-        "methods": {**asdict(analysis.methods), "noise": noise},
-        "answer": asdict(analysis.answer),
-        "alarms": analysis.alarms,
-        "notes": analysis.notes,
-    }

@@ -1,4 +1,4 @@
-"""The figures: a target's ladder with what finetuning gained, and D_T of source x target.
+"""How figures look, and the first of them: a target's ladder with what finetuning gained.
 
 They have no background, and text and axes are mid-grey, so that a file reads on light and on dark
 paper; inside the report the grey becomes the colour of the text around it (`inline_svg`).
@@ -15,13 +15,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from analysis.ladder import Ladder
 from analysis.laws import ScalingLaw
-from analysis.wording import transferred
 from raydt.tracking.schema import Stage
 from raydt.units import approximate_bytes
 
@@ -30,7 +28,8 @@ INK = "#767676"  # contrast 4.5 on white, and 3.9 on the report's dark paper
 # nothing hangs on colour alone.
 SOURCE_COLOURS = ("#2B8CCB", "#EE7733", "#009988", "#EE3377", "#33BBEE", "#CC3311")
 SOURCE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_STYLE: dict[str, Any] = {
+MOST_ARROWS = 4  # sources; with more, arrows cover what they point at
+STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a corpus may be called "a$b$c"
     "font.family": "sans-serif",
@@ -66,7 +65,7 @@ def target_figure(
 
     `rows` are the target's rows of the effective table (one model).
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.add_subplot()
         axes.set_xscale("log")
@@ -80,8 +79,10 @@ def target_figure(
         highest = max(highest, 1.1 * float(tuned_losses.max())) if len(tuned_losses) else highest
         off_axis: list[str] = []
         if law is not None:
-            x = np.geomspace(rungs[0], rungs[-1], 100)
+            x = np.geomspace(rungs[0], rungs[-1], 40)
             axes.plot(x, law.predict(x), color=INK, lw=0.8, ls=(0, (5, 4)), label="law")
+            _band(axes, law, x)
+        arrows = _arrows_of(rows)
         axes.plot(rungs, np.exp(ladder.monotone()), color=INK, lw=1.6, label="scratch", zorder=3)
         axes.plot(rungs, np.exp(ladder.log_loss), color=INK, ls="", marker="o", ms=5, zorder=4)
         for source, mine in rows.groupby("source", sort=True):
@@ -96,7 +97,7 @@ def target_figure(
             axes.plot(x[on_axis], y[on_axis], color=colour, ls="", marker=marker, ms=6, mfc="none")
             off_axis += [f"{source} {loss:.1f}" for loss in y[~tuned & ~on_axis]]
             for start, row in zip(x, ordered.to_dict("records"), strict=True):
-                if row["loss"] <= highest:
+                if row["loss"] <= highest and (source, row["finetune_bytes"]) in arrows:
                     _arrow(axes, float(start), row, colour)
         if off_axis:
             text = "off the axis:\n" + "\n".join(off_axis)
@@ -110,60 +111,67 @@ def target_figure(
     return figure
 
 
-def transfer_heatmap(rows: pd.DataFrame) -> Figure:
-    """D_T of source x target at one size (one model); the colour is centred on 0.
-
-    `rows` are rows of the effective table; cells that are not there stay empty.
-    """
-    sources, targets = sorted(rows["source"].unique()), sorted(rows["target"].unique())
-    with mpl.rc_context(_STYLE):
-        wide, high = 1.1 + 0.85 * len(targets), 0.6 + 0.42 * len(sources)
-        figure = Figure(figsize=(wide, high), layout="constrained")
-        axes = figure.add_subplot()
-        limit = float(rows["transferred_bytes"].abs().max()) or 1.0
-        colours, norm = mpl.colormaps["RdBu"], TwoSlopeNorm(0.0, -limit, limit)
-        grid = np.full((len(sources), len(targets)), np.nan)
-        for row in rows.to_dict("records"):
-            down, right = sources.index(row["source"]), targets.index(row["target"])
-            grid[down, right] = row["transferred_bytes"]
-            paper = colours(norm(row["transferred_bytes"]))
-            dark = 0.299 * paper[0] + 0.587 * paper[1] + 0.114 * paper[2] < 0.55
-            colour = "#ffffff" if dark else "#1a1a1a"
-            axes.text(right, down, transferred(row), ha="center", va="center", color=colour)
-        # A mesh of rectangles and not an image: it stays sharp, and needs no embedded bitmap.
-        axes.pcolormesh(grid, cmap=colours, norm=norm, edgecolors="none")
-        axes.collections[0].set_transform(
-            mpl.transforms.Affine2D().translate(-0.5, -0.5) + axes.transData
-        )
-        axes.set_xlim(-0.5, len(targets) - 0.5)
-        axes.set_ylim(len(sources) - 0.5, -0.5)
-        axes.set_xticks(range(len(targets)), targets)
-        axes.set_yticks(range(len(sources)), sources)
-        axes.set_xlabel("target")
-        axes.set_ylabel("source")
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-    return figure
-
-
 def encoded(figure: Figure, kind: str) -> bytes:
     """The figure as "svg" or "pdf", byte for byte the same each time."""
     stream = io.BytesIO()
     date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": "raydt"}):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "raydt"}):
         figure.savefig(stream, format=kind, transparent=True, metadata=date)
     return stream.getvalue()
 
 
 def inline_svg(svg: bytes, name: str, description: str) -> str:
-    """An SVG to be put into HTML: ids of its own, the text colour of the page, a description."""
+    """An SVG to be put into HTML: ids, text colour and font of the page, a description.
+
+    The page's style gives `svg text` its font, and a hundredth of a point is enough there: this
+    halves a report.
+    """
     text = svg.decode()
     text = text[text.index("<svg") :]
+    text = _compact(text)
+    # matplotlib names every group; what nothing refers to needs no name.
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(url\(|href=")#', rf"\1#{name}-", text)
     text = re.sub(INK, "currentColor", text, flags=re.IGNORECASE)
     label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def _band(axes: Axes, law: ScalingLaw, x: Any) -> None:
+    """The law's interval, where it has one."""
+    interval = getattr(law, "predict_interval", None)
+    if interval is None:
+        return
+    low, high = interval(x)
+    if np.isfinite(low).all():
+        axes.fill_between(x, low, high, color=INK, alpha=0.15, lw=0, label="its interval")
+
+
+def _arrows_of(rows: pd.DataFrame) -> set[tuple[str, int]]:
+    """(source, D_F) of the arrows to draw: all, or the best and the worst where there are many."""
+    if rows["source"].nunique() <= MOST_ARROWS:
+        return set(zip(rows["source"], rows["finetune_bytes"], strict=True))
+    chosen = set()
+    for size, mine in rows.groupby("finetune_bytes"):
+        for place in (mine["loss"].idxmin(), mine["loss"].idxmax()):
+            chosen.add((mine.loc[place, "source"], size))
+    return chosen
+
+
+def _compact(svg: str) -> str:
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    text = re.sub(r" transform=\"rotate\(-0 [^)]*\)\"", "", text)
+    text = re.sub(r"font-family: [^;\"]*; ?", "", text)
+    # Only in the drawing's own attributes: a language may be called 1.2345.
+    text = re.sub(
+        r'\b(d|x|y|points|transform|width|height)="([^"]*)"',
+        lambda found: f'{found[1]}="' + re.sub(r"(\.\d\d)\d+", r"\1", found[2].strip()) + '"',
+        text,
+    )
+    text = re.sub(r"\s*\n\s*", " ", text)
+    return re.sub(r"> <", "><", text)
 
 
 def _arrow(axes: Axes, start: float, row: dict[Any, Any], colour: str) -> None:
@@ -199,6 +207,11 @@ def _byte_ticks(axes: Axes, rungs: Any, zero_at: float | None) -> None:
 def _loss_ticks(axes: Axes) -> None:
     """A handful of round losses: a log axis of less than a decade labels none, or all."""
     low, high = axes.get_ylim()
+    if high / low > 6:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+        return
     step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 1e9)
                 if (high - low) / step <= 6)  # fmt: skip
     ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step

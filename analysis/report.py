@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jinja2
 import pandas as pd
 
 from analysis.estimators import CAUTIONS
 from analysis.figures import inline_svg
+from analysis.report_tables import (
+    claims,
+    estimator_spread,
+    generic,
+    ladder_law,
+    transfer,
+    transfer_law,
+)
 from analysis.result import Analysis
-from analysis.wording import ZEROSHOT, counted, interval, size_name, transferred, whole_bytes
+from analysis.wording import ZEROSHOT, counted
 
 ESTIMATOR_TEXTS = {
     "loglog": (
@@ -36,13 +43,18 @@ ESTIMATOR_TEXTS = {
 }
 
 
+Kind = Literal["map", "share", "ladder", "transfer-law", "effects", "distances"]
+MAX_FIGURES_CHARACTERS = 2_200_000  # of a page that shall stay under 3 MB
+FEW_TARGETS = 4  # beyond, tables and sentences of single targets are folded away
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A figure of the report."""
 
-    kind: Literal["map", "ladder"]
+    kind: Kind
     model: str
-    what: str  # the size of a map, the target of a ladder
+    what: str  # the size of a map, the target of a ladder or law
     name: str  # of its file, and unique in the report
     svg: bytes
 
@@ -56,27 +68,20 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
         trim_blocks=True,
     )
     several = analysis.effective["model"].nunique() > 1
-    figures: dict[str, list[dict[str, str]]] = {"map": [], "ladder": []}
-    for drawing in drawings:
-        caption = drawing.what + (f" · {drawing.model}" if several else "")
-        if drawing.kind == "map":
-            zeroshot = drawing.what == ZEROSHOT
-            caption = f"{caption}: not finetuned" if zeroshot else f"finetuned on {caption}"
-            text = f"D_T of every source and target, {caption}"
-        else:
-            text = f"Loss over bytes of {caption}, from scratch and finetuned"
-        svg = inline_svg(drawing.svg, drawing.name, text)
-        figures[drawing.kind].append({"svg": svg, "caption": caption})
+    parts = transfer(analysis.effective, several)
     return environment.get_template("report.html.j2").render(
         a=analysis,
         date=when.strftime("%Y-%m-%d"),
         confidence=f"{analysis.methods.confidence:.0%}",
         any_interval=bool(analysis.effective["transferred_low_bytes"].notna().any()),
         alarms_count=counted(len(analysis.alarms), "alarm"),
-        transfer=_transfer(analysis.effective, several),
-        maps=figures["map"],
-        curves=figures["ladder"],
-        laws=[_law(row, several) for row in analysis.laws.to_dict("records")],
+        claims=claims(analysis.claims),
+        transfer=parts,
+        many=len(parts) > FEW_TARGETS,
+        figures=_figures(drawings),
+        laws=[ladder_law(row, several) for row in analysis.laws.to_dict("records")],
+        transfer_laws=[transfer_law(row) for row in analysis.transfer_laws.to_dict("records")],
+        estimates=_spread(analysis.estimates),
         missing=[
             {key: "" if pd.isna(value) else value for key, value in row.items()}
             for row in analysis.missing[["cell_id", "status", "reason"]].to_dict("records")
@@ -85,57 +90,56 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
     )
 
 
-def _transfer(effective: pd.DataFrame, several: bool) -> list[dict[str, Any]]:
-    parts = []
-    for (model, target), mine in effective.groupby(["model", "target"], sort=True):
-        rows, last = [], None
-        for row in mine.sort_values(["finetune_bytes", "loss"]).to_dict("records"):
-            first = row["finetune_bytes"] != last
-            last = row["finetune_bytes"]
-            mark = {"inside": "", "below": "< ", "above": "> "}[row["range"]]
-            rows.append(
-                {
-                    "first": first,
-                    "leads": row["leads"],
-                    "size": size_name(row) if first else "",
-                    "source": row["source"],
-                    "transferred": _minus(transferred(row)),
-                    "interval": _minus(interval(row)),
-                    "effective": mark + whole_bytes(row["effective_bytes"]),
-                    "loss": f"{row['loss']:.4f}",
-                    "scratch": _scratch(row),
-                    "seeds": row["num_seeds"],
-                }
-            )
-        parts.append({"name": f"{target} · {model}" if several else target, "rows": rows})
-    return parts
+def _figures(drawings: Sequence[Drawing]) -> dict[str, list[dict[str, Any]]]:
+    """By kind the models, each with its figures; the first model is open on the page.
+
+    Figures beyond `MAX_FIGURES_CHARACTERS` are named by their file: those of the last models go
+    first, so that the page of a large grid opens, and nothing is left out unsaid.
+    """
+    models = list(dict.fromkeys(drawing.model for drawing in drawings))
+    inlined: dict[str, dict[str, str]] = {}
+    left = MAX_FIGURES_CHARACTERS
+    for model in models:
+        for drawing in drawings:
+            if drawing.model == model:
+                figure = _figure(drawing)
+                left -= len(figure["svg"])
+                if left < 0:
+                    figure = {"svg": "", "caption": f"{figure['caption']}: {drawing.name}.svg"}
+                inlined[drawing.name] = figure
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in get_args(Kind)}
+    for kind, groups in found.items():
+        for model in models:
+            mine = [one for one in drawings if one.kind == kind and one.model == model]
+            if mine:
+                groups.append(
+                    {
+                        "model": model if len(models) > 1 else "",
+                        "open": not groups,
+                        "figures": [inlined[one.name] for one in mine],
+                    }
+                )
+    return found
 
 
-def _scratch(row: Mapping[Any, Any]) -> str:
-    read, observed = row["scratch_loss"], row["scratch_loss_observed"]
-    if math.isnan(read):
-        return "–"
-    if math.isnan(observed) or math.isclose(read, observed, rel_tol=1e-9):
-        return f"{read:.4f}"
-    return f"{read:.4f} (observed {observed:.4f})"
+def _figure(drawing: Drawing) -> dict[str, str]:
+    what = drawing.what
+    sizes = "not finetuned (zeroshot)" if what == ZEROSHOT else f"finetuned on {what}"
+    caption, text = {
+        "map": (sizes, f"D_T of every source and target, {sizes}"),
+        "share": (sizes, f"D_T / D_E of every source and target, {sizes}"),
+        "ladder": (f"into {what}", f"Loss over bytes of {what}, from scratch and finetuned"),
+        "transfer-law": (f"into {what}", f"D_T into {what} over bytes finetuned on"),
+        "effects": ("", "Effects of sources and targets with intervals"),
+        "distances": ("", "Transfer over each distance between languages"),
+    }[drawing.kind]
+    return {"svg": inline_svg(drawing.svg, drawing.name, text), "caption": caption}
 
 
-def _law(row: Mapping[Any, Any], several: bool) -> dict[str, object]:
-    def value(name: str) -> str:
-        if math.isnan(row[name]) or (name == "E" and row["irreducible"] is False):
-            return "–"
-        text = f"{row[name]:.3g}"
-        if not math.isnan(row[f"{name}_low"]):
-            text += f" [{row[f'{name}_low']:.3g}, {row[f'{name}_high']:.3g}]"
-        return text
-
-    return {
-        "name": f"{row['target']} · {row['model']}" if several else row["target"],
-        "rungs": row["num_rungs"],
-        **{name: value(name) for name in ("E", "B", "beta")},
-        "rmse": "–" if math.isnan(row["rmse_log"]) else f"{row['rmse_log']:.2%}",
-        "note": row["note"],
-    }
+def _spread(estimates: pd.DataFrame) -> dict[str, Any] | None:
+    if estimates.empty:
+        return None
+    return generic(estimator_spread(estimates), "D_T by estimator") | {"file": "estimates.csv"}
 
 
 def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
@@ -175,6 +179,17 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         ),
         ("Sizes", "True bytes; k, M, G are powers of ten. A label is only a name."),
         ("Law", "Variable projection over β, E and B not negative, residuals relative to loss."),
+        *(
+            ("Claim: " + one["question"], one["answers"][0]["tested"])
+            for one in claims(analysis.claims)
+        ),
+        (
+            "Distances",
+            "URIEL (Littell et al. 2017) as carried by urielplus 1.3.2 and lang2vec 1.1.2, "
+            "Glottolog's coordinates: angular distance over the features known of both languages, "
+            "at least 10; geographic: great circle over half the circumference. CC BY-SA 4.0.",
+        ),
+        ("Random numbers", f"seed {methods.random_seed}, {methods.num_permutations} drawn"),
         ("Sweep", analysis.sweep),
         ("Store", launch),
         *(("Note", note) for note in analysis.notes),
@@ -191,7 +206,3 @@ def versions() -> str:
         except PackageNotFoundError:  # raydt run from its folder, not installed
             found.append(f"{name} (not installed)")
     return ", ".join([*found, f"Python {platform.python_version()}"])
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")

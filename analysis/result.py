@@ -9,10 +9,13 @@ import pandas as pd
 
 from analysis.alarm import Alarm
 from analysis.answer import Answer
+from analysis.claims.claim import ClaimAnswer
 from analysis.ladder import Ladder
 from analysis.laws import ScalingLaw
 from analysis.table import CellTable
 from analysis.uncertainty import Noise
+
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Methods:
     num_resamples: int
     random_seed: int
     noise: dict[str, Noise]
+    num_permutations: int
 
 
 @dataclass
@@ -46,6 +50,11 @@ class Analysis:
     methods: Methods
     out_dir: Path
     report_path: Path
+    claims: list[ClaimAnswer] = field(default_factory=list)
+    # Columns `analysis.laws.TRANSFER_LAW_COLUMNS`; empty: the report has no such section.
+    transfer_laws: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # Columns `analysis.laws.ONE_LAW_COLUMNS`: does one law serve all sources?
+    one_law: pd.DataFrame = field(default_factory=pd.DataFrame)
     tables: list[Path] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)
     # Columns `analysis.effective.ESTIMATES_COLUMNS`: every estimator side by side.

@@ -80,6 +80,9 @@ def _key(runs: SweepRuns, folder: Path, options: dict[str, Any]) -> str:
         )
         times = (run.run_id, run.experiment_id, run.start_time_ms, run.end_time_ms)
         digest.update(repr((times, run.artifact_uri, params, tags, metrics)).encode())
+    corpora = options.get("corpora_dir")
+    for path in sorted(Path(corpora).rglob("manifest.json")) if corpora is not None else ():
+        digest.update(path.read_bytes())
     for name in _LIBRARIES:
         try:
             digest.update(f"{name} {version(name)}".encode())

@@ -8,9 +8,11 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from analysis.claims.claim import Verdict
 from analysis.result import Analysis
 from analysis.wording import LEGEND, size_name, transferred_with_interval
 
@@ -26,6 +28,7 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
     _lines(out, [analysis.answer.headline], style="bold")
     _lines(out, analysis.answer.per_target)
     out.print()
+    _print_claims(out, analysis)
     if not analysis.effective.empty:
         _print_transfer(out, analysis)
     if analysis.ladders:
@@ -39,6 +42,18 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
 def _lines(out: Console, sentences: list[str], style: str = "") -> None:
     for sentence in sentences:
         out.print(Text(sentence, style=style))
+
+
+def _print_claims(out: Console, analysis: Analysis) -> None:
+    """A claim a paragraph: what is asked, the verdict, the answer."""
+    several = len({one.model for one in analysis.claims}) > 1
+    for one in analysis.claims:
+        asked = f"{one.question} " + (f"({one.model}) " if several else "")
+        style = "dim" if one.verdict is Verdict.UNDECIDED else "bold"
+        out.print(Text(asked) + Text(str(one.verdict), style=style))
+        out.print(Padding(Text(one.sentence, style="dim"), (0, 0, 0, 2)))
+    if analysis.claims:
+        out.print()
 
 
 def _print_transfer(out: Console, analysis: Analysis) -> None:

@@ -53,6 +53,15 @@ def transferred_with_interval(row: Mapping[Any, Any]) -> str:
     return f"{transferred(row)} {interval(row)}".strip()
 
 
+def share_of_effective(row: Mapping[Any, Any]) -> str:
+    """D_T / D_E: "93%", a bound such as "> 80%"; "-2.5x" where D_F is that many D_E too much."""
+    mark = {"inside": "", "below": "< ", "above": "> "}[row["range"]]
+    share = row["transferred_bytes"] / row["effective_bytes"]
+    if share <= -1.995:
+        return f"{mark}{share:.1f}x"
+    return f"{mark}{round(100 * share):d}%"  # an int has no minus zero
+
+
 def worth(row: Mapping[Any, Any]) -> str:
     """D_T in a sentence: "103k [80k, 131k]", "more than 96k"."""
     mark = {"inside": "", "below": "less than ", "above": "more than "}[row["range"]]

@@ -279,6 +279,7 @@ def _analyze(parsed: argparse.Namespace) -> int:
         parsed.out or (lambda name: storage / name / "report"),
         estimator=parsed.estimator,
         confidence=parsed.confidence,
+        corpora_dir=storage / "corpora",
     )
     console = Console(highlight=False)
     print_analysis(result, console)

@@ -57,13 +57,13 @@ def test_planted_transfer_is_found(result: Analysis, planted: Any) -> None:
 
 
 def test_everything_is_written_and_logged(result: Analysis, store: Any) -> None:
-    for name in ("cells", "missing", "effective", "laws"):
+    for name in ("cells", "missing", "effective", "laws", "claims", "claim_similar_1"):
         parquet = pd.read_parquet(result.out_dir / f"{name}.parquet")
         assert len(parquet) == len(pd.read_csv(result.out_dir / f"{name}.csv"))
     back = pd.read_parquet(result.out_dir / "effective.parquet")
     pd.testing.assert_frame_equal(back, result.effective)
     assert {path.suffix for path in result.figures} == {".svg", ".pdf"}
-    assert len(result.figures) == 2 * (3 + 2)  # a map for each size, a ladder for each target
+    assert len(result.figures) == 2 * (3 + 2 + 2 + 1)  # maps, shares, ladders, effects
     record = json.loads((result.out_dir / "analysis.json").read_text())
     assert record["answer"]["headline"] == result.answer.headline
     assert result.logged
@@ -81,8 +81,8 @@ def test_the_report_is_one_file_that_needs_nothing_else(result: Analysis) -> Non
     assert "@import" not in html
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
-    assert html.index(result.answer.headline) < html.index("<table") < html.index("<svg")
-    assert html.count("<svg") == 5
+    assert html.index(result.answer.headline) < html.index("<svg") < html.index("<table")
+    assert html.count("<svg") == 8
 
     ids: list[str] = []
 
@@ -93,6 +93,22 @@ def test_the_report_is_one_file_that_needs_nothing_else(result: Analysis) -> Non
     Ids().feed(html)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r"""(?:url\(|href=")#([^")]+)""", html)) <= set(ids)
+
+
+def test_claims_stand_at_the_top_in_the_files_and_in_the_terminal(result: Analysis) -> None:
+    assert [one.name for one in result.claims] == [
+        "similar", "similarity", "commutative", "specific", "hurt",
+    ]  # fmt: skip
+    html = result.report_path.read_text()
+    for one in result.claims:
+        assert html.index(one.question) < html.index("<svg")
+        assert one.question in printed(result)
+    claims = pd.read_csv(result.out_dir / "claims.csv")
+    assert claims["verdict"].isin(["yes", "no", "undecided"]).all()
+    assert claims["tested"].str.len().min() > 5
+    tex = (result.out_dir / "effective.tex").read_text()
+    for part in (r"\toprule", r"\bottomrule", r"effective\_bytes"):
+        assert part in tex
 
 
 def test_the_terminal_says_it_in_eighty_columns(result: Analysis) -> None:
@@ -153,7 +169,7 @@ def test_a_failure_while_writing_leaves_the_earlier_report(
     def broken(*_: object) -> str:
         raise OSError("disk full")
 
-    monkeypatch.setattr("analysis.analyze.render", broken)
+    monkeypatch.setattr("analysis.outputs.render", broken)
     with pytest.raises(OSError, match="disk full"):
         analyze(store.uri, planted_sweep, out, log_to_store=False)
     assert (out / "report.html").read_bytes() == before

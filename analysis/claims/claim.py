@@ -1,0 +1,48 @@
+"""What a claim's test answers: one value for the report, the terminal and callers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import pandas as pd
+
+
+class Verdict(StrEnum):
+    """Whether the data bear the claim out; `undecided` includes too little data."""
+
+    YES = "yes"
+    NO = "no"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class ClaimAnswer:
+    """The answer to one claim for one model.
+
+    name: key of the claim, stable; question: what is asked; sentence: the answer with its numbers;
+    verdict; tables: by a short title; tested: what was tested and how, enough to redo it; n: the
+    number of independent units behind the verdict, named by `unit` (pairs are not independent, so
+    it is targets, languages or permutable labels); notes: bounds, gaps, what not to read into it.
+    """
+
+    name: str
+    question: str
+    model: str
+    sentence: str
+    verdict: Verdict
+    tables: dict[str, pd.DataFrame]
+    tested: str
+    n: int
+    unit: str
+    notes: list[str] = field(default_factory=list)
+
+
+def insufficient(
+    name: str, question: str, model: str, needs: str, found: str, n: int, unit: str
+) -> ClaimAnswer:
+    """The answer where the data do not suffice: what it needs, and what was found."""
+    sentence = f"Cannot be answered: needs at least {needs}; found {found}."
+    return ClaimAnswer(
+        name, question, model, sentence, Verdict.UNDECIDED, {}, "not tested", n, unit
+    )

@@ -1,0 +1,57 @@
+"""All claims of the method's paper, answered for every model of an analysis."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.claims.claim import ClaimAnswer
+from analysis.claims.commutative import commutative
+from analysis.claims.explained import explained_by_similarity
+from analysis.claims.grid import finetuned
+from analysis.claims.hurt import hurt
+from analysis.claims.predictors import CorpusFacts
+from analysis.claims.similar import similar
+from analysis.claims.specific import specific
+
+NUM_PERMUTATIONS = 1999
+
+
+def claim_answers(
+    effective: pd.DataFrame,
+    *,
+    facts: CorpusFacts | None = None,
+    confidence: float = 0.90,
+    num_permutations: int = NUM_PERMUTATIONS,
+    random_seed: int = 0,
+) -> list[ClaimAnswer]:
+    """Five answers for each model that has a finetuned pair of two languages.
+
+    `effective` has the columns of `analysis.effective.COLUMNS` (one estimator). The claims are
+    those of Souza et al. 2024 (arXiv 2404.08191); see the module of each.
+    """
+    found: list[ClaimAnswer] = []
+    for model in sorted(effective["model"].unique()):
+        rows = finetuned(effective, model)
+        if rows.empty:
+            continue
+        # A generator for each: one claim's draws do not depend on another's.
+        seeds = np.random.SeedSequence(random_seed).spawn(3)
+        drawn = [np.random.default_rng(seed) for seed in seeds]
+        found += [
+            similar(
+                rows, model, confidence=confidence, num_permutations=num_permutations,
+                random=drawn[0],
+            ),
+            explained_by_similarity(
+                rows, model, facts=facts or CorpusFacts(), num_permutations=num_permutations,
+                random=drawn[1],
+            ),
+            commutative(
+                rows, model, confidence=confidence, num_permutations=num_permutations,
+                random=drawn[2],
+            ),
+            specific(rows, model, confidence=confidence),
+            hurt(rows, model, confidence=confidence),
+        ]  # fmt: skip
+    return found

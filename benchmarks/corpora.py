@@ -109,7 +109,7 @@ def measure_stages(path: Path) -> None:
         ],
         "shuffle, once": lambda: [d.take(o) for d, o in zip(blocks, order, strict=True)],
         "near and equal duplicates": lambda: [held_out.find(documents) for documents in blocks],
-        "SHA-256": lambda: [hashlib.sha256(each) for each in data],
+        "SHA-256": lambda: [hashlib.sha256(each.data) for each in data],
     }
     print("stages of it, each alone on one thread:")
     for name, work in stages.items():

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.ladder import Floats
 
-# Epochs beyond the first after which a repeat is worth 1/e of fresh data (same paper, table 1).
+# Epochs beyond the first after which a repeat is worth 1/e of fresh data (same source).
 R_STAR_EPOCHS = 15.39
 
 
@@ -22,10 +22,10 @@ def effective_unique_bytes(
 
     unique_bytes: size of the rung; bytes_seen: bytes trained on, repeats counted; U is the smaller
     of the two and R = bytes_seen/U - 1. Returned in the common shape of both. `ValueError` where
-    bytes are not positive. R* is the authors' fit on English text and models of 2.8 B parameters
-    and less; elsewhere it is an assumption.
+    bytes are not positive. R* is the authors' fit to their language models; for bytes and
+    other models it is an assumption.
 
-    Source: Muennighoff et al. 2023 (arXiv 2305.16264), eq. 5.
+    Source: Muennighoff et al. 2023 (arXiv 2305.16264), the law of effective data.
     """
     unique, seen = np.broadcast_arrays(
         np.asarray(unique_bytes, dtype=float), np.asarray(bytes_seen, dtype=float)

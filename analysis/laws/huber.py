@@ -32,7 +32,7 @@ def huber_fit(size: Floats, loss: Floats, weights: Floats, *, irreducible: bool)
     """Minimise the sum of Huber(log(E + B·D^-beta) - log loss) over log E, log B and beta.
 
     size, loss, weights: (K,). Levenberg-Marquardt on reweighted residuals, all starts at once.
-    Source: Hoffmann et al. 2022 (arXiv 2203.15556), section 3.3 and its appendix; there L-BFGS.
+    Source: Hoffmann et al. 2022 (arXiv 2203.15556), their parametric fit; there L-BFGS.
     """
     centre = float(np.exp(np.log(size).mean()))
     x, y = np.log(size / centre), np.log(loss)

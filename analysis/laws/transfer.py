@@ -55,7 +55,7 @@ class TransferLaw:
         >>> round(law.alpha_, 3)
         0.301
 
-    Source: Hernandez et al. 2021 (arXiv 2102.01293), eq. 1.2 and section 2.
+    Source: Hernandez et al. 2021 (arXiv 2102.01293).
     """
 
     def __init__(self, *, confidence: float = 0.90) -> None:

@@ -120,7 +120,11 @@ def test_draws_of_transfer_are_those_of_the_intervals() -> None:
 
 
 def test_coverage_with_shared_noise_is_nominal() -> None:
-    """Nominal 90 %: 85 to 95 % of the intervals of D_T hold the truth; parameters no less."""
+    """Nominal 90 %: 85 to 95 % of the intervals hold the truth, of D_T and of law parameters.
+
+    60 trials say little of a single parameter, so these are taken together; docs/statistics.md has
+    400 trials of each.
+    """
     found = coverage(Design(), num_trials=60, num_resamples=200).set_index("of")["coverage"]
     assert 0.85 <= found["D_T"] <= 0.95, found
-    assert (found.drop("D_T") >= 0.82).all(), found
+    assert 0.85 <= found.drop("D_T").mean() <= 0.95, found

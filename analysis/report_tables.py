@@ -71,7 +71,7 @@ def _scratch(row: Mapping[Any, Any]) -> str:
 
 
 def ladder_law(row: Mapping[Any, Any], several: bool) -> dict[str, object]:
-    """A row of `analysis.law.LAW_COLUMNS`."""
+    """A row of `analysis.laws.LAW_COLUMNS`."""
     return {
         "name": f"{row['target']} · {row['model']}" if several else row["target"],
         "rungs": row["num_rungs"],

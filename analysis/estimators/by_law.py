@@ -64,7 +64,7 @@ def _law_of(ladder: Ladder) -> tuple[Floats, Floats, Floats]:
     found = _fitted.get(ladder)
     if found is None:
         # Here and not above: laws rest on the uncertainty, which rests on the estimators.
-        from analysis.law import ScalingLaw
+        from analysis.laws import ScalingLaw
 
         rows = ladder.log_loss.reshape(-1, len(ladder.num_bytes))
         with warnings.catch_warnings():

@@ -13,7 +13,7 @@ from analysis.alarm import Alarm, Kind
 from analysis.alarms import alarms, alarms_table
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means, ladders
-from analysis.law import fit_ladders
+from analysis.laws import fit_ladders
 from analysis.plan import NOT_DONE_COLUMNS
 from analysis.table import CellTable
 from analysis.uncertainty import draw_means, pooled_noise

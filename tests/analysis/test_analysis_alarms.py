@@ -141,7 +141,7 @@ def test_seeds_that_disagree_and_seeds_that_are_one(
     (alarm,) = of_kind(raised(odd), Kind.SEEDS_DISAGREE)
     assert alarm.where == "scratch→fi 32k"
     same = of_kind(raised(make_planted(noise=0.0).cells()), Kind.IDENTICAL_SEEDS)
-    assert {alarm.where for alarm in same} == {"scratch", "finetune and zeroshot"}
+    assert {alarm.where for alarm in same} == {"scratch", "finetune", "zeroshot"}
     (single,) = of_kind(raised(make_planted(seeds=(0,)).cells()), Kind.ONE_SEED)
     assert single.message.startswith("One seed: no interval")
 

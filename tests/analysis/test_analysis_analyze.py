@@ -63,7 +63,7 @@ def test_everything_is_written_and_logged(result: Analysis, store: Any) -> None:
     back = pd.read_parquet(result.out_dir / "effective.parquet")
     pd.testing.assert_frame_equal(back, result.effective)
     assert {path.suffix for path in result.figures} == {".svg", ".pdf"}
-    assert len(result.figures) == 2 * (3 + 2 + 2 + 1)  # maps, shares, ladders, effects
+    assert len(result.figures) == 2 * (3 + 2 + 2 + 2 + 1)  # maps, shares, ladders, laws, effects
     record = json.loads((result.out_dir / "analysis.json").read_text())
     assert record["answer"]["headline"] == result.answer.headline
     assert result.logged
@@ -82,7 +82,7 @@ def test_the_report_is_one_file_that_needs_nothing_else(result: Analysis) -> Non
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
     assert html.index(result.answer.headline) < html.index("<svg") < html.index("<table")
-    assert html.count("<svg") == 8
+    assert html.count("<svg") == 10
 
     ids: list[str] = []
 

@@ -157,6 +157,7 @@ def read_journal(cell: Folder, attempt_id: str) -> list[dict[str, Any]]:
 def set_aside(cell: Folder, result: Mapping[str, Any]) -> None:
     """Make room for another attempt; the result stays beside its journal."""
     cell.write_json(f"{_PREVIOUS}/{result['attempt']}.json", dict(result))
+    cell.remove(_LEASE)  # first: an attempt that ended and holds the cell would count again
     cell.remove(RESULT)
 
 

@@ -120,10 +120,15 @@ def test_a_journal_without_its_cut_line_and_with_a_damaged_one(sweep: Folder) ->
 
 def test_a_result_set_aside_is_kept(sweep: Folder) -> None:
     cell = sweep / "cells/a"
-    cell.write_json("result.json", {"attempt": "1-a", "status": "failed"})
-    set_aside(cell, cell.read_json("result.json"))
+    attempt = Attempt(cell, sweep, "L1")
+    attempt.begin()
+    ended = {"attempt": attempt.attempt_id, "status": "diverged"}
+    attempt.end(ended)
+    cell.write_json("result.json", ended)
+    set_aside(cell, ended)
     assert not cell.exists("result.json")
-    assert cell.read_json("previous/1-a.json") == {"attempt": "1-a", "status": "failed"}
+    assert outcome_of(cell) is None, "it would be taken for the next attempt's"
+    assert cell.read_json(f"previous/{attempt.attempt_id}.json") == ended
 
 
 def test_one_launch_at_a_time(tmp_path: Path) -> None:

@@ -15,10 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from raydt.errors import InputError, bad
 from raydt.tracking import schema
+from raydt.tracking.uri import (
+    client_uri,
+    postgres_refusal,
+    sqlite_path,
+    without_password,
+    without_user,
+)
 
 # Artifacts are a handful of small files; MLflow's progress bars would bury the report.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -52,7 +59,7 @@ def open_store(store_uri: str) -> MlflowClient:
     `InputError` if the URI is of no known kind, the SQLite file does not exist or is not an MLflow
     store, or the server does not answer within five seconds.
     """
-    scheme = urlsplit(store_uri).scheme.partition("+")[0]
+    scheme = store_uri.partition("://")[0].partition("+")[0]
     if scheme == "sqlite":
         _require_sqlite_store(store_uri)
     elif scheme in ("http", "https"):
@@ -65,7 +72,7 @@ def open_store(store_uri: str) -> MlflowClient:
     # A server that has answered once and then falls silent should not be waited for all day.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     with _store_errors(store_uri):
-        client = MlflowClient(tracking_uri=store_uri)
+        client = MlflowClient(tracking_uri=client_uri(store_uri))
         client.search_experiments(max_results=1)
     return client
 
@@ -106,17 +113,8 @@ def log_report(store_uri: str, run_id: str, folder: Path) -> None:
 
     Raises `MlflowException` or `OSError` where the artifact store cannot be written.
     """
-    client = MlflowClient(tracking_uri=store_uri)
+    client = MlflowClient(tracking_uri=client_uri(store_uri))
     client.log_artifacts(run_id, str(folder), artifact_path=schema.ARTIFACT_REPORT)
-
-
-def without_password(store_uri: str) -> str:
-    """The URI as it may stand in a report."""
-    parts = urlsplit(store_uri)
-    if parts.password is None:
-        return store_uri
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
 
 
 def _experiments(client: MlflowClient) -> Iterator[Any]:
@@ -167,7 +165,7 @@ def _plan(
                 run_id=run_id,
                 artifact_path=schema.ARTIFACT_PLAN,
                 dst_path=folder,
-                tracking_uri=store_uri,
+                tracking_uri=client_uri(store_uri),
             )
             plan = json.loads(Path(path).read_text(encoding="utf-8"))
     except (MlflowException, OSError, ValueError) as error:
@@ -187,8 +185,8 @@ def _plan(
 
 
 def _require_sqlite_store(store_uri: str) -> None:
-    path = Path(store_uri.partition(":///")[2].partition("?")[0])
-    if not path.is_absolute():
+    path = sqlite_path(store_uri)
+    if path is None or not path.is_absolute():
         raise bad("store", "sqlite:/// with an absolute path (four slashes)", repr(store_uri))
     # MLflow creates a store wherever it is pointed, so the file is looked at first.
     if not path.is_file():
@@ -206,7 +204,7 @@ def _require_sqlite_store(store_uri: str) -> None:
 
 
 def _require_answer(store_uri: str) -> None:
-    address = store_uri.rstrip("/") + "/health"
+    address = without_user(store_uri).rstrip("/") + "/health"
     try:
         with urllib.request.urlopen(address, timeout=ANSWER_WITHIN_SECONDS):
             pass
@@ -219,16 +217,17 @@ def _require_answer(store_uri: str) -> None:
 
 
 def _require_port(store_uri: str) -> None:
-    parts = urlsplit(store_uri)
-    if parts.hostname is None:
-        return  # a local socket: fails at once by itself
+    wanted, shown = "a PostgreSQL server that answers", without_password(store_uri)
     try:
-        address = (parts.hostname, parts.port or 5432)
-        socket.create_connection(address, timeout=ANSWER_WITHIN_SECONDS).close()
-    except OSError as error:
-        raise bad(
-            "store", "a PostgreSQL server that answers", f"{without_password(store_uri)}: {error}"
-        ) from None
+        parts = urlsplit(without_user(store_uri))
+        if parts.hostname is not None:  # else a local socket, which answers at once
+            address = (parts.hostname, parts.port or 5432)
+            socket.create_connection(address, timeout=ANSWER_WITHIN_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise bad("store", wanted, f"{shown}: {error}") from None
+    refusal = postgres_refusal(store_uri)
+    if refusal is not None:
+        raise bad("store", *refusal)
 
 
 @contextmanager

@@ -213,10 +213,11 @@ def _corpora(storage: Path) -> int:
 def _analyze(parsed: argparse.Namespace) -> int:
     from analysis.analyze import analyze
     from analysis.terminal import print_analysis
+    from raydt.tracking.uri import sqlite_uri
 
     storage = Path(parsed.storage).expanduser().resolve()
     result = analyze(
-        parsed.store or f"sqlite:///{storage / 'mlflow.db'}",
+        parsed.store or sqlite_uri(storage / "mlflow.db"),
         parsed.name,
         parsed.out or (lambda name: storage / name / "report"),
         confidence=parsed.confidence,

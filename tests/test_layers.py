@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = {"raydt", "raydt.errors", "raydt.units", "raydt.tracking", "raydt.tracking.schema"}
+LEAVES = {
+    "raydt", "raydt.errors", "raydt.units",
+    "raydt.tracking", "raydt.tracking.schema", "raydt.tracking.uri",
+}  # fmt: skip
 # What each layer may import, besides itself and the leaves.
 ALLOWED = {
     "raydt.config": set(),

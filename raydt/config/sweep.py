@@ -7,11 +7,19 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_serializer,
+)
 from pydantic_core import PydanticCustomError
 
 from raydt.config.model import MODELS
 from raydt.config.protocol import Protocol, SizeField
+from raydt.tracking.uri import sqlite_uri, without_password
 from raydt.units import Size
 
 _RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
@@ -128,7 +136,7 @@ class Sweep(BaseModel):
     # What follows decides where and how fast a sweep runs, and never what comes out of it.
     storage: Path = Field(Path("runs"), description="folder of checkpoints, journals and the store")
     tracking_uri: str | None = Field(
-        None, description="MLflow store; by default SQLite in the storage folder"
+        None, repr=False, description="MLflow store; by default SQLite in the storage folder"
     )
     slots: int | None = Field(
         None, ge=1, description="cells at once; by default as many as the cores allow"
@@ -150,7 +158,12 @@ class Sweep(BaseModel):
         working directory."""
         if self.tracking_uri is not None:
             return self.tracking_uri
-        return f"sqlite:///{self.storage.expanduser().resolve() / 'mlflow.db'}"
+        return sqlite_uri(self.storage.expanduser().resolve() / "mlflow.db")
+
+    @field_serializer("tracking_uri")
+    def _keep_password_unwritten(self, uri: str | None) -> str | None:
+        # Every record of a sweep is made by dumping it: sweep.json, MLflow's artifact.
+        return None if uri is None else without_password(uri)
 
     @property
     def num_slots(self) -> int:

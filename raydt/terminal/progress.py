@@ -42,7 +42,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line before or after the table."""
-        self.console.print(text, soft_wrap=True)
+        # What is said holds paths and reasons, whose brackets mean nothing to us.
+        self.console.print(text, soft_wrap=True, markup=False)
 
     def begin(
         self,
@@ -100,9 +101,9 @@ class Progress:
             done = self._num_before + len(self._status)
             total = self._num_before + len(self._cells)
             ahead = f"  about {duration(left)} left" if left else ""
-            self.say(f"[{done}/{total}] {line}{ahead}".replace("[", r"\["))
+            self.say(f"[{done}/{total}] {line}{ahead}")
         elif status is not Status.DONE:
-            self.say(f"[red]{line}[/red]")
+            self.console.print(line, soft_wrap=True, markup=False, style="red")
 
     def blocked(self, cell: Cell) -> None:
         """A cell will not start: what it starts from failed."""

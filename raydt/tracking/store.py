@@ -12,8 +12,15 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from raydt.errors import InputError, Problem, bad
+from raydt.tracking.uri import (
+    client_uri,
+    is_postgres,
+    postgres_refusal,
+    sqlite_path,
+    without_password,
+    without_user,
+)
 
-_SQLITE = "sqlite:///"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432}
 _ANSWER_SECONDS = 5.0
 
@@ -21,19 +28,25 @@ _ANSWER_SECONDS = 5.0
 def check_store_uri(uri: str) -> list[Problem]:
     """What is wrong with a store's URI, found without MLflow: its form, an unwritable folder, a
     server that does not answer."""
-    if uri.startswith(_SQLITE):
-        path = Path(uri.removeprefix(_SQLITE))
+    path = sqlite_path(uri)
+    if path is not None:
         if not path.is_absolute():
             return [
                 Problem("tracking_uri", "an absolute path, sqlite:////folder/mlflow.db", repr(uri))
             ]
         return check_writable("tracking_uri", path.parent)
-    parts = urlsplit(uri)
-    scheme = parts.scheme.partition("+")[0]
+    shown = without_password(uri)
+    requirement = "sqlite:////path/mlflow.db, http(s)://host:port or postgresql://..."
+    try:
+        parts = urlsplit(without_user(uri))
+        scheme = parts.scheme.partition("+")[0]
+        address = (parts.hostname, parts.port or _DEFAULT_PORTS.get(scheme))
+    except ValueError as error:  # a port that is no number, a bracket that is not closed
+        return [Problem("tracking_uri", f"{requirement} ({error})", repr(shown))]
+    if is_postgres(uri) and not parts.hostname and parts.query:
+        return []  # a local socket: opening it answers at once
     if scheme not in _DEFAULT_PORTS or not parts.hostname:
-        requirement = "sqlite:////path/mlflow.db, http(s)://host:port or postgresql://..."
-        return [Problem("tracking_uri", requirement, repr(uri))]
-    address = (parts.hostname, parts.port or _DEFAULT_PORTS[scheme])
+        return [Problem("tracking_uri", requirement, repr(shown))]
     try:
         socket.create_connection(address, timeout=_ANSWER_SECONDS).close()
     except OSError as error:
@@ -46,7 +59,7 @@ def check_store_uri(uri: str) -> list[Problem]:
 def _check_is_mlflow(uri: str) -> list[Problem]:
     """Whether it is MLflow that answers: its `/health` says OK."""
     try:
-        with urlopen(uri.rstrip("/") + "/health", timeout=_ANSWER_SECONDS) as answer:
+        with urlopen(without_user(uri).rstrip("/") + "/health", timeout=_ANSWER_SECONDS) as answer:
             found = "" if answer.read(100).strip() == b"OK" else "another answer to /health"
     except HTTPError as error:
         found = f"{error.code} from /health"
@@ -81,8 +94,8 @@ def open_store(uri: str) -> Any:
     problems = check_store_uri(uri)
     if problems:
         raise InputError(problems)
-    if uri.startswith(_SQLITE):
-        path = Path(uri.removeprefix(_SQLITE))
+    path = sqlite_path(uri)
+    if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = sqlite3.connect(path)
@@ -101,8 +114,11 @@ def open_store(uri: str) -> Any:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=uri)
+    refusal = postgres_refusal(uri)
+    if refusal is not None:
+        raise bad("tracking_uri", *refusal)
     try:
+        client = MlflowClient(tracking_uri=client_uri(uri))
         client.search_experiments(max_results=1)
     except MlflowException as error:
         raise bad("tracking_uri", "a store that answers", str(error).splitlines()[0]) from None

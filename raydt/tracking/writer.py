@@ -17,9 +17,9 @@ from typing import Any
 
 from raydt.tracking import schema
 from raydt.tracking.schema import Status
+from raydt.tracking.uri import sqlite_path, without_password
 
 _STATE = "mlflow.json"
-_SQLITE = "sqlite:///"
 _MAX_METRICS_PER_BATCH = 1000  # MLflow's own limit
 # Fields of a journal's reports and of a result, and the metrics they become.
 _HISTORY = {
@@ -47,16 +47,15 @@ def is_recorded(folder: Path, store_uri: str) -> bool:
         state = json.loads((folder / _STATE).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return False
-    if store_uri.startswith(_SQLITE) and not Path(store_uri.removeprefix(_SQLITE)).exists():
+    path = sqlite_path(store_uri)
+    if path is not None and not (path.exists() and _holds(path, state["run_id"])):
         return False
-    if store_uri.startswith(_SQLITE) and not _holds(store_uri, state["run_id"]):
-        return False
-    return bool(state["store_uri"] == store_uri and state["ended"])
+    return bool(state["store_uri"] == without_password(store_uri) and state["ended"])
 
 
-def _holds(store_uri: str, run_id: str | None) -> bool:
+def _holds(store: Path, run_id: str | None) -> bool:
     """Whether a SQLite store has the run: another launch may have made a deleted store anew."""
-    with closing(sqlite3.connect(store_uri.removeprefix(_SQLITE))) as connection:
+    with closing(sqlite3.connect(store)) as connection:
         try:
             query = "SELECT 1 FROM runs WHERE run_uuid = ?"
             return connection.execute(query, (run_id,)).fetchone() is not None
@@ -69,7 +68,7 @@ class Writer:
 
     def __init__(self, client: Any, store_uri: str, sweep: str) -> None:
         self._client = client
-        self._store_uri = store_uri
+        self._store_uri = without_password(store_uri)  # it is written beside every cell
         self._sweep = sweep
         self._launch_id: str | None = None
         self.experiment_id = self._experiment()
@@ -80,9 +79,9 @@ class Writer:
         experiment = self._client.get_experiment_by_name(self._sweep)
         if experiment is None:
             location = None
-            if self._store_uri.startswith(_SQLITE):
+            store = sqlite_path(self._store_uri)
+            if store is not None:
                 # Beside the store; by default MLflow takes `mlruns` in the working directory.
-                store = Path(self._store_uri.removeprefix(_SQLITE))
                 location = (store.parent / "mlflow-artifacts" / self._sweep).as_uri()
             return str(
                 self._client.create_experiment(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis.store import open_store, read_sweep, without_password
+from analysis.store import open_store, read_sweep
 from raydt.errors import InputError
 
 
@@ -49,11 +49,6 @@ def test_a_server_that_does_not_answer_is_an_error(scheme: str) -> None:
         with pytest.raises(InputError, match="answers") as raised:
             open_store(f"{scheme}://me:secret@127.0.0.1:{port}")
     assert "secret" not in str(raised.value)
-
-
-def test_a_password_never_reaches_a_report() -> None:
-    assert without_password("postgresql://me:pw@host/db") == "postgresql://me:***@host/db"
-    assert without_password("sqlite:////a/b.db") == "sqlite:////a/b.db"
 
 
 def test_a_sweep_that_is_not_there_is_answered_with_those_that_are(

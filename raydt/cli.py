@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich_argparse import RichHelpFormatter
 
+from raydt import service
 from raydt.config.read import add_sweep_arguments, read_sweep
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RaydtError, RunError, bad
@@ -40,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_sweep_arguments(plan)
 
     run = add("run", "train what is missing of a sweep, as sweeps/grid.py does")
+    run.add_argument("--recorded", type=Path, metavar="FOLDER",
+                     help="of a sweep: as its sweep.json has it, and no other options")  # fmt: skip
     add_sweep_arguments(run)
+    service.add_commands(add)
 
     status = add("status", "show which cells of a sweep are done")
     status.add_argument("name", nargs="?", help="of the sweep [the only one there is]")
@@ -73,11 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     handlers: dict[str, Callable[[], int]] = {
         "plan": lambda: _plan(read_sweep(parsed, unknown), parsed.all),
-        "run": lambda: _run(read_sweep(parsed, unknown)),
+        "run": lambda: _run(_sweep_to_run(parsed, unknown)),
         "status": lambda: _status(Path(parsed.storage), parsed.name),
         "prepare": lambda: _prepare(parsed),
         "corpora": lambda: _corpora(Path(parsed.storage)),
         "analyze": lambda: _analyze(parsed),
+        **{name: partial(handle, parsed) for name, handle in service.HANDLERS.items()},
     }
     return reporting_errors(handlers[parsed.command])
 
@@ -131,6 +137,18 @@ def _plan(sweep: Sweep, every_cell: bool) -> int:
         raise InputError(problems)
     show_plan(sweep, Console(highlight=False), every_cell)
     return 0
+
+
+def _sweep_to_run(parsed: argparse.Namespace, unknown: Sequence[str]) -> Sweep:
+    if parsed.recorded is None:
+        return read_sweep(parsed, unknown)
+    from raydt.grid.ledger import recorded_sweep
+
+    others = set(vars(parsed)) - {"command", "recorded", "sweep"}
+    if unknown or others or parsed.sweep is not None:
+        words = " ".join([*sorted(others), *unknown]) or "--sweep"
+        raise bad("--recorded", "no other option: the record has them all", words)
+    return recorded_sweep(parsed.recorded.absolute())
 
 
 def _run(sweep: Sweep) -> int:

@@ -35,7 +35,7 @@ ALLOWED = {
     },
     "analysis": set(),
 }
-WIRING = {"raydt.cli", "raydt.__main__"}
+WIRING = {"raydt.cli", "raydt.__main__", "raydt.service"}
 # Heavy libraries, and the only layers that may import them.
 HEAVY = {
     "ray": {"raydt.orchestration"},

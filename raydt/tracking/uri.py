@@ -77,6 +77,10 @@ def client_uri(uri: str) -> str:
     variables `MLFLOW_TRACKING_USERNAME` and `_PASSWORD`, so that no message of MLflow's repeats
     them.
     """
+    if uri.startswith(_SQLITE) and "%" in uri:
+        # The same store; but of this form MLflow does not make the folder, for which it would
+        # take the escaped path as it stands.
+        return f"sqlite+pysqlite:///{uri.removeprefix(_SQLITE)}"
     parts = _parts(uri)
     if parts is None:
         return uri

@@ -29,8 +29,8 @@ _ENVIRONMENT = {
 # A Ray of our own takes loopback as the address of its node, and its servers listen there alone.
 # `_node_ip_address="127.0.0.1"` does not: Ray replaces it by an address that others can reach.
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-# Cells that wait for a slot are what an autoscaler sees. Behind a searcher Tune holds one at a time,
-# and a cluster would grow by one node per boot; with too many, the order of their start is fixed
+# Cells that wait for a slot are what an autoscaler sees. Behind a searcher Tune holds one at a time
+# and a cluster would grow by a node per boot; with too many, the order of their start is fixed
 # long before they do.
 _ON_A_CLUSTER = {"TUNE_MAX_PENDING_TRIALS_PG": "32"}
 _ENDING = (signal.SIGTERM, signal.SIGHUP)

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parent.parent.parent
+WORKER_NODE = Path(__file__).parent / "worker_node.py"
 BIN = Path(sys.executable).parent
 TOKEN = "0123456789abcdef0123456789abcdef"
 OBJECT_STORE_BYTES = 80_000_000
@@ -113,28 +114,22 @@ def cluster(
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*words: str) -> subprocess.Popen[bytes]:
-        log = (folder / f"{len(started)}.log").open("wb")
-        process = subprocess.Popen(
-            [
-                sys.executable, "-m", "ray.scripts.scripts", "start", "--block",
-                "--node-ip-address", "127.0.0.1",
-                "--object-store-memory", str(OBJECT_STORE_BYTES),
-                "--dashboard-agent-listen-port", str(free_port()),
-                "--dashboard-agent-grpc-port", str(free_port()),
-                "--metrics-export-port", str(free_port()),
-                "--runtime-env-agent-port", str(free_port()),
-                "--min-worker-port", "0", "--max-worker-port", "0",
-                *words,
-            ],
-            cwd=folder, env={k: v for k, v in env.items() if k != "RAY_ADDRESS"},
-            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        log.close()
+        with (folder / f"{len(started)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, *words], cwd=folder,
+                env={name: value for name, value in env.items() if name != "RAY_ADDRESS"},
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
         started.append(process)
         return process
 
     head = [
-        "--head", "--port", str(gcs_port), "--num-cpus", str(head_cpus), "--num-gpus", "0",
+        "-m", "ray.scripts.scripts", "start", "--head", "--block",
+        "--node-ip-address", "127.0.0.1", "--object-store-memory", str(OBJECT_STORE_BYTES),
+        "--min-worker-port", "0", "--max-worker-port", "0",
+        "--dashboard-agent-listen-port", str(free_port()),
+        "--dashboard-agent-grpc-port", str(free_port()),
+        "--metrics-export-port", str(free_port()), "--port", str(gcs_port), "--num-cpus", str(head_cpus), "--num-gpus", "0",
         "--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard_port),
         "--temp-dir", str(folder / "r"), "--ray-client-server-port", str(free_port()),
     ]  # fmt: skip
@@ -147,7 +142,7 @@ def cluster(
         until(lambda: len(here.nodes()) == 1, f"a head; {_tail(folder)}")
         until(lambda: here.get("/api/jobs/") == [], "the Jobs API")
         for num_cpus in worker_cpus:
-            start("--address", here.gcs_address, "--num-cpus", str(num_cpus), "--num-gpus", "0")
+            start(str(WORKER_NODE), here.gcs_address, str(num_cpus))
         until(lambda: len(here.nodes()) == 1 + len(worker_cpus), "all nodes")
         yield here
     finally:

@@ -129,7 +129,8 @@ def cluster(
         "--min-worker-port", "0", "--max-worker-port", "0",
         "--dashboard-agent-listen-port", str(free_port()),
         "--dashboard-agent-grpc-port", str(free_port()),
-        "--metrics-export-port", str(free_port()), "--port", str(gcs_port), "--num-cpus", str(head_cpus), "--num-gpus", "0",
+        "--metrics-export-port", str(free_port()), "--port", str(gcs_port),
+        "--num-cpus", str(head_cpus), "--num-gpus", "0",
         "--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard_port),
         "--temp-dir", str(folder / "r"), "--ray-client-server-port", str(free_port()),
     ]  # fmt: skip

@@ -142,9 +142,16 @@ def cluster(
         here = LocalCluster(env["RAY_ADDRESS"], f"127.0.0.1:{gcs_port}", env, start(*head).pid)
         until(lambda: len(here.nodes()) == 1, f"a head; {_tail(folder)}")
         until(lambda: here.get("/api/jobs/") == [], "the Jobs API")
-        for num_cpus in worker_cpus:
-            start(str(WORKER_NODE), here.gcs_address, str(num_cpus))
-        until(lambda: len(here.nodes()) == 1 + len(worker_cpus), "all nodes")
+        for number, num_cpus in enumerate(worker_cpus, start=2):
+            # One by one and, on a machine under load, more than once: Ray gives a node 30 seconds.
+            worker: list[subprocess.Popen[bytes]] = []
+
+            def joined(worker=worker, number=number, num_cpus=num_cpus) -> bool:
+                if not worker or worker[-1].poll() is not None:
+                    worker.append(start(str(WORKER_NODE), here.gcs_address, str(num_cpus)))
+                return len(here.nodes()) == number
+
+            until(joined, f"node {number}; {_tail(folder)}", 2 * START_SECONDS)
         yield here
     finally:
         _end(started, folder)

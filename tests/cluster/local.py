@@ -144,11 +144,12 @@ def cluster(
         until(lambda: here.get("/api/jobs/") == [], "the Jobs API")
         for number, num_cpus in enumerate(worker_cpus, start=2):
             # One by one and, on a machine under load, more than once: Ray gives a node 30 seconds.
+            words = (str(WORKER_NODE), here.gcs_address, str(num_cpus), str(folder / f"n{number}"))
             worker: list[subprocess.Popen[bytes]] = []
 
-            def joined(worker=worker, number=number, num_cpus=num_cpus) -> bool:
+            def joined(worker=worker, words=words, number=number) -> bool:
                 if not worker or worker[-1].poll() is not None:
-                    worker.append(start(str(WORKER_NODE), here.gcs_address, str(num_cpus)))
+                    worker.append(start(*words))
                 return len(here.nodes()) == number
 
             until(joined, f"node {number}; {_tail(folder)}", 2 * START_SECONDS)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from analysis.store_address import check_address, sqlite_path, without_password
+from analysis.store_address import check_address, sqlite_file
 from analysis.store_sql import TablesUnreadableError, postgresql_reader, sqlite_reader
 from analysis.stored_run import RunReader, StoredRun
 from raydt.errors import InputError, bad
 from raydt.tracking import schema
+from raydt.tracking.uri import client_uri, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -142,14 +143,17 @@ def _artifact_text(store_uri: str, launch: StoredRun, name: str) -> str | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         path = mlflow.artifacts.download_artifacts(
-            run_id=launch.run_id, artifact_path=name, dst_path=folder, tracking_uri=store_uri
+            run_id=launch.run_id,
+            artifact_path=name,
+            dst_path=folder,
+            tracking_uri=client_uri(store_uri),
         )
         return Path(path).read_text(encoding="utf-8")
 
 
 def _sql_reader(stack: ExitStack, kind: str, store_uri: str) -> RunReader:
     if kind == "sqlite":
-        return stack.enter_context(sqlite_reader(sqlite_path(store_uri)))
+        return stack.enter_context(sqlite_reader(sqlite_file(store_uri)))
     # A driver that is missing or a password that is wrong is the user's to know, not to retry.
     with _store_errors(store_uri):
         return stack.enter_context(postgresql_reader(store_uri))

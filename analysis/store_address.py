@@ -8,9 +8,10 @@ import sqlite3
 import urllib.error
 import urllib.request
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from raydt.errors import bad
+from raydt.tracking.uri import postgres_refusal, sqlite_path, without_password, without_user
 
 ANSWER_WITHIN_SECONDS = 5.0
 _WANTED = "sqlite:////absolute/path, http(s)://host:port or postgresql://host/name"
@@ -23,13 +24,13 @@ def check_address(store_uri: str) -> str:
     store, or the server does not answer within five seconds.
     """
     try:
-        parts = urlsplit(store_uri)
+        parts = urlsplit(without_user(store_uri))
         _ = parts.port  # raises where it is no port; every later use would
     except ValueError as error:
         raise bad("store", _WANTED, f"{without_password(store_uri)!r} ({error})") from None
     scheme = parts.scheme.partition("+")[0]
     if scheme == "sqlite":
-        _require_sqlite_store(sqlite_path(store_uri), store_uri)
+        _require_sqlite_store(sqlite_file(store_uri), store_uri)
         return "sqlite"
     if scheme in ("http", "https") and parts.hostname:
         _require_answer(store_uri)
@@ -40,22 +41,9 @@ def check_address(store_uri: str) -> str:
     raise bad("store", _WANTED, repr(without_password(store_uri)))
 
 
-def sqlite_path(store_uri: str) -> Path:
-    """The file of a sqlite:/// URI."""
-    return Path(store_uri.partition(":///")[2].partition("?")[0])
-
-
-def without_password(store_uri: str) -> str:
-    """The URI as it may stand in a report, also one that is no URI."""
-    head, at, tail = store_uri.rpartition("@")
-    try:
-        parts = urlsplit(store_uri)
-    except ValueError:
-        return f"***@{tail}" if at else store_uri
-    if parts.password is None or not head:
-        return store_uri
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+def sqlite_file(store_uri: str) -> Path:
+    """The file of a sqlite: URI, whatever driver it names."""
+    return sqlite_path("sqlite:" + store_uri.partition(":")[2]) or Path()
 
 
 def _require_sqlite_store(path: Path, store_uri: str) -> None:
@@ -77,7 +65,7 @@ def _require_sqlite_store(path: Path, store_uri: str) -> None:
 
 
 def _require_answer(store_uri: str) -> None:
-    address = store_uri.rstrip("/") + "/health"
+    address = without_user(store_uri).rstrip("/") + "/health"
     try:
         with urllib.request.urlopen(address, timeout=ANSWER_WITHIN_SECONDS):
             pass
@@ -89,12 +77,13 @@ def _require_answer(store_uri: str) -> None:
 
 
 def _require_port(parts: SplitResult, store_uri: str) -> None:
-    if parts.hostname is None:
-        return  # a local socket: fails at once by itself
-    try:
-        address = (parts.hostname, parts.port or 5432)
-        socket.create_connection(address, timeout=ANSWER_WITHIN_SECONDS).close()
-    except OSError as error:
-        raise bad(
-            "store", "a PostgreSQL server that answers", f"{without_password(store_uri)}: {error}"
-        ) from None
+    if parts.hostname is not None:  # else a local socket, which answers at once
+        try:
+            address = (parts.hostname, parts.port or 5432)
+            socket.create_connection(address, timeout=ANSWER_WITHIN_SECONDS).close()
+        except OSError as error:
+            found = f"{without_password(store_uri)}: {error}"
+            raise bad("store", "a PostgreSQL server that answers", found) from None
+    refusal = postgres_refusal(store_uri)
+    if refusal is not None:
+        raise bad("store", *refusal)

@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.stored_run import WANTED_METRICS, WANTED_PARAMS, WANTED_TAGS, StoredRun
 from raydt.tracking import schema
+from raydt.tracking.uri import client_uri
 
 # Artifacts are a handful of small files; MLflow's progress bars would bury the report.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -23,7 +24,7 @@ PAGE_RUNS = 1000
 
 def new_client(store_uri: str) -> MlflowClient:
     """MLflow's client of a store."""
-    return MlflowClient(tracking_uri=store_uri)
+    return MlflowClient(tracking_uri=client_uri(store_uri))
 
 
 class ApiReader:

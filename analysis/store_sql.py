@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from analysis.store_address import without_password
 from analysis.stored_run import WANTED_METRICS, WANTED_PARAMS, WANTED_TAGS, StoredRun
 from raydt.errors import bad
 from raydt.tracking import schema
+from raydt.tracking.uri import client_uri, without_password
 
 _FETCH_ROWS = 5000
 # MLflow 3.11 and later keep experiments of several workspaces in one store; its client, and this,
@@ -146,7 +146,7 @@ def postgresql_reader(store_uri: str) -> Iterator[SqlReader]:
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
-    engine = create_engine(store_uri, poolclass=NullPool)
+    engine = create_engine(client_uri(store_uri), poolclass=NullPool)
     mark = {"qmark": "?", "format": "%s", "pyformat": "%s"}[engine.dialect.paramstyle]
     driver = engine.dialect.loaded_dbapi
     try:

@@ -10,12 +10,13 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich_argparse import RichHelpFormatter
 
-from raydt.commands import cells
+from raydt.commands import cells, jobs
 from raydt.config.read import add_sweep_arguments, read_sweep
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RaydtError, RunError, bad
@@ -42,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_sweep_arguments(plan)
 
     run = add("run", "train what is missing of a sweep, as sweeps/grid.py does")
+    run.add_argument("--recorded", metavar="FOLDER",
+                     help="of a sweep: as its sweep.json has it, and no other options")  # fmt: skip
     add_sweep_arguments(run)
+    jobs.add_commands(add)
 
     status = add("status", "show which cells of a sweep are done")
     status.add_argument("name", nargs="?", help="of the sweep [the only one there is]")
@@ -100,12 +104,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     handlers: dict[str, Callable[[], int]] = {
         "plan": lambda: _plan(read_sweep(parsed, unknown), parsed.all),
-        "run": lambda: _run(read_sweep(parsed, unknown)),
+        "run": lambda: _run(_sweep_to_run(parsed, unknown)),
         "status": lambda: _status(parsed.storage, parsed.name),
         "prepare": lambda: _prepare(parsed),
         "corpora": lambda: _corpora(Path(parsed.storage)),
         "import": lambda: _import(parsed),
         "analyze": lambda: _analyze(parsed),
+        **{name: partial(handle, parsed) for name, handle in jobs.HANDLERS.items()},
     }
     if "handler" in parsed:
         return reporting_errors(lambda: int(parsed.handler(parsed)))
@@ -161,6 +166,19 @@ def _plan(sweep: Sweep, every_cell: bool) -> int:
         raise InputError(problems)
     show_plan(sweep, Console(highlight=False), every_cell)
     return 0
+
+
+def _sweep_to_run(parsed: argparse.Namespace, unknown: Sequence[str]) -> Sweep:
+    if parsed.recorded is None:
+        return read_sweep(parsed, unknown)
+    from raydt.grid.ledger import recorded_sweep
+
+    others = set(vars(parsed)) - {"command", "recorded", "sweep"}
+    if unknown or others or parsed.sweep is not None:
+        words = " ".join([*sorted(others), *unknown]) or "--sweep"
+        raise bad("--recorded", "no other option: the record has them all", words)
+    storage, _, name = parsed.recorded.rstrip("/").rpartition("/")
+    return recorded_sweep(storage or ".", name)
 
 
 def _run(sweep: Sweep) -> int:
@@ -245,10 +263,11 @@ def _import(parsed: argparse.Namespace) -> int:
 
     from raydt.tracking.imported import import_losses
     from raydt.tracking.loss_table import read_losses
+    from raydt.tracking.uri import sqlite_uri
 
     table = read_losses(parsed.file, [*parsed.sizes, *parsed.size])
     storage = Path(parsed.storage).expanduser().resolve()
-    store_uri = parsed.into or f"sqlite:///{storage / 'mlflow.db'}"
+    store_uri = parsed.into or sqlite_uri(storage / "mlflow.db")
     console = Console(highlight=False, soft_wrap=True)
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("Importing", total=len(table.rows))
@@ -271,10 +290,11 @@ def _import(parsed: argparse.Namespace) -> int:
 def _analyze(parsed: argparse.Namespace) -> int:
     from analysis.reuse import analyzed
     from analysis.terminal import print_analysis
+    from raydt.tracking.uri import sqlite_uri
 
     storage = Path(parsed.storage).expanduser().resolve()
     result, unchanged = analyzed(
-        parsed.store or f"sqlite:///{storage / 'mlflow.db'}",
+        parsed.store or sqlite_uri(storage / "mlflow.db"),
         parsed.name,
         parsed.out or (lambda name: storage / name / "report"),
         estimator=parsed.estimator,

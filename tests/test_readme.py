@@ -29,7 +29,7 @@ ELSEWHERE = {
     "make lint": ".ci/run",
     "python3 -m venv .venv && . .venv/bin/activate": "Makefile",
     "pip install -c constraints.txt -e '.[dev]'": "Makefile",
-    "ray up cluster.yaml": "tests/test_cluster.py",
+    "ray up cluster.yaml": "tests/cluster/test_cluster_file.py",
 }
 
 

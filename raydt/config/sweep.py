@@ -8,12 +8,20 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_serializer,
+)
 from pydantic_core import PydanticCustomError
 
 from raydt.config.model import MODELS
 from raydt.config.protocol import Protocol, SizeField
 from raydt.storage.folder import Folder, is_remote, open_folder
+from raydt.tracking.uri import sqlite_uri, without_password
 from raydt.units import Size
 
 _RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
@@ -152,7 +160,7 @@ class Sweep(BaseModel):
         "runs", description="of checkpoints, journals and the store: a folder, s3:// or gs://"
     )
     tracking_uri: str | None = Field(
-        None, description="MLflow store; by default SQLite in the storage folder"
+        None, repr=False, description="MLflow store; by default SQLite in the storage folder"
     )
     slots: int | None = Field(
         None,
@@ -207,7 +215,12 @@ class Sweep(BaseModel):
         working directory."""
         if self.tracking_uri is not None:
             return self.tracking_uri
-        return f"sqlite:///{self.local_storage / 'mlflow.db'}"
+        return sqlite_uri(self.local_storage / "mlflow.db")
+
+    @field_serializer("tracking_uri")
+    def _keep_password_unwritten(self, uri: str | None) -> str | None:
+        # Every record of a sweep is made by dumping it: sweep.json, MLflow's artifact.
+        return None if uri is None else without_password(uri)
 
     @property
     def num_slots(self) -> int:

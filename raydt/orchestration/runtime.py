@@ -29,13 +29,17 @@ _ENVIRONMENT = {
 # A Ray of our own takes loopback as the address of its node, and its servers listen there alone.
 # `_node_ip_address="127.0.0.1"` does not: Ray replaces it by an address that others can reach.
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Cells that wait for a slot are what an autoscaler sees. Behind a searcher Tune holds one at a time
+# and a cluster would grow by a node per boot; with too many, the order of their start is fixed
+# long before they do.
+_ON_A_CLUSTER = {"TUNE_MAX_PENDING_TRIALS_PG": "32"}
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
 
 def set_environment() -> None:
     """What Ray reads when it is imported; what the user has set stays."""
-    own = {} if on_cluster() else _LOOPBACK_ONLY
+    own = _ON_A_CLUSTER if on_cluster() else _LOOPBACK_ONLY
     for name, value in {**_ENVIRONMENT, **own}.items():
         os.environ.setdefault(name, value)
 
@@ -55,7 +59,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
     logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"ray\..*")
     if on_cluster():
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        _join()
     else:
         ray.init(
             address="local",
@@ -80,6 +84,19 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
         for number, handler in before.items():
             signal.signal(number, handler)
         ray.shutdown()
+
+
+def _join() -> None:
+    """Be a driver of the cluster at `RAY_ADDRESS`; `InputError` if there is none to be."""
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, AuthenticationError, ValueError, RuntimeError) as error:
+        wanted = "the address of a Ray cluster that answers and lets us in (docs/cluster.md)"
+        found = f"{os.environ['RAY_ADDRESS']!r}: {str(error).splitlines()[0]}"
+        raise bad("RAY_ADDRESS", wanted, found) from None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

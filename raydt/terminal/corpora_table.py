@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from raydt.units import approximate_bytes
@@ -38,8 +39,8 @@ class LanguageRow:
 def show_corpora(rows: Sequence[LanguageRow], console: Console) -> None:
     """Print a table per corpus."""
     for corpus in dict.fromkeys(row.corpus for row in rows):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=corpus, title_justify="left",
-                      title_style="bold")  # fmt: skip
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(corpus),
+                      title_justify="left", title_style="bold")  # fmt: skip
         table.add_column("language", no_wrap=True)
         for name in ("bytes", "characters", "bytes/char", "documents", "duplicates dropped",
                      "contamination", "full set", "bytes/en"):  # fmt: skip

@@ -12,6 +12,7 @@ from rich.markup import escape
 from raydt.config.sweep import Sweep
 from raydt.tracking import schema
 from raydt.tracking.schema import Status
+from raydt.tracking.uri import POSTGRES_PASSWORD, is_postgres, without_password
 
 
 def show_outcome(
@@ -37,22 +38,29 @@ def show_outcome(
         cell_id, reason = next(iter(not_recorded.items()))
         console.print(
             f"[yellow]Not in MLflow yet: {len(not_recorded)}[/] "
-            f"(first: {cell_id}: {reason}). "
+            f"(first: {escape(f'{cell_id}: {reason}')}). "
             "Nothing is lost: the same command writes them from the journals."
         )
     where = "" if sweep.storage == "runs" else f" --storage {shlex.quote(sweep.storage)}"
-    store = "" if sweep.tracking_uri is None else f" --store {shlex.quote(sweep.tracking_uri)}"
-    console.print(f"Next:  raydt analyze {sweep.name}{where}{store}", markup=False)
+    store, note = "", ""
+    if sweep.tracking_uri is not None:
+        shown = without_password(sweep.tracking_uri)
+        store = f" --store {shlex.quote(shown)}"
+        if shown != sweep.tracking_uri:
+            variable = POSTGRES_PASSWORD if is_postgres(shown) else "MLFLOW_TRACKING_PASSWORD"
+            note = f"\n       (the password is kept nowhere: set {variable})"
+    console.print(f"Next:  raydt analyze {sweep.name}{where}{store}{note}", markup=False)
 
 
 def show_ui(store_uri: str, experiment_id: str, console: Console) -> None:
     """Print how to open the MLflow UI on a store, and the page on which it lists the cells."""
     page = schema.CELLS_PAGE.format(id=experiment_id)
     if store_uri.startswith("http"):
-        console.print(f"UI:     {store_uri.rstrip('/')}{page}", soft_wrap=True)
+        console.print(f"UI:     {store_uri.rstrip('/')}{page}", soft_wrap=True, markup=False)
         return
     console.print(
         f"UI:     mlflow ui --backend-store-uri {shlex.quote(store_uri)}\n"
         f"        and open http://127.0.0.1:5000{page}",
         soft_wrap=True,
+        markup=False,
     )

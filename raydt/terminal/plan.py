@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from raydt.config.sweep import Sweep
@@ -35,7 +36,7 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     missing = [cell for cell in cells if cell.cell_id not in done_ids]
 
     table = Table(
-        title=f"sweep {sweep.name}: {len(cells)} cells on {sweep.corpus}",
+        title=escape(f"sweep {sweep.name}: {len(cells)} cells on {sweep.corpus}"),
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,

@@ -15,8 +15,15 @@ from urllib.request import urlopen
 from filelock import FileLock
 
 from raydt.errors import InputError, Problem, bad
+from raydt.tracking.uri import (
+    client_uri,
+    is_postgres,
+    postgres_refusal,
+    sqlite_path,
+    without_password,
+    without_user,
+)
 
-SQLITE = "sqlite:///"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432}
 _ANSWER_SECONDS = 5.0
 
@@ -24,23 +31,25 @@ _ANSWER_SECONDS = 5.0
 def check_store_uri(uri: str) -> list[Problem]:
     """What is wrong with a store's URI, found without MLflow: its form, an unwritable folder, a
     server that does not answer."""
-    if uri.startswith(SQLITE):
-        path = Path(uri.removeprefix(SQLITE))
+    path = sqlite_path(uri)
+    if path is not None:
         if not path.is_absolute():
             return [
                 Problem("tracking_uri", "an absolute path, sqlite:////folder/mlflow.db", repr(uri))
             ]
         return check_writable("tracking_uri", path.parent)
+    shown = without_password(uri)
+    requirement = "sqlite:////path/mlflow.db, http(s)://host:port or postgresql://..."
     try:
-        parts = urlsplit(uri)
-        _ = parts.port  # raises where it is no port
-    except ValueError as error:
-        return [Problem("tracking_uri", "a host and a port from 0 to 65535", str(error))]
-    scheme = parts.scheme.partition("+")[0]
+        parts = urlsplit(without_user(uri))
+        scheme = parts.scheme.partition("+")[0]
+        address = (parts.hostname, parts.port or _DEFAULT_PORTS.get(scheme))
+    except ValueError as error:  # a port that is no number, a bracket that is not closed
+        return [Problem("tracking_uri", f"{requirement} ({error})", repr(shown))]
+    if is_postgres(uri) and not parts.hostname and parts.query:
+        return []  # a local socket: opening it answers at once
     if scheme not in _DEFAULT_PORTS or not parts.hostname:
-        requirement = "sqlite:////path/mlflow.db, http(s)://host:port or postgresql://..."
-        return [Problem("tracking_uri", requirement, repr(uri))]
-    address = (parts.hostname, parts.port or _DEFAULT_PORTS[scheme])
+        return [Problem("tracking_uri", requirement, repr(shown))]
     try:
         socket.create_connection(address, timeout=_ANSWER_SECONDS).close()
     except OSError as error:
@@ -53,7 +62,7 @@ def check_store_uri(uri: str) -> list[Problem]:
 def _check_is_mlflow(uri: str) -> list[Problem]:
     """Whether it is MLflow that answers: its `/health` says OK."""
     try:
-        with urlopen(uri.rstrip("/") + "/health", timeout=_ANSWER_SECONDS) as answer:
+        with urlopen(without_user(uri).rstrip("/") + "/health", timeout=_ANSWER_SECONDS) as answer:
             found = "" if answer.read(100).strip() == b"OK" else "another answer to /health"
     except HTTPError as error:
         found = f"{error.code} from /health"
@@ -87,8 +96,8 @@ def open_store(uri: str) -> Any:
     problems = check_store_uri(uri)
     if problems:
         raise InputError(problems)
-    if uri.startswith(SQLITE):
-        path = Path(uri.removeprefix(SQLITE))
+    path = sqlite_path(uri)
+    if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = sqlite3.connect(path)
@@ -107,15 +116,18 @@ def open_store(uri: str) -> Any:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=uri)
+    refusal = postgres_refusal(uri)
+    if refusal is not None:
+        raise bad("tracking_uri", *refusal)
     try:
-        with _making(uri):
+        with _making(path):
+            client = MlflowClient(tracking_uri=client_uri(uri))
             client.search_experiments(max_results=1)
     except MlflowException as error:
         raise bad("tracking_uri", "a store that answers", str(error).splitlines()[0]) from None
     return client
 
 
-def _making(uri: str) -> AbstractContextManager[object]:
+def _making(path: Path | None) -> AbstractContextManager[object]:
     """Held while a SQLite store may be made."""
-    return FileLock(f"{uri.removeprefix(SQLITE)}-lock") if uri.startswith(SQLITE) else nullcontext()
+    return nullcontext() if path is None else FileLock(f"{path}-lock")

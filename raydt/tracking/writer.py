@@ -23,7 +23,7 @@ from raydt.errors import RunError, bad
 from raydt.storage.folder import Folder
 from raydt.tracking import schema
 from raydt.tracking.schema import Status
-from raydt.tracking.store import SQLITE
+from raydt.tracking.uri import sqlite_path, without_password, without_user
 
 _STATE = "mlflow.json"
 _MAX_METRICS_PER_BATCH = 1000  # MLflow's own limit
@@ -54,11 +54,12 @@ def is_recorded(cell: Folder, store_uri: str, experiment: str | None) -> bool:
     folder knows nothing.
     """
     state = _read_state(cell)
-    if state is None or state["store_uri"] != store_uri or not state["ended"]:
+    if state is None or state["store_uri"] != without_password(store_uri) or not state["ended"]:
         return False
     if experiment is not None and state.get("experiment") != experiment:
         return False
-    return not store_uri.startswith(SQLITE) or _holds(store_uri, state["run_id"])
+    store = sqlite_path(store_uri)
+    return store is None or (store.exists() and _holds(store, state["run_id"]))
 
 
 def experiment_key(store_uri: str, sweep: str) -> str | None:
@@ -67,8 +68,8 @@ def experiment_key(store_uri: str, sweep: str) -> str | None:
     Empty if there is none; None if it cannot be told cheaply (a database server, or an MLflow
     server that asks for a password).
     """
-    if store_uri.startswith(SQLITE):
-        path = Path(store_uri.removeprefix(SQLITE))
+    path = sqlite_path(store_uri)
+    if path is not None:
         if not path.exists():
             return ""
         query = "SELECT experiment_id, creation_time FROM experiments WHERE name = ?"
@@ -80,7 +81,7 @@ def experiment_key(store_uri: str, sweep: str) -> str | None:
         return _key(*row) if row is not None else ""
     if not store_uri.startswith("http"):
         return None
-    address = f"{store_uri.rstrip('/')}/api/2.0/mlflow/experiments/get-by-name"
+    address = f"{without_user(store_uri).rstrip('/')}/api/2.0/mlflow/experiments/get-by-name"
     try:
         with urlopen(f"{address}?experiment_name={quote(sweep)}", timeout=5) as answer:
             experiment = json.load(answer)["experiment"]
@@ -95,9 +96,9 @@ def _key(experiment_id: object, creation_time: object) -> str:
     return f"{experiment_id}@{creation_time}"
 
 
-def _holds(store_uri: str, run_id: str | None) -> bool:
+def _holds(store: Path, run_id: str | None) -> bool:
     """Whether a SQLite store has the run: another launch may have made a deleted store anew."""
-    with closing(sqlite3.connect(store_uri.removeprefix(SQLITE))) as connection:
+    with closing(sqlite3.connect(store)) as connection:
         try:
             query = "SELECT 1 FROM runs WHERE run_uuid = ? AND lifecycle_stage = 'active'"
             return connection.execute(query, (run_id,)).fetchone() is not None
@@ -119,7 +120,7 @@ class Writer:
 
     def __init__(self, client: Any, store_uri: str, sweep: str) -> None:
         self._client = client
-        self._store_uri = store_uri
+        self._store_uri = without_password(store_uri)  # it is written beside every cell
         self._sweep = sweep
         self._launch_id: str | None = None
         self.experiment_id, self._experiment_key = self._experiment()
@@ -128,9 +129,9 @@ class Writer:
         experiment = self._client.get_experiment_by_name(self._sweep)
         if experiment is None:
             location = None
-            if self._store_uri.startswith(SQLITE):
+            store = sqlite_path(self._store_uri)
+            if store is not None:
                 # Beside the store; by default MLflow takes `mlruns` in the working directory.
-                store = Path(self._store_uri.removeprefix(SQLITE))
                 location = (store.parent / "mlflow-artifacts" / self._sweep).as_uri()
             made = self._client.create_experiment(
                 self._sweep, artifact_location=location, tags={schema.TAG_SWEEP: self._sweep}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from analysis.folder import require_ours
-from analysis.store import SweepRuns, _read, open_store, read_sweep, without_password
+from analysis.store import SweepRuns, _read, open_store, read_sweep
 from analysis.store_api import ApiReader
 from analysis.table import tidy
 from raydt.errors import InputError
@@ -60,11 +60,6 @@ def test_a_server_that_does_not_answer_is_an_error(scheme: str) -> None:
         with pytest.raises(InputError, match="answers") as raised:
             open_store(f"{scheme}://me:secret@127.0.0.1:{port}")
     assert "secret" not in str(raised.value)
-
-
-def test_a_password_never_reaches_a_report() -> None:
-    assert without_password("postgresql://me:pw@host/db") == "postgresql://me:***@host/db"
-    assert without_password("sqlite:////a/b.db") == "sqlite:////a/b.db"
 
 
 def test_a_sweep_that_is_not_there_is_answered_with_those_that_are(

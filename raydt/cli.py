@@ -238,7 +238,7 @@ def _corpora(storage: Path) -> int:
         manifest = entry.manifest
         rows.append(
             LanguageRow(
-                corpus=manifest.source.corpus,
+                corpus=manifest.source.corpus.replace(f"{Path.cwd()}/", ""),  # as it is typed
                 language=manifest.language,
                 num_bytes=manifest.num_bytes,
                 num_characters=manifest.num_characters,

@@ -176,9 +176,16 @@ class Cluster:
 def _require_answer(address: str) -> None:
     """`ConnectionError` where nothing listens at the address of a head: Ray's own client of it
     aborts the process with a native stack."""
+    if address == "auto":
+        # What `ray start` left on this machine, perhaps of a cluster that is gone.
+        from ray._private.utils import read_ray_address
+
+        address = read_ray_address() or ""
+        if not address:
+            raise ConnectionError("no cluster was started on this machine")
     host, colon, port = address.rpartition(":")
     if not colon or "/" in address:
-        return  # a URL, or `auto`
+        return  # a URL
     if not port.isdecimal():
         raise ConnectionError("no address: HOST:PORT, http://HOST:PORT or auto is one")
     try:

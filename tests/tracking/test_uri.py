@@ -44,7 +44,7 @@ def test_a_sweep_is_recorded_without_the_password(tmp_path: Path) -> None:
     assert sweep.store_uri == "postgresql://me:s3cret@127.0.0.1/db"
     assert "s3cret" not in (tmp_path / "a" / "sweep.json").read_text()
     assert "s3cret" not in json.dumps(sweep.model_dump(mode="json")) + repr(sweep)
-    assert recorded_sweep(tmp_path / "a").tracking_uri == "postgresql://me@127.0.0.1/db"
+    assert recorded_sweep(str(tmp_path), "a").tracking_uri == "postgresql://me@127.0.0.1/db"
 
 
 def test_postgres_takes_its_password_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ from raydt.training.optimizer import Optimizer
 BATCH_WINDOWS = 8
 ROUNDS = {"nano": 7, "micro": 5, "mini": 3}
 STEPS_A_ROUND = {"nano": 10, "micro": 2, "mini": 1}
-ADAMW_RATES = (1e-3, 2e-3, 4e-3)  # the best is taken for each model's loss
+ADAMW_RATES = (2e-3, 4e-3, 8e-3, 16e-3)  # of the peers, for the loss after equal time
 LOSS_SECONDS = {"nano": 6.0, "micro": 20.0}  # of `mini` too few steps fit into a short run
 Step = Callable[[], Tensor]
 

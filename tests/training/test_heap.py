@@ -16,7 +16,8 @@ if {keep}:
 torch.set_num_threads(1)
 def use():
     kept = [torch.ones(2**18) for _ in range(8)]  # 1 MiB each
-use()
+for _ in range(3):
+    use()  # until the heap has its size
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
     use()
@@ -37,4 +38,4 @@ def test_freed_memory_is_used_again_instead_of_being_fetched_anew() -> None:
     ]  # fmt: skip
     pages = 8 * 2**20 // resource.getpagesize()
     assert faults[0] > 10 * pages, "otherwise this file has no reason to be"
-    assert faults[1] < pages
+    assert faults[1] < faults[0] / 4

@@ -7,7 +7,8 @@ a decoder in the manner of nanoGPT, each trained by the plain loop of its users,
 do on a CPU, and in bfloat16 by autocast. raydt's default family is run with the same AdamW, which
 compares model and loop, and with its own recipe (Muon), which costs more a step and needs fewer.
 Contenders take turns; a ratio is the median over rounds of ratios within a round. Seconds are those
-of the CPU that the process used, because the machine may be shared; the load is printed.
+of the CPU that the process used, because the machine may be shared; the load is printed. All share
+one process, whose C library keeps freed memory (raydt/training/heap.py): peers gain by that, too.
 
 The rate of `nano` is what `raydt plan` assumes before a sweep has cells of its own
 (`ASSUMED_CORE_FLOPS_PER_SECOND`). With a GPU the model FLOPs' utilisation of `paper-small` is
@@ -40,12 +41,13 @@ from raydt.config.protocol import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
+from raydt.training.heap import keep_freed_memory
 from raydt.training.optimizer import Optimizer
 
 BATCH_WINDOWS = 8
 ROUNDS = {"nano": 7, "micro": 5, "mini": 3}
 STEPS_A_ROUND = {"nano": 10, "micro": 2, "mini": 1}
-ADAMW_RATES = (1e-3, 2e-3, 4e-3)  # the best is taken for each model's loss
+ADAMW_RATES = (2e-3, 4e-3, 8e-3, 16e-3)  # of the peers, for the loss after equal time
 LOSS_SECONDS = {"nano": 6.0, "micro": 20.0}  # of `mini` too few steps fit into a short run
 Step = Callable[[], Tensor]
 
@@ -232,6 +234,7 @@ def main() -> None:
     parser.add_argument("--without-losses", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # of all contenders: they share a process
     console = Console(width=150)
     console.print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs, one thread")
     # Text enough that runs see hardly a byte twice: the training loss is that of new text.

@@ -1,6 +1,6 @@
 """Reading a store of 10,000 runs, through MLflow's client and from its tables, and `raydt analyze`.
 
-    python benchmarks/analysis.py [RUNS]
+    python benchmarks/store_to_report.py [RUNS]
 
 The store is a real one: made by MLflow, its rows put into MLflow's own tables in one transaction,
 as 10,000 runs through the client would take half an hour. The rows are those that

@@ -104,6 +104,7 @@ def _say_seed(row: dict[Any, Any], excess: float, count: int) -> Alarm:
 
 
 def _steepening(ladders: dict[tuple[str, str], Ladder], several: bool) -> Iterator[Alarm]:
+    names: dict[str, list[str]] = {}  # by the rungs that are suspect: one alarm, not one a target
     for (model, target), ladder in ladders.items():
         if len(ladder.num_bytes) < 3:
             continue
@@ -115,14 +116,16 @@ def _steepening(ladders: dict[tuple[str, str], Ladder], several: bool) -> Iterat
         if steeper.any():
             last = int(np.flatnonzero(steeper)[-1]) + 1  # the rung where it gets steeper
             rungs = ", ".join(approximate_bytes(size) for size in ladder.num_bytes[: last + 1])
-            name = f"{target} ({model})" if several else target
-            yield Alarm(
-                Kind.STEP_LIMITED,
-                name,
-                f"The scratch ladder of {name} gets steeper with size, which no power law does: "
-                f"its rungs {rungs} were probably limited by steps and not by data, and D_T there "
-                "is too high. Train them for more steps.",
-            )
+            names.setdefault(rungs, []).append(f"{target} ({model})" if several else target)
+    for rungs, found in names.items():
+        ladder_of = "The scratch ladder of" if len(found) == 1 else "The scratch ladders of"
+        yield Alarm(
+            Kind.STEP_LIMITED,
+            ", ".join(found),
+            f"{ladder_of} {listed(found)} {'gets' if len(found) == 1 else 'get'} steeper with "
+            f"size, which no power law does: the rungs {rungs} were probably limited by steps and "
+            "not by data, and D_T there is too high. Train them for more steps.",
+        )
 
 
 def _step_limited(

@@ -80,8 +80,9 @@ def effective_table(
     """D_E and D_T of every finetune and zeroshot cell group whose target has a ladder.
 
     Takes the table of `cell_means` and its resamples; returns the columns of `COLUMNS`. Groups
-    whose target has no ladder are left out here and named by `analysis.alarms`. `InputError` if
-    the estimator is unknown.
+    whose target has no ladder are left out here and named by `analysis.alarms`. `finetune_bytes`
+    are true bytes also where the estimator counts in nominal ones (`reference`), whose D_T is then
+    less its own D_F. `InputError` if the estimator is unknown.
     """
     estimator_named(estimator)
     believed = [name for name in ESTIMATORS if name not in CAUTIONS]
@@ -93,6 +94,7 @@ def effective_table(
         leader = int(group["log_loss"].to_numpy(dtype=float).argmin())
         for position, record in enumerate(group.to_dict("records")):
             row = _row(record, ladder, estimator, drawn_ladder, drawn[:, position], resamples)
+            row["finetune_bytes"] = record["size_bytes"]  # what other tables know the cell by
             others = [_answered(record, ladder, name) for name in believed]
             row |= _spread(others)
             row["leads"] = several and position == leader

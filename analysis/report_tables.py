@@ -203,6 +203,11 @@ def _text(name: str, value: object) -> str:
 def estimator_spread(estimates: pd.DataFrame) -> pd.DataFrame:
     """D_T by estimator side by side, a row for each model, target, size and source."""
     keys = [name for name in ("model", "target", "finetune_bytes", "source") if name in estimates]
+    if {"size", "stage"} <= set(estimates):
+        # `reference` counts D_F in nominal bytes; a row is known by the true ones, which are first.
+        group = ["model", "target", "source", "stage", "size"]
+        true_bytes = estimates.groupby(group)["finetune_bytes"].transform("first")
+        estimates = estimates.assign(finetune_bytes=true_bytes)
     texts = estimates.assign(text=[minus(transferred(row)) for row in estimates.to_dict("records")])
     order = list(dict.fromkeys(estimates["estimator"]))
     wide = texts.pivot_table(index=keys, columns="estimator", values="text", aggfunc="first")

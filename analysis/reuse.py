@@ -2,10 +2,10 @@
 
 The store is read anew each time, which takes about a second for 10,000 runs of a SQL store; what
 is kept is only what follows from it. The key is a digest of every fact that was read, of the plan,
-of the options, of the libraries' versions and of raydt's own source, so an entry can be unused but
-never stale; and it counts only while the files of its report are as they were written. It lies in
-the user's own cache folder (`RAYDT_CACHE_DIR` names another) and not beside the report, because it
-is a pickle, and reports are handed around.
+the options, the corpora's manifests, the libraries' versions and raydt's own source, so an entry
+can be unused but never stale; and it counts only while the files of its report are as they were
+written. It lies in the user's own cache folder (`RAYDT_CACHE_DIR` names another) and not beside the
+report, because it is a pickle, and reports are handed around.
 """
 
 from __future__ import annotations
@@ -88,7 +88,10 @@ def _key(runs: SweepRuns, folder: Path, options: dict[str, Any]) -> str:
             digest.update(f"{name} {version(name)}".encode())
         except PackageNotFoundError:  # not installed as a package: its absence is a fact too
             digest.update(f"{name} absent".encode())
-    for path in _sources():
+    corpora_dir = options.get("corpora_dir")
+    manifests = [] if corpora_dir is None else sorted(Path(corpora_dir).rglob("manifest.json"))
+    for path in (*_sources(), *manifests):
+        digest.update(str(path).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -98,16 +98,16 @@ def _wide(mine: pd.DataFrame, title: str) -> Table:
     for size in sizes:
         name = size_name(by_size[size].iloc[0].to_dict())
         table.add_column(name if size == 0 else f"on {name}", no_wrap=True)
+    rows = {(row["finetune_bytes"], row["source"]): row for row in mine.to_dict("records")}
     ranks = mine["loss"].groupby(mine["finetune_bytes"]).rank()
     for source in ranks.groupby(mine["source"]).mean().sort_values(kind="stable").index:
         texts = []
         for size in sizes:
-            found = by_size[size][by_size[size]["source"] == source].to_dict("records")
-            texts.append(
-                Text(transferred_with_interval(found[0]), style=_style(found[0]))
-                if found
-                else Text("-")
-            )
+            row = rows.get((size, source))
+            shown = Text("-")
+            if row is not None:
+                shown = Text(transferred_with_interval(row), style=_style(row))
+            texts.append(shown)
         table.add_row(Text(str(source)), *texts)
     return table
 

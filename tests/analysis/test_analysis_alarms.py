@@ -103,7 +103,7 @@ def test_a_ladder_that_gets_steeper_was_limited_by_steps(raised: Raise, make_cel
     cells = [make_cell("scratch", None, "de", size, loss=loss) for size, loss in losses.items()]
     (alarm,) = of_kind(raised(cells), Kind.STEP_LIMITED)
     assert alarm.where == "de"
-    assert "rungs 6M, 19M were" in alarm.message
+    assert "the rungs 6M, 19M were" in alarm.message
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])

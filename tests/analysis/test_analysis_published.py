@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.alarm import Kind
 from analysis.analyze import analyze
 from analysis.effective import ESTIMATES_COLUMNS
+from analysis.report_tables import estimator_spread
 from analysis.result import Analysis
 from raydt.tracking.imported import import_losses
 from raydt.tracking.loss_table import read_losses
@@ -81,6 +83,35 @@ def test_all_others_agree_with_the_comparison_at_equal_size(published: Analysis)
     wrong = estimates[(estimates["estimator"] == "reference") & (estimates["stage"] == "finetune")]
     gaps = wrong["scratch_loss"] - wrong["loss"]
     assert (np.sign(gaps) != np.sign(wrong["transferred_bytes"])).sum() >= 5
+
+
+def test_an_analysis_by_reference_goes_through_and_says_what_it_is(
+    published: Analysis, tmp_path: Path
+) -> None:
+    uri = published.store_uri
+    result = analyze(uri, None, tmp_path / "report", estimator="reference", log_to_store=False)
+    assert set(result.effective["finetune_bytes"]) == set(published.effective["finetune_bytes"])
+    expected = pd.read_csv(REFERENCE / "effective_data.csv")
+    tuned = result.effective[result.effective["finetune_bytes"] > 0]
+    found = tuned[tuned["source"] != "pt"].sort_values(["source", "target", "finetune_bytes"])
+    published_order = expected.sort_values(["init", "target", "size_bytes"])
+    np.testing.assert_allclose(
+        found["transferred_bytes"], published_order["dt_published"], rtol=1e-6
+    )
+    assert "do not use it" in result.report_path.read_text()
+
+
+def test_the_steps_that_the_small_rungs_lacked_are_one_alarm(published: Analysis) -> None:
+    (alarm,) = [alarm for alarm in published.raised if alarm.kind is Kind.STEP_LIMITED]
+    assert alarm.where == "ar, de, es, fi, id, ru"
+    assert "6.82M, 19.4M" in alarm.message
+
+
+def test_estimators_stand_side_by_side(published: Analysis) -> None:
+    wide = estimator_spread(published.estimates)
+    assert len(wide) == len(published.effective) == 83
+    assert {"loglog", "linear", "law", "reference"} <= set(wide.columns)
+    assert (wide["reference"] != "–").all()
 
 
 def test_the_spread_over_estimators_stands_beside_each_answer(published: Analysis) -> None:

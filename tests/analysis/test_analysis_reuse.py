@@ -64,6 +64,14 @@ def test_the_second_time_it_is_there_until_something_changes(
     monkeypatch.setattr(reuse, "_sources", lambda: [Path(__file__)])
     assert not run()[1]
 
+    # What the claims read of prepared corpora is a fact like the others.
+    corpora = tmp_path / "corpora"
+    corpora.mkdir()
+    assert not run(corpora_dir=corpora)[1]
+    (corpora / "manifest.json").write_text('{"language": "en"}')
+    assert not run(corpora_dir=corpora)[1]
+    assert run(corpora_dir=corpora)[1]
+
 
 def test_an_entry_that_is_broken_is_made_anew_and_old_ones_go(
     store: Any, make_cell: Any, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,6 @@
 """Reading a store of 10,000 runs, through MLflow's client and from its tables, and `raydt analyze`.
 
-    python benchmarks/analysis.py [RUNS]
+    python benchmarks/store_to_report.py [RUNS]
 
 The store is a real one: made by MLflow, its rows put into MLflow's own tables in one transaction,
 as 10,000 runs through the client would take half an hour. The rows are those that
@@ -71,8 +71,10 @@ def fill(folder: Path, num_runs: int) -> int:
         data = cell["size_bytes"] * (worth if cell["stage"] is Stage.FINETUNE else 1)
         loss = (0.9 + 20 * data**-0.35) * float(np.exp(0.003 * random.standard_normal()))
         place = f"{folder}/mlflow-artifacts/big/{run_id}/artifacts"
-        runs.append((run_id, cell_id, "FINISHED", number, number + 1, "active", place,
-                     writer.experiment_id))  # fmt: skip
+        runs.append(
+            (run_id, cell_id, "LOCAL", "me", "FINISHED", number, number + 1, "active", place,
+             writer.experiment_id)
+        )  # fmt: skip
         facts = {**cell, "size": label, "num_parameters": 10**6, "learning_rate": 1e-3,
                  "batch_windows": 8, "budget_bytes": 10**7}  # fmt: skip
         params += [(name, str(value), run_id) for name, value in facts.items() if value is not None]
@@ -106,8 +108,9 @@ def fill(folder: Path, num_runs: int) -> int:
     client.set_terminated(launch)
     with sqlite3.connect(folder / "mlflow.db") as connection:
         many = connection.executemany
-        many("INSERT INTO runs (run_uuid, name, status, start_time, end_time, lifecycle_stage, "
-             "artifact_uri, experiment_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", runs)  # fmt: skip
+        many("INSERT INTO runs (run_uuid, name, source_type, user_id, status, start_time, "
+             "end_time, lifecycle_stage, artifact_uri, experiment_id) "
+             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", runs)  # fmt: skip
         many("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", params)
         many("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", tags)
         columns = "(key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)"
@@ -129,13 +132,14 @@ assert len(table.cells) == {num_runs}, len(table.cells)
 """
 
 
-def measured(words: list[str], cwd: Path) -> tuple[float, float]:
-    """Seconds and peak MB of a process."""
+def measured(words: list[str], cwd: Path) -> tuple[float, float, float]:
+    """Seconds by the clock, seconds of processor and peak MB of a process."""
     started = time.perf_counter()
     process = subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, words
-    return time.perf_counter() - started, usage.ru_maxrss / 1000
+    busy = usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - started, busy, usage.ru_maxrss / 1000
 
 
 def main() -> None:
@@ -144,10 +148,14 @@ def main() -> None:
     os.environ["PYTHONPATH"] = str(root)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        num_runs = fill(folder, num_runs)
+        os.environ["RAYDT_CACHE_DIR"] = str(folder / "cache")
+        # In a process of its own: a child's peak memory begins with that of its parent.
+        filling = [sys.executable, __file__, str(num_runs), str(folder)]
+        done = subprocess.run(filling, check=True, stdout=subprocess.PIPE, text=True)
+        num_runs = int(done.stdout)
         size = (folder / "mlflow.db").stat().st_size / 1e6
         print(f"{num_runs} runs, {size:.0f} MB; load {os.getloadavg()[0]:.1f}")
-        print(f"{'':34} seconds  peak MB")
+        print(f"{'':38} seconds      CPU  peak MB")
         rows: dict[str, list[str]] = {}
         for label, through_client in (("MLflow's client", True), ("the tables", False)):
             program = _READ.format(folder=folder, through_client=through_client, num_runs=num_runs)
@@ -156,9 +164,12 @@ def main() -> None:
         rows["raydt analyze, first"] = analyze
         rows["raydt analyze, again"] = analyze
         for label, words in rows.items():
-            seconds, peak = measured(words, root)
-            print(f"{label:34} {seconds:7.1f} {peak:8.0f}", flush=True)
+            seconds, busy, peak = measured(words, root)
+            print(f"{label:38} {seconds:7.1f} {busy:8.1f} {peak:8.0f}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) == 3:
+        print(fill(Path(sys.argv[2]), int(sys.argv[1])))
+    else:
+        main()

@@ -1,6 +1,6 @@
 """CPU seconds of the statistics on a planted grid of about 10,000 runs, step by step.
 
-python benchmarks/statistics.py [--resamples 1000]
+python benchmarks/statistics_steps.py [--resamples 1000]
 """
 
 from __future__ import annotations

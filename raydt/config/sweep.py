@@ -139,7 +139,9 @@ class Sweep(BaseModel):
         None, repr=False, description="MLflow store; by default SQLite in the storage folder"
     )
     slots: int | None = Field(
-        None, ge=1, description="cells at once; by default as many as the cores allow"
+        None,
+        ge=1,
+        description="cells at once; by default as many as the cores, or the cluster, allow",
     )
     cpus_per_cell: int = Field(1, ge=1, description="cores a cell holds, with one thread each")
     gpus_per_cell: float = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -103,7 +104,11 @@ def fan_out(
         result = json.loads((Path(tasks[cell_id]["folder"]) / RESULT).read_text())
         return bool(result["status"] == Status.DONE)
 
-    searcher = GridSearcher(Schedule(missing, seconds), tasks, is_done, progress.blocked)
+    # A Ray of our own has as many slots as the sweep. A cluster is shared, and an actor that is
+    # reused gives nothing back before the end: a sweep takes as much as it was told to.
+    max_running = sweep.slots if os.environ.get("RAY_ADDRESS") else None
+    schedule = Schedule(missing, seconds)
+    searcher = GridSearcher(schedule, tasks, is_done, progress.blocked, max_running)
     resources = {"cpu": sweep.cpus_per_cell, "gpu": sweep.gpus_per_cell}
     # What goes wrong in a cell is told by its result and its journal.
     for noisy in ("ray.tune", "ray.train", "ray.air"):

@@ -22,7 +22,8 @@ class LivesInDriver:
 class GridSearcher(LivesInDriver, Searcher):  # type: ignore[misc]
     """Suggests the next cell of a `Schedule`, or none yet; children of a failed cell never.
 
-    `is_done` asks the ledger: a trial that ended without an error may still have diverged.
+    `is_done` asks the ledger: a trial that ended without an error may still have diverged. At most
+    `max_running` cells are out at once, waiting for resources or running.
     """
 
     def __init__(
@@ -31,15 +32,19 @@ class GridSearcher(LivesInDriver, Searcher):  # type: ignore[misc]
         tasks: Mapping[str, dict[str, Any]],
         is_done: Callable[[str], bool],
         on_blocked: Callable[[Cell], None],
+        max_running: int | None = None,
     ) -> None:
         super().__init__()
         self._schedule = schedule
         self._tasks = tasks
         self._is_done = is_done
         self._on_blocked = on_blocked
+        self._max_running = max_running
         self._cell_of_trial: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._max_running is not None and len(self._cell_of_trial) >= self._max_running:
+            return None
         cell = self._schedule.next()
         if cell is None:
             return Searcher.FINISHED if self._schedule.exhausted else None

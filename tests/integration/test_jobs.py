@@ -55,8 +55,9 @@ def started_on(storage: Path, name: str = "tiny") -> list[dict]:
 def test_a_grid_is_submitted_watched_and_fetched(
     three_nodes: LocalCluster, checkout: Path, tmp_path: Path
 ) -> None:
+    words = tiny(tmp_path, *MANY, "--slots", "3")
     process = subprocess.Popen(
-        [sys.executable, "-m", "raydt", "submit", "-f", SCRIPT, *tiny(tmp_path, *MANY)],
+        [sys.executable, "-m", "raydt", "submit", "-f", SCRIPT, *words],
         cwd=checkout, env=three_nodes.environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -126,6 +127,7 @@ def test_stopped_it_leaves_nothing_running_and_goes_on_when_asked(
 def test_two_sweeps_share_the_cluster(
     three_nodes: LocalCluster, checkout: Path, tmp_path: Path
 ) -> None:
+    # Two slots each, of three: what one leaves the other has.
     for name in ("left", "right"):
         # The storage is one, and each has a store: SQLite has one writer at a time.
         words = tiny(

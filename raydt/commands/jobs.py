@@ -92,7 +92,10 @@ def jobs(parsed: argparse.Namespace) -> int:
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.started_seconds))
         row = (job.sweep, job.status.lower(), started, job.storage, job.job_id)
         table.add_row(*(escape(cell) for cell in row))
-    _console().print(table if table.row_count else f"No sweeps at {cluster.address}.")
+    console = _console()
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width, and ids must not be cut
+    console.print(table if table.row_count else f"No sweeps at {cluster.address}.")
     return 0
 
 

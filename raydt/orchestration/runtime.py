@@ -33,6 +33,8 @@ _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # and a cluster would grow by a node per boot; with too many, the order of their start is fixed
 # long before they do.
 _ON_A_CLUSTER = {"TUNE_MAX_PENDING_TRIALS_PG": "32"}
+# What the trial of a worker group holds in place of a core: see `raydt.orchestration.trial`.
+TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
@@ -64,6 +66,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
         ray.init(
             address="local",
             num_cpus=num_slots * cpus_per_cell,
+            resources={TRIAL_RESOURCE: 10_000},
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,

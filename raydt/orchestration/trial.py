@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
+from raydt.orchestration.runtime import TRIAL_RESOURCE
 from raydt.orchestration.worker import run_cell
 from raydt.storage.folder import open_folder
 
-# Where a trial of a worker group runs it needs next to nothing; but Tune asks for something.
-GROUP_DRIVER_CPUS = 0.01
+# The trial of a worker group only waits for it. A core that it held, or a hundredth of one, would
+# be a core that its workers lack; so it holds a `TRIAL_RESOURCE`, which a Ray of our own and the
+# head of cluster.yaml have in plenty.
+_GROUP_DRIVER_CPUS = 0.01  # on another cluster
 
 
 def run_trial(config: dict[str, Any]) -> None:
@@ -49,6 +53,9 @@ def worker_resources(task: dict[str, Any]) -> dict[str, float]:
 
 
 def trial_resources(task: dict[str, Any]) -> dict[str, float]:
-    """What the trial itself holds: the drivers of worker groups must not take the place that
-    their own workers wait for."""
-    return worker_resources(task) if task["num_workers"] == 0 else {"CPU": GROUP_DRIVER_CPUS}
+    """What the trial itself holds."""
+    if task["num_workers"] == 0:
+        return worker_resources(task)
+    if TRIAL_RESOURCE in ray.cluster_resources():
+        return {"CPU": 0.0, TRIAL_RESOURCE: 1.0}
+    return {"CPU": _GROUP_DRIVER_CPUS}

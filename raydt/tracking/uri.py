@@ -118,12 +118,15 @@ def postgres_refusal(uri: str) -> tuple[str, str] | None:
         engine.dispose()
     except ModuleNotFoundError as error:
         return "a driver of PostgreSQL (pip install 'raydt[postgres]')", str(error)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, AttributeError) as error:
+        wanted = f"a PostgreSQL that lets us in (its password comes from {POSTGRES_PASSWORD})"
+        if isinstance(error, AttributeError):
+            # What pg8000 comes to that was given no password and is asked for one.
+            return wanted, f"{without_password(uri)}: no password"
         reason = getattr(error, "orig", None) or error
         # pg8000 answers with the fields of the protocol; M is the message.
         fields = reason.args[0] if reason.args else str(reason)
         found = fields.get("M", fields) if isinstance(fields, dict) else str(fields)
-        wanted = f"a PostgreSQL that lets us in (its password comes from {POSTGRES_PASSWORD})"
         return wanted, f"{without_password(uri)}: {str(found).splitlines()[0]}"
     return None
 

@@ -21,6 +21,10 @@ from tests.integration.tiny import NUM_CELLS, TINY, results
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 SCRIPT = "sweeps/grid.py"
+# So many cells that a node that takes its time to start has something left to do: Tune hands them
+# to the actors that are there.
+MANY = ["--seeds", "0", "1", "2", "3"]
+NUM_MANY = 4 * NUM_CELLS
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +55,9 @@ def started_on(storage: Path, name: str = "tiny") -> list[dict]:
 def test_a_grid_is_submitted_watched_and_fetched(
     three_nodes: LocalCluster, checkout: Path, tmp_path: Path
 ) -> None:
+    words = tiny(tmp_path, *MANY, "--slots", "3")
     process = subprocess.Popen(
-        [sys.executable, "-m", "raydt", "submit", "-f", SCRIPT, *tiny(tmp_path)],
+        [sys.executable, "-m", "raydt", "submit", "-f", SCRIPT, *words],
         cwd=checkout, env=three_nodes.environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -64,12 +69,12 @@ def test_a_grid_is_submitted_watched_and_fetched(
     out, err = process.communicate()
     assert process.returncode == 0, out + err
     assert "Submitted tiny-" in out
-    assert f"[{NUM_CELLS}/{NUM_CELLS}] " in out
-    assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in out
+    assert f"[{NUM_MANY}/{NUM_MANY}] " in out
+    assert f"{NUM_MANY} of {NUM_MANY} cells done" in out
     assert "Traceback" not in out + err
     assert {node["node_id"] for node in three_nodes.nodes()} <= busy, "a node did nothing"
     done = results(tmp_path)
-    assert len(done) == NUM_CELLS
+    assert len(done) == NUM_MANY
     assert all(result["status"] == "done" for result in done.values())
     # Watched and fetched from where there is no cluster at all.
     status = three_nodes.raydt(checkout, "status", "--storage", str(tmp_path))
@@ -81,7 +86,7 @@ def test_a_grid_is_submitted_watched_and_fetched(
     listed = three_nodes.raydt(checkout, "jobs")
     assert "succeeded" in listed.stdout
     again = three_nodes.raydt(checkout, "logs", "tiny")
-    assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in again.stdout
+    assert f"{NUM_MANY} of {NUM_MANY} cells done" in again.stdout
     assert not (checkout / "runs").exists()
 
 
@@ -122,15 +127,18 @@ def test_stopped_it_leaves_nothing_running_and_goes_on_when_asked(
 def test_two_sweeps_share_the_cluster(
     three_nodes: LocalCluster, checkout: Path, tmp_path: Path
 ) -> None:
+    # Two slots each, of three: what one leaves the other has.
     for name in ("left", "right"):
         # The storage is one, and each has a store: SQLite has one writer at a time.
-        words = tiny(tmp_path, "--name", name, "--tracking-uri", f"sqlite:///{tmp_path}/{name}.db")
+        words = tiny(
+            tmp_path, *MANY, "--name", name, "--tracking-uri", f"sqlite:///{tmp_path}/{name}.db"
+        )
         submitted = three_nodes.raydt(checkout, "submit", SCRIPT, *words)
         assert submitted.returncode == 0, submitted.stderr
     for name in ("left", "right"):
         followed = three_nodes.raydt(checkout, "logs", "-f", name)
         assert followed.returncode == 0, followed.stdout + followed.stderr
-        assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in followed.stdout
+        assert f"{NUM_MANY} of {NUM_MANY} cells done" in followed.stdout
     spans = [
         (min(times), max(times))
         for times in ([r["time"] for r in started_on(tmp_path, n)] for n in ("left", "right"))

@@ -125,6 +125,7 @@ def grid_main(arguments: Sequence[str] | None = None) -> int:
         "with what is missing. Without options: the demo on controlled languages.",
         formatter_class=RichHelpFormatter,
         allow_abbrev=False,
+        usage="%(prog)s [OPTIONS]",  # of eighty options a list is no help to who mistyped one
     )
     parser.add_argument("--dry-run", action="store_true", help="show the plan, start nothing")
     parser.add_argument("--all", action="store_true", help="with --dry-run: every cell")

@@ -56,7 +56,12 @@ def cell_cost(cell: Cell, sweep: Sweep, flops_per_second: Mapping[str, float]) -
 
 def workers_of(cell: Cell, sweep: Sweep, seconds: float) -> int:
     """How many workers train the cell together; 0: it is trained in its trial's own process,
-    because a worker group would take longer to start than it saves."""
-    if cell.stage is Stage.ZEROSHOT or seconds < sweep.large_cell_seconds:
+    because a worker group would take longer to start than it saves.
+
+    As many as there may be that share the windows of a step evenly.
+    """
+    if cell.stage is Stage.ZEROSHOT or seconds < sweep.large_cell_seconds or sweep.workers == 0:
         return 0
-    return sweep.workers
+    window_bytes = MODELS[cell.model].window_bytes
+    batch = sweep.protocol.recipe(cell.stage).batch_windows(cell.size.num_bytes, window_bytes)
+    return max(number for number in range(1, sweep.workers + 1) if batch % number == 0)

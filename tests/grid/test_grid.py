@@ -8,7 +8,7 @@ import pytest
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError
 from raydt.grid.build import build_grid
-from raydt.grid.cost import cell_cost
+from raydt.grid.cost import cell_cost, workers_of
 from raydt.grid.identity import fingerprint
 from raydt.grid.journal import RESULT
 from raydt.grid.ledger import (
@@ -212,3 +212,14 @@ def test_a_recorded_sweep_reads_back(tmp_path: Path) -> None:
     sweep.folder.write("sweep.json", b'{"half')
     with pytest.raises(InputError, match="readable"):
         recorded_sweep(str(tmp_path), sweep.name)
+
+
+def test_workers_share_the_windows_of_a_step_evenly() -> None:
+    cell = next(c for c in build_grid(Sweep(seeds=(0,))) if c.stage is Stage.PRETRAIN)
+    zeroshot = next(c for c in build_grid(Sweep(seeds=(0,))) if c.stage is Stage.ZEROSHOT)
+    assert workers_of(cell, Sweep(), 1e6) == 0, "by default there are no groups"
+    sweep = Sweep(workers=4, large_cell_seconds=600)
+    assert workers_of(cell, sweep, 599) == 0
+    assert workers_of(cell, sweep, 600) == 4  # of 8 windows
+    assert workers_of(cell, sweep.model_copy(update={"workers": 7}), 600) == 4
+    assert workers_of(zeroshot, sweep, 1e6) == 0

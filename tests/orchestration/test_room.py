@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from raydt.config.sweep import Sweep
+from raydt.orchestration import fan_out
+
+
+def task(num_workers: int) -> dict:
+    return {"num_workers": num_workers, "cpus": 1, "gpus": 0.0}
+
+
+def test_slots_bound_a_sweep_on_a_cluster_that_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    sweep = Sweep(slots=3)
+    assert fan_out._has_room(sweep, task(0), [task(0), task(0)])
+    assert not fan_out._has_room(sweep, task(0), [task(0), task(2)])
+    assert not fan_out._has_room(sweep, task(2), [task(0), task(0)])
+
+
+def test_a_few_worker_groups_wait_so_that_an_autoscaler_sees_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(fan_out.ray, "cluster_resources", lambda: {"CPU": 4.0})
+    sweep = Sweep(workers=2)
+    for_two = fan_out._GROUPS_IN_WAITING + 2  # two groups run on four cores
+    assert fan_out._has_room(sweep, task(2), [task(2)] * (for_two - 1))
+    assert not fan_out._has_room(sweep, task(2), [task(2)] * for_two)
+    assert fan_out._has_room(sweep, task(0), [task(2)] * for_two), "Ray makes it wait"

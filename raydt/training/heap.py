@@ -1,8 +1,8 @@
 """The C library keeps the memory that a training step frees, for the next step.
 
 By default glibc gives large blocks, and the free end of its heap, back to the kernel, and fetches
-them anew a millisecond later: a page fault for every 4 KiB. `nano` had 250 of them a step, which
-took a tenth of its time (docs/model.md).
+them anew a millisecond later: a page fault for every 4 KiB. A step of `nano` in a fresh process had
+hundreds of them, and took a sixth more time (benchmarks/page_faults.py, docs/model.md).
 """
 
 from __future__ import annotations

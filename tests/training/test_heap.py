@@ -11,8 +11,7 @@ import pytest
 FAULTS = """
 import resource, torch
 from raydt.training.heap import keep_freed_memory
-if {keep}:
-    assert keep_freed_memory()
+assert keep_freed_memory()
 torch.set_num_threads(1)
 def use():
     kept = [torch.ones(2**18) for _ in range(8)]  # 1 MiB each
@@ -27,15 +26,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_freed_memory_is_used_again_instead_of_being_fetched_anew() -> None:
-    faults = [
-        int(
-            subprocess.run(
-                [sys.executable, "-c", FAULTS.format(keep=keep)],
-                capture_output=True, text=True, check=True,
-            ).stdout
-        )
-        for keep in (False, True)
-    ]  # fmt: skip
-    pages = 8 * 2**20 // resource.getpagesize()
-    assert faults[0] > 10 * pages, "otherwise this file has no reason to be"
-    assert faults[1] < faults[0] / 4
+    # Without it the number is anything from none to all pages twenty times, by the heap's layout:
+    # benchmarks/page_faults.py measures that, and this holds what is certain.
+    command = [sys.executable, "-c", FAULTS]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    pages_of_one_use = 8 * 2**20 // resource.getpagesize()
+    assert int(found) < 2 * pages_of_one_use

@@ -263,8 +263,7 @@ def _import(parsed: argparse.Namespace) -> int:
 
     from raydt.tracking.imported import import_losses
     from raydt.tracking.loss_table import read_losses
-    from raydt.tracking.uri import without_password
-    from raydt.tracking.uri import sqlite_uri
+    from raydt.tracking.uri import sqlite_uri, without_password
 
     table = read_losses(parsed.file, [*parsed.sizes, *parsed.size])
     storage = Path(parsed.storage).expanduser().resolve()

@@ -264,7 +264,7 @@ def _import(parsed: argparse.Namespace) -> int:
 
     from raydt.tracking.imported import import_losses
     from raydt.tracking.loss_table import read_losses
-    from raydt.tracking.uri import sqlite_uri
+    from raydt.tracking.uri import sqlite_uri, without_password
 
     table = read_losses(parsed.file, [*parsed.sizes, *parsed.size])
     storage = Path(parsed.storage).expanduser().resolve()
@@ -283,7 +283,7 @@ def _import(parsed: argparse.Namespace) -> int:
     for text in table.left_out:
         console.print(f"Left out: {text}.")
     where = "" if parsed.storage == "runs" else f" --storage {shlex.quote(parsed.storage)}"
-    store = "" if parsed.into is None else f" --store {shlex.quote(parsed.into)}"
+    store = "" if parsed.into is None else f" --store {shlex.quote(without_password(parsed.into))}"
     console.print(f"Next:  raydt analyze {imported.sweep}{where}{store}")
     return 0
 

@@ -31,6 +31,7 @@ from raydt.storage.folder import Folder, open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
 from raydt.training.evaluate import bits
+from raydt.training.heap import keep_freed_memory
 from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, TrainConfig, train
 
 
@@ -40,6 +41,7 @@ def run_cell(task: dict[str, Any]) -> None:
     In a worker group every worker runs this, and the first alone writes.
     """
     torch.set_num_threads(task["cpus"])
+    keep_freed_memory()
     torch.use_deterministic_algorithms(True)
     started = time.time()
     ranks = Ranks.of_process_group() if task["num_workers"] else Ranks()

@@ -30,6 +30,10 @@ ELSEWHERE = {
     "python3 -m venv .venv && . .venv/bin/activate": "Makefile",
     "pip install -c constraints.txt -e '.[dev]'": "Makefile",
     "ray up cluster.yaml": "tests/cluster/test_cluster_file.py",
+    "raydt submit": "tests/integration/test_jobs.py",
+    "raydt logs -f": "tests/integration/test_jobs.py",
+    "raydt stop": "tests/integration/test_jobs.py",
+    "raydt resume": "tests/integration/test_jobs.py",
 }
 
 
@@ -50,6 +54,9 @@ def test_what_is_run_elsewhere_is_run_there() -> None:
     assert "-m venv $(VENV)" in makefile
     assert "pip install --quiet --constraint constraints.txt --editable '.[dev]'" in makefile
     assert (ROOT / "cluster.yaml").exists()
+    jobs = (ROOT / "tests" / "integration" / "test_jobs.py").read_text()
+    for word in ("submit", "logs", "stop", "resume"):
+        assert f'"{word}"' in jobs
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +69,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         line = "a line of {} number {}, which says that {} follows {}\n"
         lines = (line.format(language, i, i + 1, i) for i in range(20_000))
         (folder / "texts" / f"{language}.txt").write_text("".join(lines))
+    rows = [
+        f"{source},de,small,{size},{loss}"
+        for source, losses in (("scratch", (1.9, 1.5, 1.2, 1.0)), ("en", (1.4, 1.2, 1.05, 0.95)))
+        for size, loss in zip(("6M", "19M", "60M", "189M"), losses, strict=True)
+    ]
+    text = "\n".join(["init_language,target,model_size,data_size,loss", *rows]) + "\n"
+    (folder / "results.csv").write_text(text)
     return folder
 
 

@@ -54,6 +54,11 @@ def _headline(effective: pd.DataFrame) -> str:
         where = "the only comparison" if total == 1 else f"all {total} comparisons"
         return f"{best} transfers most, in {where} of sources."
     others = listed(f"{name} {count}" for name, count in wins.iloc[1:].items())
+    if wins.iloc[0] <= total / 2:
+        return (
+            f"No source transfers most: {best} leads {wins.iloc[0]} of {total} comparisons "
+            f"({others})."
+        )
     return f"{best} transfers most: it leads {wins.iloc[0]} of {total} comparisons ({others})."
 
 

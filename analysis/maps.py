@@ -19,10 +19,10 @@ def transfer_heatmap(rows: pd.DataFrame) -> Figure:
 
     `rows` are rows of the effective table; cells that are not there stay empty.
     """
-    limit = float(rows["transferred_bytes"].abs().max()) or 1.0
-    return _map(
-        rows, rows["transferred_bytes"], [transferred(row) for row in _records(rows)], limit
-    )
+    values = _with_a_sign(rows, rows["transferred_bytes"])
+    limit = float(values.abs().max())
+    limit = limit if limit > 0 else 1.0  # nothing, or no sign at all
+    return _map(rows, values, [transferred(row) for row in _records(rows)], limit)
 
 
 def share_heatmap(rows: pd.DataFrame) -> Figure:
@@ -31,7 +31,14 @@ def share_heatmap(rows: pd.DataFrame) -> Figure:
     The colour ends at -1 and 1; a value under -1 is darkest red, and its number stands in the cell.
     """
     share = rows["transferred_bytes"] / rows["effective_bytes"]
-    return _map(rows, share.clip(-1, 1), [share_of_effective(row) for row in _records(rows)], 1.0)
+    values = _with_a_sign(rows, share.clip(-1, 1))
+    return _map(rows, values, [share_of_effective(row) for row in _records(rows)], 1.0)
+
+
+def _with_a_sign(rows: pd.DataFrame, values: pd.Series) -> pd.Series:
+    """`values` without the bounds that leave the sign open: "less than 2k" may be much or harm."""
+    below, above = rows["range"] == "below", rows["range"] == "above"
+    return values.mask((below & (values > 0)) | (above & (values < 0)))
 
 
 def _records(rows: pd.DataFrame) -> list[dict[object, object]]:
@@ -50,11 +57,12 @@ def _map(rows: pd.DataFrame, values: pd.Series, texts: list[str], limit: float) 
         for row, value, text in zip(_records(rows), values, texts, strict=True):
             down, right = sources.index(row["source"]), targets.index(row["target"])
             grid[down, right] = value
-            paper = colours(norm(value))
+            paper = colours(norm(value)) if np.isfinite(value) else (1.0, 1.0, 1.0)
             dark = 0.299 * paper[0] + 0.587 * paper[1] + 0.114 * paper[2] < 0.55
+            ink = "#6b6b6b" if np.isnan(value) else "#ffffff" if dark else "#1a1a1a"
             axes.text(
                 right, down, text, ha="center", va="center",
-                color="#ffffff" if dark else "#1a1a1a", fontsize=8.5 if large else 10,
+                color=ink, fontsize=8.5 if large else 10,
             )  # fmt: skip
         # A mesh of rectangles and not an image: it stays sharp, and needs no embedded bitmap.
         axes.pcolormesh(grid, cmap=colours, norm=norm, edgecolors="none", clip_on=False)

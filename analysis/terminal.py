@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from analysis.alarm import Alarm, Kind
 from analysis.claims.claim import Verdict
 from analysis.result import Analysis
 from analysis.wording import LEGEND, size_name, transferred_with_interval
@@ -172,9 +173,15 @@ def _labels(means: pd.DataFrame, key: tuple[str, str]) -> list[str]:
 def _print_alarms(out: Console, analysis: Analysis) -> None:
     if not analysis.alarms:
         out.print(Text("No alarms."))
-    for sentence in analysis.alarms[:MOST_ALARMS]:
-        out.print(Text("! ", style="yellow") + Text(sentence))
-    hidden = len(analysis.alarms) - MOST_ALARMS
+    # The first of each kind: the same of every target would bury the others.
+    kinds: dict[Kind, list[Alarm]] = {}
+    for alarm in analysis.raised:
+        kinds.setdefault(alarm.kind, []).append(alarm)
+    shown = list(kinds.values())[:MOST_ALARMS]
+    for first, *others in shown:
+        more = f" ({len(others)} more of this kind)" if others else ""
+        out.print(Text("! ", style="yellow") + Text(f"{first}{more}"))
+    hidden = len(analysis.raised) - sum(map(len, shown))
     if hidden > 0:
         out.print(Text(f"! {hidden} more in the report.", style="yellow"))
     out.print()

@@ -48,7 +48,7 @@ def tiny(storage: Path, *words: str) -> list[str]:
 
 
 def started_on(storage: Path, name: str = "tiny") -> list[dict]:
-    journals = (storage / name / "cells").rglob("attempts/*.jsonl")
+    journals = (storage / name / "cells").rglob("attempts/*/journal.jsonl")
     return [json.loads(path.read_text().splitlines()[0]) for path in journals]
 
 

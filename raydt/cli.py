@@ -18,7 +18,7 @@ from rich_argparse import RichHelpFormatter
 
 from raydt.commands import cells, jobs
 from raydt.config.read import add_sweep_arguments, read_sweep
-from raydt.config.sweep import Sweep
+from raydt.config.sweep import Sweep, local_folder
 from raydt.errors import InputError, RaydtError, RunError, bad
 from raydt.units import parse_bytes
 
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "run": lambda: _run(_sweep_to_run(parsed, unknown)),
         "status": lambda: _status(parsed.storage, parsed.name),
         "prepare": lambda: _prepare(parsed),
-        "corpora": lambda: _corpora(Path(parsed.storage)),
+        "corpora": lambda: _corpora(local_folder(parsed.storage)),
         "import": lambda: _import(parsed),
         "analyze": lambda: _analyze(parsed),
         **{name: partial(handle, parsed) for name, handle in jobs.HANDLERS.items()},
@@ -214,7 +214,7 @@ def _prepare(parsed: argparse.Namespace) -> int:
     num_bytes = languages_and_sizes(corpus, parsed.languages, parsed.train_bytes)
     if parsed.jobs is not None and parsed.jobs < 1:
         raise bad("--jobs", "at least 1", parsed.jobs)
-    storage = Path(parsed.storage).expanduser().resolve()
+    storage = local_folder(parsed.storage)
     with Preparing(len(num_bytes)) as preparing:
         prepare_parallel(
             corpus,
@@ -233,7 +233,7 @@ def _corpora(storage: Path) -> int:
     from raydt.corpora.inventory import prepared_languages
     from raydt.terminal.corpora_table import LanguageRow, show_corpora
 
-    root = storage.expanduser().resolve() / "corpora"
+    root = storage / "corpora"
     rows = []
     for entry in prepared_languages(root):
         manifest = entry.manifest
@@ -267,7 +267,7 @@ def _import(parsed: argparse.Namespace) -> int:
     from raydt.tracking.uri import sqlite_uri, without_password
 
     table = read_losses(parsed.file, [*parsed.sizes, *parsed.size])
-    storage = Path(parsed.storage).expanduser().resolve()
+    storage = local_folder(parsed.storage)
     store_uri = parsed.into or sqlite_uri(storage / "mlflow.db")
     console = Console(highlight=False, soft_wrap=True)
     with Progress(transient=True, console=Console(stderr=True)) as progress:
@@ -293,7 +293,7 @@ def _analyze(parsed: argparse.Namespace) -> int:
     from analysis.terminal import print_analysis
     from raydt.tracking.uri import sqlite_uri
 
-    storage = Path(parsed.storage).expanduser().resolve()
+    storage = local_folder(parsed.storage)
     result, unchanged = analyzed(
         parsed.store or sqlite_uri(storage / "mlflow.db"),
         parsed.name,

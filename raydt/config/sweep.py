@@ -127,6 +127,14 @@ Seeds = Annotated[
 ]
 
 
+def local_folder(storage: str) -> Path:
+    """The folder of this machine for a storage: itself if it is one, else one in the user's cache."""
+    if not is_remote(storage):
+        return Path(storage).expanduser().resolve()
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return caches / "raydt" / hashlib.sha256(storage.encode()).hexdigest()[:16]
+
+
 class Sweep(BaseModel):
     """Sources x targets x sizes x seeds x models. The defaults are the demo: controlled languages,
     no download, no GPU, under three minutes on two cores."""
@@ -204,10 +212,7 @@ class Sweep(BaseModel):
     def local_storage(self) -> Path:
         """Where this machine keeps what must be on a disk of its own: prepared languages, Tune's
         files, and MLflow's where no server is named. The storage itself if that is a disk."""
-        if not is_remote(self.storage):
-            return Path(self.storage).expanduser().resolve()
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        return caches / "raydt" / hashlib.sha256(self.storage.encode()).hexdigest()[:16]
+        return local_folder(self.storage)
 
     @property
     def store_uri(self) -> str:

@@ -128,7 +128,7 @@ Seeds = Annotated[
 
 
 def local_folder(storage: str) -> Path:
-    """The folder of this machine for a storage: itself if it is one, else one in the user's cache."""
+    """Where this machine keeps files of a storage: itself if it is a folder, else in the cache."""
     if not is_remote(storage):
         return Path(storage).expanduser().resolve()
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()

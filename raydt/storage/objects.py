@@ -50,9 +50,17 @@ class ObjectFolder(Folder):
         return ObjectFolder(self._file_system, path, location, self._options)
 
     def read(self, name: str) -> bytes:
-        with self._file_system.open_input_stream(f"{self._path}/{name}", compression=None) as file:
-            data: bytes = file.read()
-            return data
+        path = f"{self._path}/{name}"
+        # Arrow asks for the size and then for so many bytes: an object that is replaced in between
+        # by a longer one would end too early.
+        while True:
+            with self._file_system.open_input_stream(path, compression=None) as file:
+                data: bytes = file.read()
+            info = self._file_system.get_file_info(path)
+            if info.type != fs.FileType.File:
+                raise FileNotFoundError(path)
+            if info.size == len(data):
+                return data
 
     def write(self, name: str, data: bytes) -> None:
         with self._file_system.open_output_stream(f"{self._path}/{name}", compression=None) as file:

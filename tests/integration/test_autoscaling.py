@@ -3,6 +3,7 @@ sweep, back to none, and from spot to on demand where there is no spot."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster.local import ROOT, LocalCluster, cluster, until
 from tests.integration.tiny import NUM_CELLS, TINY, results
@@ -62,11 +64,21 @@ def autoscaling(provider: str, *node_types: str) -> dict[str, Any]:
     }
 
 
-def environment(version: int) -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Of the version, and with the choice of types, that cluster.yaml starts."""
+    (start,) = (
+        command
+        for command in yaml.safe_load((ROOT / "cluster.yaml").read_text())[
+            "head_start_ray_commands"
+        ]
+        if "ray start" in command
+    )
+    own = dict(re.findall(r"(RAY_\w+)=(\S+)", start))
+    assert own.keys() >= {"RAY_enable_autoscaler_v2", "RAY_AUTOSCALER_UTILIZATION_SCORER"}
     return {
+        **own,
         "RAY_FAKE_CLUSTER": "1",
         "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-        "RAY_enable_autoscaler_v2": "1" if version == 2 else "0",
         "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
         "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
         "PYTHONPATH": str(ROOT),
@@ -85,10 +97,9 @@ def launch(running: LocalCluster, storage: Path, *words: str) -> subprocess.Pope
 
 def test_nodes_come_by_demand_and_go(tmp_path: Path) -> None:
     fake = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
-    # The version that cluster.yaml starts.
-    with cluster(0, autoscaling=autoscaling(fake, "gpu"), environment=environment(1)) as running:
+    with cluster(0, autoscaling=autoscaling(fake, "gpu"), environment=environment()) as running:
         assert len(running.nodes()) == 1
-        process = launch(running, tmp_path)
+        process = launch(running, tmp_path, "--slots", str(MOST_NODES))
         most = 0
         while process.poll() is None:
             most = max(most, len(running.nodes()) - 1)
@@ -105,8 +116,8 @@ def test_where_there_is_no_spot_nodes_are_on_demand(tmp_path: Path) -> None:
     # Names as in cluster.yaml, whose order is what makes the autoscaler try spot first.
     types = ("gpu-spot", "gpu-on-demand")
     config = autoscaling("tests.cluster.no_spot.NoSpot", *types)
-    with cluster(0, autoscaling=config, environment=environment(1)) as running:
-        process = launch(running, tmp_path)
+    with cluster(0, autoscaling=config, environment=environment()) as running:
+        process = launch(running, tmp_path, "--slots", str(MOST_NODES))
         tried = Path(running.environment["HOME"]) / "tried"
         out, _ = process.communicate(timeout=600)
         assert process.returncode == 0, out

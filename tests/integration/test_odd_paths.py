@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_a_storage_of_an_odd_name(tmp_path: Path) -> None:
-    storage = tmp_path / "100%25 why? [bold]x[/] #1"
+    storage = tmp_path / "100%25 why? [bold]x #1"
     storage.mkdir()
     code, out, err = finished(grid(storage))
     assert code == 0, err

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import shlex
-import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from raydt.errors import RunError, bad
-from raydt.orchestration.runtime import set_environment
+from raydt.orchestration.runtime import require_answer, set_environment
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 _SWEEP, _STORAGE, _COMMAND = "raydt.sweep", "raydt.storage", "raydt.command"
 # A job carries code, and no data: that is in the storage.
 _LEFT_HERE = [".git", ".venv", "venv", "runs", "__pycache__", "*.db", "*.db-*", "mlruns"]
 _ANSWER_SECONDS = 60.0  # of a cluster to a stop; a driver is killed after three
-_CONNECT_SECONDS = 5.0
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -69,7 +67,7 @@ class Cluster:
         for noisy in ("ray", "ray.dashboard", "ray._private.runtime_env"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         with self._asking():
-            _require_answer(self.address)
+            require_answer(self.address)
             self._client = JobSubmissionClient(self.address)
 
     def submit(
@@ -171,27 +169,6 @@ class Cluster:
             raise bad(what, wanted, str(error).splitlines()[0]) from None
         except RuntimeError as error:
             raise RunError(f"{what}: {str(error).splitlines()[0]}") from None
-
-
-def _require_answer(address: str) -> None:
-    """`ConnectionError` where nothing listens at the address of a head: Ray's own client of it
-    aborts the process with a native stack."""
-    if address == "auto":
-        # What `ray start` left on this machine, perhaps of a cluster that is gone.
-        from ray._private.utils import read_ray_address
-
-        address = read_ray_address() or ""
-        if not address:
-            raise ConnectionError("no cluster was started on this machine")
-    host, colon, port = address.rpartition(":")
-    if not colon or "/" in address:
-        return  # a URL
-    if not port.isdecimal():
-        raise ConnectionError("no address: HOST:PORT, http://HOST:PORT or auto is one")
-    try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-    except OSError as error:
-        raise ConnectionError(str(error)) from None
 
 
 def _sweep_job(details: Any) -> SweepJob:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ _ON_A_CLUSTER = {"TUNE_MAX_PENDING_TRIALS_PG": "32"}
 # What the trial of a worker group holds in place of a core: see `raydt.orchestration.trial`.
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_CONNECT_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
 
@@ -89,12 +91,32 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
         ray.shutdown()
 
 
+def require_answer(address: str) -> None:
+    """`ConnectionError` where nothing listens at the address of a head, or at that of the cluster
+    that `auto` finds, which may have ended: Ray's own client would abort the process with a native
+    stack."""
+    if address == "auto":
+        from ray._private.services import canonicalize_bootstrap_address_or_die
+
+        address = canonicalize_bootstrap_address_or_die(address)
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in address:
+        return  # a URL, which is asked over HTTP
+    if not port.isdecimal():
+        raise ConnectionError("no address: HOST:PORT, http://HOST:PORT or auto is one")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConnectionError(f"{address}: {error}") from None
+
+
 def _join() -> None:
     """Be a driver of the cluster at `RAY_ADDRESS`; `InputError` if there is none to be."""
     import ray
     from ray.exceptions import AuthenticationError
 
     try:
+        require_answer(os.environ["RAY_ADDRESS"])
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, AuthenticationError, ValueError, RuntimeError) as error:
         wanted = "the address of a Ray cluster that answers and lets us in (docs/cluster.md)"

@@ -185,7 +185,7 @@ def test_a_diverged_parent_blocks_its_children_and_the_rest_goes_on(tmp_path: Pa
         [sys.executable, "-m", "raydt", "status", "--storage", str(tmp_path)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "pretrain/related/20k/nano/s0: diverged: loss not finite" in status.stdout
+    assert "pretrain/related/20k/nano/s0: diverged: training loss not finite" in status.stdout
 
 
 def test_nothing_listens_beyond_loopback_and_nothing_is_left_behind(tmp_path: Path) -> None:

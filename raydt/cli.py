@@ -7,6 +7,7 @@ torch nor ray.
 from __future__ import annotations
 
 import argparse
+import errno
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from raydt.errors import InputError, RaydtError, RunError, bad
 from raydt.units import parse_bytes
 
 _EXIT_INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or what its user may have of it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,6 +155,12 @@ def reporting_errors(handle: Callable[[], int]) -> int:
         errors.print("[bold red]failed[/] ", end="")
         errors.print(str(error), markup=False)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        errors.print("[bold red]failed[/] ", end="")
+        errors.print(f"{error}. Make room; the same command goes on.", markup=False)
+        return RunError.exit_code
     except KeyboardInterrupt:
         errors.print("Interrupted. What is done is kept: the same command goes on from here.")
         return _EXIT_INTERRUPTED

@@ -186,11 +186,10 @@ def test_a_full_disk_fails_cells_and_loses_none(
     process = grid(small_disk, *LONGER)
     wait_for(lambda: len(results(small_disk)) >= 2, process)
     ballast = small_disk / "ballast"
-    with ballast.open("wb") as file:
+    with ballast.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * 4096)
-                file.flush()
         except OSError:
             pass  # now it is full
     code, out, err = finished(process)

@@ -27,7 +27,7 @@ from raydt.config.model import ModelConfig
 from raydt.config.protocol import Recipe
 from raydt.corpora.batches import Batch
 from raydt.corpora.controlled.catalog import generate
-from raydt.grid.journal import write_atomically
+from raydt.storage.local import LocalFolder
 from raydt.training import loop
 from raydt.training.checkpoint import save_weights
 from raydt.training.loop import CheckpointFolder, Report, Resumed, Splits, TrainConfig, train
@@ -81,7 +81,7 @@ def attempt(folder: Path, checkpoints: CheckpointFolder | None) -> None:
         "best_bytes_seen": outcome.best_bytes_seen,
         "stopped": outcome.stopped,
     }
-    write_atomically(folder / "result.json", result)
+    LocalFolder(folder).write_json("result.json", result)
 
 
 def kill_myself() -> None:
@@ -104,9 +104,9 @@ def after_calls(number: int) -> Callable[[], None]:
 def prepare_kill(rng: random.Random, where: str) -> float:
     """In the fork: set the trap. Seconds after which the parent kills otherwise."""
     if where == "steps":
-        if rng.random() < 0.7:
-            Watched.after = staticmethod(after_calls(rng.randint(1, 25)))
-        return rng.uniform(0.05, 1.0)
+        # At most 12 of the 50 steps an attempt: at least four kills, however fast the machine is.
+        Watched.after = staticmethod(after_calls(rng.randint(1, 12)))
+        return 60.0
     real_move, real_save = checkpoints_module.move_into_place, checkpoints_module.save_file
     trap = after_calls(rng.randint(1, 15))
 
@@ -127,7 +127,7 @@ def prepare_kill(rng: random.Random, where: str) -> float:
         trap()  # tensors without a manifest, or nothing pruned yet
 
     checkpoints_module.save_file, checkpoints_module.move_into_place = save, move
-    return 5.0
+    return 60.0
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ray
@@ -62,10 +63,14 @@ def fan_out(
     # What goes wrong in a cell is told by its result and its journal.
     for noisy in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    # Tune's own state is never restored, so it lives only as long as the launch.
+    # Tune's own state is never restored, so it lives only as long as the launch; and not on the
+    # sweep's disk where it need not, because Tune does not survive that this disk is full.
     sweep.folder.remove(_TUNE)
     try:
-        with Events(sweep, tasks, progress, recorder) as events:
+        with (
+            TemporaryDirectory(prefix="raydt-") as own,
+            Events(sweep, tasks, progress, recorder) as events,
+        ):
             Tuner(
                 tune.with_resources(run_trial, lambda config: _resources(config["task"])),
                 tune_config=TuneConfig(
@@ -77,7 +82,7 @@ def fan_out(
                 ),
                 run_config=RunConfig(
                     name=_TUNE,
-                    storage_path=sweep.folder.uri,
+                    storage_path=sweep.folder.uri if on_cluster() else own,
                     failure_config=FailureConfig(max_failures=sweep.max_retries),
                     callbacks=[events, Silent()],
                     verbose=0,

@@ -48,6 +48,9 @@ class Recipe(BaseModel):
     by their data and not by their steps. The batch follows: as large as `max_batch_windows`, but
     small enough for `min_steps` steps. `epochs`, where given, stand in the budget's place: so many
     times the true bytes of the cell, whatever the size.
+
+    Learning rates, weight decay and batch may follow the size by powers of their own, from what
+    they are at `budget_at_bytes`; `sweeps/hparams.py` finds them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,6 +96,15 @@ class Recipe(BaseModel):
         None, ge=1, description="of a batch, where memory is short: gradients are accumulated"
     )
     compile: bool = Field(False, description="the forward pass by torch.compile")
+    learning_rate_exponent: float = Field(
+        0.0, ge=-2, le=2, description="growth of both learning rates with size"
+    )
+    weight_decay_exponent: float = Field(
+        0.0, ge=-2, le=2, description="growth of the weight decay with size"
+    )
+    batch_exponent: float = Field(
+        0.0, ge=-2, le=2, description="growth of the batch with size; rounded to whole windows"
+    )
 
     def identity(self) -> dict[str, Any]:
         """What of it decides a result, as plain values; a part of a fingerprint.
@@ -106,13 +118,13 @@ class Recipe(BaseModel):
         """Bytes a cell of `size_bytes` may see."""
         if self.epochs:
             return round(value_at(self.epochs, size_bytes) * size_bytes)
-        ratio = size_bytes / self.budget_at_bytes.num_bytes
-        return round(self.budget_bytes.num_bytes * math.pow(ratio, self.budget_exponent))
+        return round(self.budget_bytes.num_bytes * self._growth(size_bytes, self.budget_exponent))
 
     def batch_windows(self, size_bytes: int, window_bytes: int) -> int:
         """Windows a step."""
         fitting = self.budget(size_bytes) // (self.min_steps * window_bytes)
-        return max(1, min(self.max_batch_windows, fitting))
+        most = round(self.max_batch_windows * self._growth(size_bytes, self.batch_exponent))
+        return max(1, min(most, fitting))
 
     def num_steps(self, size_bytes: int, window_bytes: int) -> int:
         """Steps that use up the budget, at least one."""
@@ -120,11 +132,24 @@ class Recipe(BaseModel):
         return max(1, math.ceil(self.budget(size_bytes) / per_step))
 
     def for_size(self, size_bytes: int) -> Recipe:
-        """The recipe with its warm-up as it is at this size."""
-        if not self.warmup_by_size:
-            return self
-        warmup_steps = round(value_at(self.warmup_by_size, size_bytes))
-        return self.model_copy(update={"warmup_steps": warmup_steps, "warmup_by_size": ()})
+        """The recipe with its warm-up, learning rates and weight decay as they are at this size."""
+        resolved: dict[str, Any] = {}
+        if self.warmup_by_size:
+            resolved["warmup_steps"] = round(value_at(self.warmup_by_size, size_bytes))
+            resolved["warmup_by_size"] = ()
+        if self.learning_rate_exponent:
+            growth = self._growth(size_bytes, self.learning_rate_exponent)
+            resolved["learning_rate"] = self.learning_rate * growth
+            resolved["embedding_learning_rate"] = self.embedding_learning_rate * growth
+            resolved["learning_rate_exponent"] = 0.0
+        if self.weight_decay_exponent:
+            growth = self._growth(size_bytes, self.weight_decay_exponent)
+            resolved["weight_decay"] = self.weight_decay * growth
+            resolved["weight_decay_exponent"] = 0.0
+        return self.model_copy(update=resolved) if resolved else self
+
+    def _growth(self, size_bytes: int, exponent: float) -> float:
+        return math.pow(size_bytes / self.budget_at_bytes.num_bytes, exponent)
 
 
 # The recipe as it was when the first fingerprints were made, and what changes nothing but rounding

@@ -138,7 +138,7 @@ def check_name_is_free(sweep: Sweep) -> None:
         raise bad(f"{sweep.folder.uri}/{_SWEEP}", "a readable sweep.json", error) from None
     if earlier is None:
         return
-    was, now = _flat(earlier), _flat(sweep.model_dump(mode="json"))
+    was, now = _flat(_as_read_now(earlier)), _flat(sweep.model_dump(mode="json"))
     problems = [
         Problem(
             field,
@@ -151,6 +151,14 @@ def check_name_is_free(sweep: Sweep) -> None:
     ]
     if problems:
         raise InputError(problems)
+
+
+def _as_read_now(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the defaults of fields that are newer than the record: it was trained by those."""
+    try:
+        return Sweep.model_validate(recorded).model_dump(mode="json")
+    except ValidationError:
+        return recorded  # the differences that are shown say what is wrong with it
 
 
 def record_sweep(sweep: Sweep) -> None:

@@ -32,7 +32,7 @@ def cell_facts(cell: Cell, sweep: Sweep, fingerprint: str) -> dict[str, Any]:
     if cell.stage is not Stage.ZEROSHOT:
         recipe = sweep.protocol.recipe(cell.stage)
         facts |= {
-            schema.PARAM_LEARNING_RATE: recipe.learning_rate,
+            schema.PARAM_LEARNING_RATE: recipe.for_size(cell.size.num_bytes).learning_rate,
             schema.PARAM_BATCH_WINDOWS: recipe.batch_windows(
                 cell.size.num_bytes, model.window_bytes
             ),

@@ -202,6 +202,19 @@ def test_one_name_is_one_protocol(tmp_path: Path) -> None:
     assert "--name" in text
 
 
+def test_a_record_that_is_older_than_a_field_was_trained_by_its_default(tmp_path: Path) -> None:
+    sweep = Sweep(storage=tmp_path)
+    recorded = sweep.model_dump(mode="json")
+    del recorded["protocol"]["scratch"]["batch_exponent"]
+    sweep.folder.write_json("sweep.json", recorded)
+    check_name_is_free(sweep)
+    other = Sweep.model_validate(
+        {"storage": tmp_path, "protocol": {"scratch": {"batch_exponent": 0.5}}}
+    )
+    with pytest.raises(InputError, match=r"protocol.scratch.batch_exponent: 0.0"):
+        check_name_is_free(other)
+
+
 def test_a_recorded_sweep_reads_back(tmp_path: Path) -> None:
     sweep = Sweep(storage=tmp_path)
     record_sweep(sweep)

@@ -13,6 +13,7 @@ from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
 from raydt.grid.cost import ASSUMED_CORE_FLOPS_PER_SECOND, cell_cost
 from raydt.grid.ledger import Ledger
+from raydt.grid.savings import Savings, savings
 from raydt.grid.schedule import simulate
 from raydt.terminal.amounts import duration, short
 from raydt.tracking.schema import Status
@@ -83,6 +84,29 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
         f"at a time, or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours"
     )
     console.print(_basis(rates), style="dim")
+    total = sum(cost.flops for cost in costs.values())
+    console.print(_saved(savings(cells, sweep, costs, ledger.results), total, sweep), style="dim")
+
+
+def _saved(saved: Savings, total: int, sweep: Sweep) -> str:
+    """In words, each as a share of what the whole sweep costs at most."""
+
+    def more(flops: int) -> str:
+        return f"{flops / total:+.0%}"
+
+    val_bytes = approximate_bytes(sweep.protocol.val_bytes.num_bytes)
+    test_bytes = approximate_bytes(sweep.protocol.test_bytes.num_bytes)
+    text = (
+        f"Spared, of all FLOPs: a scratch ladder for each source {more(saved.shared_ladders)}, a "
+        f"pretrain for each finetune {more(saved.shared_pretrains)}, choosing on {test_bytes} as "
+        f"are reported and not on {val_bytes} {more(saved.val_sample)}."
+    )
+    if saved.stopped_share is None:
+        return f"{text} Early stopping may spare more."
+    text += f" Early stopping left {saved.stopped_share:.0%} of the budgets of what is done."
+    if saved.test_loss_stderr is not None:
+        text += f" The standard error of a test loss is {saved.test_loss_stderr:.3f} nats."
+    return text
 
 
 def _basis(rates: Mapping[str, float]) -> str:
@@ -91,4 +115,4 @@ def _basis(rates: Mapping[str, float]) -> str:
         basis = f"as this sweep's own cells ran (GFLOP/s a slot: {measured})"
     else:
         basis = f"assumed {ASSUMED_CORE_FLOPS_PER_SECOND / 1e9:.0f} GFLOP/s a slot"
-    return f"Time: {basis}. GPU-h: an A100 at 40 % of its peak. Early stopping may save some."
+    return f"Time: {basis}. GPU-h: an A100 at 40 % of its peak."

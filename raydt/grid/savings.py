@@ -1,0 +1,93 @@
+"""What the way a grid is built saves, beside one that trains each comparison on its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from raydt.config.model import MODELS
+from raydt.config.protocol import forwarded_bytes
+from raydt.config.sweep import Sweep
+from raydt.grid.cell import Cell
+from raydt.grid.cost import Cost
+from raydt.tracking.schema import Stage, Status
+
+
+@dataclass(frozen=True)
+class Savings:
+    """FLOPs that are not spent, none of which changes an answer.
+
+    `shared_ladders`: a target's scratch ladder is trained once, and not once per source.
+    `shared_pretrains`: a source is pretrained once, and not once per finetune and zeroshot.
+    `val_sample`: checkpoints are chosen on `val_bytes`, and not on as many bytes as are reported.
+    `stopped_early`: what done cells left of their budgets; `stopped_share` of those budgets.
+    Both are None before a cell is done.
+    """
+
+    shared_ladders: int
+    shared_pretrains: int
+    val_sample: int
+    stopped_early: int | None
+    stopped_share: float | None
+    test_loss_stderr: float | None  # nats per byte, the median of the done cells
+
+
+def savings(
+    cells: Sequence[Cell],
+    sweep: Sweep,
+    costs: Mapping[str, Cost],
+    results: Mapping[str, Mapping[str, Any]],
+) -> Savings:
+    """Of a whole sweep, whatever of it is done; `results` are the ledger's."""
+    sources_of = Counter(target for _, target in sweep.pairs())
+    children_of = Counter(cell.parent_id for cell in cells)
+    ladders = pretrains = val_sample = 0
+    for cell in cells:
+        flops = costs[cell.cell_id].flops
+        if cell.stage is Stage.SCRATCH:
+            assert cell.target is not None
+            ladders += (sources_of[cell.target] - 1) * flops
+        elif cell.stage is Stage.PRETRAIN:
+            pretrains += (children_of[cell.cell_id] - 1) * flops
+        val_sample += _val_sample(cell, sweep)
+    stopped, budgets = _left_over(cells, costs, results)
+    errors = [
+        result["test_loss_stderr"]
+        for result in results.values()
+        if result.get("test_loss_stderr") is not None
+    ]
+    return Savings(
+        shared_ladders=ladders,
+        shared_pretrains=pretrains,
+        val_sample=val_sample,
+        stopped_early=stopped if budgets else None,
+        stopped_share=stopped / budgets if budgets else None,
+        test_loss_stderr=median(errors) if errors else None,
+    )
+
+
+def _val_sample(cell: Cell, sweep: Sweep) -> int:
+    model, protocol = MODELS[cell.model], sweep.protocol
+    val = forwarded_bytes(protocol.val_bytes.num_bytes, model.window_bytes)
+    test = forwarded_bytes(protocol.test_bytes.num_bytes, model.window_bytes)
+    spared = max(0, test - val) * model.forward_flops_per_byte
+    return protocol.num_evaluations(cell.stage) * spared
+
+
+def _left_over(
+    cells: Sequence[Cell], costs: Mapping[str, Cost], results: Mapping[str, Mapping[str, Any]]
+) -> tuple[int, int]:
+    """FLOPs of training that done cells did not use, and those of their budgets."""
+    left = budgets = 0
+    for cell in cells:
+        result = results.get(cell.cell_id)
+        if result is None or result["status"] != Status.DONE or cell.stage is Stage.ZEROSHOT:
+            continue
+        per_byte = MODELS[cell.model].training_flops_per_byte
+        budget_bytes = costs[cell.cell_id].budget_bytes
+        budgets += budget_bytes * per_byte
+        left += (budget_bytes - result["bytes_seen"]) * per_byte
+    return left, budgets

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from raydt.config.model import MODELS
+from raydt.config.sweep import Sweep
+from raydt.grid.build import build_grid
+from raydt.grid.cost import cell_cost
+from raydt.grid.savings import savings
+from raydt.tracking.schema import Stage
+
+SWEEP = Sweep(sources=("related", "nonsense"), targets=("alba",), sizes=("2k", "8k"), seeds=(0,))
+
+
+def test_what_is_shared_would_otherwise_be_trained_again() -> None:
+    cells = build_grid(SWEEP)
+    costs = {cell.cell_id: cell_cost(cell, SWEEP, {}) for cell in cells}
+    saved = savings(cells, SWEEP, costs, {})
+    by_stage = {
+        stage: sum(costs[cell.cell_id].flops for cell in cells if cell.stage is stage)
+        for stage in Stage
+    }
+    assert saved.shared_ladders == by_stage[Stage.SCRATCH], "of two sources one ladder is spared"
+    # Each pretrain has a zeroshot and two finetunes: it is trained once and not three times.
+    assert saved.shared_pretrains == 2 * by_stage[Stage.PRETRAIN]
+    forward = MODELS["nano"].forward_flops_per_byte
+    evaluations = 4 * 8 + 4 * 9 + 2 * 1  # four cells from random, four from weights, two zeroshots
+    assert saved.val_sample == evaluations * (250 - 63) * 128 * forward
+    assert saved.stopped_early is None
+    assert saved.test_loss_stderr is None
+
+
+def test_what_done_cells_left_of_their_budgets() -> None:
+    cells = build_grid(SWEEP)
+    costs = {cell.cell_id: cell_cost(cell, SWEEP, {}) for cell in cells}
+    first, second = (cell for cell in cells if cell.stage is Stage.SCRATCH)
+    result = {"status": "done", "test_loss_stderr": 0.02}
+    results = {
+        first.cell_id: {**result, "bytes_seen": costs[first.cell_id].budget_bytes // 2},
+        second.cell_id: {**result, "bytes_seen": costs[second.cell_id].budget_bytes},
+    }
+    saved = savings(cells, SWEEP, costs, results)
+    left = costs[first.cell_id].budget_bytes - costs[first.cell_id].budget_bytes // 2
+    assert saved.stopped_early == left * MODELS["nano"].training_flops_per_byte
+    budgets = sum(costs[cell.cell_id].budget_bytes for cell in (first, second))
+    assert saved.stopped_share == pytest.approx(left / budgets)
+    assert saved.test_loss_stderr == 0.02
+
+
+def test_one_source_shares_no_ladder() -> None:
+    sweep = SWEEP.model_copy(update={"sources": ("related",)})
+    cells = build_grid(sweep)
+    costs = {cell.cell_id: cell_cost(cell, sweep, {}) for cell in cells}
+    assert savings(cells, sweep, costs, {}).shared_ladders == 0

@@ -23,7 +23,7 @@ class Cost:
 
     budget_bytes: int
     flops: int
-    seconds: float  # on one slot of this machine
+    seconds: float  # on one slot
 
     @property
     def gpu_hours(self) -> float:
@@ -50,8 +50,15 @@ def cell_cost(cell: Cell, sweep: Sweep, flops_per_second: Mapping[str, float]) -
         budget_bytes * model.training_flops_per_byte
         + evaluated_bytes * model.forward_flops_per_byte
     )
-    rate = flops_per_second.get(cell.model, ASSUMED_CORE_FLOPS_PER_SECOND)
+    rate = flops_per_second.get(cell.model, assumed_flops_per_second(sweep))
     return Cost(budget_bytes, flops, flops / rate)
+
+
+def assumed_flops_per_second(sweep: Sweep) -> float:
+    """Of a slot, before anything was measured: its GPUs, or a core."""
+    if sweep.gpus_per_cell > 0:
+        return sweep.gpus_per_cell * ASSUMED_GPU_FLOPS_PER_SECOND
+    return ASSUMED_CORE_FLOPS_PER_SECOND
 
 
 def workers_of(cell: Cell, sweep: Sweep, seconds: float) -> int:

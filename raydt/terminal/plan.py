@@ -11,7 +11,7 @@ from rich.table import Table
 
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
-from raydt.grid.cost import ASSUMED_CORE_FLOPS_PER_SECOND, cell_cost
+from raydt.grid.cost import assumed_flops_per_second, cell_cost
 from raydt.grid.ledger import Ledger
 from raydt.grid.savings import Savings, savings
 from raydt.grid.schedule import simulate
@@ -83,7 +83,7 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
         f"about {duration(simulation.makespan_seconds)} with {sweep.num_slots} "
         f"at a time, or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours"
     )
-    console.print(_basis(rates), style="dim")
+    console.print(_basis(sweep, rates), style="dim")
     total = sum(cost.flops for cost in costs.values())
     console.print(_saved(savings(cells, sweep, costs, ledger.results), total, sweep), style="dim")
 
@@ -109,10 +109,10 @@ def _saved(saved: Savings, total: int, sweep: Sweep) -> str:
     return text
 
 
-def _basis(rates: Mapping[str, float]) -> str:
+def _basis(sweep: Sweep, rates: Mapping[str, float]) -> str:
     if rates:
         measured = ", ".join(f"{model} {rate / 1e9:.0f}" for model, rate in rates.items())
         basis = f"as this sweep's own cells ran (GFLOP/s a slot: {measured})"
     else:
-        basis = f"assumed {ASSUMED_CORE_FLOPS_PER_SECOND / 1e9:.0f} GFLOP/s a slot"
+        basis = f"assumed {assumed_flops_per_second(sweep) / 1e9:.0f} GFLOP/s a slot"
     return f"Time: {basis}. GPU-h: an A100 at 40 % of its peak."

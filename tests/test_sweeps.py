@@ -1,0 +1,46 @@
+"""The declared sweeps: each can be planned, and the README says what each costs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DECLARED = sorted((ROOT / "sweeps").glob("*.toml"))
+
+
+def plan(sweep: Path, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, ROOT / "sweeps" / "grid.py", "--sweep", sweep, "--slots", "2",
+         "--dry-run"],
+        cwd=folder, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list(folder.iterdir()) == [], "a plan writes nothing"
+    return " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("sweep", DECLARED, ids=lambda path: path.stem)
+def test_a_declared_sweep_has_its_cost_in_the_readme(sweep: Path, tmp_path: Path) -> None:
+    shown = plan(sweep, tmp_path)
+    totals = re.search(
+        r"(\d+) to do: at most \S+ bytes seen, (\S+) FLOPs, about (.+?) with 2 at a time, or (\S+) "
+        r"GPU-hours",
+        shown,
+    )
+    assert totals is not None, shown
+    cells, flops, duration, gpu_hours = totals.groups()
+    on_gpus = "gpus_per_cell" in sweep.read_text()
+    readme = (ROOT / "README.md").read_text()
+    (row,) = (line for line in readme.splitlines() if line.startswith(f"| `{sweep.name}` "))
+    columns = [column.strip() for column in row.strip("|").split("|")]
+    assert columns[2:] == [cells, flops, f"{gpu_hours} GPU-hours" if on_gpus else duration]
+
+
+def test_all_that_the_issue_names_are_declared() -> None:
+    names = {path.stem for path in DECLARED}
+    assert names >= {"paper", "matched", "pt_es", "synthetic", "smoke"}

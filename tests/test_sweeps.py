@@ -36,7 +36,7 @@ def test_a_declared_sweep_has_its_cost_in_the_readme(sweep: Path, tmp_path: Path
     cells, flops, duration, gpu_hours = totals.groups()
     on_gpus = "gpus_per_cell" in sweep.read_text()
     readme = (ROOT / "README.md").read_text()
-    (row,) = (line for line in readme.splitlines() if line.startswith(f"| `{sweep.name}` "))
+    (row,) = (line for line in readme.splitlines() if line.startswith(f"| `{sweep.stem}` "))
     columns = [column.strip() for column in row.strip("|").split("|")]
     assert columns[2:] == [cells, flops, f"{gpu_hours} GPU-hours" if on_gpus else duration]
 

@@ -19,6 +19,7 @@ from analysis.report_tables import (
     estimator_spread,
     generic,
     ladder_law,
+    one_law,
     transfer,
     transfer_law,
 )
@@ -81,6 +82,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
         figures=_figures(drawings),
         laws=[ladder_law(row, several) for row in analysis.laws.to_dict("records")],
         transfer_laws=[transfer_law(row) for row in analysis.transfer_laws.to_dict("records")],
+        one_law=one_law(analysis.one_law, several),
         estimates=_spread(analysis.estimates),
         missing=[
             {key: "" if pd.isna(value) else value for key, value in row.items()}

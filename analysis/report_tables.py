@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.claims import commutative, explained, hurt, similar, specific
 from analysis.claims.claim import ClaimAnswer
+from analysis.laws.one_law import BOTH
 from analysis.wording import counted, interval, size_name, transferred, whole_bytes
 
 MOST_ROWS = 40  # of a claim's table on the page; its file has them all
@@ -104,6 +105,44 @@ def _with_ends(row: Mapping[Any, Any], name: str) -> str:
     if not pd.isna(row[f"{name}_low"]):
         text += f" [{row[f'{name}_low']:.3g}, {row[f'{name}_high']:.3g}]"
     return text
+
+
+def one_law(tests: pd.DataFrame, several_models: bool) -> dict[str, Any] | None:
+    """Whether one law serves all sources: a sentence a model, and the table of all tests."""
+    if tests.empty:
+        return None
+    pooled = tests[tests["level"] == "pooled"]
+    return generic(tests, "tests") | {
+        "file": "one_law.csv",
+        "sentences": [
+            _one_law_sentence(model if several_models else "", rows)
+            for model, rows in pooled.groupby("model", sort=False)
+        ],
+    }
+
+
+def _one_law_sentence(model: str, rows: pd.DataFrame) -> str:
+    of_model = f"{model}: " if model else ""
+    both = rows[rows["tested"] == BOTH].iloc[0]
+    if pd.isna(both["p_value"]):
+        return f"{of_model}whether one law serves all sources, these data cannot say: " + (
+            both["note"] or "no permutation tells"
+        )
+    each = ", ".join(
+        f"the same {row['tested']}: p {row['p_value']:.2g}"
+        for row in rows.to_dict("records")
+        if row["tested"] != BOTH and not pd.isna(row["p_value"])
+    )
+    p = both["p_value"]
+    if p < 0.05:
+        verdict = f"One law does not serve all sources (p {p:.2g})"
+    elif both["least_p"] >= 0.05:
+        verdict = (
+            f"Too few languages to say (p {p:.2g}; the smallest possible {both['least_p']:.2g})"
+        )
+    else:
+        verdict = f"Nothing speaks against one law for all sources (p {p:.2g})"
+    return f"{of_model}{verdict}; {each}."
 
 
 def claims(answers: list[ClaimAnswer]) -> list[dict[str, Any]]:

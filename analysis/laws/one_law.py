@@ -20,7 +20,8 @@ ONE_LAW_COLUMNS = [
     "level", "model", "target", "tested", "statistic", "p_value", "least_p", "method",
     "num_sources", "num_targets", "num_points", "note",
 ]  # fmt: skip
-TESTED = ("k", "alpha", "k and alpha")
+BOTH = "k and alpha"
+TESTED = ("k", "alpha", BOTH)
 PERMUTED = "whole sources permuted within targets"
 BOOTSTRAPPED = "seeds resampled"
 
@@ -151,7 +152,7 @@ def _permuted(
         levels[1:, rows, target] = level[order, target]
         slopes[1:, rows, target] = slope[order, target]
     ratios = {"k": _f_ratio(levels), "alpha": _f_ratio(slopes)}
-    ratios["k and alpha"] = (ratios["k"] + ratios["alpha"]) / 2
+    ratios[BOTH] = (ratios["k"] + ratios["alpha"]) / 2
     # Giving every target the same permutation only renames the sources.
     possible = prod(factorial(int(count)) for count in present.sum(axis=0))
     same = factorial(len(level)) if present.all() else 1

@@ -15,6 +15,8 @@ from rich.console import Console
 
 from analysis.analyze import analyze
 from analysis.effective import COLUMNS
+from analysis.laws.one_law import BOTH
+from analysis.report_tables import one_law
 from analysis.result import Analysis
 from analysis.terminal import print_analysis
 from raydt.errors import InputError, RunError
@@ -109,6 +111,36 @@ def test_claims_stand_at_the_top_in_the_files_and_in_the_terminal(result: Analys
     tex = (result.out_dir / "effective.tex").read_text()
     for part in (r"\toprule", r"\bottomrule", r"effective\_bytes"):
         assert part in tex
+
+
+def test_the_report_says_whether_one_law_serves_all_sources(result: Analysis) -> None:
+    html = result.report_path.read_text()
+    section = html[html.index("Does one law serve all sources?") :]
+    (pooled,) = result.one_law.query("level == 'pooled' and tested == 'k and alpha'").itertuples()
+    assert (f"(p {pooled.p_value:.2g}" if pooled.p_value == pooled.p_value else "cannot say") in (
+        section
+    )
+
+
+@pytest.mark.parametrize(
+    ("p_value", "least_p", "said"),
+    [
+        (0.01, 0.001, "One law does not serve all sources (p 0.01); the same k: p 0.02."),
+        (0.4, 0.001, "Nothing speaks against one law for all sources (p 0.4)"),
+        (0.17, 0.17, "Too few languages to say (p 0.17; the smallest possible 0.17)"),
+        (float("nan"), 0.1, "these data cannot say: why"),
+    ],
+)
+def test_one_law_in_words(p_value: float, least_p: float, said: str) -> None:
+    row = {"level": "pooled", "model": "nano", "target": "all", "least_p": least_p, "note": "why"}
+    tests = pd.DataFrame(
+        [{**row, "tested": "k", "p_value": 0.02}, {**row, "tested": BOTH, "p_value": p_value}]
+    )
+    part = one_law(tests, several_models=False)
+    assert part is not None
+    (sentence,) = part["sentences"]
+    assert said in sentence
+    assert one_law(tests.head(0), several_models=False) is None
 
 
 def test_the_terminal_says_it_in_eighty_columns(result: Analysis) -> None:

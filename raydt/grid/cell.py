@@ -36,5 +36,6 @@ class Cell:
         if self.stage is Stage.PRETRAIN:
             name = f"pretrain {self.source}"
         else:
-            name = f"{self.source or Stage.SCRATCH}→{self.target} {self.size.label}"
+            amount = Stage.ZEROSHOT if self.stage is Stage.ZEROSHOT else self.size.label
+            name = f"{self.source or Stage.SCRATCH}→{self.target} {amount}"
         return f"{name} s{self.seed}"

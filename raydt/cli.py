@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import argparse
 import errno
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 from rich_argparse import RichHelpFormatter
 
-from raydt.commands import cells, jobs
+from raydt.commands import cells, corpora, jobs, results
 from raydt.config.read import add_sweep_arguments, read_sweep
-from raydt.config.sweep import Sweep, local_folder
+from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RaydtError, RunError, bad
-from raydt.units import parse_bytes
 
 _EXIT_INTERRUPTED = 130
 _FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or what its user may have of it
@@ -54,51 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status.add_argument("name", nargs="?", help="of the sweep [the only one there is]")
     status.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
 
-    prepare = add("prepare", "prepare languages of a corpus; again, and it goes on where it was")
-    prepare.add_argument(
-        "--corpus", required=True, help="controlled[:SEED], files:PATH or hub:DATASET, ?OPTIONS"
-    )
-    prepare.add_argument("--languages", nargs="+", help="[all that the corpus can list]")
-    prepare.add_argument(
-        "--train-bytes", default="all", metavar="SIZE", help="such as 8M [all that there is]"
-    )
-    for split in ("val", "test"):
-        prepare.add_argument(f"--{split}-bytes", metavar="SIZE", default="0", help="at least [0]")
-    prepare.add_argument("--jobs", type=int, help="languages at a time [one per core]")
-    corpora = add("corpora", "show the languages that are prepared")
-    for command in (prepare, corpora):
-        command.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
-
-    take_in = add("import", "take somebody's table of losses into an MLflow store, for `analyze`")
-    take_in.add_argument(
-        "file", type=Path,
-        help="CSV, nats per byte: init_language,target,model_size,data_size,loss or "
-        "stage,source,target,size,loss with seed, model, size_bytes, ...",
-    )  # fmt: skip
-    take_in.add_argument("--name", help="of the sweep [that of the file]")
-    take_in.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
-    take_in.add_argument("--into", metavar="URI", help="MLflow store [sqlite in the storage]")
-    take_in.add_argument(
-        "--sizes", nargs="+", default=[], metavar="WORD",
-        help="true bytes of the labels: published (6M is 6,815,744), nominal (6M is 6,000,000), "
-        "LABEL=BYTES [published for init_language files, else nominal]",
-    )  # fmt: skip
-    take_in.add_argument(
-        "--size", action="append", default=[], metavar="LABEL=BYTES", help="one more, which wins"
-    )
-
-    analyze = add("analyze", "compute D_E and D_T from an MLflow store and write the report")
-    analyze.add_argument("name", nargs="?", help="of the sweep [the one launched last]")
-    analyze.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
-    analyze.add_argument("--store", metavar="URI", help="MLflow store [sqlite in the storage]")
-    analyze.add_argument("--out", type=Path, help="folder of the report [STORAGE/SWEEP/report]")
-    analyze.add_argument(
-        "--estimator", default="loglog", metavar="NAME",
-        help="of D_E: loglog, linear, law or reference (only to reproduce published tables) "
-        "[loglog]",
-    )  # fmt: skip
-    analyze.add_argument("--confidence", type=float, default=0.9, help="of the intervals [0.9]")
-
+    corpora.add_commands(add)
+    results.add_commands(add)
     cells.add_commands(add)
 
     parsed, unknown = parser.parse_known_args(arguments)
@@ -108,10 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "plan": lambda: _plan(read_sweep(parsed, unknown), parsed.all),
         "run": lambda: _run(_sweep_to_run(parsed, unknown)),
         "status": lambda: _status(parsed.storage, parsed.name),
-        "prepare": lambda: _prepare(parsed),
-        "corpora": lambda: _corpora(local_folder(parsed.storage)),
-        "import": lambda: _import(parsed),
-        "analyze": lambda: _analyze(parsed),
         **{name: partial(handle, parsed) for name, handle in jobs.HANDLERS.items()},
     }
     if "handler" in parsed:
@@ -207,114 +157,4 @@ def _status(storage: str, name: str | None) -> int:
     from raydt.terminal.status import show_status
 
     show_status(storage, name, Console(highlight=False))
-    return 0
-
-
-def _prepare(parsed: argparse.Namespace) -> int:
-    import os
-
-    from raydt.corpora.check import languages_and_sizes
-    from raydt.corpora.parallel import prepare_parallel
-    from raydt.corpora.spec import parse_corpus
-    from raydt.terminal.preparing import Preparing
-
-    corpus = parse_corpus(parsed.corpus)
-    num_bytes = languages_and_sizes(corpus, parsed.languages, parsed.train_bytes)
-    if parsed.jobs is not None and parsed.jobs < 1:
-        raise bad("--jobs", "at least 1", parsed.jobs)
-    storage = local_folder(parsed.storage)
-    with Preparing(len(num_bytes)) as preparing:
-        prepare_parallel(
-            corpus,
-            num_bytes,
-            parse_bytes(parsed.val_bytes),
-            parse_bytes(parsed.test_bytes),
-            storage / "corpora",
-            parsed.jobs or len(os.sched_getaffinity(0)),
-            preparing.on_bytes,
-            preparing.on_language,
-        )
-    return _corpora(storage)
-
-
-def _corpora(storage: Path) -> int:
-    from raydt.corpora.inventory import prepared_languages
-    from raydt.terminal.corpora_table import LanguageRow, show_corpora
-
-    root = storage / "corpora"
-    rows = []
-    for entry in prepared_languages(root):
-        manifest = entry.manifest
-        rows.append(
-            LanguageRow(
-                corpus=manifest.source.corpus.replace(f"{Path.cwd()}/", ""),  # as it is typed
-                language=manifest.language,
-                num_bytes=manifest.num_bytes,
-                num_characters=manifest.num_characters,
-                num_documents=manifest.num_documents,
-                num_duplicates=entry.num_duplicates,
-                foreign_share=manifest.contamination.foreign(manifest.language),
-                largest_foreign=manifest.contamination.largest_foreign(manifest.language),
-                byte_premium=entry.byte_premium,
-            )
-        )
-    if not rows:
-        raise bad(f"folder {root}", "a prepared language; `raydt prepare` makes one", "none")
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 120  # a file or a pipe has no width, and the table is wider than 80
-    show_corpora(rows, console)
-    return 0
-
-
-def _import(parsed: argparse.Namespace) -> int:
-    from rich.progress import Progress
-
-    from raydt.tracking.imported import import_losses
-    from raydt.tracking.loss_table import read_losses
-    from raydt.tracking.uri import sqlite_uri, without_password
-
-    table = read_losses(parsed.file, [*parsed.sizes, *parsed.size])
-    storage = local_folder(parsed.storage)
-    store_uri = parsed.into or sqlite_uri(storage / "mlflow.db")
-    console = Console(highlight=False, soft_wrap=True)
-    with Progress(transient=True, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Importing", total=len(table.rows))
-        imported = import_losses(
-            table, store_uri, parsed.name or parsed.file.stem, parsed.file.name,
-            lambda number: progress.update(task, completed=number),
-        )  # fmt: skip
-    console.print(
-        f"{imported.num_cells} cells in sweep {imported.sweep}, {imported.num_written} of them "
-        f"new. Sizes: {table.sizes}."
-    )
-    for text in table.left_out:
-        console.print(f"Left out: {text}.")
-    where = "" if parsed.storage == "runs" else f" --storage {shlex.quote(parsed.storage)}"
-    store = "" if parsed.into is None else f" --store {shlex.quote(without_password(parsed.into))}"
-    console.print(f"Next:  raydt analyze {imported.sweep}{where}{store}")
-    return 0
-
-
-def _analyze(parsed: argparse.Namespace) -> int:
-    from analysis.reuse import analyzed
-    from analysis.terminal import print_analysis
-    from raydt.tracking.uri import sqlite_uri
-
-    storage = local_folder(parsed.storage)
-    result, unchanged = analyzed(
-        parsed.store or sqlite_uri(storage / "mlflow.db"),
-        parsed.name,
-        parsed.out or (lambda name: storage / name / "report"),
-        estimator=parsed.estimator,
-        confidence=parsed.confidence,
-        corpora_dir=storage / "corpora",
-    )
-    console = Console(highlight=False)
-    print_analysis(result, console)
-    if unchanged:
-        console.print("Nothing has changed in the store: this is the report that was there.")
-    from raydt.terminal.outcome import show_ui
-
-    show_ui(result.store_uri, result.experiment_id, console)
     return 0

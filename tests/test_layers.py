@@ -39,7 +39,8 @@ ALLOWED = {
 }
 WIRING = {
     "raydt.cli", "raydt.__main__",
-    "raydt.commands", "raydt.commands.cells", "raydt.commands.jobs",
+    "raydt.commands", "raydt.commands.cells", "raydt.commands.corpora", "raydt.commands.jobs",
+    "raydt.commands.results",
 }  # fmt: skip
 # Heavy libraries, and the only layers that may import them.
 HEAVY = {

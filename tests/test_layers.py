@@ -20,10 +20,11 @@ ALLOWED = {
     "raydt.config": {"raydt.storage"},
     "raydt.storage": set(),
     "raydt.grid": {"raydt.config", "raydt.storage"},
+    "raydt.tuning": {"raydt.config", "raydt.grid", "raydt.storage"},
     "raydt.corpora": {"raydt.config"},
     "raydt.model": {"raydt.config"},
     "raydt.tracking": {"raydt.storage"},
-    "raydt.terminal": {"raydt.config", "raydt.grid", "raydt.storage"},
+    "raydt.terminal": {"raydt.config", "raydt.grid", "raydt.storage", "raydt.tuning"},
     "raydt.training": {"raydt.config", "raydt.corpora", "raydt.model"},
     "raydt.orchestration": {
         "raydt.storage",
@@ -34,13 +35,14 @@ ALLOWED = {
         "raydt.training",
         "raydt.tracking",
         "raydt.terminal",
+        "raydt.tuning",
     },
     "analysis": set(),
 }
 WIRING = {
     "raydt.cli", "raydt.__main__",
-    "raydt.commands", "raydt.commands.cells", "raydt.commands.corpora", "raydt.commands.jobs",
-    "raydt.commands.results",
+    "raydt.commands", "raydt.commands.cells", "raydt.commands.corpora", "raydt.commands.hparams",
+    "raydt.commands.jobs", "raydt.commands.results",
 }  # fmt: skip
 # Heavy libraries, and the only layers that may import them.
 HEAVY = {

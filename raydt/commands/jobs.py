@@ -177,10 +177,13 @@ def _left_behind(sweep: Sweep, words: argparse.Namespace, here: Path) -> list[Pr
     if typed.startswith("files:") and not Path(typed.removeprefix("files:")).is_absolute():
         wanted = "an absolute path that the head of the cluster sees"
         problems.append(Problem("corpus", wanted, repr(typed)))
-    if words.sweep is not None and not Path(words.sweep).resolve().is_relative_to(here):
-        problems.append(Problem("--sweep", f"a file in {here}, which is what travels", words.sweep))
-    elif words.sweep is not None and Path(words.sweep).is_absolute():
-        problems.append(Problem("--sweep", "a relative path: it travels", words.sweep))
+    for option, file in (("--sweep", words.sweep), ("--hparams", getattr(words, "hparams", None))):
+        if file is None:
+            continue
+        if not Path(file).resolve().is_relative_to(here):
+            problems.append(Problem(option, f"a file in {here}, which is what travels", file))
+        elif Path(file).is_absolute():
+            problems.append(Problem(option, "a relative path: it travels", file))
     if sweep.tracking_uri is not None and has_password(sweep.tracking_uri):
         wanted = "no password, which everybody on the cluster could read in the job; set "
         wanted += "PGPASSWORD or MLFLOW_TRACKING_PASSWORD where the head starts Ray"

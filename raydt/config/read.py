@@ -1,7 +1,7 @@
-"""A sweep from defaults, a TOML file and the command line; every problem at once.
+"""A sweep from defaults, TOML files and the command line; every problem at once.
 
-Later wins: the command line over the file over the defaults. Fields of the protocol are reached by
-dots (`--protocol.scratch.learning-rate`), in a file by tables.
+Later wins: the command line over `--hparams` over `--sweep` over the defaults. Fields of the
+protocol are reached by dots (`--protocol.scratch.learning-rate`), in a file by tables.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from raydt.config.hparams_file import check_models, read_hparams
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, Problem
@@ -39,6 +40,12 @@ def leaf_fields(
 def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     """One option per field. Values stay text here; the sweep gives them their types."""
     parser.add_argument("--sweep", metavar="FILE", help="a TOML file with fields of the sweep")
+    parser.add_argument(
+        "--hparams",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="hyperparameters as sweeps/hparams.py found them; over those of --sweep",
+    )
     groups: dict[tuple[str, ...], Any] = {}
     defaults = _DEFAULTS.model_dump(mode="json", exclude=_DERIVED)
     for path, description, several in leaf_fields():
@@ -74,6 +81,14 @@ def read_sweep(arguments: argparse.Namespace, unknown: Sequence[str] = ()) -> Sw
             values = _read_file(Path(arguments.sweep))
         except InputError as error:
             problems.extend(error.problems)
+    hparams = None
+    if "hparams" in arguments:
+        try:
+            hparams = read_hparams(Path(arguments.hparams))
+        except InputError as error:
+            problems.extend(error.problems)
+        else:
+            values = _over_defaults(values, {"protocol": hparams.protocol})
     known = {".".join(path) for path, _, _ in leaf_fields()}
     for dotted, value in vars(arguments).items():
         if dotted in known:
@@ -83,6 +98,8 @@ def read_sweep(arguments: argparse.Namespace, unknown: Sequence[str] = ()) -> Sw
     except ValidationError as error:
         raise InputError([*problems, *_problems(error)]) from None
     problems.extend(_impossible(sweep))
+    if hparams is not None:
+        problems.extend(check_models(hparams, sweep.models))
     if problems:
         raise InputError(problems)
     return sweep

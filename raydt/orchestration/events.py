@@ -86,7 +86,7 @@ class Events(LivesInDriver, Callback):  # type: ignore[misc]
             self._groups.discard(task["cell_id"])
             self._progress.cancelled(task["cell_id"])
             return
-        self._ended(task, result or self._failed(task, _reason(trial.error_file)))
+        self._ended(task, result or self._failed(task, reason_of(trial.error_file)))
 
     def _ended(self, task: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         self._groups.discard(task["cell_id"])
@@ -138,7 +138,7 @@ class Silent(LivesInDriver, TrialProgressCallback):  # type: ignore[misc]
         """Nothing."""
 
 
-def _reason(error_file: str | None) -> str:
+def reason_of(error_file: str | None) -> str:
     """Why a trial failed, in a line."""
     if error_file is None:
         return "no error was recorded"

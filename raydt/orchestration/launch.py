@@ -56,7 +56,7 @@ def launch(sweep: Sweep, progress: Progress) -> Launch:
     problems = check_declaration(sweep) + check_surroundings(sweep)
     if problems:
         raise InputError(problems)
-    with LaunchLease(sweep.folder, on_lost=_interrupt) as lease:
+    with LaunchLease(sweep.folder, on_lost=interrupt) as lease:
         try:
             return _launch(sweep, progress, lease)
         except KeyboardInterrupt:
@@ -64,13 +64,13 @@ def launch(sweep: Sweep, progress: Progress) -> Launch:
             raise
 
 
-def _interrupt() -> None:
+def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
 def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
-    languages, locations = _prepare(sweep)
+    languages, locations = prepare_languages(sweep)
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     ledger = Ledger.read(sweep, cells.values())
     rates = ledger.flops_per_second()
@@ -112,7 +112,7 @@ def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
     )
 
 
-def _prepare(sweep: Sweep) -> tuple[dict[str, PreparedLanguage], dict[str, str]]:
+def prepare_languages(sweep: Sweep) -> tuple[dict[str, PreparedLanguage], dict[str, str]]:
     """The languages on this machine, and where a worker finds each."""
     root = sweep.local_storage / "corpora"
     protocol = sweep.protocol

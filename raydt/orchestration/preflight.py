@@ -15,6 +15,16 @@ from raydt.tracking.store import check_store_uri, check_writable
 
 def check_declaration(sweep: Sweep) -> list[Problem]:
     """Problems of the sweep itself: its corpus and languages, and its name."""
+    problems = check_languages(sweep)
+    try:
+        check_name_is_free(sweep)
+    except InputError as error:
+        problems += error.problems
+    return problems
+
+
+def check_languages(sweep: Sweep) -> list[Problem]:
+    """Problems of its corpus and languages."""
     problems: list[Problem] = []
     try:
         corpus = parse_corpus(sweep.corpus)
@@ -28,10 +38,6 @@ def check_declaration(sweep: Sweep) -> list[Problem]:
             protocol.val_bytes.num_bytes,
             protocol.test_bytes.num_bytes,
         )
-    try:
-        check_name_is_free(sweep)
-    except InputError as error:
-        problems += error.problems
     return problems
 
 

@@ -123,7 +123,7 @@ def _train(
             val=language.val(task["val_bytes"]),
             test=language.test(task["test_bytes"]),
         ),
-        initial_weights=_initial_weights(task, cache),
+        initial_weights=initial_weights(task["initial_weights"], cache),
         report=report,
         checkpoints=checkpoints,
         resumed=resumed,
@@ -148,9 +148,11 @@ def _keep_weights(
     return hash_file(weights)
 
 
-def _initial_weights(task: dict[str, Any], cache: Path) -> Path | None:
-    """The parent's weights as a file here; `RunError` if they are not those that it ended with."""
-    parent = task["initial_weights"]
+def initial_weights(parent: dict[str, Any] | None, cache: Path) -> Path | None:
+    """The parent's weights as a file here; `RunError` if they are not those that it ended with.
+
+    `parent` has `folder`, `name` and `sha256`.
+    """
     if parent is None:
         return None
     cached = cache / "weights" / f"{parent['sha256']}.safetensors"

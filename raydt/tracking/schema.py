@@ -49,6 +49,8 @@ PARAM_BUDGET_BYTES = "budget_bytes"
 TAG_KIND = "raydt.kind"
 KIND_LAUNCH = "launch"
 KIND_CELL = "cell"
+KIND_SEARCH = "search"  # of hyperparameters, in an experiment of its own; no sweep
+KIND_TRIAL = "trial"  # of a search
 TAG_SWEEP = "raydt.sweep"
 TAG_CELL_ID = "raydt.cell_id"
 TAG_FINGERPRINT = "raydt.fingerprint"
@@ -57,6 +59,7 @@ TAG_PARENT_CELL = "raydt.parent_cell_id"  # what a finetune or zeroshot cell sta
 TAG_STATUS = "raydt.status"
 TAG_REASON = "raydt.reason"  # why a cell failed or diverged, one line
 TAG_STOPPED = "raydt.stopped"  # why training ended: a `Stop`
+TAG_TRIAL_ID = "raydt.trial_id"
 TAG_IMPORT = "raydt.import"  # launch: digest of the rows that `raydt import` took in
 
 
@@ -84,6 +87,7 @@ METRIC_BEST_VAL_LOSS = "best/val_loss"
 METRIC_BEST_BYTES_SEEN = "best/bytes_seen"
 METRIC_BYTES_SEEN = "final/bytes_seen"
 METRIC_SECONDS = "final/seconds"
+METRIC_SCORE = "score"  # of a trial: the smaller the better, 0 is the recipe as it was
 
 # The UI opens on launches, their cells folded away; this page of it lists the cells. `{id}` is the
 # experiment's.
@@ -109,3 +113,8 @@ PLAN_FIELDS = (
     "fingerprint",  # of the cell's run; a run with another one is of another protocol
 )
 OPTIONAL_PLAN_FIELDS = ("fingerprint",)  # plans of earlier versions lack it
+
+# Artifacts of a search.
+ARTIFACT_SEARCH = "search.json"  # what is searched
+ARTIFACT_HPARAMS = "hparams.toml"  # what was found
+ARTIFACT_TABLE = "table.txt"  # what it is worth

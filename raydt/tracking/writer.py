@@ -19,9 +19,10 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import urlopen
 
-from raydt.errors import RunError, bad
+from raydt.errors import RunError
 from raydt.storage.folder import Folder
 from raydt.tracking import schema
+from raydt.tracking.experiment import open_experiment
 from raydt.tracking.schema import Status
 from raydt.tracking.uri import sqlite_path, without_password, without_user
 
@@ -123,29 +124,9 @@ class Writer:
         self._store_uri = without_password(store_uri)  # it is written beside every cell
         self._sweep = sweep
         self._launch_id: str | None = None
-        self.experiment_id, self._experiment_key = self._experiment()
-
-    def _experiment(self) -> tuple[str, str]:
-        experiment = self._client.get_experiment_by_name(self._sweep)
-        if experiment is None:
-            location = None
-            store = sqlite_path(self._store_uri)
-            if store is not None:
-                # Beside the store; by default MLflow takes `mlruns` in the working directory.
-                location = (store.parent / "mlflow-artifacts" / self._sweep).as_uri()
-            made = self._client.create_experiment(
-                self._sweep, artifact_location=location, tags={schema.TAG_SWEEP: self._sweep}
-            )
-            experiment = self._client.get_experiment(made)
-        if experiment.lifecycle_stage == "deleted":
-            raise bad(
-                f"experiment {self._sweep!r}",
-                "not in the store's bin; restore it (mlflow experiments restore "
-                f"--experiment-id {experiment.experiment_id}), or take another --name",
-                "it there",
-            )
-        key = _key(experiment.experiment_id, experiment.creation_time)
-        return str(experiment.experiment_id), key
+        experiment = open_experiment(client, store_uri, sweep, {schema.TAG_SWEEP: sweep})
+        self.experiment_id = str(experiment.experiment_id)
+        self._experiment_key = _key(experiment.experiment_id, experiment.creation_time)
 
     def start_launch(
         self,

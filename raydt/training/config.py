@@ -42,11 +42,14 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Splits:
-    """Bytes to learn from, to choose the checkpoint by, and to report; each (n,) uint8."""
+    """Bytes to learn from, to choose the checkpoint by, and to report; each (n,) uint8.
+
+    Without a `test` nothing is reported: what is chosen by must not have been looked at.
+    """
 
     train: NDArray[np.uint8]
     val: NDArray[np.uint8]
-    test: NDArray[np.uint8]
+    test: NDArray[np.uint8] | None
 
 
 def check(config: TrainConfig, splits: Splits, num_ranks: int) -> None:
@@ -59,7 +62,7 @@ def check(config: TrainConfig, splits: Splits, num_ranks: int) -> None:
     problems += [
         Problem(f"{name} split", "at least one byte", "none")
         for name, data in (("val", splits.val), ("test", splits.test))
-        if len(data) == 0
+        if data is not None and len(data) == 0
     ]
     if config.recipe is not None:
         problems += _cannot_train(config, config.recipe, splits, num_ranks)

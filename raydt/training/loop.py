@@ -49,7 +49,8 @@ def train(
     resumed: Callable[[Resumed], None] = lambda _: None,
     ranks: Ranks | None = None,
 ) -> Outcome:
-    """Train until the validation loss stops improving or the budget is used up, then test.
+    """Train until the validation loss stops improving or the budget is used up, then test (unless
+    there is no test split).
 
     `initial_weights` are those of a pretrained cell; without them the model starts at random. A
     cell that starts from weights is evaluated before its first step, too, and keeps them if
@@ -91,7 +92,7 @@ def train(
             if checkpoints is not None:
                 cell.resume(checkpoints, resumed if ranks.is_first else _to_nobody)
             outcome = cell.run(initial_weights is not None)
-        if outcome.status is Status.DONE:
+        if outcome.status is Status.DONE and splits.test is not None:
             model.load_state_dict(outcome.weights)
             tester = Evaluator(config.test_stride_bytes, precision=precision, ranks=ranks)
             test = tester.evaluate(model, splits.test)

@@ -1,0 +1,125 @@
+"""`sweeps/hparams.py`: the search for hyperparameters."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich_argparse import RichHelpFormatter
+
+from raydt.cli import reporting_errors
+from raydt.config.read import add_sweep_arguments, read_sweep
+from raydt.errors import InputError, Problem
+from raydt.tracking.schema import Stage
+from raydt.tracking.uri import without_password
+from raydt.units import Size, parse_bytes, parse_size
+
+_TRIALS = 16
+
+
+def hparams_main(arguments: Sequence[str] | None = None) -> int:
+    """Run `sweeps/hparams.py`; the exit code: 0, 1 for a failed run, 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        "sweeps/hparams.py",
+        description="Find learning rates, batch, warm-up, weight decay and budget of each stage, "
+        "by trials at a few sizes and a rule for the others; again, and it goes on. The file it "
+        "writes is for `sweeps/grid.py --hparams`.",
+        formatter_class=RichHelpFormatter,
+        allow_abbrev=False,
+        usage="%(prog)s [OPTIONS]",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the plan, start nothing")
+    parser.add_argument(
+        "--stages", nargs="+", default=["pretrain", "scratch", "finetune"], metavar="STAGE",
+        help="to search for [pretrain scratch finetune]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--at", nargs="+", metavar="SIZE",
+        help="rungs to search at; the rule covers the others [the smallest, middle and largest]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trials", default=str(_TRIALS), metavar="N", help=f"per stage and size [{_TRIALS}]"
+    )
+    parser.add_argument(
+        "--budget", metavar="BYTES", help="trained at most, over everything [what the plan says]"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="to write [STORAGE/SWEEP/hparams.toml]"
+    )
+    add_sweep_arguments(parser)
+    parsed, unknown = parser.parse_known_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    # It is written down, and a store's address may hold a password.
+    shown = [without_password(word) if "://" in word else word for word in words]
+    command = shlex.join(["python", "sweeps/hparams.py", *shown])
+    return reporting_errors(lambda: _search(parsed, unknown, command))
+
+
+def _search(parsed: argparse.Namespace, unknown: Sequence[str], command: str) -> int:
+    from raydt.orchestration.tuning import check_search, launch_search
+    from raydt.terminal.search_outcome import show_found
+    from raydt.terminal.search_plan import show_search_plan
+    from raydt.terminal.search_progress import SearchProgress
+    from raydt.tuning.plan import SearchPlan, default_at
+
+    problems: list[Problem] = []
+    stages = _stages(parsed.stages, problems)
+    at = [_size(word, problems) for word in parsed.at or ()]
+    num_trials = _whole("--trials", parsed.trials, problems)
+    budget = None
+    if parsed.budget is not None:
+        try:
+            budget = parse_bytes(parsed.budget)
+        except InputError as error:
+            problems += [Problem("--budget", p.requirement, p.found) for p in error.problems]
+    try:
+        sweep = read_sweep(parsed, unknown)
+    except InputError as error:
+        raise InputError([*problems, *error.problems]) from None
+    if problems:
+        raise InputError(problems)
+    chosen = tuple(sorted({size for size in at if size is not None}))
+    plan = SearchPlan(sweep, stages, chosen or default_at(sweep, stages), num_trials, budget)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a file or a pipe has no width, and the tables are wider than 80
+    problems = check_search(plan, parsed.out)
+    if problems:
+        raise InputError(problems)
+    show_search_plan(plan, console)
+    if parsed.dry_run:
+        return 0
+    found = launch_search(plan, parsed.out, command, SearchProgress())
+    show_found(plan, found.stages, found.bytes_trained, found.file, found.not_recorded, console)
+    return 0
+
+
+def _stages(words: Sequence[str], problems: list[Problem]) -> tuple[Stage, ...]:
+    from raydt.tuning.plan import STAGES
+
+    known = {str(stage) for stage in STAGES}
+    problems += [
+        Problem("--stages", "of pretrain, scratch and finetune", word)
+        for word in words
+        if word not in known
+    ]
+    return tuple(stage for stage in STAGES if stage in words)
+
+
+def _size(word: str, problems: list[Problem]) -> Size | None:
+    try:
+        return parse_size(word)
+    except InputError as error:
+        problems += [Problem("--at", p.requirement, p.found) for p in error.problems]
+        return None
+
+
+def _whole(option: str, word: str, problems: list[Problem]) -> int:
+    if word.isdecimal():
+        return int(word)
+    problems.append(Problem(option, "a whole number", repr(word)))
+    return 0

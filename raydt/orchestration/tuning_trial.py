@@ -1,0 +1,98 @@
+"""One trial of a search in a process of Tune: as a cell is trained, but never tested."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from raydt.config.model import MODELS
+from raydt.config.protocol import Recipe
+from raydt.corpora.files import hash_file
+from raydt.corpora.prepared import open_language
+from raydt.orchestration.languages import fetch_language
+from raydt.orchestration.worker import initial_weights
+from raydt.storage.folder import open_folder
+from raydt.tracking.schema import Status
+from raydt.training.checkpoint import save_weights
+from raydt.training.heap import keep_freed_memory
+from raydt.training.loop import Outcome, Report, Splits, TrainConfig, train
+from raydt.tuning.score import score
+
+SCORE = "score"
+EVALUATIONS = "evaluations"
+
+
+def run_tuning_trial(config: dict[str, Any]) -> None:
+    """The Tune trainable: `config["task"]` is a task as `raydt.orchestration.tuning` makes it.
+
+    Every report has all evaluations up to it, so that the last one tells the whole trial, however
+    it ended. `score` is what ASHA compares; what is not compared has none.
+    """
+    task = config["task"]
+    torch.set_num_threads(task["cpus"])
+    keep_freed_memory()
+    torch.use_deterministic_algorithms(True)
+    started = time.time()
+    losses: list[tuple[int, float]] = []
+
+    def state(**more: Any) -> dict[str, Any]:
+        return {
+            "val_losses": list(losses),
+            "bytes_seen": losses[-1][0] if losses else 0,
+            "seconds": time.time() - started,
+            **more,
+        }
+
+    def report(report: Report) -> None:
+        losses.append((report.bytes_seen, report.val_loss))
+        row = state()
+        if task["reference"]:
+            values = [loss for _, loss in losses]
+            row[SCORE] = score(values, task["reference"], task["budget_factor"])
+            row[EVALUATIONS] = len(losses)
+        tune.report(row)
+
+    cache = Path(task["cache"])
+    language = open_language(fetch_language(task["language"], cache / "corpora"))
+    outcome = train(
+        TrainConfig(
+            model=MODELS[task["model"]],
+            recipe=Recipe.model_validate(task["recipe"]),
+            size_bytes=task["size_bytes"],
+            seed=task["seed"],
+            evaluations=task["evaluations"],
+            patience=task["patience"],
+        ),
+        Splits(
+            train=language.train(task["size_bytes"]),
+            val=language.val(task["val_bytes"]),
+            test=None,
+        ),
+        initial_weights=initial_weights(task["initial_weights"], cache),
+        report=report,
+    )
+    diverged = outcome.status is Status.DIVERGED
+    tune.report(
+        state(
+            ended="diverged" if diverged else "done",
+            reason=outcome.reason,
+            bytes_seen=outcome.bytes_seen,
+            weights_sha256=_keep_weights(task, outcome),
+        )
+    )
+
+
+def _keep_weights(task: dict[str, Any], outcome: Outcome) -> str | None:
+    """Of a pretrain that finetunes will start from: put them on the storage; their SHA-256."""
+    place = task["keep_weights"]
+    if place is None or outcome.status is not Status.DONE:
+        return None
+    folder = open_folder(place["folder"])
+    path = (folder.local_path or Path(task["cache"]) / "parents") / place["name"]
+    save_weights(outcome.weights, path)
+    folder.upload(path, place["name"])
+    return hash_file(path)

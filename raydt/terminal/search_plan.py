@@ -1,0 +1,89 @@
+"""The plan of a search: what is searched where, between which values, and what it costs."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from raydt.grid.cost import ASSUMED_CORE_FLOPS_PER_SECOND, ASSUMED_GPU_FLOPS_PER_SECOND
+from raydt.terminal.amounts import duration, short
+from raydt.tuning.plan import NUM_CHECK_SEEDS, SearchPlan
+from raydt.tuning.space import recipe_at
+from raydt.units import approximate_bytes
+
+
+def show_search_plan(plan: SearchPlan, console: Console) -> None:
+    """Print a row per stage and size, and the totals."""
+    console.print(
+        f"[bold]search {escape(plan.sweep.name)}[/]: model {plan.model_name} on "
+        f"{escape(plan.sweep.corpus)}"
+    )
+    table = _table()
+    for column in ("stage", "size"):
+        table.add_column(column)
+    for column in ("languages", "trials", "baselines", "checks", "bytes at most"):
+        table.add_column(column, justify="right")
+    for stage in plan.stages:
+        for study in plan.studies(stage):
+            allowed = plan.allowance_bytes(study)
+            table.add_row(
+                stage, study.size.label, str(len(study.languages)), str(plan.num_trials),
+                str(len(study.languages)), str(2 * NUM_CHECK_SEEDS * len(study.languages)),
+                approximate_bytes(allowed),
+            )  # fmt: skip
+    console.print(table)
+    console.print(_space(plan))
+    cost = plan.cost
+    share = min(1.0, plan.budget_bytes / cost.total_bytes)
+    stated = (
+        f"the budget of {approximate_bytes(plan.budget_bytes)} leaves {share:.0%} of the "
+        f"{approximate_bytes(cost.total_bytes)} bytes that all trials may take"
+        if share < 1
+        else f"{approximate_bytes(cost.total_bytes)} bytes"
+    )
+    console.print(
+        f"At most {cost.num_runs} runs and {stated}: "
+        f"{approximate_bytes(cost.baselines_bytes)} for baselines, "
+        f"{approximate_bytes(cost.parents_bytes)} for pretrains that finetunes start from, "
+        f"{approximate_bytes(cost.checks_bytes)} for the check on fresh seeds, the rest for trials."
+    )
+    console.print(
+        f"{short(cost.flops * share)} FLOPs, about {duration(plan.seconds() * share)} with "
+        f"{plan.sweep.num_slots} at a time, or "
+        f"{short(cost.flops * share / ASSUMED_GPU_FLOPS_PER_SECOND / 3600)} GPU-hours"
+    )
+    console.print(
+        f"Time: assumed {ASSUMED_CORE_FLOPS_PER_SECOND / 1e9:.0f} GFLOP/s a slot. ASHA stops two "
+        "trials of three early: half of it is likely.",
+        style="dim",
+    )
+
+
+def _space(plan: SearchPlan) -> Table:
+    table = _table()
+    for column in ("stage", "size"):
+        table.add_column(column)
+    names = list(dict.fromkeys(each.shown for stage in plan.stages for each in plan.space(stage)))
+    for name in names:
+        table.add_column(name, justify="right")
+    for stage in plan.stages:
+        for study in plan.studies(stage):
+            size = study.size.num_bytes
+            here = recipe_at(plan.recipe(stage), size, plan.window_bytes, {})
+            cells = dict.fromkeys(names, "·")
+            for each in plan.space(stage):
+                value = getattr(here, each.name)
+                number = float(getattr(value, "num_bytes", value))
+                cells[each.shown] = f"{_shown(number * each.low)}–{_shown(number * each.high)}"
+            table.add_row(stage, study.size.label, *cells.values())
+    return table
+
+
+def _shown(value: float) -> str:
+    return approximate_bytes(value) if value >= 1000 else f"{value:.2g}"
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))

@@ -1,0 +1,197 @@
+"""How a search looks while it runs: a live table on a terminal, a line per trial elsewhere."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from raydt.terminal.amounts import duration
+from raydt.tuning.plan import Study
+from raydt.tuning.search import Search, StageFound
+from raydt.tuning.trial import End, Finished, Kind, Trial
+from raydt.units import approximate_bytes
+
+_MAX_ROWS = 8  # of running trials
+_FACTORS = {
+    "learning_rate": "lr", "embedding_learning_rate": "emb", "max_batch_windows": "batch",
+    "warmup_steps": "warm-up", "weight_decay": "decay", "budget_bytes": "budget",
+}  # fmt: skip
+
+
+class SearchProgress:
+    """Told of every event of a search; shows it. Safe to call from any thread."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self._lock = threading.RLock()
+        self._live: Live | None = None
+        self._search: Search | None = None
+        self._started = time.monotonic()
+        self._bytes_before = 0
+        self._num_ended = 0
+        self._bytes_trained = 0
+        self._running: dict[str, tuple[Trial, float]] = {}
+        self._reports: dict[str, tuple[int, float]] = {}
+        self._num: dict[tuple[str, str], int] = {}  # finished trials by stage and size
+        self._best: dict[tuple[str, str], tuple[float, Finished]] = {}
+        self._last: list[str] = []
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """A line before or after the table; its brackets are brackets."""
+        self.console.print(Text(text, style=style or ""), soft_wrap=True)
+
+    def begin(self, search: Search) -> None:
+        """The search begins, or goes on."""
+        self._search = search
+        self._started = time.monotonic()
+        self._bytes_before = self._bytes_trained = search.bytes_trained
+        there = list(search.record.finished.values())
+        for finished in there:
+            self._note(finished)
+        before = f", {len(there)} runs done before" if there else ""
+        plan = search.plan
+        self.say(
+            f"Searching for {plan.model_name} on at most {approximate_bytes(plan.budget_bytes)} "
+            f"bytes{before}, {plan.sweep.num_slots} at a time"
+        )
+        if self.console.is_terminal:
+            self._live = Live(
+                get_renderable=self._render, console=self.console, refresh_per_second=4,
+                transient=True,
+            )  # fmt: skip
+            self._live.start()
+
+    def started(self, trial: Trial) -> None:
+        """A trial has a slot."""
+        with self._lock:
+            self._running[trial.trial_id] = (trial, time.monotonic())
+
+    def reported(self, trial: Trial, row: tuple[int, float]) -> None:
+        """A running trial was evaluated: bytes seen, nats per byte."""
+        with self._lock:
+            self._reports[trial.trial_id] = (int(row[0]), float(row[1]))
+
+    def ended(self, finished: Finished) -> None:
+        """A trial is in the record."""
+        with self._lock:
+            self._forget(finished.trial)
+            self._note(finished)
+            self._num_ended += 1
+            self._bytes_trained += finished.bytes_seen
+            line = self._line(finished)
+            self._last = [*self._last[-2:], line]
+        if self._live is None:
+            used = f"{approximate_bytes(self._bytes_trained)} bytes"
+            self.say(f"[{used}] {line}")
+
+    def failed(self, trial: Trial, reason: str) -> None:
+        """A trial failed for good."""
+        with self._lock:
+            self._forget(trial)
+        self.say(f"{_name(trial)} failed: {reason}", style="red")
+
+    def found(self, found: StageFound) -> None:
+        """A stage is decided."""
+        self.say(f"{found.stage}: {found.why}", style="green" if found.is_tuned else "yellow")
+
+    def end(self) -> None:
+        """The search is over, or was interrupted."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _forget(self, trial: Trial) -> None:
+        self._running.pop(trial.trial_id, None)
+        self._reports.pop(trial.trial_id, None)
+
+    def _note(self, finished: Finished) -> None:
+        trial = finished.trial
+        if trial.kind is not Kind.TRIAL or self._search is None:
+            return
+        key = (str(trial.stage), trial.size.label)
+        self._num[key] = self._num.get(key, 0) + 1
+        if finished.end is End.DONE:
+            score = self._search.score(finished)
+            if key not in self._best or score < self._best[key][0]:
+                self._best[key] = (score, finished)
+
+    def _line(self, finished: Finished) -> str:
+        bpb = finished.best_val_loss / math.log(2)
+        text = f"{_name(finished.trial):<40} {bpb:.3f} bpb"
+        if finished.trial.kind is Kind.TRIAL and self._search is not None:
+            text += f"  {_percent(self._search.score(finished))}"
+        return text + ("" if finished.end is End.DONE else f"  {finished.end}")
+
+    def _render(self) -> Group:
+        with self._lock:
+            assert self._search is not None
+            plan = self._search.plan
+            used, budget = self._bytes_trained, plan.budget_bytes
+            running = sorted(self._running.values(), key=lambda item: item[1])[:_MAX_ROWS]
+            rows = [self._running_row(trial, began) for trial, began in running]
+            studies = [self._study_row(s) for stage in plan.stages for s in plan.studies(stage)]
+            num_running, num_ended = len(self._running), self._num_ended
+            last = list(self._last)
+        elapsed = time.monotonic() - self._started
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=budget, completed=min(used, budget), width=28),
+            Text(f"{approximate_bytes(used)} of {approximate_bytes(budget)} bytes", style="green"),
+            Text(f"{num_ended} ended", style="green"),
+            Text(f"{num_running} running", style="cyan"),
+        )
+        rate = (used - self._bytes_before) / elapsed if elapsed else 0.0
+        left = f", at most {duration((budget - used) / rate)} left" if rate else ""
+        times = Text(f"{duration(elapsed)}{left}", style="dim")
+        best = _columns("stage and size", "trials", "best so far", "with")
+        for row in studies:
+            best.add_row(*row)
+        now = _columns("running", "seen", "val bpb", "for")
+        for row in rows:
+            now.add_row(*row)
+        ended = [Text(line, style="dim") for line in last]
+        return Group(head, times, Text(), best, Text(), now, Text(), *ended)
+
+    def _study_row(self, study: Study) -> tuple[str, str, str, str]:
+        key = (str(study.stage), study.size.label)
+        assert self._search is not None
+        done = f"{self._num.get(key, 0)} of {self._search.plan.num_trials}"
+        if key not in self._best:
+            return study.name, done, "", ""
+        score, finished = self._best[key]
+        factors = " ".join(
+            f"{_FACTORS[name]}×{factor:.2g}" for name, factor in finished.trial.factors.items()
+        )
+        return study.name, done, _percent(score), factors
+
+    def _running_row(self, trial: Trial, began: float) -> tuple[str, str, str, str]:
+        report = self._reports.get(trial.trial_id)
+        return (
+            _name(trial),
+            f"{approximate_bytes(report[0])}" if report else "",
+            f"{report[1] / math.log(2):.3f}" if report else "",
+            duration(time.monotonic() - began),
+        )
+
+
+def _name(trial: Trial) -> str:
+    return f"{trial.kind} {trial.stage} {trial.languages} {trial.size.label} #{trial.number}"
+
+
+def _percent(score: float) -> str:
+    """Of the loss, against the recipe as it was, the price of the budget included."""
+    return f"{math.expm1(score):+.1%}" if math.isfinite(score) else "diverged"
+
+
+def _columns(*names: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    return table

@@ -1,0 +1,114 @@
+"""A search of hyperparameters in the store: one parent run, and a child run for each trial.
+
+The runs are of kinds of their own, so that `analysis` does not take a search for a sweep.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raydt.tracking import schema
+from raydt.tracking.experiment import open_experiment
+
+_ENDED = {"done": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
+
+
+class SearchWriter:
+    """Writes one search into one store; what is there already is not written again."""
+
+    def __init__(self, client: Any, store_uri: str, experiment: str, sweep: str) -> None:
+        self._client = client
+        tags = {schema.TAG_SWEEP: sweep, schema.TAG_KIND: schema.KIND_SEARCH}
+        self.experiment_id = str(open_experiment(client, store_uri, experiment, tags).experiment_id)
+        self._experiment = experiment
+        self._sweep = sweep
+        self._search_id = self._open()
+        self.recorded = self._recorded()
+
+    def _open(self) -> str:
+        """The parent run: the one of the launch before, if there was one."""
+        kind = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_SEARCH}'"
+        runs = self._client.search_runs([self.experiment_id], kind, max_results=1)
+        if runs:
+            self._client.update_run(runs[0].info.run_id, status="RUNNING")
+            return str(runs[0].info.run_id)
+        tags = {schema.TAG_KIND: schema.KIND_SEARCH, schema.TAG_SWEEP: self._sweep}
+        run = self._client.create_run(self.experiment_id, tags=tags, run_name=self._experiment)
+        return str(run.info.run_id)
+
+    def _recorded(self) -> set[str]:
+        """Ids of the trials that have their run, whole."""
+        found: set[str] = set()
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self.experiment_id],
+                f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}' "
+                "and attributes.status != 'RUNNING'",
+                max_results=1000,
+                page_token=token,
+            )
+            found |= {run.data.tags[schema.TAG_TRIAL_ID] for run in page}
+            token = page.token
+            if not token:
+                return found
+
+    def write_text(self, text: str, name: str) -> None:
+        """An artifact of the search."""
+        self._client.log_text(self._search_id, text, name)
+
+    def write_plan(self, plan: Mapping[str, Any]) -> None:
+        """What is searched, as an artifact."""
+        self._client.log_dict(self._search_id, dict(plan), schema.ARTIFACT_SEARCH)
+
+    def write_trial(
+        self,
+        trial_id: str,
+        run_name: str,
+        params: Mapping[str, object],
+        history: Sequence[tuple[int, float]],
+        final: Mapping[str, float],
+        end: str,
+        start_seconds: float,
+        end_seconds: float,
+    ) -> None:
+        """A finished trial: `history` is bytes seen and validation loss in nats per byte."""
+        from mlflow.entities import Metric, Param
+
+        if trial_id in self.recorded:
+            return
+        run = self._client.create_run(
+            self.experiment_id,
+            start_time=int(start_seconds * 1000),
+            run_name=run_name,
+            tags={
+                schema.TAG_KIND: schema.KIND_TRIAL,
+                schema.TAG_SWEEP: self._sweep,
+                schema.TAG_TRIAL_ID: trial_id,
+                schema.TAG_STATUS: end,
+                "mlflow.parentRunId": self._search_id,
+            },
+        )
+        at = int(end_seconds * 1000)
+        metrics = [
+            Metric(name, value, at, seen)
+            for seen, loss in history
+            for name, value in (
+                (schema.METRIC_VAL_LOSS, loss),
+                (schema.METRIC_VAL_BPB, loss / math.log(2)),
+            )
+        ]
+        metrics += [
+            Metric(name, value, at, 0) for name, value in final.items() if math.isfinite(value)
+        ]
+        given = [Param(name, str(value)) for name, value in params.items() if value is not None]
+        self._client.log_batch(run.info.run_id, metrics=metrics, params=given)
+        self._client.set_terminated(run.info.run_id, _ENDED[end], end_time=at)
+        self.recorded.add(trial_id)
+
+    def end(self, note: str, whole: bool) -> None:
+        """The search is over, or was cut off."""
+        self._client.set_tag(self._search_id, "mlflow.note.content", note)
+        self._client.set_terminated(self._search_id, "FINISHED" if whole else "KILLED")

@@ -1,0 +1,1 @@
+"""Hyperparameters: which trials a search makes, and the rule that it fits to them."""

@@ -1,0 +1,87 @@
+"""Writing what a search found as a TOML file, for `--hparams` and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tomli_w
+
+from raydt import __version__
+from raydt.grid.identity import NUMERICS_VERSION
+from raydt.tuning.plan import SearchPlan
+from raydt.tuning.rule import CONFIDENCE
+from raydt.tuning.score import PRICE_OF_A_DOUBLING
+from raydt.tuning.search import StageFound
+
+# A sweep decides these for itself: they change no result.
+_NOT_WRITTEN = {"max_windows_at_once", "compile"}
+
+
+def hparams_text(plan: SearchPlan, found: Sequence[StageFound], command: str) -> str:
+    """The file, whole."""
+    parts = [
+        "# Hyperparameters as sweeps/hparams.py found them, for\n"
+        "#   python sweeps/grid.py --hparams FILE\n"
+        f"# Found by: {command}\n"
+        "# Values are those at `budget_at_bytes`; the exponents say how they follow the size.\n"
+    ]
+    for each in found:
+        recipe = each.recipe.model_dump(mode="json", exclude=_NOT_WRITTEN)
+        table = {"protocol": {str(each.stage): recipe}}
+        parts.append(f"# {each.stage}: {each.why}\n{_toml(table)}")
+    parts.append(_toml({"found": _evidence(plan, found)}))
+    return "\n".join(parts)
+
+
+def _evidence(plan: SearchPlan, found: Sequence[StageFound]) -> dict[str, Any]:
+    sweep = plan.sweep
+    return {
+        "model": plan.model_name,
+        "corpus": sweep.corpus,
+        "sources": list(sweep.sources),
+        "targets": list(sweep.targets),
+        "raydt": __version__,
+        "numerics_version": NUMERICS_VERSION,
+        "trials_per_stage_and_size": plan.num_trials,
+        "price_of_a_doubling": PRICE_OF_A_DOUBLING,
+        "confidence": CONFIDENCE,
+        **{str(each.stage): _stage_evidence(each) for each in found},
+    }
+
+
+def _stage_evidence(found: StageFound) -> dict[str, Any]:
+    table: dict[str, Any] = {
+        "is_tuned": found.is_tuned,
+        "why": found.why,
+        "num_trials": found.num_trials,
+    }
+    if found.rule is not None:
+        rule = found.rule
+        table["factors"] = _rounded(rule.factors)
+        table["factors_at_bytes"] = round(rule.pivot_bytes)
+        table["growths"] = _rounded(rule.growths)
+        table["growth_intervals"] = {
+            name: [round(low, 3), round(high, 3)] for name, (low, high) in rule.intervals.items()
+        }
+    table["sizes"] = [
+        {
+            "size": each.size.label,
+            "size_bytes": each.size.num_bytes,
+            "before_val_bpb": round(each.before_bpb, 5),
+            "after_val_bpb": round(each.after_bpb, 5),
+            "difference_bpb": round(each.difference_bpb, 5),
+            "difference_stderr_bpb": round(each.stderr_bpb, 5),
+            "num_pairs": len(each.scores),
+        }
+        for each in found.comparisons
+    ]
+    return table
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.3g}") for name, value in values.items()}
+
+
+def _toml(table: Mapping[str, Any]) -> str:
+    return tomli_w.dumps(table)

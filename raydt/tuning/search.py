@@ -1,0 +1,314 @@
+"""What a search trains next: baselines, trials, the check of what they found, stage by stage.
+
+It knows neither Ray nor torch. What is finished is in the record; everything else follows from it,
+so a search that was killed goes on by asking again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, isfinite, log
+
+from raydt.config.protocol import Recipe
+from raydt.tracking.schema import Stage
+from raydt.tuning.check import Comparison, compare, is_better
+from raydt.tuning.plan import SearchPlan, Study
+from raydt.tuning.rule import Rule, Scored, fit_rule
+from raydt.tuning.sampler import Sampler
+from raydt.tuning.score import score
+from raydt.tuning.space import BATCH, BUDGET, recipe_at, scaled
+from raydt.tuning.trial import End, Finished, Kind, Trial
+from raydt.tuning.trials import TrialRecord
+
+
+@dataclass(frozen=True)
+class StageFound:
+    """What a stage came to. `recipe` is the one to use; `rule` and `comparisons` are of the rule's
+    recipe even where it was not better."""
+
+    stage: Stage
+    recipe: Recipe
+    is_tuned: bool
+    rule: Rule | None
+    comparisons: tuple[Comparison, ...]
+    num_trials: int
+    why: str  # a sentence
+
+
+class Search:
+    """Hands out trials. `next` gives one that may start now, or None: if something is running, it
+    has to end first; if nothing is, nothing will come any more."""
+
+    def __init__(
+        self, plan: SearchPlan, record: TrialRecord, on_found: Callable[[StageFound], None]
+    ) -> None:
+        self.plan = plan
+        self.record = record
+        self.running: dict[str, Trial] = {}
+        self.failed: dict[str, Trial] = {}  # their process died, or it has a defect
+        self.found: dict[Stage, StageFound] = {}
+        self._on_found = on_found
+        self._samplers: dict[Study, Sampler] = {}
+        self._tuned: dict[Stage, tuple[Rule | None, Recipe]] = {}
+
+    @property
+    def bytes_trained(self) -> int:
+        """By all that is finished, up to now and in launches of before."""
+        return sum(finished.bytes_seen for finished in self.record.finished.values())
+
+    def next(self) -> Trial | None:
+        """What to start, or None. Earlier stages first: finetunes hang on them."""
+        for stage in self.plan.stages:
+            trial = self._next_of(stage)
+            if trial is not None:
+                return trial
+        return None
+
+    def started(self, trial: Trial) -> None:
+        """It is being trained."""
+        self.running[trial.trial_id] = trial
+
+    def done(self, finished: Finished) -> None:
+        """It has ended, and goes into the record."""
+        trial = finished.trial
+        del self.running[trial.trial_id]
+        self.record.add(finished)
+        if trial.kind is Kind.TRIAL:
+            study = self._study(trial)
+            stopped = len(finished.val_losses) if finished.end is End.STOPPED else None
+            self._sampler(study).tell(trial.trial_id, self.score(finished), stopped)
+
+    def lost(self, trial: Trial) -> None:
+        """It failed for good. The next launch tries again; this one does without."""
+        del self.running[trial.trial_id]
+        self.failed[trial.trial_id] = trial
+        if trial.kind is Kind.TRIAL:
+            self._sampler(self._study(trial)).forget(trial.trial_id)
+
+    def reference(self, trial: Trial) -> list[float] | None:
+        """Validation losses of the recipe as it was, where this trial is; None for what is not
+        compared."""
+        if trial.kind is not Kind.TRIAL:
+            return None
+        key = _where(trial)
+        for finished in self.record.finished.values():
+            if finished.trial.kind is Kind.BASELINE and _where(finished.trial) == key:
+                return [loss for _, loss in finished.val_losses]
+        raise AssertionError(f"{trial.trial_id} has a baseline")
+
+    def score(self, finished: Finished) -> float:
+        """Of a trial; infinite if it diverged."""
+        reference = self.reference(finished.trial)
+        if not isfinite(finished.best_val_loss) or not reference:
+            return inf
+        losses = [loss for _, loss in finished.val_losses]
+        return score(losses, reference, finished.trial.factors[BUDGET.name])
+
+    def weights_of(self, source: str) -> Finished | None:
+        """The pretrain that finetunes of this source start from."""
+        return self.record.finished.get(self._parent(source).trial_id)
+
+    def trials_of(self, study: Study) -> list[Finished]:
+        """The finished trials of a study."""
+        origin = self._origin(study.stage)
+        return [
+            finished
+            for finished in self.record.finished.values()
+            if finished.trial.kind is Kind.TRIAL
+            and (finished.trial.stage, finished.trial.size) == (study.stage, study.size)
+            and finished.trial.origin == origin
+        ]
+
+    # One stage, in the order in which things happen.
+
+    def _next_of(self, stage: Stage) -> Trial | None:
+        if stage in self.found:
+            return None
+        if stage is Stage.FINETUNE:
+            before = Stage.PRETRAIN in self.plan.stages and Stage.PRETRAIN not in self.found
+            parents = [] if before else [self._parent(source) for source in self.plan.parents()]
+            if before or not self._all_finished(parents):
+                return self._first_open(parents)
+        studies = self.plan.studies(stage)
+        origin = self._origin(stage)
+        for study in studies:
+            trial = self._first_open(self.plan.baselines(study, origin))
+            if trial is not None:
+                return trial
+        for study in studies:
+            if self._all_finished(self.plan.baselines(study, origin)):
+                trial = self._next_trial(study)
+                if trial is not None:
+                    return trial
+        if any(trial.stage is stage for trial in self.running.values()):
+            if stage not in self._tuned:
+                return None
+        elif any(
+            trial.stage is stage for trial in self.failed.values() if trial.kind is not Kind.TRIAL
+        ):
+            return None  # without a baseline or a check nothing can be said
+        return self._next_check(stage, studies)
+
+    def _next_trial(self, study: Study) -> Trial | None:
+        origin = self._origin(study.stage)
+        taken = {t.trial.number for t in self.trials_of(study)}
+        for trial in (*self.running.values(), *self.failed.values()):
+            if (trial.kind, trial.stage, trial.size) == (Kind.TRIAL, study.stage, study.size):
+                taken.add(trial.number)
+        number = next((n for n in range(self.plan.num_trials) if n not in taken), None)
+        if number is None or study.stage in self._tuned:
+            return None
+        window = self.plan.window_bytes
+        committed = sum(finished.bytes_seen for finished in self.trials_of(study)) + sum(
+            other.budget_bytes(window)
+            for other in self.running.values()
+            if other.kind is Kind.TRIAL and self._study(other) == study
+        )
+        # The most that it may take, and not what it will: so that the same record always gives the
+        # same answer. What is running may end early, and then there is room for more.
+        if committed + self.plan.trial_bytes(study) > self.plan.allowance_bytes(study):
+            return None
+        factors = self._sampler(study).ask(self.plan.trial(study, number, {}, origin).trial_id)
+        return self.plan.trial(study, number, factors, origin)
+
+    def _next_check(self, stage: Stage, studies: list[Study]) -> Trial | None:
+        rule, recipe = self._fitted(stage, studies)
+        if rule is None or recipe == self.plan.recipe(stage):
+            why = "Too few trials came to an end." if rule is None else "The rule is the recipe."
+            self._decide(stage, rule, recipe=self.plan.recipe(stage), comparisons=(), why=why)
+            return None
+        origin = self._origin(stage)
+        before, after = {}, {}
+        for study in studies:
+            was = recipe_at(
+                self.plan.recipe(stage), study.size.num_bytes, self.plan.window_bytes, {}
+            )
+            before[study] = self.plan.checks(study, Kind.CHECK_BEFORE, was, origin)
+            after[study] = self.plan.checks(
+                study, Kind.CHECK_AFTER, recipe, _joined(origin, _digest(recipe))
+            )
+        every = [t for study in studies for t in (*before[study], *after[study])]
+        if not self._all_finished(every):
+            return self._first_open(every)
+        finished = self.record.finished
+        comparisons = tuple(
+            compare(
+                study.size,
+                [finished[t.trial_id] for t in before[study]],
+                [finished[t.trial_id] for t in after[study]],
+            )
+            for study in studies
+        )
+        better = is_better(comparisons)
+        why = (
+            "Better than the recipe before it, on fresh seeds, by more than a standard error."
+            if better
+            else "The rule's recipe was not better on fresh seeds by more than a standard error: "
+            "this is the recipe as it was."
+        )
+        kept = recipe if better else self.plan.recipe(stage)
+        self._decide(stage, rule, kept, comparisons, why)
+        return None
+
+    def _decide(
+        self,
+        stage: Stage,
+        rule: Rule | None,
+        recipe: Recipe,
+        comparisons: tuple[Comparison, ...],
+        why: str,
+    ) -> None:
+        num_trials = sum(len(self.trials_of(study)) for study in self.plan.studies(stage))
+        tuned = recipe != self.plan.recipe(stage)
+        self.found[stage] = StageFound(stage, recipe, tuned, rule, comparisons, num_trials, why)
+        self._on_found(self.found[stage])
+
+    def _fitted(self, stage: Stage, studies: list[Study]) -> tuple[Rule | None, Recipe]:
+        if stage not in self._tuned:
+            space = self.plan.space(stage)
+            scored = []
+            for study in studies:
+                size = study.size.num_bytes
+                scored += [
+                    Scored(size, self._log_factors(study, finished), self.score(finished))
+                    for finished in self.trials_of(study)
+                    # One that was stopped has no score at its end, and others were better.
+                    if finished.end is not End.STOPPED
+                ]
+                scored.append(Scored(size, {each.name: 0.0 for each in space}, 0.0))
+            rule = fit_rule(scored, space)
+            recipe = self.plan.recipe(stage)
+            if rule is not None:
+                recipe = scaled(recipe, rule.factors, rule.growths, rule.pivot_bytes)
+            self._tuned[stage] = rule, recipe
+        return self._tuned[stage]
+
+    def _log_factors(self, study: Study, finished: Finished) -> dict[str, float]:
+        """As they came out: a batch is whole windows, and not more than leave `min_steps` steps."""
+        size, window = study.size.num_bytes, self.plan.window_bytes
+        trial = finished.trial
+        factors = dict(trial.factors)
+        factors[BATCH.name] = trial.recipe.batch_windows(size, window) / self.plan.recipe(
+            study.stage
+        ).batch_windows(size, window)
+        return {name: log(factor) for name, factor in factors.items()}
+
+    # What things are called, and what is open of them.
+
+    def _study(self, trial: Trial) -> Study:
+        return next(s for s in self.plan.studies(trial.stage) if s.size == trial.size)
+
+    def _sampler(self, study: Study) -> Sampler:
+        if study not in self._samplers:
+            space = self.plan.space(study.stage)
+            number = [s for t in self.plan.stages for s in self.plan.studies(t)].index(study)
+            finished = self.trials_of(study)
+            sampler = Sampler(
+                space,
+                num_startup=max(3, self.plan.num_trials // 3),
+                # What was asked for before and is lost is not asked for again.
+                seed=1000 * number + len(finished),
+            )
+            sampler.remember({each.name: 1.0 for each in space}, 0.0)
+            for trial in finished:
+                stopped = len(trial.val_losses) if trial.end is End.STOPPED else None
+                sampler.remember(trial.trial.factors, self.score(trial), stopped)
+            self._samplers[study] = sampler
+        return self._samplers[study]
+
+    def _parent(self, source: str) -> Trial:
+        return self.plan.parent(source, self._pretrain_recipe(), _digest(self._pretrain_recipe()))
+
+    def _pretrain_recipe(self) -> Recipe:
+        found = self.found.get(Stage.PRETRAIN)
+        return self.plan.recipe(Stage.PRETRAIN) if found is None else found.recipe
+
+    def _origin(self, stage: Stage) -> str:
+        # Finetunes from other weights are other trials.
+        return _digest(self._pretrain_recipe()) if stage is Stage.FINETUNE else ""
+
+    def _all_finished(self, trials: list[Trial]) -> bool:
+        return all(trial.trial_id in self.record.finished for trial in trials)
+
+    def _first_open(self, trials: list[Trial]) -> Trial | None:
+        for trial in trials:
+            known = (self.record.finished, self.running, self.failed)
+            if not any(trial.trial_id in those for those in known):
+                return trial
+        return None
+
+
+def _where(trial: Trial) -> tuple[object, ...]:
+    return trial.stage, trial.source, trial.target, trial.size, trial.origin
+
+
+def _digest(recipe: Recipe) -> str:
+    text = json.dumps(recipe.identity(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _joined(*parts: str) -> str:
+    return "-".join(part for part in parts if part)

@@ -1,0 +1,85 @@
+"""The record of a search on the storage: one line per finished trial, and what is searched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from raydt.errors import InputError, Problem, RunError
+from raydt.storage.folder import Folder
+from raydt.tuning.trial import End, Finished, trial_of
+
+_SEARCH = "search.json"
+_TRIALS = "trials.jsonl"
+
+
+class TrialRecord:
+    """The trials that a search has finished, by id; one process writes."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self.finished: dict[str, Finished] = _read(folder)
+
+    def add(self, finished: Finished) -> None:
+        """Write a finished trial down, before anything else is made of it."""
+        row = {
+            **asdict(finished),
+            "trial": finished.trial.facts(),
+            "trial_id": finished.trial.trial_id,
+        }
+        self._folder.append(_TRIALS, (json.dumps(row) + "\n").encode())
+        self.finished[finished.trial.trial_id] = finished
+
+
+def _read(folder: Folder) -> dict[str, Finished]:
+    try:
+        data = folder.read(_TRIALS)
+    except FileNotFoundError:
+        return {}
+    *lines, last = data.split(b"\n")
+    if last:
+        # A kill cut it short: without it the next line would be damaged too.
+        folder.write(_TRIALS, b"".join(line + b"\n" for line in lines))
+    found = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            finished = Finished(
+                trial_of(row["trial"]), End(row["end"]),
+                tuple((int(seen), float(loss)) for seen, loss in row["val_losses"]),
+                row["bytes_seen"], row["seconds"], row["time"], row["weights_sha256"],
+                row["reason"],
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{folder.uri}/{_TRIALS}:{number}: a trial is required, found damage ({error}); "
+                "remove the line, and the trial is made again"
+            ) from None
+        found[finished.trial.trial_id] = finished
+    return found
+
+
+def check_same_search(folder: Folder, identity: Mapping[str, Any]) -> None:
+    """`InputError` if the folder holds a search of something else: its trials say nothing here."""
+    earlier = folder.read_json(_SEARCH)
+    if earlier is None:
+        return
+    now = json.loads(json.dumps(identity))
+    problems = [
+        Problem(
+            name,
+            f"{earlier.get(name)!r}, as in the search in {folder.uri}, or another --name",
+            repr(now.get(name)),
+        )
+        for name in sorted(earlier.keys() | now.keys())
+        if earlier.get(name) != now.get(name)
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def record_search(folder: Folder, identity: Mapping[str, Any]) -> None:
+    """Write down what is searched, for the next launch."""
+    folder.write_json(_SEARCH, dict(identity))

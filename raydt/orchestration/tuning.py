@@ -15,9 +15,10 @@ from raydt.orchestration.launch import interrupt, prepare_languages
 from raydt.orchestration.preflight import check_languages, check_surroundings
 from raydt.orchestration.runtime import ray_started, set_environment
 from raydt.orchestration.tuning_recorder import SearchRecorder
-from raydt.storage.folder import Folder
+from raydt.storage.folder import Folder, open_folder
+from raydt.terminal.search_outcome import table_text
 from raydt.terminal.search_progress import SearchProgress
-from raydt.tracking.schema import ARTIFACT_HPARAMS, Stage
+from raydt.tracking.schema import ARTIFACT_HPARAMS, ARTIFACT_TABLE, Stage
 from raydt.tracking.store import open_store
 from raydt.tuning.hparams_file import hparams_text
 from raydt.tuning.plan import SearchPlan, check_plan
@@ -118,6 +119,7 @@ def _launch(plan: SearchPlan, out: Path | None, command: str, progress: SearchPr
                 text = hparams_text(plan, stages, command)
                 file = _write(plan, out, text)
                 recorder.write_text(text, ARTIFACT_HPARAMS)
+                recorder.write_text(table_text(plan, stages), ARTIFACT_TABLE)
         finally:
             progress.end()
             recorder.finish(note, whole)
@@ -167,8 +169,6 @@ def _weights_name(parent: Trial) -> str:
 
 
 def _place(plan: SearchPlan, out: Path | None) -> tuple[Folder, str]:
-    from raydt.storage.folder import open_folder
-
     if out is None:
         return plan.sweep.folder, "hparams.toml"
     return open_folder(out.resolve().parent), out.name

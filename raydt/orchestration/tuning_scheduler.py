@@ -9,7 +9,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from raydt.orchestration.search import LivesInDriver
 from raydt.orchestration.tuning_trial import EVALUATIONS, SCORE
 
-_REDUCTION = 3  # of three trials at a rung one goes on
+_REDUCTION = 2  # of two trials at a rung one goes on: the rule needs some that end
 
 
 class AshaByStudy(LivesInDriver, FIFOScheduler):  # type: ignore[misc]
@@ -32,8 +32,8 @@ class AshaByStudy(LivesInDriver, FIFOScheduler):  # type: ignore[misc]
                 metric=SCORE,
                 mode="min",
                 max_t=self._evaluations,
-                # Below a quarter of its budget nobody can tell.
-                grace_period=max(1, self._evaluations // 4),
+                # Early losses favour what is fast and not what is good.
+                grace_period=max(1, self._evaluations // 2),
                 reduction_factor=_REDUCTION,
                 # A trial that has gone through its budget ends by itself, with its last word.
                 stop_last_trials=False,

@@ -55,8 +55,8 @@ def show_search_plan(plan: SearchPlan, console: Console) -> None:
         f"{short(cost.flops * share / ASSUMED_GPU_FLOPS_PER_SECOND / 3600)} GPU-hours"
     )
     console.print(
-        f"Time: assumed {ASSUMED_CORE_FLOPS_PER_SECOND / 1e9:.0f} GFLOP/s a slot. ASHA stops two "
-        "trials of three early: half of it is likely.",
+        f"Time: assumed {ASSUMED_CORE_FLOPS_PER_SECOND / 1e9:.0f} GFLOP/s a slot. ASHA stops "
+        "half of the trials halfway, and patience others: half of it is likely.",
         style="dim",
     )
 

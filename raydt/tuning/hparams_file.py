@@ -59,6 +59,10 @@ def _stage_evidence(found: StageFound) -> dict[str, Any]:
     if found.rule is not None:
         rule = found.rule
         table["factors"] = _rounded(rule.factors)
+        table["factor_intervals"] = {
+            name: [float(f"{low:.3g}"), float(f"{high:.3g}")]
+            for name, (low, high) in rule.factor_intervals.items()
+        }
         table["factors_at_bytes"] = round(rule.pivot_bytes)
         table["growths"] = _rounded(rule.growths)
         table["growth_intervals"] = {

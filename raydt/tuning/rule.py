@@ -1,23 +1,36 @@
 """One power law per hyperparameter, fitted to the trials of a stage, so that not every rung of a
 ladder needs a search.
 
-A trial i at size D_s has log factors x_ih on the recipe and a score y_i: the log of its validation
-loss over that of the recipe as it was (`raydt.tuning.score`).
+A trial i at size D with log factors x_ih on the recipe has a score y_i: the log of its validation
+loss over that of the recipe as it was (`raydt.tuning.score`). The scores of all sizes together are
+one response surface (Box & Wilson 1951), quadratic in the log factors, with optima that move with
+the size:
 
-1. The optimum of a size. With weights w_i ~ exp(-(y_i - min y) / tau_s), summing to one over the
-   trials of the size, theta_sh = sum_i w_i x_ih. tau_s is the distance of the best quarter of the
-   scores from the best: what a trial gains by luck is of that order, so that no single trial
-   decides, and where no trial is better than another theta is the middle of the space.
-2. The line. theta_sh = c_h + g_e (z_s - z), z_s = ln D_s and z their mean: least squares, with the
-   growth g_e shared by the hyperparameters that share an exponent e (both learning rates). All
-   sizes count the same: they have the same number of trials.
-3. What of it stands. The trials of each size are drawn with replacement, and 1 and 2 done again
-   (bootstrap; Efron & Tibshirani 1993, chapter 13). A growth is kept if the interval between the
-   quantiles (1 ± `confidence`) / 2 leaves out 0; otherwise it is 0 and c_h the mean of theta_sh, a
-   geometric mean of factors.
+    y_i = c_gi + sum_h [ a_h u_ih + b_h u_ih z_i + q_h u_ih^2 ] + noise,
 
-The soft optimum leans towards the middle of the space, which is the recipe as it was: with few
-trials the rule is timid, not wild.
+u_ih is x_ih in half widths of the space, z_i = ln D_i centred and in units of its spread, c_g a
+level of its own for each size and language (a baseline is a single run, and has noise, too). The
+optimum at a size is u_h*(z) = -(a_h + b_h z) / (2 q_h), held within the space.
+
+The coefficients have normal priors: a_h and b_h around 0 with one scale, q_h around k with scale k
+(a space has its best place inside, mostly). Both scales and the noise are those of the greatest
+marginal likelihood (empirical Bayes; MacKay 1992, Neural Computation 4:415). From the posterior,
+which is normal, coefficients are drawn; each draw has its optima x_h*(z_s) at the searched sizes,
+and a line through them: a level at the mean of ln D and a growth, shared by the hyperparameters
+that share an exponent (both learning rates).
+
+Noise has standard deviation sigma (1 + (y_i - min y) / (median y - min y)): far from its optimum a
+loss is no quadratic, and those trials count less. Trials that ASHA stopped are left out: what they
+would have come to is not known.
+
+The factor is exp of the mean level. A growth is kept, at its mean, if the interval between the
+quantiles (1 ± `confidence`) / 2 of the draws leaves out 0; otherwise it is 0. What the trials say
+nothing about stays near the middle of the space, which is the recipe as it was.
+
+Why not a mean of the factors weighted by exp(-y), with a bootstrap over trials: Optuna puts its
+later trials where its first were lucky, so that the place of the trials tells of luck, and the
+bootstrap takes it for evidence. A regression is given where the trials are, and asks only how they
+came out. How often either is wrong: `benchmarks/tuning_rule.py`.
 """
 
 from __future__ import annotations
@@ -31,16 +44,23 @@ from numpy.typing import NDArray
 from raydt.tuning.space import Hyperparameter
 
 CONFIDENCE = 0.95
-_NUM_DRAWS = 400
-_LEAST_TAU = 1e-3  # a thousandth of the loss: less is no difference
-_LEAST_TRIALS = 3  # of a size, or its optimum is anybody's guess
+_NUM_DRAWS = 1000
+_LEAST_TRIALS = 3  # besides baselines, or it is anybody's guess
+# In units of the spread of the scores.
+_SLOPES = np.geomspace(0.1, 3, 6)
+_CURVATURES = np.geomspace(0.1, 3, 6)
+_NOISES = np.geomspace(0.03, 1, 8)
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A trial that came to its end: log factors by hyperparameter, and its score."""
+    """A trial that came to its end, or a baseline: log factors by hyperparameter, and its score,
+    infinite if it diverged. Scores of one size and language are of one level."""
 
     size_bytes: int
+    language: str
     log_factors: Mapping[str, float]
     score: float
 
@@ -55,25 +75,7 @@ class Rule:
     intervals: Mapping[str, tuple[float, float]]
     pivot_bytes: float
     sizes: tuple[int, ...]
-    optima: Mapping[int, Mapping[str, float]] = field(default_factory=dict)  # factors, by size
-
-    def factors_at(self, size_bytes: int, space: Sequence[Hyperparameter]) -> dict[str, float]:
-        """What the rule says at a size."""
-        ratio = size_bytes / self.pivot_bytes
-        return {
-            each.name: self.factors[each.name] * ratio ** self.growths.get(each.exponent or "", 0.0)
-            for each in space
-        }
-
-
-def soft_optimum(x_ih: NDArray[np.float64], y_i: NDArray[np.float64]) -> NDArray[np.float64]:
-    """theta (h,) of one size; the scores y_i (i,) may be infinite (a trial that diverged)."""
-    finite = np.isfinite(y_i)
-    x_ih, y_i = x_ih[finite], y_i[finite]
-    best = y_i.min()
-    tau = max(_LEAST_TAU, float(np.quantile(y_i, 0.25) - best))
-    w_i = np.exp(-(y_i - best) / tau)
-    return np.asarray(w_i @ x_ih / w_i.sum())
+    factor_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def fit_rule(
@@ -83,82 +85,99 @@ def fit_rule(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Rule | None:
-    """The rule of a stage; None if no size has enough trials."""
-    names = [each.name for each in space]
-    of_size: dict[int, list[Scored]] = {}
-    for trial in sorted(trials, key=lambda trial: trial.size_bytes):
-        of_size.setdefault(trial.size_bytes, []).append(trial)
-    by_size = {
-        size: (
-            np.array([[trial.log_factors[name] for name in names] for trial in those]),
-            np.array([trial.score for trial in those]),
-        )
-        for size, those in of_size.items()
-    }
-    by_size = {s: (x, y) for s, (x, y) in by_size.items() if np.isfinite(y).sum() >= _LEAST_TRIALS}
-    if not by_size:
+    """The rule of a stage; None if there are too few trials."""
+    tried = [trial for trial in trials if any(trial.log_factors.values())]
+    sizes = sorted({trial.size_bytes for trial in tried})
+    if sum(np.isfinite(trial.score) for trial in tried) < _LEAST_TRIALS:
         return None
-    z_s = np.log(np.array(list(by_size), dtype=float))
+    trials = [trial for trial in trials if trial.size_bytes in sizes]
+    z_s = np.log(np.array(sizes, dtype=float))
     pivot = float(np.exp(z_s.mean()))
-    theta_sh = np.stack([soft_optimum(x, y) for x, y in by_size.values()])
-    exponents = sorted({each.exponent for each in space if each.exponent is not None})
-    growths, intervals = dict.fromkeys(exponents, 0.0), {}
-    if len(by_size) > 1:
-        drawn = _bootstrap(by_size, z_s, space, exponents, seed)
-        fitted = _growths(theta_sh, z_s, space, exponents)
-        tail = (1 - confidence) / 2
-        for number, exponent in enumerate(exponents):
-            low, high = np.quantile(drawn[:, number], [tail, 1 - tail])
-            intervals[exponent] = (float(low), float(high))
-            if low > 0 or high < 0:
-                growths[exponent] = float(fitted[number])
+    z_s = z_s - z_s.mean()
+    spread = float(z_s.std()) or 1.0
+    half_h = np.array([(np.log(each.high) - np.log(each.low)) / 2 for each in space])
+    u_ih = np.array([[t.log_factors[each.name] for each in space] for t in trials]) / half_h
+    z_i = np.array([z_s[sizes.index(t.size_bytes)] for t in trials]) / spread
+    levels = sorted({(t.size_bytes, t.language) for t in trials})
+    level_ig = np.array([[(t.size_bytes, t.language) == g for g in levels] for t in trials])
+    y_i = np.array([t.score for t in trials])
+    # A trial that diverged says that it is bad there, and not how bad.
+    y_i = np.minimum(y_i, y_i[np.isfinite(y_i)].max())
+    drawn = _posterior(
+        np.hstack([level_ig.astype(float), u_ih, u_ih * z_i[:, None], u_ih**2]), y_i, len(space),
+        np.random.default_rng(seed),
+    )  # fmt: skip
+    a_nh, b_nh, q_nh = np.split(drawn[:, len(levels) :], 3, axis=1)
+    x_nsh = np.stack([_optimum(a_nh + b_nh * z / spread, q_nh) for z in z_s], axis=1) * half_h
+    level_nh = x_nsh.mean(axis=1)
+    tail = (1 - confidence) / 2
+    growths, intervals = {}, {}
+    for exponent in sorted({each.exponent for each in space if each.exponent is not None}):
+        growths[exponent] = 0.0
+        if len(sizes) > 1:
+            mine = [h for h, each in enumerate(space) if each.exponent == exponent]
+            growth_n = (z_s @ x_nsh[:, :, mine].mean(axis=2).T) / (z_s @ z_s)
+            intervals[exponent] = _interval(growth_n, tail)
+            if intervals[exponent][0] > 0 or intervals[exponent][1] < 0:
+                growths[exponent] = float(growth_n.mean())
+    names = [each.name for each in space]
     return Rule(
-        # The sizes are centred, so that the mean is the value at the pivot with or without growth.
-        {name: float(np.exp(theta_sh[:, h].mean())) for h, name in enumerate(names)},
+        {name: float(np.exp(level_nh[:, h].mean())) for h, name in enumerate(names)},
         growths,
         intervals,
         pivot,
-        tuple(by_size),
-        {
-            size: {name: float(np.exp(theta_sh[s, h])) for h, name in enumerate(names)}
-            for s, size in enumerate(by_size)
-        },
+        tuple(sizes),
+        {name: _interval(np.exp(level_nh[:, h]), tail) for h, name in enumerate(names)},
     )
 
 
-def _growths(
-    theta_sh: NDArray[np.float64],
-    z_s: NDArray[np.float64],
-    space: Sequence[Hyperparameter],
-    exponents: Sequence[str],
-) -> NDArray[np.float64]:
-    """g_e (e,) by least squares, every hyperparameter with a level of its own."""
-    centred = z_s - z_s.mean()
-    slopes_h = centred @ theta_sh / (centred @ centred)
-    return np.array(
-        [
-            np.mean([slopes_h[h] for h, each in enumerate(space) if each.exponent == exponent])
-            for exponent in exponents
-        ]
-    )
+def _interval(values: Array, tail: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
 
 
-def _bootstrap(
-    by_size: Mapping[int, tuple[NDArray[np.float64], NDArray[np.float64]]],
-    z_s: NDArray[np.float64],
-    space: Sequence[Hyperparameter],
-    exponents: Sequence[str],
-    seed: int,
-) -> NDArray[np.float64]:
-    """Growths (draws, e) of trials drawn with replacement within each size."""
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(_NUM_DRAWS):
-        theta = []
-        for x_ih, y_i in by_size.values():
-            chosen = rng.integers(len(y_i), size=len(y_i))
-            while not np.isfinite(y_i[chosen]).any():
-                chosen = rng.integers(len(y_i), size=len(y_i))
-            theta.append(soft_optimum(x_ih[chosen], y_i[chosen]))
-        drawn.append(_growths(np.stack(theta), z_s, space, exponents))
-    return np.array(drawn)
+def _looseness(y_i: Array) -> Array:
+    """Relative standard deviations (i,) with which scores count: 1 at the best, growing with the
+    distance from it in units of that of the median. The surface is quadratic near the optimum and
+    anything far from it."""
+    best = y_i.min()
+    middle = max(float(np.median(y_i) - best), 1e-3)
+    loose: Array = 1 + (y_i - best) / middle
+    return loose
+
+
+def _optimum(lin_nh: Array, q_nh: Array) -> Array:
+    """Where lin u + q u^2 is least within [-1, 1]."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inside = np.clip(-lin_nh / (2 * q_nh), -1, 1)
+    at: Array = np.where(q_nh > 0, inside, -np.sign(lin_nh))
+    return at
+
+
+def _posterior(x_ip: Array, y_i: Array, num: int, rng: np.random.Generator) -> Array:
+    """Coefficients (draws, p): levels, then `num` slopes, `num` growths, `num` curvatures."""
+    loose_i = _looseness(y_i)
+    x_ip, y_i = x_ip / loose_i[:, None], y_i / loose_i
+    spread = max(float(y_i.std()), 1e-6)
+    num_levels = x_ip.shape[1] - 3 * num
+    best: tuple[float, Array, Array, float] | None = None
+    for slope in _SLOPES * spread:
+        for curvature in _CURVATURES * spread:
+            prior_p = np.concatenate(
+                [np.full(num_levels, 3 * spread), np.full(2 * num, slope), np.full(num, curvature)]
+            )
+            mean_p = np.concatenate([np.zeros(num_levels + 2 * num), np.full(num, curvature)])
+            explained_ii = (x_ip * prior_p**2) @ x_ip.T
+            residual_i = y_i - x_ip @ mean_p
+            for noise in _NOISES * spread:
+                factor = np.linalg.cholesky(explained_ii + noise**2 * np.eye(len(y_i)))
+                whitened_i = np.linalg.solve(factor, residual_i)
+                evidence = -whitened_i @ whitened_i / 2 - np.log(np.diag(factor)).sum()
+                if best is None or evidence > best[0]:
+                    best = float(evidence), prior_p, mean_p, float(noise)
+    assert best is not None
+    _, prior_p, mean_p, noise = best
+    covariance = np.linalg.inv(x_ip.T @ x_ip / noise**2 + np.diag(prior_p**-2.0))
+    center_p = mean_p + covariance @ (x_ip.T @ (y_i - x_ip @ mean_p)) / noise**2
+    drawn: Array = rng.multivariate_normal(center_p, covariance, size=_NUM_DRAWS)
+    return drawn

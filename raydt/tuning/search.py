@@ -233,12 +233,21 @@ class Search:
             for study in studies:
                 size = study.size.num_bytes
                 scored += [
-                    Scored(size, self._log_factors(study, finished), self.score(finished))
+                    Scored(
+                        size,
+                        finished.trial.languages,
+                        self._log_factors(study, finished),
+                        self.score(finished),
+                    )
                     for finished in self.trials_of(study)
                     # One that was stopped has no score at its end, and others were better.
                     if finished.end is not End.STOPPED
                 ]
-                scored.append(Scored(size, {each.name: 0.0 for each in space}, 0.0))
+                here = {each.name: 0.0 for each in space}
+                scored += [
+                    Scored(size, baseline.languages, here, 0.0)
+                    for baseline in self.plan.baselines(study, self._origin(stage))
+                ]
             rule = fit_rule(scored, space)
             recipe = self.plan.recipe(stage)
             if rule is not None:

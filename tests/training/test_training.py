@@ -65,6 +65,15 @@ def test_the_same_seed_is_the_same_run_and_leaves_the_callers_random_state(split
     assert other.test_loss != first.test_loss
 
 
+def test_without_a_test_split_nothing_is_reported_and_training_is_the_same(splits: Splits) -> None:
+    config = TrainConfig(TINY, TEN_STEPS, size_bytes=4_000)
+    tested = train(config, splits)
+    untested = train(config, Splits(splits.train, splits.val, None))
+    assert tested.test_loss is not None
+    assert (untested.test_loss, untested.test_loss_stderr) == (None, None)
+    assert untested.best_val_loss == tested.best_val_loss
+
+
 def test_steps_and_bytes_are_those_of_the_recipe(splits: Splits) -> None:
     outcome = train(TrainConfig(TINY, TEN_STEPS, 4_000, evaluations=2), splits)
     assert TEN_STEPS.num_steps(4_000, 32) == 10

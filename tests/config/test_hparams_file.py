@@ -1,0 +1,81 @@
+"""`--hparams FILE`: over the defaults and `--sweep`, under the command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from raydt.config.read import add_sweep_arguments, read_sweep
+from raydt.config.sweep import Sweep
+from raydt.errors import InputError
+
+GOOD = '[protocol.scratch]\nlearning_rate = 0.3\nbudget_bytes = "9k"\n[found]\nmodel = "nano"\n'
+
+
+def read(*words: str) -> Sweep:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_sweep_arguments(parser)
+    arguments, unknown = parser.parse_known_args(words)
+    return read_sweep(arguments, unknown)
+
+
+def problems(*words: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        read(*words)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "hparams.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_later_wins(tmp_path: Path) -> None:
+    hparams = written(tmp_path, GOOD)
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text("[protocol.scratch]\nlearning_rate = 0.1\nweight_decay = 0.7\n")
+    recipe = read("--sweep", str(sweep), "--hparams", hparams).protocol.scratch
+    assert (recipe.learning_rate, recipe.weight_decay) == (0.3, 0.7)
+    assert recipe.budget_bytes.num_bytes == 9_000
+    typed = read("--hparams", hparams, "--protocol.scratch.learning-rate", "0.5").protocol.scratch
+    assert (typed.learning_rate, typed.budget_bytes.num_bytes) == (0.5, 9_000)
+    assert typed.clip_norm == 1.0
+
+
+def test_a_file_for_another_model_is_refused(tmp_path: Path) -> None:
+    (problem,) = problems("--hparams", written(tmp_path, GOOD), "--models", "micro")
+    assert "the model of the sweep, micro; found one for nano" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("protocol = [", "valid TOML"),
+        ("", "found.model"),
+        ('[found]\nmodel = "nano"\n', "protocol: tables such as"),
+        (GOOD.replace("0.3", "-1"), "protocol.scratch.learning_rate: Input should be greater"),
+        (GOOD.replace("learning_rate", "learning_rte"), "protocol.scratch.learning_rte: no such"),
+        (GOOD + "[more]\n", "more: only the tables protocol and found"),
+        (GOOD.replace("[protocol.scratch]", "[protocol]\nscratch = 3\n[x]"), "protocol.scratch"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    found = problems("--hparams", written(tmp_path, text))
+    assert any(said in problem for problem in found), found
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (problem,) = problems("--hparams", str(tmp_path / "none.toml"))
+    assert "a readable file; found No such file" in problem
+
+
+def test_problems_of_both_files_and_the_options_are_said_together(tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text("sede = 3\n")
+    found = problems(
+        "--sweep", str(sweep), "--hparams", written(tmp_path, "x = ["), "--patince", "3"
+    )
+    assert len(found) == 3

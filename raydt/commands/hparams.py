@@ -64,7 +64,7 @@ def _search(parsed: argparse.Namespace, unknown: Sequence[str], command: str) ->
     from raydt.terminal.search_outcome import show_found
     from raydt.terminal.search_plan import show_search_plan
     from raydt.terminal.search_progress import SearchProgress
-    from raydt.tuning.plan import SearchPlan, default_at
+    from raydt.tuning.plan import SearchPlan
 
     problems: list[Problem] = []
     stages = _stages(parsed.stages, problems)
@@ -83,7 +83,7 @@ def _search(parsed: argparse.Namespace, unknown: Sequence[str], command: str) ->
     if problems:
         raise InputError(problems)
     chosen = tuple(sorted({size for size in at if size is not None}))
-    plan = SearchPlan(sweep, stages, chosen or default_at(sweep, stages), num_trials, budget)
+    plan = SearchPlan(sweep, stages, chosen, num_trials, budget)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120  # a file or a pipe has no width, and the tables are wider than 80

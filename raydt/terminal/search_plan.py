@@ -82,7 +82,7 @@ def _space(plan: SearchPlan) -> Table:
 
 
 def _shown(value: float) -> str:
-    return approximate_bytes(value) if value >= 1000 else f"{value:.2g}"
+    return approximate_bytes(value) if value >= 1000 else f"{value:.3g}"
 
 
 def _table() -> Table:

@@ -24,8 +24,8 @@ STAGES = (Stage.PRETRAIN, Stage.SCRATCH, Stage.FINETUNE)
 # checked on those by which it was chosen.
 _BASELINE_SEED, _TRIAL_SEED, _CHECK_SEED = 1_000_000, 1_000_001, 2_000_000
 NUM_CHECK_SEEDS = 2
-# Every language needs a baseline of its own: no more of them than trials can make use of.
-_LEAST_TRIALS_PER_LANGUAGE = 2
+# Every language costs a baseline and checks of its own: no more than trials can make use of.
+_TRIALS_PER_LANGUAGE, _LEAST_LANGUAGES = 4, 2
 _LEAST_TRIALS = 4
 
 
@@ -71,7 +71,7 @@ class SearchPlan:
 
     sweep: Sweep
     stages: tuple[Stage, ...]
-    at: tuple[Size, ...]
+    at: tuple[Size, ...]  # none: `default_at` of each stage's rungs
     num_trials: int  # of each stage and size
     asked_bytes: int | None  # trained at most; None: what the plan comes to
 
@@ -109,7 +109,7 @@ class SearchPlan:
             sizes: Sequence[Size] = (self.sweep.pretrain_size,)
         else:
             rungs = self.sweep.ladder if stage is Stage.SCRATCH else self.sweep.sizes
-            sizes = [size for size in self.at if size in rungs]
+            sizes = [size for size in self.at if size in rungs] if self.at else default_at(rungs)
         return [Study(stage, size, self._languages(stage)) for size in sizes]
 
     def _languages(self, stage: Stage) -> tuple[tuple[str | None, str | None], ...]:
@@ -121,7 +121,7 @@ class SearchPlan:
             every = [(source, None) for source in dict.fromkeys(s for s, _ in sweep.pairs())]
         else:
             every = list(_taking_turns(sweep.pairs()))
-        return tuple(every[: max(1, self.num_trials // _LEAST_TRIALS_PER_LANGUAGE)])
+        return tuple(every[: max(_LEAST_LANGUAGES, self.num_trials // _TRIALS_PER_LANGUAGE)])
 
     def baselines(self, study: Study, origin: str = "") -> list[Trial]:
         """The recipe as it was, once in each language."""
@@ -230,19 +230,11 @@ class SearchPlan:
         }
 
 
-def default_at(sweep: Sweep, stages: Iterable[Stage]) -> tuple[Size, ...]:
-    """The smallest, the geometric middle and the largest of the ladder, per stage; the rule covers
-    the rest."""
-    at: set[Size] = set()
-    for stage in stages:
-        if stage is not Stage.PRETRAIN:
-            rungs = sweep.ladder if stage is Stage.SCRATCH else sweep.sizes
-            middle = (rungs[0].num_bytes * rungs[-1].num_bytes) ** 0.5
-            nearest = min(
-                rungs, key=lambda size: max(size.num_bytes / middle, middle / size.num_bytes)
-            )
-            at |= {rungs[0], nearest, rungs[-1]}
-    return tuple(sorted(at))
+def default_at(rungs: Sequence[Size]) -> list[Size]:
+    """The smallest, the geometric middle and the largest of a ladder; the rule covers the rest."""
+    middle = (rungs[0].num_bytes * rungs[-1].num_bytes) ** 0.5
+    nearest = min(rungs, key=lambda size: max(size.num_bytes / middle, middle / size.num_bytes))
+    return sorted({rungs[0], nearest, rungs[-1]})
 
 
 def check_plan(plan: SearchPlan) -> list[Problem]:

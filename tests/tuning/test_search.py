@@ -13,7 +13,7 @@ import pytest
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RunError
 from raydt.tracking.schema import Stage
-from raydt.tuning.plan import STAGES, SearchPlan, check_plan, default_at
+from raydt.tuning.plan import STAGES, SearchPlan, check_plan
 from raydt.tuning.search import Search
 from raydt.tuning.trial import End, Finished, Kind, Trial
 from raydt.tuning.trials import TrialRecord, check_same_search, record_search
@@ -28,7 +28,7 @@ def plan_of(
     values = {"sources": ["related", "nonsense"], "sizes": ["2k", "8k", "32k"], **fields}
     sweep = Sweep.model_validate({"storage": str(storage), "name": "x", **values})
     stages = STAGES
-    return SearchPlan(sweep, stages, default_at(sweep, stages), trials, budget)
+    return SearchPlan(sweep, stages, (), trials, budget)
 
 
 def trained(plan: SearchPlan, trial: Trial) -> Finished:
@@ -189,6 +189,14 @@ def test_every_problem_of_a_plan_is_named(tmp_path: Path) -> None:
     assert [problem.what for problem in check_plan(plan)] == ["models", "--trials", "--at"]
     poor = plan_of(tmp_path, budget=1_000)
     assert [problem.what for problem in check_plan(poor)] == ["--budget"]
+
+
+def test_each_stage_is_searched_at_three_of_its_own_rungs(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, sizes=["2k", "8k", "32k", "128k"], scratch_sizes=["512k"])
+    at = {stage: [study.size.label for study in plan.studies(stage)] for stage in STAGES}
+    assert at[Stage.PRETRAIN] == ["800k"]
+    assert at[Stage.SCRATCH] == ["2k", "32k", "512k"]
+    assert at[Stage.FINETUNE] in (["2k", "8k", "128k"], ["2k", "32k", "128k"])
 
 
 def test_pairs_take_turns_over_sources_and_targets(tmp_path: Path) -> None:

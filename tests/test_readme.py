@@ -30,6 +30,8 @@ ELSEWHERE = {
     "python3 -m venv .venv && . .venv/bin/activate": "Makefile",
     "pip install -c constraints.txt -e '.[dev]'": "Makefile",
     "ray up cluster.yaml": "tests/cluster/test_cluster_file.py",
+    "python sweeps/hparams.py": "tests/integration/test_hparams.py",
+    "python sweeps/grid.py --hparams runs/demo/hparams.toml --name demo-tuned": "tests/integration/test_hparams.py",
     "raydt submit": "tests/integration/test_jobs.py",
     "raydt logs -f": "tests/integration/test_jobs.py",
     "raydt stop": "tests/integration/test_jobs.py",
@@ -57,6 +59,9 @@ def test_what_is_run_elsewhere_is_run_there() -> None:
     jobs = (ROOT / "tests" / "integration" / "test_jobs.py").read_text()
     for word in ("submit", "logs", "stop", "resume"):
         assert f'"{word}"' in jobs
+    search = (ROOT / "tests" / "integration" / "test_hparams.py").read_text()
+    assert '"sweeps" / "hparams.py"' in search
+    assert '"--hparams"' in search
 
 
 @pytest.fixture(scope="module")

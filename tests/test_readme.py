@@ -22,6 +22,7 @@ SMALL = "--protocol.evaluations 1 --protocol.val-bytes 1k --protocol.test-bytes 
     f"--protocol.{stage}.budget-bytes 4k --protocol.{stage}.budget-at-bytes 1M"
     for stage in ("pretrain", "scratch", "finetune")
 )
+SEARCH = "tests/integration/test_hparams.py"
 # Run elsewhere, and where.
 ELSEWHERE = {
     "make demo": ".ci/run",
@@ -30,8 +31,8 @@ ELSEWHERE = {
     "python3 -m venv .venv && . .venv/bin/activate": "Makefile",
     "pip install -c constraints.txt -e '.[dev]'": "Makefile",
     "ray up cluster.yaml": "tests/cluster/test_cluster_file.py",
-    "python sweeps/hparams.py": "tests/integration/test_hparams.py",
-    "python sweeps/grid.py --hparams runs/demo/hparams.toml --name demo-tuned": "tests/integration/test_hparams.py",
+    "python sweeps/hparams.py": SEARCH,
+    "python sweeps/grid.py --hparams runs/demo/hparams.toml --name demo-tuned": SEARCH,
     "raydt submit": "tests/integration/test_jobs.py",
     "raydt logs -f": "tests/integration/test_jobs.py",
     "raydt stop": "tests/integration/test_jobs.py",
@@ -59,7 +60,7 @@ def test_what_is_run_elsewhere_is_run_there() -> None:
     jobs = (ROOT / "tests" / "integration" / "test_jobs.py").read_text()
     for word in ("submit", "logs", "stop", "resume"):
         assert f'"{word}"' in jobs
-    search = (ROOT / "tests" / "integration" / "test_hparams.py").read_text()
+    search = (ROOT / SEARCH).read_text()
     assert '"sweeps" / "hparams.py"' in search
     assert '"--hparams"' in search
 

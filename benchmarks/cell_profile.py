@@ -119,7 +119,8 @@ def one_checkpoint_seconds(config: TrainConfig, splits: Splits, path: Path) -> f
     state.keep_as_best()
     checkpoints = CheckpointFolder(path)
     for step in range(5):
-        checkpoints.write(step, state.tensors(), state.facts(), config.facts())
+        state.progress.step = step
+        checkpoints.write(state.checkpoint(), config.facts())
     return checkpoints.seconds / 5
 
 

@@ -18,11 +18,13 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 
-def _by_hand(x: Tensor) -> bool:
+def by_hand(x: Tensor) -> bool:
+    """Whether `x` is for operations with gradients by hand."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def _apply(function: type[Function], *arguments: Any) -> Any:
+def apply(function: type[Function], *arguments: Any) -> Any:
+    """`function.apply`, which torch leaves untyped."""
     return function.apply(*arguments)  # type: ignore[no-untyped-call]
 
 
@@ -43,8 +45,8 @@ class _SquaredRelu(Function):
 
 def squared_relu(x: Tensor) -> Tensor:
     """max(x, 0)^2 (So et al. 2021, arXiv 2109.08668)."""
-    if _by_hand(x):
-        squared: Tensor = _apply(_SquaredRelu, x)
+    if by_hand(x):
+        squared: Tensor = apply(_SquaredRelu, x)
         return squared
     return F.relu(x).square()
 
@@ -78,8 +80,8 @@ def convolve(x_BTD: Tensor, weight: Tensor, document_BT: Tensor | None = None) -
     `weight` is (reach - 1, D), row d - 1 for distance d. With `document_BT` bytes of another
     document do not enter.
     """
-    if document_BT is None and _by_hand(x_BTD):
-        convolved: Tensor = _apply(_Convolution, x_BTD, weight)
+    if document_BT is None and by_hand(x_BTD):
+        convolved: Tensor = apply(_Convolution, x_BTD, weight)
         return convolved
     T = x_BTD.shape[1]
     mixed = x_BTD
@@ -96,10 +98,12 @@ class _RotatedHeads(Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> tuple[Tensor, ...]:
         ctx.save_for_backward(cos_TK, sin_TK)
-        rotated = torch.empty_like(qkv)
-        _turn(qkv[:, :, :2], cos_TK, sin_TK, 1, rotated[:, :, :2])
-        rotated[:, :, 2] = qkv[:, :, 2]
-        return tuple(rotated[:, :, part].transpose(1, 2) for part in range(3))
+        B, T, _, H, K2 = qkv.shape
+        # Each head's bytes one after the other, as the products of attention read them.
+        rotated = qkv.new_empty(3, B, H, T, K2)
+        _turn(qkv[:, :, :2], cos_TK, sin_TK, 1, rotated[:2].permute(1, 3, 0, 2, 4))
+        rotated[2] = qkv[:, :, 2].transpose(1, 2)
+        return tuple(rotated)
 
     @staticmethod
     @once_differentiable
@@ -130,8 +134,8 @@ def rotated_heads(qkv: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> tuple[Tensor, 
 
     Rotary positions (Su et al. 2021, arXiv 2104.09864), halves paired.
     """
-    if _by_hand(qkv) and qkv.dtype == cos_TK.dtype:
-        q, k, v = _apply(_RotatedHeads, qkv, cos_TK, sin_TK)
+    if by_hand(qkv) and qkv.dtype == cos_TK.dtype:
+        q, k, v = apply(_RotatedHeads, qkv, cos_TK, sin_TK)
         return q, k, v
     q, k, v = qkv.permute(2, 0, 3, 1, 4)
     return _rotate(q, cos_TK, sin_TK), _rotate(k, cos_TK, sin_TK), v

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raydt.config.model import ModelConfig
+from raydt.model.causal_attention import causal_attention
 from raydt.model.documents import attention_mask
 from raydt.model.fewer_passes import convolve, rotated_heads, squared_relu
 
@@ -71,13 +72,9 @@ class Block(nn.Module):
     def _attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, around: Surroundings
     ) -> Tensor:
-        return F.scaled_dot_product_attention(
-            q_BHTK,
-            k_BHTK,
-            v_BHTK,
-            attn_mask=around.mask_B1TT,
-            is_causal=around.mask_B1TT is None,
-        )
+        if around.mask_B1TT is None:
+            return causal_attention(q_BHTK, k_BHTK, v_BHTK)
+        return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, attn_mask=around.mask_B1TT)
 
     def _activate(self, hidden_BTF: Tensor) -> Tensor:
         return squared_relu(hidden_BTF)

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from raydt.grid.journal import CHECKPOINTS, attempt_folder, attempts
 from raydt.storage.folder import Folder
-from raydt.training.checkpoints import CheckpointFolder
+from raydt.training.checkpoints import Checkpoint, CheckpointFolder
 
 
 class AttemptCheckpoints(CheckpointFolder):
@@ -29,15 +27,9 @@ class AttemptCheckpoints(CheckpointFolder):
         self._uploaded: set[str] = set()
         self._is_remote = local is None
 
-    def write(
-        self,
-        step: int,
-        tensors: Mapping[str, Tensor],
-        state: Mapping[str, Any],
-        cell: Mapping[str, Any],
-    ) -> None:
+    def write(self, checkpoint: Checkpoint, cell: Mapping[str, Any]) -> None:
         """As `CheckpointFolder.write`, and on the storage."""
-        super().write(step, tensors, state, cell)
+        super().write(checkpoint, cell)
         if not self._is_remote:
             return
         here = {path.name for path in self.path.iterdir()}

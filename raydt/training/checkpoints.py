@@ -32,7 +32,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint as it was read: whole, and of the cell that was asked for."""
+    """What a cell goes on from, after `step` steps."""
 
     step: int
     tensors: Mapping[str, Tensor]
@@ -66,20 +66,14 @@ class CheckpointFolder:
         wait = max(self.every_seconds, self._last_seconds / self.max_share)
         return time.monotonic() - self._last_time >= wait
 
-    def write(
-        self,
-        step: int,
-        tensors: Mapping[str, Tensor],
-        state: Mapping[str, Any],
-        cell: Mapping[str, Any],
-    ) -> None:
+    def write(self, checkpoint: Checkpoint, cell: Mapping[str, Any]) -> None:
         """Write a checkpoint and drop those older than the last `keep`.
 
         `cell` is what `newest` compares. Raises `RunError` where the storage refuses.
         """
         start = time.monotonic()
         try:
-            self._write(step, tensors, state, cell)
+            self._write(checkpoint, cell)
             self._prune()
         except OSError as error:
             raise RunError(f"checkpoint in {self.path}: cannot be written; {error}") from None
@@ -113,29 +107,23 @@ class CheckpointFolder:
         if self.path.exists():
             shutil.rmtree(self.path)
 
-    def _write(
-        self,
-        step: int,
-        tensors: Mapping[str, Tensor],
-        state: Mapping[str, Any],
-        cell: Mapping[str, Any],
-    ) -> None:
+    def _write(self, checkpoint: Checkpoint, cell: Mapping[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        name = f"step-{step:09d}"
+        name = f"step-{checkpoint.step:09d}"
         path = self.path / (name + _TENSORS)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         save_file(
-            {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, partial
+            {key: t.detach().cpu().contiguous() for key, t in checkpoint.tensors.items()}, partial
         )
         manifest = {
             "format": _FORMAT,
-            "step": step,
+            "step": checkpoint.step,
             "tensors": path.name,
             "tensors_bytes": partial.stat().st_size,
             "tensors_sha256": _digest_of_file(partial),
             "fingerprint": self.fingerprint,
             "cell": dict(cell),
-            "state": dict(state),
+            "state": dict(checkpoint.state),
         }
         move_into_place(partial, path)
         manifest_path = self.path / (name + _MANIFEST)

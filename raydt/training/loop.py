@@ -166,7 +166,7 @@ class _Cell:
         if not self._ranks.agree_on(found.step if found else 0, self._state.device):
             raise RunError(f"checkpoint in {folder.path}: the ranks do not find the same one")
         if found is not None:
-            self._state.load(found.tensors, found.state)
+            self._state.load(found)
         if found is not None or folder.damaged:
             progress = self._state.progress
             resumed(
@@ -257,12 +257,7 @@ class _Cell:
     def _write_checkpoint(self) -> None:
         assert self._checkpoints is not None
         if self._ranks.is_first:
-            self._checkpoints.write(
-                self._state.progress.step,
-                self._state.tensors(),
-                self._state.facts(),
-                self._config.facts(),
-            )
+            self._checkpoints.write(self._state.checkpoint(), self._config.facts())
 
     def _diverged(self, what: str) -> Outcome:
         return self._outcome(

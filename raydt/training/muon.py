@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,49 +19,45 @@ _ITERATIONS = 5
 _EPSILON = 1e-7
 
 
-class BatchedMuon(torch.optim.Optimizer):
+class BatchedMuon:
     """Nesterov momentum, made orthogonal, with decoupled weight decay.
 
     A step is scaled by sqrt(max(1, rows / columns)). The state of a matrix is `momentum_buffer`.
     """
 
     def __init__(
-        self,
-        matrices: Iterable[Tensor],
-        lr: float,
-        weight_decay: float,
-        momentum: float = 0.95,
+        self, matrices: Iterable[Tensor], weight_decay: float, momentum: float = 0.95
     ) -> None:
-        defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
-        super().__init__(matrices, defaults)
+        self.parameters = list(matrices)
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        self._weight_decay = weight_decay
+        self._momentum = momentum
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Apply the gradients."""
-        assert closure is None
-        for group in self.param_groups:
-            by_shape: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
-            for matrix in group["params"]:
-                if matrix.grad is not None:
-                    by_shape[min(matrix.shape), max(matrix.shape)].append(matrix)
-            for matrices in by_shape.values():
-                self._step(matrices, group["lr"], group["weight_decay"], group["momentum"])
+    def step(self, learning_rate: float) -> None:
+        """Apply the gradients, where there are any."""
+        by_shape: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
+        for matrix in self.parameters:
+            if matrix.grad is not None:
+                by_shape[min(matrix.shape), max(matrix.shape)].append(matrix)
+        for matrices in by_shape.values():
+            self._step(matrices, learning_rate)
 
-    def _step(self, matrices: list[Tensor], lr: float, decay: float, momentum: float) -> None:
+    def _step(self, matrices: list[Tensor], learning_rate: float) -> None:
         gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
         for matrix in matrices:
-            if "momentum_buffer" not in self.state[matrix]:
-                self.state[matrix]["momentum_buffer"] = torch.zeros_like(matrix)
+            if matrix not in self.state:
+                self.state[matrix] = {"momentum_buffer": torch.zeros_like(matrix)}
         buffers = [self.state[matrix]["momentum_buffer"] for matrix in matrices]
-        torch._foreach_lerp_(buffers, gradients, 1 - momentum)
-        updates = torch._foreach_lerp(gradients, buffers, momentum)
+        torch._foreach_lerp_(buffers, gradients, 1 - self._momentum)
+        updates = torch._foreach_lerp(gradients, buffers, self._momentum)
         wide_NRC = torch.stack([u if _is_wide(u) else u.T for u in updates])
         orthogonal = orthogonalized(wide_NRC).to(matrices[0].dtype).unbind()
-        torch._foreach_mul_(matrices, 1 - lr * decay)
+        torch._foreach_mul_(matrices, 1 - learning_rate * self._weight_decay)
         for matrix, update in zip(matrices, orthogonal, strict=True):
             rows, columns = matrix.shape
             scale = max(1, rows / columns) ** 0.5
-            matrix.add_(update if _is_wide(matrix) else update.T, alpha=-lr * scale)
+            matrix.add_(update if _is_wide(matrix) else update.T, alpha=-learning_rate * scale)
 
 
 def orthogonalized(update_NRC: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from raydt.config.protocol import Recipe
 from raydt.model.decoder import Decoder
+from raydt.training.adamw import FusedAdamW
 from raydt.training.muon import BatchedMuon
 from raydt.training.schedule import schedule_factor
 
@@ -33,16 +34,10 @@ class Optimizer:
         self._recipe = recipe
         self._num_steps = num_steps
         rest_rate = recipe.embedding_learning_rate if matrices else recipe.learning_rate
-        adamw = torch.optim.AdamW(
-            rest,
-            lr=rest_rate,
-            betas=(recipe.beta1, recipe.beta2),
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
-        self._parts: list[tuple[torch.optim.Optimizer, float]] = [(adamw, rest_rate)]
+        adamw = FusedAdamW(rest, (recipe.beta1, recipe.beta2), recipe.weight_decay)
+        self._parts: list[tuple[BatchedMuon | FusedAdamW, float]] = [(adamw, rest_rate)]
         if matrices:
-            muon = BatchedMuon(matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+            muon = BatchedMuon(matrices, recipe.weight_decay)
             self._parts.insert(0, (muon, recipe.learning_rate))
 
     def step(self, step: int) -> None:
@@ -50,10 +45,9 @@ class Optimizer:
         torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip_norm)
         factor = schedule_factor(step, self._num_steps, self._recipe)
         for optimizer, peak in self._parts:
-            for group in optimizer.param_groups:
-                group["lr"] = peak * factor
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.step(peak * factor)
+        for parameter in self._parameters:
+            parameter.grad = None
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All that going on bit for bit takes, as `<parameter>.<quantity>`; empty before step 0.
@@ -71,9 +65,9 @@ class Optimizer:
         """Go on from what `state_tensors` gave for the same model and recipe; copies."""
         for optimizer, _ in self._parts:
             optimizer.state.clear()
-            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            for parameter in optimizer.parameters:
                 prefix = f"{self._names[id(parameter)]}."
                 for key, tensor in tensors.items():
                     quantity = key.removeprefix(prefix)
                     if key.startswith(prefix) and "." not in quantity:
-                        optimizer.state[parameter][quantity] = tensor.clone()
+                        optimizer.state.setdefault(parameter, {})[quantity] = tensor.clone()

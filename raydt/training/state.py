@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +10,7 @@ from torch import Tensor
 from raydt.corpora.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.training.checkpoint import put_weights
+from raydt.training.checkpoints import Checkpoint
 from raydt.training.optimizer import Optimizer
 from raydt.training.outcome import Report
 
@@ -56,8 +55,13 @@ class TrainingState:
         tensors = [self.loss_since_report, *self.model.state_dict().values()]
         return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all().item())
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All tensors by name, `<part>/<name>`; not copied."""
+    def checkpoint(self) -> Checkpoint:
+        """Where the training stands now; the tensors are not copied."""
+        facts = {"progress": asdict(self.progress), "data": self.batches.state()}
+        return Checkpoint(self.progress.step, self._tensors(), facts)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All tensors by name, `<part>/<name>`."""
         parts = {
             "weights": self.model.state_dict(),
             "best": self.best_weights,
@@ -68,15 +72,11 @@ class TrainingState:
             parts["loop"]["cuda_rng"] = torch.cuda.get_rng_state(self.device)
         return {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
 
-    def facts(self) -> dict[str, Any]:
-        """All else, as JSON has it."""
-        return {"progress": asdict(self.progress), "data": self.batches.state()}
-
-    def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Go on from what `tensors` and `facts` gave; `RunError` for another model."""
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from what `checkpoint` gave; `RunError` for another model."""
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
         loop: dict[str, Tensor] = parts.setdefault("loop", {})
-        for key, tensor in tensors.items():
+        for key, tensor in checkpoint.tensors.items():
             part, _, name = key.partition("/")
             parts[part][name] = tensor
         put_weights(
@@ -90,7 +90,7 @@ class TrainingState:
         torch.set_rng_state(loop["rng"])
         if "cuda_rng" in loop and self.device.type == "cuda":
             torch.cuda.set_rng_state(loop["cuda_rng"], self.device)
-        progress = dict(facts["progress"])
+        progress = dict(checkpoint.state["progress"])
         reports = [Report(**report) for report in progress.pop("reports")]
         self.progress = Progress(**progress, reports=reports)
-        self.batches.load_state(facts["data"])
+        self.batches.load_state(checkpoint.state["data"])

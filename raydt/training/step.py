@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from raydt.config.protocol import Recipe
@@ -32,7 +31,7 @@ class Gradients:
         self._recipe = recipe
         self._ranks = ranks or Ranks()
         self._device = next(model.parameters()).device
-        self._losses = torch.compile(self._eager_losses) if recipe.compile else self._eager_losses
+        self._loss = torch.compile(self._eager_loss) if recipe.compile else self._eager_loss
 
     def __call__(self, batch: Batch) -> Tensor:
         """The loss over the global batch in nats per byte, without waiting for a GPU to have it.
@@ -51,16 +50,16 @@ class Gradients:
     def _add_gradients(self, batch: Batch, max_windows_at_once: int | None) -> Tensor:
         parts = list(_parts(batch, max_windows_at_once))
         if len(parts) == 1 and self._ranks.num_ranks == 1:
-            objective, loss = self._losses(*self._tensors(batch), "mean")
-            objective.backward()  # type: ignore[no-untyped-call]
+            loss = self._loss(*self._tensors(batch), "mean")
+            loss.backward()  # type: ignore[no-untyped-call]
             return loss.detach()
         # Sums over targets are divided by what a batch of full rows has, to be of the size of a
         # mean, and after all are added up corrected to what it does have.
         all_targets = batch.windows.shape[0] * (batch.windows.shape[1] - 1)
         sums = torch.zeros(2, device=self._device)  # of losses and of targets
         for part in parts:
-            objective, loss = self._losses(*self._tensors(part), "sum")
-            (objective / all_targets).backward()
+            loss = self._loss(*self._tensors(part), "sum")
+            (loss / all_targets).backward()
             sums[0] += loss.detach()
             sums[1] += float(part.windows.shape[0] * (part.windows.shape[1] - 1))
             sums[1] -= float(part.num_ignored.sum())
@@ -75,21 +74,9 @@ class Gradients:
         torch._foreach_mul_(gradients, all_targets / sums[1])
         return sums[0] / sums[1]
 
-    def _eager_losses(self, x_BT: Tensor, y_BT: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
-        """What is minimised, and the loss in it."""
+    def _eager_loss(self, x_BT: Tensor, y_BT: Tensor, reduction: str) -> Tensor:
         with autocast(self._recipe.precision, self._device):
-            if not self._recipe.z_loss:
-                loss = self._model.loss(x_BT, y_BT, reduction=reduction)
-                return loss, loss
-            logits_NV = self._model(x_BT).flatten(0, 1)
-        # Large and all positive: bfloat16 would round its square to nothing of use.
-        logits_NV, y_N = logits_NV.float(), y_BT.flatten()
-        loss = F.cross_entropy(logits_NV, y_N, ignore_index=IGNORED_TARGET, reduction=reduction)
-        counted_N = y_N != IGNORED_TARGET
-        z_loss = (logits_NV.logsumexp(-1).square() * counted_N).sum()
-        if reduction == "mean":
-            z_loss = z_loss / counted_N.sum()
-        return loss + self._recipe.z_loss * z_loss, loss
+            return self._model.loss(x_BT, y_BT, reduction, self._recipe.z_loss)
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Inputs and targets (B, T) on the device."""
@@ -122,8 +109,8 @@ class Gradients:
         few = Batch(batch.windows[:num_windows], batch.num_ignored[:num_windows])
         try:
             for _ in range(2):  # the second adds to gradients that are there
-                objective, _loss = self._eager_losses(*self._tensors(few), "sum")
-                objective.backward()  # type: ignore[no-untyped-call]
+                loss = self._eager_loss(*self._tensors(few), "sum")
+                loss.backward()  # type: ignore[no-untyped-call]
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise

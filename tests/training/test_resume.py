@@ -16,7 +16,7 @@ from raydt.config.model import ModelConfig
 from raydt.config.protocol import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import InputError, RunError
-from raydt.training.checkpoints import CheckpointFolder
+from raydt.training.checkpoints import Checkpoint, CheckpointFolder
 from raydt.training.loop import Report, Resumed, Splits, TrainConfig, train
 
 TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
@@ -161,7 +161,7 @@ def test_short_cells_write_none(splits: Splits, tmp_path: Path) -> None:
 def test_writing_takes_its_share_of_the_time_at_most(tmp_path: Path) -> None:
     checkpoints = CheckpointFolder(tmp_path / "c", every_seconds=0, max_share=1e-9)
     assert checkpoints.due(1)
-    checkpoints.write(1, {"weights/a": torch.zeros(3)}, {}, {})
+    checkpoints.write(Checkpoint(1, {"weights/a": torch.zeros(3)}, {}), {})
     assert not checkpoints.due(2)
 
 
@@ -180,7 +180,7 @@ def test_weights_of_another_shape_in_a_checkpoint_name_the_first_difference(
     assert found is not None
     tensors = dict(found.tensors)
     tensors["weights/head.weight"] = torch.zeros(256, 16)
-    checkpoints.write(12, tensors, found.state, CONFIG.facts())
+    checkpoints.write(Checkpoint(12, tensors, found.state), CONFIG.facts())
     with pytest.raises(RunError, match=r"head\.weight is \(256, 32\), the file's is \(256, 16\)"):
         checkpointed(tmp_path / "c", splits)
 

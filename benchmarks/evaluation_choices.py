@@ -1,0 +1,105 @@
+"""What smaller splits and fewer evaluations would cost: wrong checkpoints and standard errors.
+
+    OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation_choices.py
+
+Scratch cells of `nano` at the demo's sizes, two seeds. At each evaluation the loss of every byte of
+the whole `val` and `test` is kept; afterwards other protocols choose among the same weights. "Lost"
+is the test loss of their choice above that of the default's, in nats per byte.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from raydt.config.model import MODELS
+from raydt.config.protocol import Protocol, forwarded_bytes
+from raydt.corpora.controlled.catalog import generate
+from raydt.model.decoder import Decoder
+from raydt.training import loop
+from raydt.training.evaluate import Evaluation, Evaluator
+from raydt.training.heap import keep_freed_memory
+from raydt.training.loop import Splits, TrainConfig, train
+
+SIZES, SEEDS = (2_000, 8_000, 32_000, 128_000), (0, 1)
+# Evaluations, bytes of val, bytes of test.
+CHOICES = (
+    (8, 8_000, 32_000), (8, 4_000, 32_000), (8, 2_000, 32_000), (8, 1_000, 32_000),
+    (4, 8_000, 32_000), (8, 4_000, 16_000), (8, 2_000, 8_000), (8, 1_000, 4_000),
+)  # fmt: skip
+Losses = NDArray[np.float64]
+
+
+class Keeping(Evaluator):
+    """Keeps what each evaluation of `val` says of every byte of both splits."""
+
+    val: NDArray[np.uint8]
+    test: NDArray[np.uint8]
+    kept: list[tuple[Losses, Losses]]
+
+    def evaluate(self, model: Decoder, data: NDArray[np.uint8]) -> Evaluation:
+        if len(data) == len(self.val):
+            Keeping.kept.append((self.byte_losses(model, data), self.byte_losses(model, self.test)))
+        return super().evaluate(model, data)
+
+
+def standard_error(losses: Losses, data: NDArray[np.uint8]) -> float:
+    """Over documents, as `Evaluator.evaluate` has it."""
+    starts = np.concatenate([[0], np.flatnonzero(data[:-1] == 0) + 1])
+    lengths = np.diff(np.append(starts, len(losses)))
+    residual = np.add.reduceat(losses, starts) - losses.mean() * lengths
+    count = len(starts)
+    return float(np.sqrt((residual**2).sum() * count / (count - 1)) / len(losses))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    protocol, model = Protocol(), MODELS["nano"]
+    Keeping.val = generate("alba", "val", 8_000, 0)
+    Keeping.test = generate("alba", "test", 32_000, 0)
+    loop.Evaluator = Keeping  # type: ignore[misc]
+    cells: dict[tuple[int, int], tuple[Losses, Losses]] = {}
+    for size_bytes in SIZES:
+        for seed in SEEDS:
+            Keeping.kept = []
+            config = TrainConfig(model, protocol.scratch, size_bytes, seed, 8, patience=8)
+            train_split = generate("alba", "train", size_bytes, 0)
+            train(config, Splits(train_split, Keeping.val, Keeping.test))
+            val, test = (np.stack(losses) for losses in zip(*Keeping.kept, strict=True))
+            cells[size_bytes, seed] = val, test
+    table = Table("evaluations", "val", "test", "wrong", "lost at most",
+                  *(f"test se {size:,}" for size in SIZES),
+                  *(f"FLOPs % {size:,}" for size in SIZES))  # fmt: skip
+    for evaluations, val_bytes, test_bytes in CHOICES:
+        among = range(8 // evaluations - 1, 8, 8 // evaluations)
+        lost, errors = [], {size: [] for size in SIZES}
+        for (size_bytes, _), (val, test) in cells.items():
+            full = int(val.mean(axis=1).argmin())
+            chosen = min(among, key=lambda index: float(val[index, :val_bytes].mean()))
+            if chosen != full:
+                lost.append(float(test[chosen].mean() - test[full].mean()))
+            errors[size_bytes].append(
+                standard_error(test[full, :test_bytes], Keeping.test[:test_bytes])
+            )
+        forward = evaluations * forwarded_bytes(val_bytes, model.window_bytes)
+        forward += forwarded_bytes(test_bytes, model.window_bytes)
+        shares = []
+        for size_bytes in SIZES:
+            seen = protocol.scratch.budget(size_bytes)
+            shares.append(f"{100 * forward / (forward + 3 * seen):.1f}")
+        table.add_row(
+            str(evaluations), f"{val_bytes:,}", f"{test_bytes:,}", f"{len(lost)} of {len(cells)}",
+            f"{max(lost, default=0):.4f}", *(f"{np.mean(e):.4f}" for e in errors.values()), *shares,
+        )  # fmt: skip
+    Console(width=170).print(table)
+
+
+if __name__ == "__main__":
+    main()

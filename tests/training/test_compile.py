@@ -1,0 +1,43 @@
+"""`compile` of a recipe: another way to the same numbers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# In a process of its own: torch's compiler changes the one it runs in.
+CELLS = """
+import torch
+from raydt.config.model import ModelConfig
+from raydt.config.protocol import Recipe
+from raydt.corpora.controlled.catalog import generate
+from raydt.training.loop import Splits, TrainConfig, train
+torch.set_num_threads(1)
+model = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
+splits = Splits(*(generate("alba", split, 2_000, 0) for split in ("train", "val", "test")))
+for compile in (False, True):
+    recipe = Recipe(budget_bytes="2048", min_steps=8, compile=compile)
+    reports = []
+    config = TrainConfig(model, recipe, 2_000, evaluations=8, patience=8)
+    outcome = train(config, splits, report=reports.append)
+    print(*(report.train_loss for report in reports), outcome.test_loss)
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
+def test_it_gives_the_same_losses_to_rounding(root: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CELLS], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(root), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
+             "TORCHINDUCTOR_COMPILE_THREADS": "1", "TORCHINDUCTOR_VEC_ISA_OK": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    plain, compiled = ([float(x) for x in line.split()] for line in done.stdout.splitlines())
+    assert len(plain) == len(compiled) == 9
+    assert compiled == pytest.approx(plain, rel=1e-4)
+    assert compiled != plain  # fused kernels round otherwise: it was compiled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
@@ -38,6 +39,8 @@ def fan_out_search(
     folder = search.plan.folder
     folder.remove(_TUNE)
     searcher = _Searcher(search, task_of, progress, on_finished)
+    # Behind a searcher Tune lets one trial wait at a time: see `raydt.orchestration.fan_out`.
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(sweep.num_slots))
     try:
         with TemporaryDirectory(prefix="raydt-") as own:
             Tuner(
@@ -85,7 +88,8 @@ class _Searcher(LivesInDriver, Searcher):  # type: ignore[misc]
         self.running: dict[str, Trial] = {}  # by Tune's trial
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        slots = self._search.plan.sweep.slots
+        sweep = self._search.plan.sweep
+        slots = sweep.slots if on_cluster() else sweep.num_slots
         if slots is not None and len(self.running) >= slots:
             return None
         trial = self._search.next()

@@ -76,21 +76,27 @@ def spans_of(sweep: Sweep, cells: list[Cell]) -> dict[str, Span]:
     return spans
 
 
-def gaps_of(spans: Mapping[str, Span]) -> tuple[int, list[float]]:
-    """How many slots there were, and the seconds between a cell's end and the next one's start in
-    the same slot, cells given to the slot that has been free for longest."""
+def slots_of(spans: Mapping[str, Span]) -> tuple[int, list[float], float, float]:
+    """How many slots were used; seconds between a cell's end and the next one's start in the same
+    slot; how long after the first slot the last one began, and the first one ended before the last.
+
+    A cell is given to the slot that has been free for longest.
+    """
+    ordered = sorted(spans.values(), key=lambda span: span.start)
     free: list[float] = []
     busy: list[float] = []
+    starts: list[float] = []
     gaps = []
-    most = 0
-    for span in sorted(spans.values(), key=lambda span: span.start):
+    for span in ordered:
         while busy and busy[0] <= span.start:
             heapq.heappush(free, heapq.heappop(busy))
         if free:
             gaps.append(span.start - heapq.heappop(free))
+        else:
+            starts.append(span.start)
         heapq.heappush(busy, span.end)
-        most = max(most, len(busy))
-    return most, gaps
+    ends = [*free, *busy]
+    return len(starts), gaps, max(starts) - min(starts), max(ends) - min(ends)
 
 
 def longest_first(cells: list[Cell], seconds: Mapping[str, float], num_slots: int) -> float:
@@ -117,7 +123,8 @@ def report(sweep: Sweep, console: Console) -> None:
     spans = spans_of(sweep, cells)
     cells = [cell for cell in cells if cell.cell_id in spans]
     seconds = {cell_id: span.seconds for cell_id, span in spans.items()}
-    num_slots, gaps = gaps_of(spans)
+    num_slots = sweep.num_slots
+    num_used, gaps, late, early = slots_of(spans)
     makespan = max(s.end for s in spans.values()) - min(s.start for s in spans.values())
     total = sum(seconds.values())
     by_plan = simulate(cells, seconds, num_slots).makespan_seconds
@@ -132,6 +139,9 @@ def report(sweep: Sweep, console: Console) -> None:
     table.add_row("makespan / best list schedule", f"{makespan / best:.3f}", "<= 1.15")
     table.add_row("makespan / what none can beat", f"{makespan / bound:.3f}", "")
     table.add_row("makespan", f"{makespan:.1f} s", "")
+    table.add_row("slots that had a cell at once", f"{num_used}", f"{num_slots}")
+    table.add_row("first start of the last slot, after the first's", f"{late:.1f} s", "")
+    table.add_row("last end of a slot, before the last of all", f"{early:.1f} s", "")
     table.add_row("seconds of a cell, median", f"{median(seconds.values()):.2f} s", "")
     if gaps:
         table.add_row("gap between two cells, median", f"{1000 * median(gaps):.0f} ms", "")

@@ -24,7 +24,8 @@ _COLUMN_PIXELS = 92
 
 @dataclass(frozen=True)
 class View:
-    """A page of runs: `kind` of run, columns as (params | metrics | tags, name), the order."""
+    """A page of runs: which, with columns as (params | metrics | tags | attributes, name), in which
+    order."""
 
     key: str
     name: str
@@ -74,17 +75,19 @@ _LANGUAGES = (
 )
 CELLS = View(
     schema.CELLS_VIEW,
-    "Cells: newest first",
+    "Cells: running first",
     _of_kind(schema.KIND_CELL),
     (
         ("params", schema.PARAM_STAGE),
         *_LANGUAGES,
-        ("params", schema.PARAM_SEED),
         ("metrics", schema.METRIC_VAL_BPB),
         ("metrics", schema.METRIC_TEST_BPB),
         ("tags", schema.TAG_STATUS),
+        ("params", schema.PARAM_SEED),
     ),
-    "attributes.start_time",
+    # By time the UI would fold the cells into their launch. The words come in a good order:
+    # running, failed, diverged, done; within each the newest first.
+    _column("tags", schema.TAG_STATUS),
     ascending=False,
 )
 TRANSFER = View(
@@ -93,9 +96,9 @@ TRANSFER = View(
     f"params.`{schema.PARAM_STAGE}` = '{schema.Stage.FINETUNE}'",
     (
         *_LANGUAGES,
-        ("params", schema.PARAM_SEED),
         ("metrics", schema.METRIC_TRANSFERRED_BYTES),
         ("metrics", schema.METRIC_TEST_BPB),
+        ("params", schema.PARAM_SEED),
     ),
     _column("metrics", schema.METRIC_TRANSFERRED_BYTES),
     ascending=False,
@@ -105,6 +108,7 @@ LAUNCHES = View(
     "Launches and reports",
     _of_kind(schema.KIND_LAUNCH),
     (
+        ("attributes", "Description"),  # the note
         ("metrics", schema.METRIC_CELLS_DONE),
         ("metrics", schema.METRIC_CELLS_TOTAL),
         ("metrics", schema.METRIC_LAUNCH_BYTES_SEEN),

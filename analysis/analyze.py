@@ -18,9 +18,10 @@ from analysis.estimators import estimator_named
 from analysis.folder import require_ours
 from analysis.ladder import Floats, cell_means, ladders
 from analysis.laws import fit_ladders, one_law_tests, transfer_laws
+from analysis.logged import log_answer
 from analysis.outputs import write_outputs
 from analysis.result import REPORT, Analysis, Methods
-from analysis.store import SweepRuns, log_report, read_sweep
+from analysis.store import SweepRuns, read_sweep
 from analysis.table import tidy
 from analysis.uncertainty import draw_means, pooled_noise, transfer_draws
 from raydt.errors import RunError, bad
@@ -43,10 +44,11 @@ def analyze(
     """Analyse a sweep of a store (the most recently launched one if none is named).
 
     Writes tables, figures and report.html into `out_dir` (or the folder that it gives for the name
-    of the sweep), which appears whole or not at all, and logs that folder to the newest launch.
-    Where only that last step fails, the analysis stands and says so in its notes. `corpora_dir`
-    holds prepared corpora, whose manifests give bytes per character and contamination. `runs`: what
-    `read_sweep` gave for this store and sweep, where it was read before.
+    of the sweep), which appears whole or not at all, and logs that folder to the newest launch,
+    with the answer as its note and metrics (`analysis.logged`). Where only that last step fails,
+    the analysis stands and says so in its notes. `corpora_dir` holds prepared corpora, whose
+    manifests give bytes per character and contamination. `runs`: what `read_sweep` gave for this
+    store and sweep, where it was read before.
 
     Raises `InputError` for a store or sweep that is not there, an unknown estimator, a confidence
     or a number of resamples out of range, or an `out_dir` with files that are not ours; `RunError`
@@ -73,7 +75,7 @@ def analyze(
     write_outputs(analysis)
     if log_to_store:
         try:
-            log_report(store_uri, analysis.launch_run_id, out_dir)
+            log_answer(store_uri, analysis)
             analysis.logged = True
         except (MlflowException, OSError) as error:
             analysis.notes.append(f"The report could not be logged to the store: {error}")

@@ -21,7 +21,7 @@ from raydt.tracking.uri import client_uri, without_password
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["SweepRuns", "log_report", "open_store", "read_sweep", "without_password"]
+__all__ = ["SweepRuns", "open_store", "read_sweep", "without_password"]
 
 _REQUIRED_PLAN_FIELDS = set(schema.PLAN_FIELDS) - set(schema.OPTIONAL_PLAN_FIELDS)
 
@@ -65,15 +65,6 @@ def read_sweep(store_uri: str, sweep: str | None = None) -> SweepRuns:
         # Tables of another MLflow than the ones known; its own client can say what it makes of it.
         note = f"Read through MLflow's client, which is slower: {_first_line(error)}."
     return _read(_api_reader(store_uri), store_uri, sweep, [note])
-
-
-def log_report(store_uri: str, run_id: str, folder: Path) -> None:
-    """Put a folder under the launch as artifact `schema.ARTIFACT_REPORT`.
-
-    Raises `MlflowException` or `OSError` where the artifact store cannot be written.
-    """
-    client = _client(store_uri)
-    client.log_artifacts(run_id, str(folder), artifact_path=schema.ARTIFACT_REPORT)
 
 
 def _read(reader: RunReader, store_uri: str, sweep: str | None, notes: list[str]) -> SweepRuns:

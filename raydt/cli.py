@@ -142,12 +142,16 @@ def _sweep_to_run(parsed: argparse.Namespace, unknown: Sequence[str]) -> Sweep:
 
 def _run(sweep: Sweep) -> int:
     from raydt.orchestration.launch import launch
-    from raydt.terminal.outcome import show_outcome
+    from raydt.terminal.outcome import show_outcome, show_ui
     from raydt.terminal.progress import Progress
+    from raydt.tracking.schema import CELLS_VIEW
+    from raydt.tracking.uri import without_password
 
     outcome = launch(sweep, Progress())
     console = Console(highlight=False, soft_wrap=True)
     show_outcome(sweep, outcome.statuses, outcome.num_trained, outcome.not_recorded, console)
+    if outcome.experiment_id is not None:
+        show_ui(without_password(sweep.store_uri), outcome.experiment_id, console, CELLS_VIEW)
     if not outcome.whole:
         raise RunError("not every cell is done; `raydt status` names the others")
     return 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
+from raydt.grid.ledger import Ledger
 from raydt.tracking import schema
 from raydt.tracking.schema import PLAN_FIELDS, Stage
 
@@ -39,6 +41,21 @@ def cell_facts(cell: Cell, sweep: Sweep, fingerprint: str) -> dict[str, Any]:
             schema.PARAM_BUDGET_BYTES: recipe.budget(cell.size.num_bytes),
         }
     return facts
+
+
+def headline(cells: Iterable[Cell], ledger: Ledger) -> dict[str, float]:
+    """What a launch came to, by the names of metrics: cells by status (those that occur, and those
+    that are done), and the bytes that all of them have seen."""
+    counts = Counter(ledger.status(cell) for cell in cells)
+    named = {schema.METRIC_CELLS_WITH_STATUS.format(status=s): float(n) for s, n in counts.items()}
+    return {
+        schema.METRIC_CELLS_DONE: 0.0,
+        **named,
+        schema.METRIC_CELLS_TOTAL: float(counts.total()),
+        schema.METRIC_LAUNCH_BYTES_SEEN: float(
+            sum(result["bytes_seen"] for result in ledger.results.values())
+        ),
+    }
 
 
 def plan_rows(

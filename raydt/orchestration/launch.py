@@ -21,25 +21,28 @@ from raydt.grid.cost import cell_cost, workers_of
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, cell_folder, record_sweep
 from raydt.orchestration.commit import DECIDED, commit, make_room
-from raydt.orchestration.facts import plan_rows
+from raydt.orchestration.facts import headline, plan_rows
 from raydt.orchestration.languages import publish_language
 from raydt.orchestration.preflight import check_declaration, check_surroundings
 from raydt.orchestration.recorder import Recorder
 from raydt.orchestration.runtime import ray_started, set_environment
 from raydt.orchestration.task import build_tasks
 from raydt.terminal.progress import Progress
+from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
-from raydt.tracking.writer import Writer, experiment_key, is_recorded
+from raydt.tracking.writer import Writer
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What a launch came to: the status of every cell, and cells whose numbers wait for MLflow."""
+    """What a launch came to: the status of every cell, cells whose numbers wait for MLflow, and the
+    experiment in MLflow, None where nothing was to be written."""
 
     statuses: Mapping[str, Status]
     num_trained: int
     not_recorded: Mapping[str, str]
+    experiment_id: str | None = None
 
     @property
     def whole(self) -> bool:
@@ -96,12 +99,13 @@ def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
         if not is_recorded(cell_folder(sweep, c), sweep.store_uri, experiment)
     }  # fmt: skip
     not_recorded: Mapping[str, str] = {}
+    experiment_id = None
     if missing or unrecorded:
         for cell in missing:
             # A failed cell is tried again; its result stays beside its journal.
             result = ledger.results.get(cell.cell_id)
             make_room(cell_folder(sweep, cell.cell_id), None if result is None else dict(result))
-        not_recorded = _train(
+        not_recorded, experiment_id = _train(
             sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress
         )  # fmt: skip
     final = Ledger.read(sweep, cells.values())
@@ -109,6 +113,7 @@ def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
         {cell_id: final.status(cell) for cell_id, cell in cells.items()},
         len(missing),
         not_recorded,
+        experiment_id,
     )
 
 
@@ -162,7 +167,8 @@ def _train(
     missing: list[Cell],
     unrecorded: set[str],
     progress: Progress,
-) -> Mapping[str, str]:
+) -> tuple[Mapping[str, str], str]:
+    """Cells whose numbers wait for MLflow, and the experiment that has the others."""
     num_slots = sweep.num_slots
     fingerprints = {cell_id: task["fingerprint"] for cell_id, task in tasks.items()}
     set_environment()
@@ -190,11 +196,12 @@ def _train(
                 fan_out(sweep, missing, tasks, seconds, progress, recorder)
         finally:
             progress.end()
-            statuses = Ledger.read(sweep, cells.values())
-            num_done = sum(statuses.status(cell) is Status.DONE for cell in cells.values())
+            final = Ledger.read(sweep, cells.values())
+            num_done = sum(final.status(cell) is Status.DONE for cell in cells.values())
             recorder.finish(
-                f"{num_done} of {len(cells)} cells done. `raydt analyze` writes the report into "
-                "this run's artifacts.",
+                f"**{num_done} of {len(cells)} cells done.** `raydt analyze` writes the answer "
+                "here, and the report into this run's artifacts.",
                 whole=num_done == len(cells),
+                headline=headline(cells.values(), final),
             )
-    return recorder.not_recorded
+    return recorder.not_recorded, writer.experiment_id

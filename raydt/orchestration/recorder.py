@@ -62,7 +62,7 @@ class Recorder(threading.Thread):
         """A cell has its result."""
         self._queue.put((cell_id, result["attempt"], result))
 
-    def finish(self, note: str, whole: bool) -> None:
+    def finish(self, note: str, whole: bool, headline: Mapping[str, float]) -> None:
         """Write what is queued and what a store that is back has missed; close the launch."""
         self._finishing.set()
         self._queue.put(None)
@@ -70,7 +70,7 @@ class Recorder(threading.Thread):
         self._answers = True  # it may be back: the first call tells
         self._write_missed()
         if self._answers:
-            self._tried("this launch", lambda: self._writer.end_launch(note, whole))
+            self._tried("this launch", lambda: self._writer.end_launch(note, whole, headline))
 
     def run(self) -> None:
         while True:

@@ -11,10 +11,11 @@ from raydt.grid.build import build_grid
 from raydt.grid.journal import holder, read_journal
 from raydt.grid.lease import is_alive, running_launch
 from raydt.grid.ledger import Ledger, cell_folder
-from raydt.orchestration.facts import cell_facts, plan_rows
+from raydt.orchestration.facts import cell_facts, headline, plan_rows
+from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
-from raydt.tracking.writer import Writer, experiment_key, is_recorded
+from raydt.tracking.writer import Writer
 
 
 @dataclass
@@ -71,5 +72,6 @@ def sync_store(sweep: Sweep, on_cell: Callable[[str], None] = lambda _: None) ->
         on_cell(cell.cell_id)
     num_done = sum(result["status"] == Status.DONE for result in ledger.results.values())
     whole = num_done == len(cells)
-    writer.end_launch(f"Written from the journals: {num_done} of {len(cells)} cells done.", whole)
+    note = f"Written from the journals: {num_done} of {len(cells)} cells done."
+    writer.end_launch(note, whole, headline(cells, ledger))
     return synced

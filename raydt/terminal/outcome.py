@@ -52,9 +52,12 @@ def show_outcome(
     console.print(f"Next:  raydt analyze {sweep.name}{where}{store}{note}", markup=False)
 
 
-def show_ui(store_uri: str, experiment_id: str, console: Console) -> None:
-    """Print how to open the MLflow UI on a store, and the page on which it lists the cells."""
-    page = schema.CELLS_PAGE.format(id=experiment_id)
+def show_ui(
+    store_uri: str, experiment_id: str, console: Console, view: str = schema.TRANSFER_VIEW
+) -> None:
+    """Print how to open the MLflow UI on a store, and the page on which it shows a view of the
+    cells (`raydt.tracking.views`)."""
+    page = schema.VIEW_PAGE.format(id=experiment_id, view=view)
     if store_uri.startswith("http"):
         console.print(f"UI:     {store_uri.rstrip('/')}{page}", soft_wrap=True, markup=False)
         return

@@ -81,7 +81,7 @@ def import_losses(
     on_cell(len(table.rows))
     notes = [f"{len(table.rows)} cells imported from {described}; sizes: {table.sizes}."]
     notes += [f"Left out: {text}." for text in table.left_out]
-    client.set_tag(launch_id, "mlflow.note.content", " ".join(notes))
+    client.set_tag(launch_id, schema.TAG_NOTE, " ".join(notes))
     client.set_terminated(launch_id, "FINISHED")
     return Imported(sweep, writer.experiment_id, len(table.rows), num_written)
 

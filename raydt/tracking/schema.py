@@ -46,6 +46,7 @@ PARAM_BATCH_WINDOWS = "batch_windows"
 PARAM_BUDGET_BYTES = "budget_bytes"
 
 # Tags.
+TAG_NOTE = "mlflow.note.content"  # MLflow's own: markdown on the run's page
 TAG_KIND = "raydt.kind"
 KIND_LAUNCH = "launch"
 KIND_CELL = "cell"
@@ -89,12 +90,27 @@ METRIC_BYTES_SEEN = "final/bytes_seen"
 METRIC_SECONDS = "final/seconds"
 METRIC_SCORE = "score"  # of a trial: the smaller the better, 0 is the recipe as it was
 
-# The UI opens on launches, their cells folded away; this page of it lists the cells. `{id}` is the
-# experiment's.
-CELLS_PAGE = (
-    "/#/experiments/{id}/runs?workflowType=machine_learning"
-    "&searchFilter=tags.%60raydt.kind%60%3D%27cell%27"
-)
+# What `raydt analyze` adds to the cells that were finetuned: D_E and D_T of the cell's source,
+# target and size, the same for all its seeds. Only where they lie inside the ladder: a bound is no
+# number.
+METRIC_EFFECTIVE_BYTES = "D_E/bytes"
+METRIC_TRANSFERRED_BYTES = "D_T/bytes"
+
+# Headline numbers of a launch (the parent run). The last are written by `raydt analyze`, one for
+# each source, target and size that is worth showing: D_T in bytes.
+METRIC_CELLS_DONE = "cells/done"
+METRIC_CELLS_TOTAL = "cells/total"
+METRIC_CELLS_WITH_STATUS = "cells/{status}"
+METRIC_LAUNCH_BYTES_SEEN = "cells/bytes_seen"  # by all cells of the sweep that have a result
+METRIC_LAUNCH_TRANSFERRED = "D_T/{target} {size} from {source}"
+
+# The UI opens on launches, their cells folded away; these are views of it that say more (see
+# `raydt.tracking.views`), and the page on which one opens. `{id}` is the experiment's.
+CELLS_VIEW = "raydt-cells"
+TRANSFER_VIEW = "raydt-transfer"
+LAUNCHES_VIEW = "raydt-launches"
+VIEW_PAGE = "/#/experiments/{id}/runs?workflowType=machine_learning&viewStateShareKey={view}"
+LAUNCH_PAGE = "/#/experiments/{id}/runs/{run_id}"
 
 # Artifacts of a launch (the parent run).
 ARTIFACT_PLAN = "plan.json"  # list of the sweep's cells, each with the fields of `PLAN_FIELDS`

@@ -7,26 +7,21 @@ the journal, so a row that was written twice is one row.
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from http import HTTPStatus
-from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import quote
-from urllib.request import urlopen
 
-from raydt.errors import RunError
 from raydt.storage.folder import Folder
 from raydt.tracking import schema
 from raydt.tracking.experiment import open_experiment
+from raydt.tracking.recorded import STATE, key_of, read_state
 from raydt.tracking.schema import Status
-from raydt.tracking.uri import sqlite_path, without_password, without_user
+from raydt.tracking.uri import sqlite_path, without_password
+from raydt.tracking.views import add_views
 
-_STATE = "mlflow.json"
 _MAX_METRICS_PER_BATCH = 1000  # MLflow's own limit
 # Fields of a journal's reports and of a result, and the metrics they become.
 _HISTORY = {
@@ -48,74 +43,6 @@ _FINAL = {
 _ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
 
 
-def is_recorded(cell: Folder, store_uri: str, experiment: str | None) -> bool:
-    """Whether a cell stands in this store with its result, as far as its folder knows.
-
-    `experiment` is what `experiment_key` says now: of a store that was emptied or made anew the
-    folder knows nothing.
-    """
-    state = _read_state(cell)
-    if state is None or state["store_uri"] != without_password(store_uri) or not state["ended"]:
-        return False
-    if experiment is not None and state.get("experiment") != experiment:
-        return False
-    store = sqlite_path(store_uri)
-    return store is None or (store.exists() and _holds(store, state["run_id"]))
-
-
-def experiment_key(store_uri: str, sweep: str) -> str | None:
-    """Tells an experiment of this name from one that was made after it, without importing MLflow.
-
-    Empty if there is none; None if it cannot be told cheaply (a database server, or an MLflow
-    server that asks for a password).
-    """
-    path = sqlite_path(store_uri)
-    if path is not None:
-        if not path.exists():
-            return ""
-        query = "SELECT experiment_id, creation_time FROM experiments WHERE name = ?"
-        with closing(sqlite3.connect(path)) as connection:
-            try:
-                row = connection.execute(query, (sweep,)).fetchone()
-            except sqlite3.DatabaseError:
-                return ""  # not a store yet
-        return _key(*row) if row is not None else ""
-    if not store_uri.startswith("http"):
-        return None
-    address = f"{without_user(store_uri).rstrip('/')}/api/2.0/mlflow/experiments/get-by-name"
-    try:
-        with urlopen(f"{address}?experiment_name={quote(sweep)}", timeout=5) as answer:
-            experiment = json.load(answer)["experiment"]
-    except HTTPError as error:
-        return "" if error.code == HTTPStatus.NOT_FOUND else None
-    except (OSError, ValueError, KeyError):
-        return None
-    return _key(experiment["experiment_id"], experiment.get("creation_time"))
-
-
-def _key(experiment_id: object, creation_time: object) -> str:
-    return f"{experiment_id}@{creation_time}"
-
-
-def _holds(store: Path, run_id: str | None) -> bool:
-    """Whether a SQLite store has the run: another launch may have made a deleted store anew."""
-    with closing(sqlite3.connect(store)) as connection:
-        try:
-            query = "SELECT 1 FROM runs WHERE run_uuid = ? AND lifecycle_stage = 'active'"
-            return connection.execute(query, (run_id,)).fetchone() is not None
-        except sqlite3.DatabaseError:
-            return False
-
-
-def _read_state(cell: Folder) -> dict[str, Any] | None:
-    """How far a cell is written; None if that is not known, and all rows are to be written anew."""
-    try:
-        state = cell.read_json(_STATE)
-    except RunError:
-        return None
-    return state if isinstance(state, dict) else None
-
-
 class Writer:
     """Writes the launches and cells of one sweep into one store."""
 
@@ -126,7 +53,8 @@ class Writer:
         self._launch_id: str | None = None
         experiment = open_experiment(client, store_uri, sweep, {schema.TAG_SWEEP: sweep})
         self.experiment_id = str(experiment.experiment_id)
-        self._experiment_key = _key(experiment.experiment_id, experiment.creation_time)
+        self._experiment_key = key_of(experiment.experiment_id, experiment.creation_time)
+        add_views(client, self.experiment_id, experiment.tags)
 
     def start_launch(
         self,
@@ -147,7 +75,7 @@ class Writer:
             **(more_tags or {}),
             schema.TAG_KIND: schema.KIND_LAUNCH,
             schema.TAG_SWEEP: self._sweep,
-            "mlflow.note.content": note,
+            schema.TAG_NOTE: note,
         }
         run = self._client.create_run(
             self.experiment_id, tags=tags, run_name=f"{self._sweep} launch"
@@ -158,11 +86,28 @@ class Writer:
         self._launch_id = launch_id
         return launch_id
 
-    def end_launch(self, note: str, whole: bool) -> None:
-        """Close the parent run with what came of it."""
+    def end_launch(self, note: str, whole: bool, headline: Mapping[str, float]) -> None:
+        """Close the parent run with what came of it: a note, and numbers by their names in the
+        schema."""
+        from mlflow.entities import Metric, RunTag
+
         assert self._launch_id is not None
-        self._client.set_tag(self._launch_id, "mlflow.note.content", note)
+        now = int(time.time() * 1000)
+        self._client.log_batch(
+            self._launch_id,
+            metrics=[Metric(name, value, now, 0) for name, value in headline.items()],
+            tags=[RunTag(schema.TAG_NOTE, note)],
+        )
         self._client.set_terminated(self._launch_id, "FINISHED" if whole else "FAILED")
+        self._know_sizes()
+
+    def _know_sizes(self) -> None:
+        """Let SQLite count its tables: without, a page of the UI in the order of a metric takes a
+        minute of a grid of 10,000 cells, and after it a second."""
+        path = sqlite_path(self._store_uri)
+        if path is not None:
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("ANALYZE")
 
     def sync(
         self,
@@ -214,11 +159,11 @@ class Writer:
                 end_time=int(result["time"] * 1000),
             )
             state["ended"] = True
-        folder.write_json(_STATE, state)
+        folder.write_json(STATE, state)
 
     def delete(self, folder: Folder) -> None:
         """Delete the run of the cell in `folder`, if the store has it."""
-        state = _read_state(folder)
+        state = read_state(folder)
         run_id = None if state is None else self._run_of(state["attempt"])
         if run_id is not None:
             self._client.delete_run(run_id)
@@ -227,7 +172,7 @@ class Writer:
         """Where the store was left, if it is this store, this attempt and the run is there."""
         from mlflow.exceptions import MlflowException
 
-        state = _read_state(folder)
+        state = read_state(folder)
         if state is None:
             return None
         known = state["run_id"] is not None and (
@@ -294,7 +239,7 @@ class Writer:
             "ended": False,
         }
         # Said before it is done: a run whose making was cut off is found again by its attempt.
-        folder.write_json(_STATE, state)
+        folder.write_json(STATE, state)
         run = self._client.create_run(
             self.experiment_id,
             # When the cell began, not when it was written down.
@@ -303,7 +248,7 @@ class Writer:
             run_name=run_name,
         )
         state["run_id"] = str(run.info.run_id)
-        folder.write_json(_STATE, state)
+        folder.write_json(STATE, state)
         return state
 
     def _log(

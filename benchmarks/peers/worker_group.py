@@ -1,0 +1,55 @@
+"""Cells by `ray.train.torch.TorchTrainer`, a worker group of one for each, as its documentation has
+it. No Tune around it, which would add a trial's actor to the bill."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from raydt.config.model import MODELS
+from raydt.config.protocol import Recipe
+from raydt.corpora.prepared import open_language
+from raydt.orchestration.runtime import ray_started
+from raydt.training.loop import Splits, TrainConfig, train
+
+
+def train_plainly(cell: dict[str, Any]) -> float:
+    """Train a cell by the loop alone, no report kept and nothing journaled; seconds it took."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    start = time.perf_counter()
+    language = open_language(Path(cell["language"]))
+    train(
+        TrainConfig(
+            model=MODELS[cell["model"]], recipe=Recipe.model_validate(cell["recipe"]),
+            size_bytes=cell["size_bytes"], seed=cell["seed"], evaluations=cell["evaluations"],
+            patience=cell["patience"],
+        ),
+        Splits(
+            language.train(cell["size_bytes"]), language.val(cell["val_bytes"]),
+            language.test(cell["test_bytes"]),
+        ),
+    )  # fmt: skip
+    return time.perf_counter() - start
+
+
+def by_worker_groups(cells: list[dict[str, Any]], storage: Path) -> list[float]:
+    """Wall seconds of each cell, one after the other; Ray is up before the first."""
+    seconds = []
+    with ray_started(2, 1, 0.0):
+        from ray.train import RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        for number, cell in enumerate(cells):
+            start = time.perf_counter()
+            TorchTrainer(
+                train_plainly,
+                train_loop_config=cell,
+                scaling_config=ScalingConfig(num_workers=1),
+                run_config=RunConfig(name=f"cell-{number}", storage_path=str(storage)),
+            ).fit()
+            seconds.append(time.perf_counter() - start)
+    return seconds

@@ -34,7 +34,7 @@ from raydt.errors import bad
 # Language, "reading" or "writing", bytes of it done, and of how many (None: not known).
 OnBytes: TypeAlias = Callable[[str, str, int, int | None], None]
 
-_BUCKET_BYTES = 2**25
+_BUCKET_BYTES = 2**24
 # Two open files a bucket, of the 1,024 that a process usually may have open.
 _MAX_BUCKETS = 384
 _UNPACKED = 4  # what compressed text grows by, about

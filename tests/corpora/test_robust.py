@@ -24,6 +24,7 @@ from raydt.corpora import {module}, buckets, read_text, shuffle
 from raydt.corpora.prepare import prepare_language
 from raydt.corpora.spec import FilesCorpus
 buckets._CHECKPOINT_BYTES = read_text._BLOCK_BYTES = 2000
+buckets._CHECKPOINT_SECONDS = 0
 shuffle._BUCKET_BYTES = 1000
 whole, left = {module}.{name}, [{after}]
 def counting(*arguments, **options):
@@ -83,6 +84,7 @@ def test_what_was_read_before_a_kill_is_not_read_again(
 ) -> None:
     monkeypatch.setattr("raydt.corpora.read_text._BLOCK_BYTES", 1000)
     monkeypatch.setattr(buckets, "_CHECKPOINT_BYTES", 1)
+    monkeypatch.setattr(buckets, "_CHECKPOINT_SECONDS", 0)
 
     def lost(*_: object) -> None:
         raise KeyboardInterrupt

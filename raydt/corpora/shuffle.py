@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pyarrow as pa
+
 from raydt import __version__
 from raydt.corpora.aligned import Lost
 from raydt.corpora.assemble import assemble
@@ -92,6 +94,8 @@ def shuffle_text(
             blocks = _blocks(spec, language, origin, progress.position)
             indices = lost.indices if lost else None
             buckets.fill(blocks, enough, partial(hear, "reading", total), indices)
+            # What the threads of this pass held, which the next would add its own to.
+            pa.default_memory_pool().release_unused()
         if isinstance(spec, FilesCorpus) and stamps != [stamp(path) for path in paths]:
             raise bad(f"files of {language}", "not changed while they are read", "a change")
         num_stored = sum(progress.split_bytes.values())
@@ -102,6 +106,7 @@ def shuffle_text(
         assembled = assemble(
             buckets, partial(split_path, folder), partial(hear, "writing", num_stored)
         )
+        pa.default_memory_pool().release_unused()
         loading.result()
         files = tuple(
             SourceFile(path, size, modified_ns, digest.result())

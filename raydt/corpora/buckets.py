@@ -211,7 +211,9 @@ class Buckets:
         if not len(kept):
             return
         num_buckets = np.array([self.count(split) for split in SPLITS])
-        owner = splits * self.progress.num_buckets + (places * num_buckets[splits]).astype(np.int64)
+        # Wider than a split's number is, which times the number of buckets would go round.
+        first_of_split = splits.astype(np.int64) * self.progress.num_buckets
+        owner = first_of_split + (places * num_buckets[splits]).astype(np.int64)
         order = owner.argsort(kind="stable")
         data, offsets = parts(documents.take(pa.array(kept[order])))
         records = np.empty(len(kept), dtype=_RECORD)

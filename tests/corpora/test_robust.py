@@ -104,11 +104,12 @@ def test_what_was_read_before_a_kill_is_not_read_again(
     assert half < heard[0] < half + 3000
 
 
+@pytest.mark.parametrize("bucket_bytes", [400, 200, 100])  # 40, 80 and 150 buckets
 def test_the_order_does_not_depend_on_buckets_or_blocks(
-    corpus: FilesCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: FilesCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_bytes: int
 ) -> None:
     first = prepare_language(corpus, "en", 5000, 100, 100, tmp_path / "a")
-    monkeypatch.setattr(shuffle, "_BUCKET_BYTES", 400)
+    monkeypatch.setattr(shuffle, "_BUCKET_BYTES", bucket_bytes)
     monkeypatch.setattr("raydt.corpora.read_text._BLOCK_BYTES", 777)
     monkeypatch.setattr("raydt.corpora.assemble._SLICE_BYTES", 100)
     second = prepare_language(corpus, "en", 5000, 100, 100, tmp_path / "b")

@@ -98,6 +98,7 @@ class ShardWriter:
         self._file = path.open("wb", buffering=0)
         self._digest = hashlib.sha256()
         self._writing = InTurn()
+        self._syncing = InTurn()
         self._hashing = InTurn()
         self._num_unsynced_bytes = 0
         self._num_documents = 0
@@ -111,10 +112,12 @@ class ShardWriter:
         try:
             if kind is None:
                 self._writing.finish()
+                self._syncing.finish()
                 self._hashing.finish()
                 os.fsync(self._file.fileno())
         finally:
             self._writing.close()
+            self._syncing.close()
             self._hashing.close()
             self._file.close()
 
@@ -135,8 +138,9 @@ class ShardWriter:
             left = left[self._file.write(left) :]
         self._num_unsynced_bytes += len(data)
         if self._num_unsynced_bytes >= _SYNC_BYTES:
-            # Little by little, so that nobody waits for the disk at the end.
-            os.fsync(self._file.fileno())
+            # Little by little, so that nobody waits for the disk at the end; and by a thread of its
+            # own, so that the disk is at work while the next part goes to the page cache.
+            self._syncing.do(partial(os.fsync, self._file.fileno()))
             self._num_unsynced_bytes = 0
         # In UTF-8 every byte but those of the form 10xxxxxx, -128 to -65, begins a character.
         self._num_characters += int(np.count_nonzero(data.view(np.int8) > -65))

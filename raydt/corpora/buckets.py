@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,10 @@ from raydt.corpora.documents import BLANK, Block, Position, from_parts, not_blan
 from raydt.corpora.splits import SPLITS, Split, SplitKeys
 
 _CHECKPOINT = "checkpoint.json"
-_CHECKPOINT_BYTES = 2**28  # between checkpoints: seconds of work
+# Between checkpoints there are so many bytes at least, and so many seconds: of a slow source a
+# checkpoint saves minutes, and of a fast one it would cost more than it could save.
+_CHECKPOINT_BYTES = 2**28
+_CHECKPOINT_SECONDS = 10.0
 _HELD_BYTES = 2**25  # of documents in memory before they are appended to the files
 _RECORD = np.dtype([("place", np.float64), ("num_bytes", np.int64)])
 # val and test have a tenth of the documents together.
@@ -68,6 +72,7 @@ class Buckets:
         self._held: dict[str, list[NDArray[np.uint8]]] = {}  # what is to be appended to each file
         self._held_bytes = 0
         self._unsaved_bytes = 0
+        self._saved_seconds = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +102,7 @@ class Buckets:
                 on_bytes(block.num_bytes_read)
             if is_enough:
                 break
-            if self._unsaved_bytes >= _CHECKPOINT_BYTES:
+            if self._is_checkpoint_due():
                 self.save()
             elif self._held_bytes >= _HELD_BYTES:
                 self._flush()
@@ -108,6 +113,10 @@ class Buckets:
             self._flush()
         self.progress.is_done = True
         self.progress.counts = dict(+self._counts)
+
+    def _is_checkpoint_due(self) -> bool:
+        seconds = time.monotonic() - self._saved_seconds
+        return self._unsaved_bytes >= _CHECKPOINT_BYTES and seconds >= _CHECKPOINT_SECONDS
 
     def save(self) -> None:
         """Make what is there outlast a kill."""
@@ -122,6 +131,7 @@ class Buckets:
             os.fsync(file.fileno())
         temporary.replace(self._folder / _CHECKPOINT)
         self._unsaved_bytes = 0
+        self._saved_seconds = time.monotonic()
 
     def read(self, split: Split, bucket: int) -> tuple[pa.LargeBinaryArray, NDArray[np.int64]]:
         """The documents (D,) of a bucket as they came, and the order (D,) of their places."""
@@ -201,7 +211,9 @@ class Buckets:
         if not len(kept):
             return
         num_buckets = np.array([self.count(split) for split in SPLITS])
-        owner = splits * self.progress.num_buckets + (places * num_buckets[splits]).astype(np.int64)
+        # Wider than a split's number is, which times the number of buckets would go round.
+        first_of_split = splits.astype(np.int64) * self.progress.num_buckets
+        owner = first_of_split + (places * num_buckets[splits]).astype(np.int64)
         order = owner.argsort(kind="stable")
         data, offsets = parts(documents.take(pa.array(kept[order])))
         records = np.empty(len(kept), dtype=_RECORD)

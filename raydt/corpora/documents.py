@@ -86,17 +86,18 @@ def from_column(column: pa.Array, normalise: Normalisation, counts: Counter[str]
         values = text.cast(pa.large_binary()).to_pylist()
         text = pa.array([normalised(value, normalise) for value in values], pa.large_binary())
     text = text.cast(pa.large_binary())
+    data, _ = parts(text)
+    # Clean text is known by one pass: its lowest byte tells whether any of it has to go.
+    lowest = int(data.min()) if len(data) else ord(" ")
+    if lowest == SEPARATOR:
+        counts[NUL_BYTES] += int(np.count_nonzero(data == SEPARATOR))
+        values = text.to_pylist()
+        text = pa.array([value.replace(NUL, b"") for value in values], pa.large_binary())
+    if lowest <= ord("\r") and (data == ord("\r")).any():
+        text = pc.replace_substring(text, b"\r\n", b"\n")
     # Text with the separator between it and nothing is text with the separator after it.
     empty, separator = (pa.scalar(value, pa.large_binary()) for value in (b"", NUL))
-    documents = pc.binary_join_element_wise(text, empty, separator)
-    data, _ = parts(documents)
-    if np.count_nonzero(data == SEPARATOR) != len(documents):
-        counts[NUL_BYTES] += int(np.count_nonzero(data == SEPARATOR)) - len(documents)
-        documents = from_list([value.replace(NUL, b"") for value in text.to_pylist()])
-        data, _ = parts(documents)
-    if len(data) and (data == ord("\r")).any():
-        documents = pc.replace_substring(documents, b"\r\n", b"\n")
-    return documents
+    return pc.binary_join_element_wise(text, empty, separator)
 
 
 def is_utf8(text: bytes) -> bool:

@@ -14,8 +14,6 @@ The memory this takes is that of the held-out splits: 8 bytes a document and 1/8
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pyarrow as pa
 import xxhash
@@ -23,18 +21,25 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from raydt.corpora.documents import parts
+from raydt.corpora.shingles import (
+    SAMPLED,
+    SHINGLE_BYTES,
+    WORD_BYTES,
+    inside_documents,
+    mix,
+    num_sampled,
+    sampled_begins,
+    shingle_glances,
+    shingle_hashes,
+)
 
-_SHINGLE_BYTES = 48
-_SAMPLED = 64  # one shingle in so many
 _MIN_SHARED = 2
-_BLOCK_BYTES = 2**20
-_FILTER_BITS = 24
-_WORD_BYTES = 8
+_SLOT_BITS = 27  # 16 MB: of 6 GB one slot in 14 is taken
 
 DUPLICATES_RULE = (
     "of documents in two splits test keeps its own, then val; equal: XXH3-64 of the bytes; near: "
-    f"at least half, and {_MIN_SHARED} or more, of the shingles of {_SHINGLE_BYTES} bytes that "
-    f"begin with four bytes hashing to 0 modulo {_SAMPLED} are in the other split"
+    f"at least half, and {_MIN_SHARED} or more, of the shingles of {SHINGLE_BYTES} bytes that "
+    f"begin with four bytes hashing to 0 modulo {SAMPLED} are in the other split"
 )
 
 
@@ -44,29 +49,31 @@ class HeldOut:
     def __init__(self) -> None:
         self._hashes: list[NDArray[np.uint64]] = []
         self._shingles: list[NDArray[np.uint64]] = []
-        self._glances: list[NDArray[np.uint64]] = []
         self._known_hashes = np.zeros(0, dtype=np.uint64)
         self._known_shingles = np.zeros(0, dtype=np.uint64)
-        self._filter = np.zeros(2**_FILTER_BITS, dtype=bool)
-        self._seen = np.zeros(2**_FILTER_BITS, dtype=bool)  # the same of whole documents
+        # What looks like something known, by a glance at it: of shingles and of whole documents.
+        self._like_shingles = _Likeness()
+        self._like_documents = _Likeness()
 
     def add(self, documents: pa.LargeBinaryArray) -> None:
         """Remember documents; they count from `close` on."""
         if not len(documents):
             return
         self._hashes.append(_hashes(documents, np.arange(len(documents))))
-        self._glances.append(_slots(_glances(documents)))
-        _, shingles = _sample(documents)
-        self._shingles.append(shingles)
+        self._like_documents.add(_glances(documents))
+        data, offsets = parts(documents)
+        begins = np.concatenate(sampled_begins(data))
+        _, begins = inside_documents(begins, offsets)
+        self._shingles.append(shingle_hashes(data, begins))
+        self._like_shingles.add(shingle_glances(data, begins))
 
     def close(self) -> None:
         """All documents of a split are added."""
         self._known_hashes = _distinct(self._known_hashes, *self._hashes)
         self._known_shingles = _distinct(self._known_shingles, *self._shingles)
-        self._filter[_slots(self._known_shingles)] = True
-        for slots in self._glances:
-            self._seen[slots] = True
-        self._hashes, self._shingles, self._glances = [], [], []
+        self._hashes, self._shingles = [], []
+        self._like_shingles.close()
+        self._like_documents.close()
 
     def find(self, documents: pa.LargeBinaryArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which documents (D,) equal one that is known, and which others are near to some."""
@@ -74,21 +81,50 @@ class HeldOut:
             none = np.zeros(len(documents), dtype=bool)
             return none, none
         equal = np.zeros(len(documents), dtype=bool)
-        alike = np.flatnonzero(self._seen[_slots(_glances(documents))])
+        alike = np.flatnonzero(self._like_documents.has(_glances(documents)))
         equal[alike] = _is_in(_hashes(documents, alike), self._known_hashes)
-        owners, shingles = _sample(documents)
-        # Nearly all of them are unknown, and that is seen without searching for them.
-        maybe = np.flatnonzero(self._filter[_slots(shingles)])
-        shared = maybe[_is_in(shingles[maybe], self._known_shingles)]
-        num_sampled = np.bincount(owners, minlength=len(documents))
-        num_shared = np.bincount(owners[shared], minlength=len(documents))
-        near = (num_shared >= _MIN_SHARED) & (2 * num_shared >= num_sampled) & ~equal
+        data, offsets = parts(documents)
+        sampled = sampled_begins(data)
+        begins = np.concatenate(sampled)
+        # Nearly all shingles are unknown, and a glance shows it; and nearly no document has two
+        # that are known, so that only of a few it matters how many it has.
+        maybe = begins[self._like_shingles.has(shingle_glances(data, begins))]
+        owners, maybe = inside_documents(maybe, offsets)
+        is_known = _is_in(shingle_hashes(data, maybe), self._known_shingles)
+        num_shared = np.bincount(owners[is_known], minlength=len(documents))
+        near = (num_shared >= _MIN_SHARED) & ~equal
+        some = np.flatnonzero(near)
+        near[some] = 2 * num_shared[some] >= num_sampled(sampled, offsets, some)
         return equal, near
 
 
-def _slots(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Where in a filter hashes are."""
-    return hashes >> np.uint64(64 - _FILTER_BITS)
+class _Likeness:
+    """Whether a hash may be one of many, known by a bit for each slot it could be in."""
+
+    def __init__(self) -> None:
+        self._bits = np.zeros(2 ** (_SLOT_BITS - 3), dtype=np.uint8)
+        self._waiting: list[NDArray[np.uint32]] = []
+
+    def add(self, hashes: NDArray[np.uint64]) -> None:
+        """Remember hashes; they count from `close` on."""
+        self._waiting.append(_slots(hashes).astype(np.uint32))
+
+    def close(self) -> None:
+        """All hashes of a split are added."""
+        for slots in self._waiting:
+            np.bitwise_or.at(self._bits, slots >> 3, np.uint8(1) << (slots & 7).astype(np.uint8))
+        self._waiting = []
+
+    def has(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which hashes (S,) may be among those known; none that is, is missed."""
+        slots = _slots(hashes)
+        bits = self._bits[slots >> 3] >> (slots & 7).astype(np.uint8)
+        may_be: NDArray[np.bool_] = (bits & 1).view(np.bool_)
+        return may_be
+
+
+def _slots(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    return (hashes >> np.uint64(64 - _SLOT_BITS)).view(np.int64)  # NumPy's own kind of index
 
 
 def _hashes(documents: pa.LargeBinaryArray, chosen: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -107,9 +143,9 @@ def _glances(documents: pa.LargeBinaryArray) -> NDArray[np.uint64]:
     Equal documents look equal; a loop over documents is for those alone that do.
     """
     data, offsets = parts(documents)
-    if len(data) < _WORD_BYTES:
-        data = np.concatenate([data, np.zeros(_WORD_BYTES - len(data), dtype=np.uint8)])
-    words = sliding_window_view(data, _WORD_BYTES)
+    if len(data) < WORD_BYTES:
+        data = np.concatenate([data, np.zeros(WORD_BYTES - len(data), dtype=np.uint8)])
+    words = sliding_window_view(data, WORD_BYTES)
     lengths = np.diff(offsets)
     seen = np.empty((len(documents), 3), dtype=np.uint64)
     # A document of less than a word: the word is moved until its first byte is the document's,
@@ -117,60 +153,12 @@ def _glances(documents: pa.LargeBinaryArray) -> NDArray[np.uint64]:
     starts = np.minimum(offsets[:-1], len(words) - 1)
     first = words[starts].view("<u8").ravel()
     first >>= (np.minimum(offsets[:-1] - starts, 7) * 8).astype(np.uint64)
-    num_behind = np.clip(_WORD_BYTES - lengths, 0, 7).astype(np.uint64)
+    num_behind = np.clip(WORD_BYTES - lengths, 0, 7).astype(np.uint64)
     seen[:, 0] = first & (np.uint64(2**64 - 1) >> (num_behind * np.uint64(8)))
-    seen[:, 1] = words[np.maximum(offsets[1:] - _WORD_BYTES, 0)].view("<u8").ravel()
-    seen[:, 1] *= lengths >= _WORD_BYTES
+    seen[:, 1] = words[np.maximum(offsets[1:] - WORD_BYTES, 0)].view("<u8").ravel()
+    seen[:, 1] *= lengths >= WORD_BYTES
     seen[:, 2] = lengths
-    return _mix(seen)
-
-
-def _sample(documents: pa.LargeBinaryArray) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """The sampled shingles of documents as hashes (S,), and the document (S,) each is of."""
-    data, offsets = parts(documents)
-    num_starts = len(data) - _SHINGLE_BYTES + 1
-    owners, hashes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.uint64)]
-    if num_starts > 0:
-        windows = sliding_window_view(data, _SHINGLE_BYTES)
-        # Block by block: temporaries fit the cache, and odd text (all of it sampled) the memory.
-        for start in range(0, num_starts, _BLOCK_BYTES):
-            end = min(start + _BLOCK_BYTES, num_starts)
-            # There are fewer documents than shingles, so it is the documents that are looked up.
-            first, last = np.searchsorted(offsets, (start, end), side="right") - 1
-            last = min(last, len(documents) - 1)
-            for begins in _sampled(data[start : end + 3]):
-                begins += start
-                bounds = np.searchsorted(begins, offsets[first : last + 2])
-                bounds[0], bounds[-1] = 0, len(begins)
-                owner = np.repeat(np.arange(first, last + 1), np.diff(bounds))
-                # The separator at its end is no part of a document.
-                inside = begins + _SHINGLE_BYTES < offsets[owner + 1]
-                owners.append(owner[inside])
-                hashes.append(_mix(windows[begins[inside]].view(np.uint64)))
-    return np.concatenate(owners), np.concatenate(hashes)
-
-
-def _sampled(data: NDArray[np.uint8]) -> Iterator[NDArray[np.int64]]:
-    """Positions whose next four bytes hash to 0 modulo `_SAMPLED`: the even ones, then the odd."""
-    # Words of 16 bits at the even and then at the odd positions, and not of 32 bits at all four:
-    # half the work. They are copied, as words that are not aligned take NumPy twice as long.
-    for parity in range(2):
-        num_starts = (len(data) - 2 - parity) // 2
-        if num_starts > 0:
-            begin = data[parity : parity + 2 * num_starts + 2]
-            words = begin.copy().view("<u2")
-            mixed = words[:-1] * np.uint16(0x9E37)
-            mixed += words[1:] * np.uint16(0x79B1)
-            yield 2 * np.flatnonzero(mixed < 2**16 // _SAMPLED) + parity
-
-
-def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Hash rows (S, W) of words to (S,)."""
-    state = np.zeros(len(words), dtype=np.uint64)
-    for column in range(words.shape[1]):
-        state = (state ^ words[:, column]) * np.uint64(0x9E3779B97F4A7C15)
-        state ^= state >> np.uint64(32)
-    return state * np.uint64(0xD6E8FEB86659FD93)
+    return mix(seen)
 
 
 def _distinct(*values: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,13 @@ def prepare_parallel(
     with ProcessPoolExecutor(
         min(num_processes, len(train_bytes)), context, _begin, (messages,)
     ) as pool:
-        jobs: dict[Future[PreparedLanguage], str] = {
-            pool.submit(
-                _prepare, spec, language, num_bytes, val_bytes, test_bytes, root, tuple(train_bytes)
-            ): language
-            for language, num_bytes in train_bytes.items()
-        }
+        jobs: dict[Future[PreparedLanguage], str] = {}
+        for language, num_bytes in train_bytes.items():
+            whole = partial(
+                prepare_language, spec, language, num_bytes, val_bytes, test_bytes, root,
+                corpus_languages=tuple(train_bytes),
+            )  # fmt: skip
+            jobs[pool.submit(_prepare, whole)] = language
         waiting = set(jobs)
         try:
             while waiting:
@@ -82,15 +84,8 @@ def _begin(messages: Any) -> None:
     _messages = messages
 
 
-def _prepare(
-    spec: CorpusSpec,
-    language: str,
-    train_bytes: int,
-    val_bytes: int,
-    test_bytes: int,
-    root: Path,
-    languages: tuple[str, ...],
-) -> PreparedLanguage:
+def _prepare(prepare: Callable[..., PreparedLanguage]) -> PreparedLanguage:
+    """Have a language prepared, and say every now and then how far it is."""
     last = (-_HEARD_BYTES, "")
 
     def hear(name: str, phase: str, done: int, total: int | None) -> None:
@@ -99,9 +94,7 @@ def _prepare(
             last = (done, phase)
             _messages.put((name, phase, done, total))
 
-    return prepare_language(
-        spec, language, train_bytes, val_bytes, test_bytes, root, hear, languages
-    )
+    return prepare(on_bytes=hear)
 
 
 def _hear(messages: Any, on_bytes: OnBytes) -> None:

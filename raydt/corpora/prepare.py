@@ -16,7 +16,7 @@ from raydt import __version__
 from raydt.corpora.aligned import Lost, lost_documents
 from raydt.corpora.check import available_languages, check_corpus
 from raydt.corpora.contamination import Contamination
-from raydt.corpora.controlled.catalog import GENERATOR_VERSION, generate
+from raydt.corpora.controlled.catalog import generate, generator_version
 from raydt.corpora.files import hash_file, stamp
 from raydt.corpora.locate import language_files
 from raydt.corpora.manifest import FILE_NAME, Manifest, Source, SplitRecord, write_manifest
@@ -179,7 +179,7 @@ def _find(
     if not whole or prepared.name != language or source.aligned != (lost and lost.digest):
         return None
     if isinstance(spec, ControlledCorpus):
-        return prepared if source.same_text(_controlled_source(spec)) else None
+        return prepared if source.same_text(_controlled_source(spec, language)) else None
     if not isinstance(spec, FilesCorpus):
         return prepared  # a commit does not change, and `main` stays what it was at first
     return prepared if _same_files(source, language_files(spec, language)) else None
@@ -199,8 +199,8 @@ def _same_files(source: Source, paths: list[Path]) -> bool:
     return True
 
 
-def _controlled_source(spec: ControlledCorpus) -> Source:
-    return Source(corpus=spec.name, seed=spec.seed, generator=GENERATOR_VERSION)
+def _controlled_source(spec: ControlledCorpus, language: str) -> Source:
+    return Source(corpus=spec.name, seed=spec.seed, generator=generator_version(language))
 
 
 def _write_controlled(
@@ -217,7 +217,7 @@ def _write_controlled(
         records[split] = _record(stream)
     return Manifest(
         language=language,
-        source=_controlled_source(spec),
+        source=_controlled_source(spec, language),
         licence=None,
         split_rule=_CONTROLLED_SPLIT_RULE,
         split_seed=spec.seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,11 +38,7 @@ def read_parquet(path: Path, spec: FilesCorpus, start: int) -> Iterator[Block]:
         # memory of this process.
         with pyarrow.parquet.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
             _check_column(file, spec.column, where)
-            groups = _groups(file, start)
-            if all(_is_small(file, group, spec.column) for group, _ in groups):
-                yield from _small_groups(path, file, groups, spec, start)
-            else:
-                yield from _large_groups(path, file, groups, spec, start)
+            yield from _Column(path, file, spec, start).blocks()
     except OSError as error:
         found = error.strerror or str(error)
         raise bad(where, "a file that can be read", found) from error
@@ -49,76 +46,85 @@ def read_parquet(path: Path, spec: FilesCorpus, start: int) -> Iterator[Block]:
         raise bad(where, "a whole parquet file", error) from error
 
 
-def _groups(file: pyarrow.parquet.ParquetFile, start: int) -> list[tuple[int, int]]:
-    """The row groups that end after row `start`, and the first row of each."""
-    found, row = [], 0
-    for group in range(file.num_row_groups):
-        first, row = row, row + file.metadata.row_group(group).num_rows
-        if row > start:
-            found.append((group, first))
-    return found
+@dataclass(frozen=True)
+class _Column:
+    """The column of an open file, from row `start` on."""
 
+    path: Path
+    file: pyarrow.parquet.ParquetFile
+    spec: FilesCorpus
+    start: int
 
-def _small_groups(
-    path: Path,
-    file: pyarrow.parquet.ParquetFile,
-    groups: list[tuple[int, int]],
-    spec: FilesCorpus,
-    start: int,
-) -> Iterator[Block]:
-    """Groups that can be held whole: several at once, a thread each."""
-    size = path.stat().st_size
+    def blocks(self) -> Iterator[Block]:
+        """The documents: groups that can be held whole several at once, a thread each; others a
+        few pages at a time."""
+        groups = self._groups()
+        if all(self._is_small(group) for group, _ in groups):
+            yield from in_order(groups, self._read_group)
+            return
+        for group, first in groups:
+            yield from self._read_pages(group, first)
 
-    def read(place: tuple[int, int]) -> Block:
+    def _groups(self) -> list[tuple[int, int]]:
+        """The row groups that end after row `start`, and the first row of each."""
+        found, row = [], 0
+        for group in range(self.file.num_row_groups):
+            first, row = row, row + self._num_rows(group)
+            if row > self.start:
+                found.append((group, first))
+        return found
+
+    def _read_group(self, place: tuple[int, int]) -> Block:
         group, first = place
         # A reader of its own, as one is not for several threads.
-        with pyarrow.parquet.ParquetFile(path, metadata=file.metadata, pre_buffer=False) as own:
-            table = own.read_row_group(group, columns=[spec.column], use_threads=False)
+        metadata = self.file.metadata
+        with pyarrow.parquet.ParquetFile(self.path, metadata=metadata, pre_buffer=False) as own:
+            table = own.read_row_group(group, columns=[self.spec.column], use_threads=False)
         column = table.column(0)
         column = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
-        return _block(column, first, file, spec, path, size, start)
+        return self._block(column, first)
 
-    yield from in_order(groups, read)
-
-
-def _large_groups(
-    path: Path,
-    file: pyarrow.parquet.ParquetFile,
-    groups: list[tuple[int, int]],
-    spec: FilesCorpus,
-    start: int,
-) -> Iterator[Block]:
-    """Groups that would take much memory: a few pages at a time."""
-    size = path.stat().st_size
-    for group, first in groups:
+    def _read_pages(self, group: int, first: int) -> Iterator[Block]:
+        num_rows = self._num_rows(group)
+        rows = _BLOCK_BYTES * num_rows // max(1, self._num_bytes(group))
         row = first
-        for batch in file.iter_batches(
-            _rows_of_block(file, group, spec.column),
+        for batch in self.file.iter_batches(
+            max(1, min(rows, _MAX_ROWS)),
             row_groups=[group],
-            columns=[spec.column],
+            columns=[self.spec.column],
             use_threads=False,
         ):
             column = batch.column(0)
             row += len(column)
-            if row > start:
-                yield _block(column, row - len(column), file, spec, path, size, start)
+            if row > self.start:
+                yield self._block(column, row - len(column))
 
+    def _block(self, column: pa.Array, first: int) -> Block:
+        """The rows of a part of the column, the first of which is `first`, from `start` on."""
+        row = first + len(column)
+        column = column.slice(max(0, self.start - first))
+        counts: Counter[str] = Counter()
+        where = f"file {self.path}"
+        documents = _documents(column, row - len(column), self.spec, where, counts)
+        num_rows = max(1, self.file.metadata.num_rows)
+        num_bytes_read = self.path.stat().st_size * row // num_rows
+        return Block(documents, {"offset": row}, num_bytes_read, counts)
 
-def _block(
-    column: pa.Array,
-    first: int,
-    file: pyarrow.parquet.ParquetFile,
-    spec: FilesCorpus,
-    path: Path,
-    size: int,
-    start: int,
-) -> Block:
-    """The rows of a column from `start` on; `first` is its first."""
-    row = first + len(column)
-    column = column.slice(max(0, start - first))
-    counts: Counter[str] = Counter()
-    documents = _documents(column, row - len(column), spec, f"file {path}", counts)
-    return Block(documents, {"offset": row}, size * row // max(1, file.metadata.num_rows), counts)
+    def _is_small(self, group: int) -> bool:
+        return self._num_rows(group) <= _MAX_ROWS and self._num_bytes(group) <= _GROUP_BYTES
+
+    def _num_rows(self, group: int) -> int:
+        num_rows: int = self.file.metadata.row_group(group).num_rows
+        return num_rows
+
+    def _num_bytes(self, group: int) -> int:
+        """Bytes of a row group before compression; a value said twice may be once here."""
+        names = self.file.schema_arrow.names
+        if len(names) != int(self.file.metadata.num_columns):  # one of them is nested
+            return 2**30  # not known
+        index = names.index(self.spec.column)
+        num_bytes: int = self.file.metadata.row_group(group).column(index).total_uncompressed_size
+        return num_bytes
 
 
 def _check_column(file: pyarrow.parquet.ParquetFile, column: str, where: str) -> None:
@@ -132,31 +138,6 @@ def _check_column(file: pyarrow.parquet.ParquetFile, column: str, where: str) ->
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     if not (is_text or pa.types.is_string_view(kind) or pa.types.is_binary(kind)):
         raise bad(where, f"text in column {column!r}", f"{kind}")
-
-
-def _is_small(file: pyarrow.parquet.ParquetFile, group: int, column: str) -> bool:
-    num_rows: int = file.metadata.row_group(group).num_rows
-    return num_rows <= _MAX_ROWS and _column_bytes(file, group, column) <= _GROUP_BYTES
-
-
-def _rows_of_block(file: pyarrow.parquet.ParquetFile, group: int, column: str) -> int:
-    num_rows = file.metadata.row_group(group).num_rows
-    rows: int = _BLOCK_BYTES * num_rows // max(1, _column_bytes(file, group, column))
-    return max(1, min(rows, _MAX_ROWS))
-
-
-def _column_bytes(file: pyarrow.parquet.ParquetFile, group: int, column: str) -> int:
-    """Bytes of a column of a row group before compression; a value said twice may be once here."""
-    if not _is_flat(file):
-        return 2**30  # not known
-    index = file.schema_arrow.names.index(column)
-    num_bytes: int = file.metadata.row_group(group).column(index).total_uncompressed_size
-    return num_bytes
-
-
-def _is_flat(file: pyarrow.parquet.ParquetFile) -> bool:
-    """Whether columns of the schema and of the file are the same; a nested one is several."""
-    return len(file.schema_arrow.names) == int(file.metadata.num_columns)
 
 
 def _documents(

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pyarrow as pa
+
 from raydt import __version__
 from raydt.corpora.aligned import Lost
 from raydt.corpora.assemble import assemble
@@ -34,7 +36,7 @@ from raydt.errors import bad
 # Language, "reading" or "writing", bytes of it done, and of how many (None: not known).
 OnBytes: TypeAlias = Callable[[str, str, int, int | None], None]
 
-_BUCKET_BYTES = 2**25
+_BUCKET_BYTES = 2**24
 # Two open files a bucket, of the 1,024 that a process usually may have open.
 _MAX_BUCKETS = 384
 _UNPACKED = 4  # what compressed text grows by, about
@@ -92,6 +94,8 @@ def shuffle_text(
             blocks = _blocks(spec, language, origin, progress.position)
             indices = lost.indices if lost else None
             buckets.fill(blocks, enough, partial(hear, "reading", total), indices)
+            # What the threads of this pass held, which the next would add its own to.
+            pa.default_memory_pool().release_unused()
         if isinstance(spec, FilesCorpus) and stamps != [stamp(path) for path in paths]:
             raise bad(f"files of {language}", "not changed while they are read", "a change")
         num_stored = sum(progress.split_bytes.values())
@@ -102,6 +106,7 @@ def shuffle_text(
         assembled = assemble(
             buckets, partial(split_path, folder), partial(hear, "writing", num_stored)
         )
+        pa.default_memory_pool().release_unused()
         loading.result()
         files = tuple(
             SourceFile(path, size, modified_ns, digest.result())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import fields
 from itertools import pairwise
 
 import numpy as np
@@ -11,28 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydt.corpora.controlled.catalog import generate, language_surface, language_world
+from raydt.corpora.controlled.catalog import (
+    generate,
+    generator_version,
+    language_surface,
+    language_world,
+)
+from raydt.corpora.controlled.dials import SharedWorld, choose_shared
 from raydt.corpora.controlled.distant import ORDERS
 from raydt.corpora.controlled.family import COGNATE_SHARE, apply_laws, build_ancestor
 from raydt.corpora.controlled.scripts import SCRIPTS
 from raydt.corpora.controlled.surface import NUM_SUFFIXES, NUM_WORDS
-from raydt.corpora.controlled.world import World
+from raydt.corpora.controlled.world import Meanings, World, tell
 
 SHARES = ["0", "0.1", "0.3", "0.5", "0.6", "0.9", "1"]
-TABLES = {  # of a world: axes that number the rows
-    "verb_by_topic": 1,
-    "object_class_by_verb": 1,
-    "noun_by_topic_class": 2,
-    "adjective_by_class": 1,
-}
-
-
-def same_rows(one: World, other: World) -> dict[str, np.ndarray]:
-    found = {}
-    for table, row_axes in TABLES.items():
-        same = getattr(one, table) == getattr(other, table)
-        found[table] = same.all(axis=tuple(range(row_axes, same.ndim))).ravel()
-    return found
 
 
 def same_strings(one: str, other: str) -> np.ndarray:
@@ -43,14 +36,23 @@ def same_strings(one: str, other: str) -> np.ndarray:
 
 def test_both_dials_at_one_are_related_itself_in_other_documents() -> None:
     assert language_surface("w1-s1", 0) == language_surface("related", 0)
-    assert all(same.all() for same in same_rows(world("w1-s1"), world("related")).values())
+    assert same_worlds(language_world("w1-s1", 0), language_world("related", 0))
     texts = [generate(name, "train", 100_000, 0).tobytes() for name in ("w1-s1", "related")]
     documents = [set(text.split(b"\0")) for text in texts]
     assert not documents[0] & documents[1]
 
 
-def world(name: str, seed: int = 0) -> World:
-    return language_world(name, seed)
+def same_worlds(one: World | SharedWorld, other: World | SharedWorld) -> bool:
+    assert isinstance(one, World)
+    assert isinstance(other, World)
+    tables = [table.name for table in fields(World)]
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in tables)
+
+
+def shared_world(name: str) -> SharedWorld:
+    found = language_world(name, 0)
+    assert isinstance(found, SharedWorld)
+    return found
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -60,13 +62,33 @@ def test_the_surface_dial_keeps_that_share_exactly(share: str) -> None:
     assert abs(kept[NUM_WORDS:].mean() - float(share)) <= 0.5 / NUM_SUFFIXES
 
 
+@pytest.mark.parametrize("share", SHARES[1:-1])
+def test_that_share_of_the_documents_speaks_of_the_world(share: str) -> None:
+    shared = shared_world(f"w{share}-s1")
+    related, none = language_world("related", 0), language_world("w0-s1", 0)
+    assert same_worlds(shared.base, related)
+    assert same_worlds(shared.other, none)
+    said = shared.tell(256, np.random.default_rng(0))
+    of_base, of_other = (
+        tell(world, 256, np.random.default_rng(0)) for world in (shared.base, shared.other)
+    )
+    is_shared = choose_shared(256, float(share))
+    for of, documents in ((of_base, is_shared), (of_other, ~is_shared)):
+        sentences = documents[said.document]
+        for part in fields(Meanings):
+            assert np.array_equal(
+                getattr(said, part.name)[sentences], getattr(of, part.name)[sentences]
+            )
+    differ = of_base.verb != of_other.verb
+    assert differ.mean() > 0.8
+
+
 @pytest.mark.parametrize("share", SHARES)
-def test_the_world_dial_keeps_that_share_of_every_table(share: str) -> None:
-    for table, same in same_rows(world(f"w{share}-s1"), world("related")).items():
-        # A class drawn anew is the old one by chance in one of seven.
-        by_chance = 0.3 if table == "object_class_by_verb" else 0
-        least = int(float(share) * len(same) + 0.5)
-        assert least <= same.sum() <= least + by_chance * (len(same) - least)
+def test_documents_of_the_shared_world_are_as_many_everywhere(share: str) -> None:
+    shared = choose_shared(256, float(share))
+    assert shared.sum() == int(256 * float(share) + 0.5)
+    so_far = np.cumsum(shared) - float(share) * np.arange(1, 257)
+    assert np.abs(so_far).max() < 3
 
 
 def test_what_is_kept_at_a_share_is_kept_at_every_larger_one() -> None:
@@ -75,16 +97,14 @@ def test_what_is_kept_at_a_share_is_kept_at_every_larger_one() -> None:
         assert (few <= many).all()
         # What is replaced at both is replaced by the same.
         assert (same_strings(f"w1-s{small}", f"w1-s{large}") >= ~many).all()
-        few_rows, many_rows = (
-            same_rows(world(f"w{share}-s1"), world("related")) for share in (small, large)
-        )
-        assert all((few_rows[table] <= many_rows[table]).all() for table in TABLES)
+        assert (choose_shared(256, float(small)) <= choose_shared(256, float(large))).all()
 
 
 def test_the_dials_do_not_move_each_other() -> None:
     assert language_surface("w0-s0.5", 0) == language_surface("w0.7-s0.5", 0)
-    rows = same_rows(world("w0.5-s0"), world("w0.5-s0.9"))
-    assert all(same.all() for same in rows.values())
+    one, other = shared_world("w0.5-s0"), shared_world("w0.5-s0.9")
+    assert same_worlds(one.base, other.base)
+    assert same_worlds(one.other, other.other)
 
 
 def test_variants_and_seeds_keep_other_parts() -> None:
@@ -92,8 +112,14 @@ def test_variants_and_seeds_keep_other_parts() -> None:
         same_strings("w1-s0.5", "related"), same_strings("w1-s0.5-v2", "related")
     )
     assert language_surface("w1-s0-v2", 0).words != language_surface("w1-s0", 0).words
-    assert not all(same.all() for same in same_rows(world("w0-s1"), world("w0-s1-v2")).values())
-    assert not all(same.all() for same in same_rows(world("w0-s1", 0), world("w0-s1", 1)).values())
+    world = language_world("w0-s1", 0)
+    assert not same_worlds(world, language_world("w0-s1-v2", 0))
+    assert not same_worlds(world, language_world("w0-s1", 1))
+
+
+def test_only_text_of_two_worlds_is_of_a_newer_version() -> None:
+    versions = [generator_version(name) for name in ("related", "w0-s1", "w1-s0.5", "w0.5-s1")]
+    assert versions == [1, 1, 1, 2]
 
 
 @pytest.mark.parametrize("seed", range(3))

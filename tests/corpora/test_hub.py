@@ -100,6 +100,7 @@ def test_a_stream_that_is_lost_is_taken_up_by_the_next_run(
     assert (whole.manifest.source.num_documents or 0) < NUM_ROWS
     # Every block is a checkpoint, so that what the first run had is not read again.
     monkeypatch.setattr("raydt.corpora.buckets._CHECKPOINT_BYTES", 1)
+    monkeypatch.setattr("raydt.corpora.buckets._CHECKPOINT_SECONDS", 0)
     break_after(monkeypatch, [1, 0, 0])
     with pytest.raises(RunError, match="broke off 3 times"):
         prepare_language(SPEC, "de", 30_000, 500, 500, tmp_path / "broken")

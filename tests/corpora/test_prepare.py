@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from raydt.corpora import prepare
-from raydt.corpora.controlled.catalog import GENERATOR_VERSION, generate
+from raydt.corpora.controlled.catalog import generate, generator_version
 from raydt.corpora.manifest import FORMAT, read_manifest
 from raydt.corpora.prepare import prepare_corpus, prepare_language
 from raydt.corpora.prepared import PreparedLanguage, open_language
@@ -126,9 +126,10 @@ def test_text_of_an_older_generator_is_not_taken(
 ) -> None:
     folder = prepare_language(CONTROLLED, "related", 1_000, 100, 100, root).folder
     before = folder.stat().st_ino
-    monkeypatch.setattr(prepare, "GENERATOR_VERSION", GENERATOR_VERSION + 1)
+    now = generator_version("related")
+    monkeypatch.setattr(prepare, "generator_version", lambda _: now + 1)
     prepare_language(CONTROLLED, "related", 1_000, 100, 100, root)
-    assert read_manifest(folder).source.generator == GENERATOR_VERSION + 1
+    assert read_manifest(folder).source.generator == now + 1
     assert folder.stat().st_ino != before
 
 

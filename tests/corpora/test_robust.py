@@ -24,6 +24,7 @@ from raydt.corpora import {module}, buckets, read_text, shuffle
 from raydt.corpora.prepare import prepare_language
 from raydt.corpora.spec import FilesCorpus
 buckets._CHECKPOINT_BYTES = read_text._BLOCK_BYTES = 2000
+buckets._CHECKPOINT_SECONDS = 0
 shuffle._BUCKET_BYTES = 1000
 whole, left = {module}.{name}, [{after}]
 def counting(*arguments, **options):
@@ -83,6 +84,7 @@ def test_what_was_read_before_a_kill_is_not_read_again(
 ) -> None:
     monkeypatch.setattr("raydt.corpora.read_text._BLOCK_BYTES", 1000)
     monkeypatch.setattr(buckets, "_CHECKPOINT_BYTES", 1)
+    monkeypatch.setattr(buckets, "_CHECKPOINT_SECONDS", 0)
 
     def lost(*_: object) -> None:
         raise KeyboardInterrupt
@@ -102,11 +104,12 @@ def test_what_was_read_before_a_kill_is_not_read_again(
     assert half < heard[0] < half + 3000
 
 
+@pytest.mark.parametrize("bucket_bytes", [400, 200, 100])  # 40, 80 and 150 buckets
 def test_the_order_does_not_depend_on_buckets_or_blocks(
-    corpus: FilesCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: FilesCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_bytes: int
 ) -> None:
     first = prepare_language(corpus, "en", 5000, 100, 100, tmp_path / "a")
-    monkeypatch.setattr(shuffle, "_BUCKET_BYTES", 400)
+    monkeypatch.setattr(shuffle, "_BUCKET_BYTES", bucket_bytes)
     monkeypatch.setattr("raydt.corpora.read_text._BLOCK_BYTES", 777)
     monkeypatch.setattr("raydt.corpora.assemble._SLICE_BYTES", 100)
     second = prepare_language(corpus, "en", 5000, 100, 100, tmp_path / "b")

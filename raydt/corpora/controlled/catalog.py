@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydt.corpora.controlled.brackets import build_preferences, write_brackets
+from raydt.corpora.controlled.dials import SharedWorld
 from raydt.corpora.controlled.languages import LANGUAGES, ControlledLanguage
 from raydt.corpora.controlled.names import find_language
 from raydt.corpora.controlled.speak import babble, build_pieces, speak
 from raydt.corpora.controlled.surface import Surface
-from raydt.corpora.controlled.world import World
+from raydt.corpora.controlled.world import World, tell
 from raydt.corpora.splits import SPLITS, Split
 
 __all__ = [
@@ -22,17 +23,25 @@ __all__ = [
     "LANGUAGES",
     "chunk_writer",
     "generate",
+    "generator_version",
     "language_surface",
     "language_world",
 ]
 
 # Raised with every change of what a seed says, so that no older text is taken for the new one.
 GENERATOR_VERSION = 1
+_SHARED_WORLD_VERSION = 2  # in 1 a share of a world was one of the rows of its tables
 DOCUMENTS_PER_CHUNK = 256  # about 64 kB
 
 
+def generator_version(name: str) -> int:
+    """The version of what a language's text is made by; no other version's text is taken."""
+    has_two_worlds = 0 < find_language(name).world_share < 1
+    return GENERATOR_VERSION + has_two_worlds * (_SHARED_WORLD_VERSION - 1)
+
+
 @cache
-def language_world(name: str, seed: int) -> World:
+def language_world(name: str, seed: int) -> World | SharedWorld:
     """What a language of the corpus of a seed speaks of."""
     return find_language(name).build_world(seed)
 
@@ -76,4 +85,5 @@ def chunk_writer(
     if language.content == "nonsense":
         return lambda rng: babble(pieces, DOCUMENTS_PER_CHUNK, rng)
     world = language_world(language.name, seed)
-    return lambda rng: speak(world, surface, pieces, DOCUMENTS_PER_CHUNK, rng)
+    told = world.tell if isinstance(world, SharedWorld) else partial(tell, world)
+    return lambda rng: speak(told, surface, pieces, DOCUMENTS_PER_CHUNK, rng)

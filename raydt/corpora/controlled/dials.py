@@ -1,14 +1,16 @@
 """The two dials: how much of the world, and how much of the surface, a language has of another.
 
-A share is exact and not a probability: of each table, the rows that come first in a random ranking
-are kept, as many as the share says. The ranking and what stands in for a row that is not kept do
-not depend on the share, so what is kept at 0.3 is kept at 0.6, and a row that is replaced at both
-is replaced by the same. Whatever is replaced is drawn anew and may, by chance, be alike.
+A share is exact and not a probability: of what is shared (documents of a world, words of a
+surface) those that come first in a ranking are kept, as many as the share says. The ranking and
+what stands in for one that is not kept do not depend on the share, so what is kept at 0.3 is kept
+at 0.6, and what is replaced at both is replaced by the same. Words that are replaced are drawn
+anew and may, by chance, be alike.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,37 +24,58 @@ from raydt.corpora.controlled.surface import (
     Surface,
     build_word,
 )
-from raydt.corpora.controlled.world import World
+from raydt.corpora.controlled.world import Meanings, World
 
 
 def choose_kept(num_rows: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Which rows are kept; shape (num_rows,), `share` of them to the nearest row."""
+    """Which rows are kept; shape (num_rows,), `share` of them to the nearest."""
     kept: NDArray[np.bool_] = rng.permutation(num_rows) < int(share * num_rows + 0.5)
     return kept
 
 
-def share_world(base: World, share: float, seed: int) -> World:
-    """A world with `share` of the rows of each table of `base`; the others are those of a world
-    of `seed`. With a share of 1 it is `base`.
+def choose_shared(num_documents: int, share: float) -> NDArray[np.bool_]:
+    """Which documents of a chunk speak of the world that is shared; shape (num_documents,).
 
-    A row is what one topic prefers of the verbs, what a verb wants as object, what a topic prefers
-    within a class of nouns, or which adjectives a class takes.
+    `share` of them to the nearest document, and as evenly as can be: the order in which documents
+    join is that of van der Corput (1935), so that the beginning of a text has the share as well.
     """
-    other = w.build_world(seed)
-    rng = np.random.default_rng([seed, 3])
+    place = np.zeros(num_documents)
+    number, digit = np.arange(num_documents), 0.5
+    while number.any():
+        place += digit * (number & 1)
+        number, digit = number >> 1, digit / 2
+    rank = place.argsort(kind="stable").argsort(kind="stable")
+    shared: NDArray[np.bool_] = rank < int(share * num_documents + 0.5)
+    return shared
 
-    def table(of_base: np.ndarray, of_other: np.ndarray, row_axes: int) -> np.ndarray:
-        shape = of_base.shape[:row_axes]
-        kept = choose_kept(int(np.prod(shape)), share, rng).reshape(shape)
-        kept = kept.reshape(shape + (1,) * (of_base.ndim - row_axes))
-        return np.where(kept, of_base, of_other)
 
-    return World(
-        verb_by_topic=table(base.verb_by_topic, other.verb_by_topic, 1),
-        object_class_by_verb=table(base.object_class_by_verb, other.object_class_by_verb, 1),
-        noun_by_topic_class=table(base.noun_by_topic_class, other.noun_by_topic_class, 2),
-        adjective_by_class=table(base.adjective_by_class, other.adjective_by_class, 1),
-    )
+@dataclass(frozen=True)
+class SharedWorld:
+    """Two worlds in one language: `share` of the documents speak of `base`, the others of `other`.
+
+    Not a world with some of the rows of each: a model that has read half of the documents knows
+    half as much of the world as one that has read all, but one that has read of a world half of
+    whose rows are wrong knows little (docs/controlled.md has the figures).
+    """
+
+    base: World
+    other: World
+    share: float
+
+    def tell(self, num_documents: int, rng: np.random.Generator) -> Meanings:
+        """As `world.tell`. What is drawn does not depend on a world, so that both worlds say as
+        many sentences of each document, of the same people."""
+        again = deepcopy(rng)
+        of_base, of_other = (
+            w.tell(self.base, num_documents, rng), w.tell(self.other, num_documents, again)
+        )  # fmt: skip
+        is_shared = choose_shared(num_documents, self.share)[of_base.document]
+        return Meanings(
+            *(
+                np.where(is_shared, getattr(of_base, part.name), getattr(of_other, part.name))
+                for part in fields(Meanings)
+            )
+        )
 
 
 def share_surface(base: Surface, share: float, seed: int) -> Surface:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from raydt.corpora.controlled.dials import share_surface, share_world
+from raydt.corpora.controlled.dials import SharedWorld, share_surface
 from raydt.corpora.controlled.distant import build_distant
 from raydt.corpora.controlled.family import build_daughter
 from raydt.corpora.controlled.scripts import write_surface
@@ -31,7 +31,7 @@ class ControlledLanguage:
     surface_seed: int
     content: Content = "world"
     surface_share: float = 1.0  # of the words and suffixes of `related`
-    world_share: float = 1.0  # of the rows of the world of `related`
+    world_share: float = 1.0  # of the documents that speak of the world of `related`
     script: str = "latin"
 
     def seed(self, corpus_seed: int) -> int:
@@ -42,12 +42,13 @@ class ControlledLanguage:
         """Another draw of the same kind."""
         return replace(self, surface_seed=self.surface_seed + SEEDS_PER_VARIANT * (variant - 1))
 
-    def build_world(self, corpus_seed: int) -> World:
+    def build_world(self, corpus_seed: int) -> World | SharedWorld:
         """What it speaks of."""
         world = build_world(SEEDS_PER_CORPUS * corpus_seed)
         if self.world_share == 1:
             return world
-        return share_world(world, self.world_share, self.seed(corpus_seed))
+        other = build_world(self.seed(corpus_seed))
+        return SharedWorld(world, other, self.world_share) if self.world_share else other
 
     def build_surface(self, corpus_seed: int) -> Surface:
         """How it says it. Brackets have no surface."""

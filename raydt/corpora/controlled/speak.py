@@ -7,6 +7,7 @@ it in one indexing operation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from raydt.corpora.controlled import surface as s
 from raydt.corpora.controlled.draw import IntArray
 from raydt.corpora.controlled.surface import Surface
-from raydt.corpora.controlled.world import MAX_PEOPLE, NONE, Meanings, World, tell
+from raydt.corpora.controlled.world import MAX_PEOPLE, NONE, Meanings
 from raydt.corpora.splits import SEPARATOR
 
 _EMPTY, _STOP, _DOCUMENT_END = 0, 1, 2
@@ -91,14 +92,14 @@ def _said(concept: IntArray, first: int) -> IntArray:
 
 
 def speak(
-    world: World,
+    tell: Callable[[int, np.random.Generator], Meanings],
     surface: Surface,
     pieces: Pieces,
     num_documents: int,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """`num_documents` documents of about 250 letters, each ended by byte 0."""
-    meanings = tell(world, num_documents, rng)
+    """`num_documents` documents of about 250 letters, each ended by byte 0; `tell` says what of."""
+    meanings = tell(num_documents, rng)
     names = _names(num_documents, pieces, rng)
     rows = _sentences(meanings, names, pieces, surface)
     return _without_leading_spaces(pieces.text(rows.ravel()))

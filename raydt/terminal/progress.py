@@ -63,9 +63,8 @@ class Progress:
         if not missing:
             return
         before = f", {self._num_before} done before" if self._num_before else ""
-        self.say(
-            f"Training {len(missing)} cells{before}, {num_slots} at a time{' for now' if may_grow else ''}"
-        )
+        now = " for now" if may_grow else ""
+        self.say(f"Training {len(missing)} cells{before}, {num_slots} at a time{now}")
         if self.console.is_terminal:
             self._live = Live(
                 get_renderable=self._render,

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from stat import S_IWGRP, S_IWOTH
 from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
@@ -113,8 +114,9 @@ def _cache_folder() -> Path:
 
 
 def _kept(place: Path) -> _Entry | None:
-    """The entry, if it can be read and the files it wrote are as it left them."""
-    if not place.exists():
+    """The entry, if nobody else can have written it, it can be read, and the files it wrote are as
+    it left them."""
+    if not place.exists() or not _is_ours_alone(place.parent):
         return None
     try:
         entry = pickle.loads(place.read_bytes())
@@ -140,6 +142,13 @@ def _keep(place: Path, analysis: Analysis) -> None:
                 old.unlink(missing_ok=True)
     except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
         analysis.notes.append(f"The next analysis starts from nothing: {error}")
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    """Whether only this user can put files there: unpickling runs what it reads, and
+    `RAYDT_CACHE_DIR` may name a place such as /tmp, where others can have made the folder first."""
+    stat = folder.stat()
+    return stat.st_uid == os.geteuid() and not stat.st_mode & (S_IWGRP | S_IWOTH)
 
 
 def _changed(path: Path) -> float:

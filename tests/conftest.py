@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +71,31 @@ def s3_storage(s3: str, tmp_path: Path) -> str:
 def s3_folder(s3_storage: str) -> Folder:
     """That place as a folder."""
     return open_folder(s3_storage)
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[str]:
+    """The address of a server that speaks as Google's object store and holds a bucket `raydt`."""
+    server_module = pytest.importorskip(
+        "gcp_storage_emulator.server", reason="gcp-storage-emulator (the extra `test`) serves it"
+    )
+    with socket.socket() as probe:  # the server does not say which port it was given
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = server_module.create_server("127.0.0.1", port, in_memory=True, default_bucket="raydt")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def gcs_storage(gcs: str, tmp_path: Path) -> str:
+    """The URI of an empty place there."""
+    place = f"gs://anonymous@raydt/{tmp_path.name}"
+    return f"{place}?endpoint_override={gcs}&scheme=http&retry_limit_seconds=20"
+
+
+@pytest.fixture
+def gcs_folder(gcs_storage: str) -> Folder:
+    """That place as a folder."""
+    return open_folder(gcs_storage)

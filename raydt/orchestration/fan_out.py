@@ -99,6 +99,17 @@ def fan_out(
         sweep.folder.remove(_TUNE)
 
 
+def cells_at_once(sweep: Sweep) -> int:
+    """How many cells a launch can run at once: on a cluster by what it has now of what a cell
+    holds, and it may grow; at least one."""
+    if not on_cluster():
+        return sweep.num_slots
+    held = worker_resources({"cpus": sweep.cpus_per_cell, "gpus": sweep.gpus_per_cell})
+    resources = ray.cluster_resources()
+    places = min(int(resources.get(name, 0.0) / amount) for name, amount in held.items())
+    return max(1, places if sweep.slots is None else min(places, sweep.slots))
+
+
 def _resources(task: dict[str, Any]) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([trial_resources(task)])
 

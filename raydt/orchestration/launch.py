@@ -25,7 +25,7 @@ from raydt.orchestration.facts import headline, plan_rows
 from raydt.orchestration.languages import publish_language
 from raydt.orchestration.preflight import check_declaration, check_surroundings
 from raydt.orchestration.recorder import Recorder
-from raydt.orchestration.runtime import ray_started, set_environment
+from raydt.orchestration.runtime import on_cluster, ray_started, set_environment
 from raydt.orchestration.task import build_tasks
 from raydt.terminal.progress import Progress
 from raydt.tracking.recorded import experiment_key, is_recorded
@@ -169,7 +169,6 @@ def _train(
     progress: Progress,
 ) -> tuple[Mapping[str, str], str]:
     """Cells whose numbers wait for MLflow, and the experiment that has the others."""
-    num_slots = sweep.num_slots
     fingerprints = {cell_id: task["fingerprint"] for cell_id, task in tasks.items()}
     set_environment()
 
@@ -183,8 +182,10 @@ def _train(
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         opening = pool.submit(open_writer)
         if missing:
-            stack.enter_context(ray_started(num_slots, sweep.cpus_per_cell, sweep.gpus_per_cell))
-            from raydt.orchestration.fan_out import fan_out
+            stack.enter_context(
+                ray_started(sweep.num_slots, sweep.cpus_per_cell, sweep.gpus_per_cell)
+            )
+            from raydt.orchestration.fan_out import cells_at_once, fan_out
         writer = opening.result()
         recorder = Recorder(writer, sweep, cells, fingerprints)
         recorder.start()
@@ -192,7 +193,9 @@ def _train(
             recorder.ended(cell_id, ledger.results[cell_id])
         try:
             if missing:
-                progress.begin(list(cells.values()), missing, seconds, num_slots)
+                progress.begin(
+                    list(cells.values()), missing, seconds, cells_at_once(sweep), on_cluster()
+                )
                 fan_out(sweep, missing, tasks, seconds, progress, recorder)
         finally:
             progress.end()

@@ -51,8 +51,10 @@ class Progress:
         missing: list[Cell],
         seconds: Mapping[str, float],
         num_slots: int,
+        may_grow: bool = False,
     ) -> None:
-        """The launch begins: all cells, those to do, what each is expected to take."""
+        """The launch begins: all cells, those to do, what each is expected to take; how many run at
+        once, and whether there may be more of them later."""
         self._cells = {cell.cell_id: cell for cell in missing}
         self._num_before = len(cells) - len(missing)
         self._seconds = seconds
@@ -61,7 +63,8 @@ class Progress:
         if not missing:
             return
         before = f", {self._num_before} done before" if self._num_before else ""
-        self.say(f"Training {len(missing)} cells{before}, {num_slots} at a time")
+        now = " for now" if may_grow else ""
+        self.say(f"Training {len(missing)} cells{before}, {num_slots} at a time{now}")
         if self.console.is_terminal:
             self._live = Live(
                 get_renderable=self._render,

@@ -99,3 +99,19 @@ def test_reading_a_sqlite_store_needs_neither_mlflow_nor_figures() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_cache_that_others_can_write_to_is_not_unpickled(
+    store: Any, make_cell: Any, cache: Path, tmp_path: Path
+) -> None:
+    store.write("open", [make_cell("scratch", None, "de", size) for size in (8_000, 32_000)])
+
+    def reused() -> bool:
+        return analyzed(store.uri, "open", tmp_path / "report", log_to_store=False)[1]
+
+    assert not reused()
+    assert reused()
+    cache.chmod(0o777)
+    assert not reused()
+    cache.chmod(0o700)
+    assert reused()

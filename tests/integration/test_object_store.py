@@ -1,4 +1,5 @@
-"""A sweep whose storage is an object store: a real S3 server on loopback, moto's."""
+"""A sweep whose storage is an object store: servers on loopback that speak as S3 (moto) and as
+Google's."""
 
 from __future__ import annotations
 
@@ -21,16 +22,18 @@ def launched(storage: str, folder: Path, *words: str) -> subprocess.CompletedPro
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["s3", "gcs"])
 def test_a_sweep_in_an_object_store_ends_as_on_a_disk(
-    s3_storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store: str = request.getfixturevalue(f"{kind}_storage")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     on_disk = launched(str(tmp_path / "disk"), tmp_path)
     assert on_disk.returncode == 0, on_disk.stderr
-    done = launched(s3_storage, tmp_path)
+    done = launched(store, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    storage = open_folder(s3_storage)
+    storage = open_folder(store)
     files = list(walk(storage / "tiny"))
     found = {
         result["cell_id"]: result["test_loss"]
@@ -45,14 +48,14 @@ def test_a_sweep_in_an_object_store_ends_as_on_a_disk(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
     raydt = [sys.executable, "-m", "raydt"]
     status = subprocess.run(
-        [*raydt, "status", "--storage", s3_storage], capture_output=True, text=True, check=True
+        [*raydt, "status", "--storage", store], capture_output=True, text=True, check=True
     )
     assert "waiting" in status.stdout
-    again = launched(s3_storage, tmp_path)
+    again = launched(store, tmp_path)
     assert again.returncode == 0, again.stderr
     assert "Nothing to train" in again.stdout
     report = subprocess.run(
-        [*raydt, "analyze", "--storage", s3_storage], capture_output=True, text=True, check=False
+        [*raydt, "analyze", "--storage", store], capture_output=True, text=True, check=False
     )
     assert report.returncode == 0, report.stderr
     assert "report.html" in report.stdout

@@ -38,3 +38,15 @@ def test_on_one_machine_every_slot_gets_a_cell_at_once_and_one_waits(
     sweep = Sweep(slots=2)
     assert fan_out._has_room(sweep, task(0), [task(0)] * 2)
     assert not fan_out._has_room(sweep, task(0), [task(0)] * 3)
+
+
+def test_on_a_cluster_it_is_the_clusters_resources_that_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    monkeypatch.setattr(fan_out.ray, "cluster_resources", lambda: {"CPU": 64.0, "GPU": 3.0})
+    assert fan_out.cells_at_once(Sweep()) == 64
+    assert fan_out.cells_at_once(Sweep(slots=5)) == 5
+    assert fan_out.cells_at_once(Sweep(gpus_per_cell=0.25)) == 12
+    monkeypatch.setattr(fan_out.ray, "cluster_resources", lambda: {"CPU": 4.0})
+    assert fan_out.cells_at_once(Sweep(gpus_per_cell=1)) == 1, "none yet: it grows"

@@ -11,12 +11,12 @@ from raydt.errors import InputError, RunError
 from raydt.storage.folder import Folder, open_folder, walk
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", "s3", "gcs"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     """An empty folder of each kind."""
     if request.param == "disk":
         return open_folder(tmp_path / "storage")
-    found: Folder = request.getfixturevalue("s3_folder")
+    found: Folder = request.getfixturevalue(f"{request.param}_folder")
     return found
 
 

@@ -81,7 +81,8 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
         f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes seen, "
         f"{short(sum(cost.flops for cost in to_do))} FLOPs, "
         f"about {duration(simulation.makespan_seconds)} with {sweep.num_slots} "
-        f"at a time{'' if sweep.slots else ' on this machine'}, or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours"
+        f"at a time{'' if sweep.slots else ' on this machine'}, "
+        f"or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours"
     )
     console.print(_basis(sweep, rates), style="dim")
     total = sum(cost.flops for cost in costs.values())

@@ -82,8 +82,9 @@ def _analyze(parsed: argparse.Namespace) -> int:
     from raydt.tracking.uri import sqlite_uri
 
     storage = local_folder(parsed.storage)
+    store_uri = parsed.store or sqlite_uri(storage / "mlflow.db")
     result, unchanged = analyzed(
-        parsed.store or sqlite_uri(storage / "mlflow.db"),
+        store_uri,
         parsed.name,
         parsed.out or (lambda name: storage / name / "report"),
         estimator=parsed.estimator,
@@ -94,6 +95,13 @@ def _analyze(parsed: argparse.Namespace) -> int:
     print_analysis(result, console)
     if unchanged:
         console.print("Nothing has changed in the store: this is the report that was there.")
+    if result.logged and not unchanged:
+        # The store may be older than the views, and is known to take what is written to it.
+        from raydt.tracking.store import open_store
+        from raydt.tracking.views import add_views
+
+        client = open_store(store_uri)
+        add_views(client, result.experiment_id, client.get_experiment(result.experiment_id).tags)
     from raydt.terminal.outcome import show_ui
 
     show_ui(result.store_uri, result.experiment_id, console)

@@ -292,3 +292,14 @@ def test_wrong_options_are_refused(
 ) -> None:
     with pytest.raises(InputError):
         analyze(store.uri, planted_sweep, tmp_path / "report", **wrong)
+
+
+def test_the_command_shows_a_view_that_an_older_store_did_not_have(
+    store: Any, planted_sweep: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from raydt.cli import main
+
+    assert main(["analyze", planted_sweep, "--store", store.uri, "--out", str(tmp_path / "r")]) == 0
+    assert f"viewStateShareKey={schema.TRANSFER_VIEW}" in capsys.readouterr().out
+    tags = store.client.get_experiment_by_name(planted_sweep).tags
+    assert f"mlflow.sharedViewState.{schema.TRANSFER_VIEW}" in tags

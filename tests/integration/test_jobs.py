@@ -21,10 +21,12 @@ from tests.integration.tiny import NUM_CELLS, TINY, results
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 SCRIPT = "sweeps/grid.py"
-# So many cells that a node that takes its time to start has something left to do: Tune hands them
-# to the actors that are there.
-MANY = ["--seeds", "0", "1", "2", "3"]
-NUM_MANY = 4 * NUM_CELLS
+# Cells that take as long as a process of a node takes to start: Tune hands shorter ones to the
+# process that is there first, and the other nodes never get one.
+MANY = "--seeds 0 1 " + " ".join(
+    f"--protocol.{stage}.budget-bytes 160k" for stage in ("pretrain", "scratch", "finetune")
+)
+NUM_MANY = 2 * NUM_CELLS
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def started_on(storage: Path, name: str = "tiny") -> list[dict]:
 def test_a_grid_is_submitted_watched_and_fetched(
     three_nodes: LocalCluster, checkout: Path, tmp_path: Path
 ) -> None:
-    words = tiny(tmp_path, *MANY, "--slots", "3")
+    words = tiny(tmp_path, *MANY.split(), "--slots", "3")
     process = subprocess.Popen(
         [sys.executable, "-m", "raydt", "submit", "-f", SCRIPT, *words],
         cwd=checkout, env=three_nodes.environment,
@@ -131,7 +133,12 @@ def test_two_sweeps_share_the_cluster(
     for name in ("left", "right"):
         # The storage is one, and each has a store: SQLite has one writer at a time.
         words = tiny(
-            tmp_path, *MANY, "--name", name, "--tracking-uri", f"sqlite:///{tmp_path}/{name}.db"
+            tmp_path,
+            *MANY.split(),
+            "--name",
+            name,
+            "--tracking-uri",
+            f"sqlite:///{tmp_path}/{name}.db",
         )
         submitted = three_nodes.raydt(checkout, "submit", SCRIPT, *words)
         assert submitted.returncode == 0, submitted.stderr

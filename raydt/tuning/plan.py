@@ -26,6 +26,9 @@ _BASELINE_SEED, _TRIAL_SEED, _CHECK_SEED = 1_000_000, 1_000_001, 2_000_000
 NUM_CHECK_SEEDS = 2
 # Every language costs a baseline and checks of its own: no more than trials can make use of.
 _TRIALS_PER_LANGUAGE, _LEAST_LANGUAGES = 4, 2
+# Pairs differ more than languages: a recipe found on near pairs alone fails far ones
+# (docs/protocols.md), so more of them are worth their baselines.
+_TRIALS_PER_PAIR = 2
 _LEAST_TRIALS = 4
 
 
@@ -121,7 +124,8 @@ class SearchPlan:
             every = [(source, None) for source in dict.fromkeys(s for s, _ in sweep.pairs())]
         else:
             every = list(_taking_turns(sweep.pairs()))
-        return tuple(every[: max(_LEAST_LANGUAGES, self.num_trials // _TRIALS_PER_LANGUAGE)])
+        trials = _TRIALS_PER_PAIR if stage is Stage.FINETUNE else _TRIALS_PER_LANGUAGE
+        return tuple(every[: max(_LEAST_LANGUAGES, self.num_trials // trials)])
 
     def baselines(self, study: Study, origin: str = "") -> list[Trial]:
         """The recipe as it was, once in each language."""

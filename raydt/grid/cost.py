@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from raydt.config.model import MODELS
@@ -52,6 +52,20 @@ def cell_cost(cell: Cell, sweep: Sweep, flops_per_second: Mapping[str, float]) -
     )
     rate = flops_per_second.get(cell.model, assumed_flops_per_second(sweep))
     return Cost(budget_bytes, flops, flops / rate)
+
+
+def cell_costs(
+    cells: Iterable[Cell], sweep: Sweep, flops_per_second: Mapping[str, float]
+) -> dict[str, Cost]:
+    """Of each cell, by its id. Cells of one stage, size and model cost alike, and are many."""
+    alike: dict[tuple[Stage, int, str], Cost] = {}
+    costs = {}
+    for cell in cells:
+        key = (cell.stage, cell.size.num_bytes, cell.model)
+        if key not in alike:
+            alike[key] = cell_cost(cell, sweep, flops_per_second)
+        costs[cell.cell_id] = alike[key]
+    return costs
 
 
 def assumed_flops_per_second(sweep: Sweep) -> float:

@@ -45,6 +45,12 @@ def savings(
     sources_of = Counter(target for _, target in sweep.pairs())
     children_of = Counter(cell.parent_id for cell in cells)
     ladders = pretrains = val_sample = 0
+    # Of one stage and model they are alike, and a grid may have 100,000 cells.
+    val_samples = {
+        (stage, model): _val_sample(stage, model, sweep)
+        for stage in Stage
+        for model in sweep.models
+    }
     for cell in cells:
         flops = costs[cell.cell_id].flops
         if cell.stage is Stage.SCRATCH:
@@ -52,7 +58,7 @@ def savings(
             ladders += (sources_of[cell.target] - 1) * flops
         elif cell.stage is Stage.PRETRAIN:
             pretrains += (children_of[cell.cell_id] - 1) * flops
-        val_sample += _val_sample(cell, sweep)
+        val_sample += val_samples[cell.stage, cell.model]
     stopped, budgets = _left_over(cells, costs, results)
     errors = [
         result["test_loss_stderr"]
@@ -69,12 +75,12 @@ def savings(
     )
 
 
-def _val_sample(cell: Cell, sweep: Sweep) -> int:
-    model, protocol = MODELS[cell.model], sweep.protocol
+def _val_sample(stage: Stage, model_name: str, sweep: Sweep) -> int:
+    model, protocol = MODELS[model_name], sweep.protocol
     val = forwarded_bytes(protocol.val_bytes.num_bytes, model.window_bytes)
     test = forwarded_bytes(protocol.test_bytes.num_bytes, model.window_bytes)
     spared = max(0, test - val) * model.forward_flops_per_byte
-    return protocol.num_evaluations(cell.stage) * spared
+    return protocol.num_evaluations(stage) * spared
 
 
 def _left_over(

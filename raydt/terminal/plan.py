@@ -11,7 +11,7 @@ from rich.table import Table
 
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
-from raydt.grid.cost import assumed_flops_per_second, cell_cost
+from raydt.grid.cost import assumed_flops_per_second, cell_costs
 from raydt.grid.ledger import Ledger
 from raydt.grid.savings import Savings, savings
 from raydt.grid.schedule import simulate
@@ -30,7 +30,7 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     cells = build_grid(sweep)
     ledger = Ledger.read(sweep, cells)
     rates = ledger.flops_per_second()
-    costs = {cell.cell_id: cell_cost(cell, sweep, rates) for cell in cells}
+    costs = cell_costs(cells, sweep, rates)
     seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
     done = [cell for cell in cells if ledger.status(cell) is Status.DONE]
     done_ids = {cell.cell_id for cell in done}

@@ -5,7 +5,7 @@ import pytest
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
-from raydt.grid.cost import cell_cost
+from raydt.grid.cost import cell_costs
 from raydt.grid.savings import savings
 from raydt.tracking.schema import Stage
 
@@ -14,7 +14,7 @@ SWEEP = Sweep(sources=("related", "nonsense"), targets=("alba",), sizes=("2k", "
 
 def test_what_is_shared_would_otherwise_be_trained_again() -> None:
     cells = build_grid(SWEEP)
-    costs = {cell.cell_id: cell_cost(cell, SWEEP, {}) for cell in cells}
+    costs = cell_costs(cells, SWEEP, {})
     saved = savings(cells, SWEEP, costs, {})
     by_stage = {
         stage: sum(costs[cell.cell_id].flops for cell in cells if cell.stage is stage)
@@ -32,7 +32,7 @@ def test_what_is_shared_would_otherwise_be_trained_again() -> None:
 
 def test_what_done_cells_left_of_their_budgets() -> None:
     cells = build_grid(SWEEP)
-    costs = {cell.cell_id: cell_cost(cell, SWEEP, {}) for cell in cells}
+    costs = cell_costs(cells, SWEEP, {})
     first, second = (cell for cell in cells if cell.stage is Stage.SCRATCH)
     result = {"status": "done", "test_loss_stderr": 0.02}
     results = {
@@ -50,5 +50,5 @@ def test_what_done_cells_left_of_their_budgets() -> None:
 def test_one_source_shares_no_ladder() -> None:
     sweep = SWEEP.model_copy(update={"sources": ("related",)})
     cells = build_grid(sweep)
-    costs = {cell.cell_id: cell_cost(cell, sweep, {}) for cell in cells}
+    costs = cell_costs(cells, sweep, {})
     assert savings(cells, sweep, costs, {}).shared_ladders == 0

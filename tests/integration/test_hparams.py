@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.tiny import ROOT, finished, wait_for
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 TINY = (
     "--sources related nonsense --targets alba --sizes 1k 4k --seeds 0 --pretrain-size 8k "

@@ -12,7 +12,7 @@ import pytest
 from raydt.storage.folder import open_folder, walk
 from tests.integration.tiny import NUM_CELLS, ROOT, TINY, results
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 def launched(storage: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

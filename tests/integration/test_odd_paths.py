@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.tiny import NUM_CELLS, finished, grid, results
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 def test_a_storage_of_an_odd_name(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.integration.tiny import NUM_CELLS, attempt_of, finished, grid, results, wait_for
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 def free_port() -> int:

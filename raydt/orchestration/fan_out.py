@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +19,7 @@ from raydt.grid.schedule import Schedule
 from raydt.orchestration.commit import commit
 from raydt.orchestration.events import Events, Silent
 from raydt.orchestration.recorder import Recorder
-from raydt.orchestration.runtime import on_cluster
+from raydt.orchestration.runtime import CELLS_AHEAD, on_cluster
 from raydt.orchestration.search import GridSearcher
 from raydt.orchestration.task import with_parent
 from raydt.orchestration.trial import run_trial, trial_resources, worker_resources
@@ -30,8 +29,6 @@ from raydt.terminal.progress import Progress
 _TUNE = "tune"
 # Worker groups that may wait for their workers, so that an autoscaler sees what is wanted.
 _GROUPS_IN_WAITING = 4
-# Cells that are handed out before there is a slot for them, so that none waits for the searcher.
-_CELLS_AHEAD = 1
 
 
 def fan_out(
@@ -63,10 +60,6 @@ def fan_out(
         Schedule(missing, seconds), task_of, result_of, progress.blocked,
         lambda task, running: _has_room(sweep, task, running),
     )  # fmt: skip
-    # Behind a searcher Tune lets one trial wait at a time: cells that are shorter than the start of
-    # a process would all go to the first one, and the other slots stay empty to the end.
-    # `_has_room` keeps it to one more than there are slots. (On a cluster: `runtime`.)
-    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(sweep.num_slots + _CELLS_AHEAD))
     # What goes wrong in a cell is told by its result and its journal.
     for noisy in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
@@ -126,7 +119,7 @@ def _has_room(sweep: Sweep, task: dict[str, Any], running: list[dict[str, Any]])
     if task["num_workers"] == 0:
         # On a machine of a known size one cell ahead is enough: what is ready later may be longer.
         alone = sum(other["num_workers"] == 0 for other in running)
-        return on_cluster() or alone < sweep.num_slots + _CELLS_AHEAD
+        return on_cluster() or alone < sweep.num_slots + CELLS_AHEAD
     groups = [other for other in running if other["num_workers"]]
     wanted = sum(other["num_workers"] for other in groups)
     resources = ray.cluster_resources()

@@ -33,7 +33,12 @@ _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # Cells that wait for a slot are what an autoscaler sees. Behind a searcher Tune holds one at a time
 # and a cluster would grow by a node per boot; with too many, the order of their start is fixed
 # long before they do.
-_ON_A_CLUSTER = {"TUNE_MAX_PENDING_TRIALS_PG": "32"}
+_MOST_WAITING = "TUNE_MAX_PENDING_TRIALS_PG"
+_ON_A_CLUSTER = {_MOST_WAITING: "32"}
+# On a machine of a known size: cells that are handed out before there is a slot for them, so that
+# none waits for the searcher. With one waiting at a time, cells that are shorter than the start of
+# a process would all go to the first one, and the other slots stay empty to the end.
+CELLS_AHEAD = 1
 # What the trial of a worker group holds in place of a core: see `raydt.orchestration.trial`.
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -65,6 +70,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
     if on_cluster():
         _join()
     else:
+        os.environ.setdefault(_MOST_WAITING, str(num_slots + CELLS_AHEAD))
         ray.init(
             address="local",
             num_cpus=num_slots * cpus_per_cell,

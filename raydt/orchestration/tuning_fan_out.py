@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
@@ -39,8 +38,6 @@ def fan_out_search(
     folder = search.plan.folder
     folder.remove(_TUNE)
     searcher = _Searcher(search, task_of, progress, on_finished)
-    # Behind a searcher Tune lets one trial wait at a time: see `raydt.orchestration.fan_out`.
-    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(sweep.num_slots))
     try:
         with TemporaryDirectory(prefix="raydt-") as own:
             Tuner(

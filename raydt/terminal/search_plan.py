@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from raydt.grid.cost import ASSUMED_CORE_FLOPS_PER_SECOND, ASSUMED_GPU_FLOPS_PER_SECOND
+from raydt.grid.cost import ASSUMED_GPU_FLOPS_PER_SECOND, assumed_flops_per_second
 from raydt.terminal.amounts import duration, short
 from raydt.tuning.plan import NUM_CHECK_SEEDS, SearchPlan
 from raydt.tuning.space import recipe_at
@@ -55,8 +55,8 @@ def show_search_plan(plan: SearchPlan, console: Console) -> None:
         f"{short(cost.flops * share / ASSUMED_GPU_FLOPS_PER_SECOND / 3600)} GPU-hours"
     )
     console.print(
-        f"Time: assumed {ASSUMED_CORE_FLOPS_PER_SECOND / 1e9:.0f} GFLOP/s a slot. ASHA stops "
-        "half of the trials halfway, and patience others: half of it is likely.",
+        f"Time: assumed {assumed_flops_per_second(plan.sweep) / 1e9:.0f} GFLOP/s a slot. ASHA "
+        "stops half of the trials halfway, and patience others: half of it is likely.",
         style="dim",
     )
 

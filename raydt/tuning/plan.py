@@ -11,7 +11,7 @@ from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Recipe
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, Problem
-from raydt.grid.cost import ASSUMED_CORE_FLOPS_PER_SECOND
+from raydt.grid.cost import assumed_flops_per_second
 from raydt.grid.identity import NUMERICS_VERSION
 from raydt.storage.folder import Folder
 from raydt.tracking.schema import Stage
@@ -221,7 +221,7 @@ class SearchPlan:
 
     def seconds(self) -> float:
         """A guess, on the slots of this machine."""
-        return self.cost.flops / ASSUMED_CORE_FLOPS_PER_SECOND / self.sweep.num_slots
+        return self.cost.flops / assumed_flops_per_second(self.sweep) / self.sweep.num_slots
 
     def identity(self, val_digests: Mapping[str, str]) -> dict[str, Any]:
         """What trials are only comparable under; more of them, more sizes and stages may come."""

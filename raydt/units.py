@@ -17,12 +17,13 @@ _FACTORS = {
     "k": 10**3,
     "M": 10**6,
     "G": 10**9,
+    "T": 10**12,
     "KiB": 2**10,
     "MiB": 2**20,
     "GiB": 2**30,
 }
 # Forms that people type and that mean one thing only.
-_SPELLINGS = {"K": "k", "kB": "k", "KB": "k", "MB": "M", "GB": "G", "B": ""}
+_SPELLINGS = {"K": "k", "kB": "k", "KB": "k", "MB": "M", "GB": "G", "TB": "T", "B": ""}
 _SIZE = re.compile(r"(\d[\d_]*(?:\.\d+)?)\s*([A-Za-z]*)")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")
 
@@ -66,7 +67,7 @@ def parse_size(text: str) -> Size:
 
 def format_bytes(num_bytes: int) -> str:
     """The shortest exact label: 32000 -> "32k", 6815744 -> "6815744"; inverse of `parse_bytes`."""
-    for unit in ("G", "M", "k"):
+    for unit in ("T", "G", "M", "k"):
         factor = _FACTORS[unit]
         if num_bytes and num_bytes % factor == 0:
             return f"{num_bytes // factor}{unit}"
@@ -76,7 +77,7 @@ def format_bytes(num_bytes: int) -> str:
 def approximate_bytes(num_bytes: float) -> str:
     """Three significant digits for people, sign kept: 131_942 -> "132k", -1234.5 -> "-1.23k"."""
     magnitude = abs(num_bytes)
-    for unit in ("G", "M", "k"):
+    for unit in ("T", "G", "M", "k"):
         # Rounding to three digits first, so that 999_999 reads 1M and not 1000k.
         if float(f"{magnitude:.3g}") >= _FACTORS[unit]:
             return f"{num_bytes / _FACTORS[unit]:.3g}{unit}"

@@ -50,3 +50,9 @@ def test_a_label_is_only_a_name() -> None:
 )
 def test_amounts_for_people(num_bytes: float, text: str) -> None:
     assert approximate_bytes(num_bytes) == text
+
+
+def test_a_search_on_gpus_is_trillions_of_bytes() -> None:
+    assert approximate_bytes(3.51e12) == "3.51T"
+    assert parse_bytes("2TB") == 2 * 10**12
+    assert format_bytes(2 * 10**12) == "2T"

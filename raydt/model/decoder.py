@@ -1,6 +1,6 @@
 """The byte-level decoder, in two families.
 
-Shape suffixes: B batch, T bytes of a window, D width, K half the width of a head, V vocabulary.
+Shape suffixes: B batch, T bytes of a window, D width, F half the width of a head, V vocabulary.
 
 `default` is raydt's own (own_block.py), `paper` the published model (paper_block.py). They differ
 in their blocks, in where positions come in, and at both ends.
@@ -13,18 +13,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raydt.config.model import VOCABULARY, ModelConfig
+from raydt.model.by_hand import by_hand, product_dtype
 from raydt.model.documents import document_numbers
+from raydt.model.head_loss import IGNORED_TARGET, head_loss
 from raydt.model.own_block import Block, Surroundings
 from raydt.model.paper_block import NORM_EPSILON, PaperBlock, RelativePositionBias
 
-IGNORED_TARGET = -100  # a target that is not counted
+__all__ = ["IGNORED_TARGET", "Decoder"]
 
 
 class Decoder(nn.Module):
     """Bytes to the distribution of the next byte."""
 
-    cos_TK: Tensor
-    sin_TK: Tensor
+    cos_TF: Tensor
+    sin_TF: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -42,10 +44,10 @@ class Decoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.5)
         nn.init.zeros_(self.head.weight)
         half = config.width // config.num_heads // 2
-        frequency_K = 10_000.0 ** (-torch.arange(half) / half)
-        angle_TK = torch.arange(config.window_bytes)[:, None] * frequency_K
-        self.register_buffer("cos_TK", angle_TK.cos(), persistent=False)
-        self.register_buffer("sin_TK", angle_TK.sin(), persistent=False)
+        frequency_F = 10_000.0 ** (-torch.arange(half) / half)
+        angle_TF = torch.arange(config.window_bytes)[:, None] * frequency_F
+        self.register_buffer("cos_TF", angle_TF.cos(), persistent=False)
+        self.register_buffer("sin_TF", angle_TF.sin(), persistent=False)
 
     def _begin_paper(self, config: ModelConfig) -> None:
         self.position_bias = RelativePositionBias(config)
@@ -55,31 +57,27 @@ class Decoder(nn.Module):
 
     def forward(self, x_BT: Tensor) -> Tensor:
         """Logits (B, T, V) for bytes (B, T), T at most the window."""
-        document_BT = document_numbers(x_BT) if self.config.mask_documents else None
-        if self.config.family == "paper":
-            return self._forward_paper(x_BT, document_BT)
-        return self._forward_own(x_BT, document_BT)
-
-    def _forward_own(self, x_BT: Tensor, document_BT: Tensor | None) -> Tensor:
-        T = x_BT.shape[1]
-        around = Surroundings.of(self.cos_TK[:T], self.sin_TK[:T], document_BT)
-        x_BTD = self.embedding(x_BT)
-        for block in self.blocks:
-            x_BTD = block(x_BTD, around)
-        logits_BTV: Tensor = self.head(self.final_norm(x_BTD))
-        return logits_BTV
-
-    def _forward_paper(self, x_BT: Tensor, document_BT: Tensor | None) -> Tensor:
-        bias = self.position_bias(x_BT.shape[1], document_BT)
-        x_BTD = self.embedding(x_BT)
-        for block in self.blocks:
-            x_BTD = block(x_BTD, bias)
-        n_BTD: Tensor = self.final_norm(x_BTD)
+        n_BTD: Tensor = self.final_norm(self._stream(x_BT))
+        if self.config.family == "default":
+            logits_BTV: Tensor = self.head(n_BTD)
+            return logits_BTV
         # t5x computes logits in float32 for stability, and divides tied ones by sqrt(D).
         with torch.autocast(x_BT.device.type, enabled=False):
             scaled_BTD: Tensor = n_BTD.float() * self.config.width**-0.5
-            logits_BTV: Tensor = F.linear(scaled_BTD, self.embedding.weight.float())
-        return logits_BTV
+            return F.linear(scaled_BTD, self.embedding.weight.float())
+
+    def _stream(self, x_BT: Tensor) -> Tensor:
+        """What the last block gives; (B, T, D)."""
+        document_BT = document_numbers(x_BT) if self.config.mask_documents else None
+        x_BTD: Tensor = self.embedding(x_BT)
+        T = x_BT.shape[1]
+        if self.config.family == "paper":
+            around = self.position_bias(T, document_BT)
+        else:
+            around = Surroundings.of(x_BTD, self.cos_TF[:T], self.sin_TF[:T], document_BT)
+        for block in self.blocks:
+            x_BTD = block(x_BTD, around)
+        return x_BTD
 
     def loss(
         self, x_BT: Tensor, y_BT: Tensor, reduction: str = "mean", z_loss: float = 0.0
@@ -90,6 +88,12 @@ class Decoder(nn.Module):
         (PaLM, arXiv 2204.02311, section 5; t5x's `cross_entropy_with_logits`): the value stays the
         cross-entropy, so that losses of any weight can be compared. `reduction` is "mean" or "sum".
         """
+        if self.config.family == "default" and by_hand(self.embedding.weight):
+            x_BTD = self._stream(x_BT)
+            return head_loss(
+                x_BTD, self.final_norm.weight, self.head.weight, y_BT, mean=reduction == "mean",
+                z_loss=z_loss, dtype=product_dtype(x_BTD),
+            )  # fmt: skip
         logits_NV = self(x_BT).flatten(0, 1).float()
         y_N = y_BT.flatten()
         loss = F.cross_entropy(logits_NV, y_N, ignore_index=IGNORED_TARGET, reduction=reduction)

@@ -1,6 +1,6 @@
 """The block of the default family.
 
-Shape suffixes: B batch, T bytes of a window, D width, H heads, K width of a head.
+Shape suffixes: B batch, T bytes of a window, D width, H heads, K width of a head, F half of it.
 
 Pre-norm with rotary positions, squared ReLU and no biases, and before attention a causal depthwise
 convolution over the last few bytes. The convolution lets one layer find "what followed this string
@@ -16,25 +16,33 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raydt.config.model import ModelConfig
-from raydt.model.causal_attention import causal_attention
+from raydt.model.attention_half import attention_half, turn_tables
+from raydt.model.by_hand import by_hand, product_dtype
 from raydt.model.documents import attention_mask
-from raydt.model.fewer_passes import convolve, rotated_heads, squared_relu
+from raydt.model.feed_forward_half import feed_forward_half
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """What the blocks of one forward pass share."""
 
-    cos_TK: Tensor
-    sin_TK: Tensor
+    cos_TF: Tensor
+    sin_TF: Tensor
     document_BT: Tensor | None  # None: the window is one text
     mask_B1TT: Tensor | None
+    turn_2T21F: Tensor | None  # for gradients by hand, which know no documents
 
     @classmethod
-    def of(cls, cos_TK: Tensor, sin_TK: Tensor, document_BT: Tensor | None) -> Surroundings:
-        """Those of a window whose bytes are of `document_BT`."""
-        mask = None if document_BT is None else attention_mask(document_BT)
-        return cls(cos_TK, sin_TK, document_BT, mask)
+    def of(
+        cls, x_BTD: Tensor, cos_TF: Tensor, sin_TF: Tensor, document_BT: Tensor | None
+    ) -> Surroundings:
+        """Those of a stream whose bytes are of `document_BT`."""
+        if document_BT is not None:
+            return cls(cos_TF, sin_TF, document_BT, attention_mask(document_BT), None)
+        if by_hand(x_BTD):
+            turn = turn_tables(cos_TF, sin_TF, product_dtype(x_BTD))
+            return cls(cos_TF, sin_TF, None, None, turn)
+        return cls(cos_TF, sin_TF, None, None, None)
 
 
 class Block(nn.Module):
@@ -58,10 +66,23 @@ class Block(nn.Module):
         nn.init.zeros_(self.feed_forward_out.weight)
 
     def forward(self, x_BTD: Tensor, around: Surroundings) -> Tensor:
+        if around.turn_2T21F is None:
+            return self._by_formulas(x_BTD, around)
+        x_BTD = attention_half(
+            x_BTD, self.attention_norm.weight, self.conv_weight, self.query_key_value.weight,
+            self.attention_out.weight, around.turn_2T21F,
+        )  # fmt: skip
+        return feed_forward_half(
+            x_BTD, self.feed_forward_norm.weight, self.feed_forward_in.weight,
+            self.feed_forward_out.weight, around.turn_2T21F.dtype,
+        )  # fmt: skip
+
+    def _by_formulas(self, x_BTD: Tensor, around: Surroundings) -> Tensor:
         B, T, D = x_BTD.shape
         n_BTD = convolve(self.attention_norm(x_BTD), self.conv_weight, around.document_BT)
         qkv = self.query_key_value(n_BTD).view(B, T, 3, self.num_heads, D // self.num_heads)
-        q_BHTK, k_BHTK, v_BHTK = rotated_heads(qkv, around.cos_TK, around.sin_TK)
+        q_BHTK, k_BHTK, v_BHTK = qkv.permute(2, 0, 3, 1, 4)
+        q_BHTK, k_BHTK = (_rotate(x, around.cos_TF, around.sin_TF) for x in (q_BHTK, k_BHTK))
         y_BHTK = self._attend(q_BHTK, k_BHTK, v_BHTK, around)
         x_BTD = x_BTD + self.attention_out(y_BHTK.transpose(1, 2).reshape(B, T, D))
         hidden = self._activate(self.feed_forward_in(self.feed_forward_norm(x_BTD)))
@@ -72,9 +93,34 @@ class Block(nn.Module):
     def _attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, around: Surroundings
     ) -> Tensor:
-        if around.mask_B1TT is None:
-            return causal_attention(q_BHTK, k_BHTK, v_BHTK)
-        return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, attn_mask=around.mask_B1TT)
+        mask = around.mask_B1TT
+        return F.scaled_dot_product_attention(
+            q_BHTK, k_BHTK, v_BHTK, attn_mask=mask, is_causal=mask is None
+        )
 
-    def _activate(self, hidden_BTF: Tensor) -> Tensor:
-        return squared_relu(hidden_BTF)
+    def _activate(self, hidden: Tensor) -> Tensor:
+        """max(x, 0)^2 (So et al. 2021, arXiv 2109.08668)."""
+        return F.relu(hidden).square()
+
+
+def convolve(x_BTD: Tensor, weight: Tensor, document_BT: Tensor | None = None) -> Tensor:
+    """Each byte's vector plus those of the bytes before it, weighted per channel; (B, T, D).
+
+    `weight` is (reach - 1, D), row d - 1 for distance d. With `document_BT` bytes of another
+    document do not enter.
+    """
+    T = x_BTD.shape[1]
+    mixed = x_BTD
+    for distance, weight_D in enumerate(weight[: T - 1], start=1):
+        earlier = x_BTD[:, : T - distance] * weight_D
+        if document_BT is not None:
+            same_BT = document_BT[:, distance:] == document_BT[:, : T - distance]
+            earlier = earlier * same_BT[:, :, None]
+        mixed = mixed + F.pad(earlier, (0, 0, distance, 0))
+    return mixed
+
+
+def _rotate(x: Tensor, cos_TF: Tensor, sin_TF: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021, arXiv 2104.09864), halves paired."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos_TF - b * sin_TF, b * cos_TF + a * sin_TF], dim=-1)

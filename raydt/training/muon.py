@@ -14,9 +14,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from raydt.training.precision import cpu_multiplies_bfloat16
+
 _A, _B, _C = 3.4445, -4.7750, 2.0315  # of the quintic iteration
 _ITERATIONS = 5
 _EPSILON = 1e-7
+_BFLOAT16_ROWS = 128
 
 
 class BatchedMuon:
@@ -52,7 +55,8 @@ class BatchedMuon:
         torch._foreach_lerp_(buffers, gradients, 1 - self._momentum)
         updates = torch._foreach_lerp(gradients, buffers, self._momentum)
         wide_NRC = torch.stack([u if _is_wide(u) else u.T for u in updates])
-        orthogonal = orthogonalized(wide_NRC).to(matrices[0].dtype).unbind()
+        dtype = _product_dtype(wide_NRC)
+        orthogonal = orthogonalized(wide_NRC.to(dtype)).to(matrices[0].dtype).unbind()
         torch._foreach_mul_(matrices, 1 - learning_rate * self._weight_decay)
         for matrix, update in zip(matrices, orthogonal, strict=True):
             rows, columns = matrix.shape
@@ -63,15 +67,24 @@ class BatchedMuon:
 def orthogonalized(update_NRC: Tensor) -> Tensor:
     """U V^T, roughly, of each matrix U S V^T: five steps of a quintic Newton-Schulz iteration.
 
-    (N, R, C) in, the same in bfloat16 out; singular values end between 0.5 and 1.5.
+    (N, R, C) in and out; singular values end between 0.5 and 1.5.
     """
-    x_NRC = update_NRC.bfloat16()
-    x_NRC /= x_NRC.norm(dim=(1, 2), keepdim=True).clamp(min=_EPSILON)
+    x_NRC = update_NRC / update_NRC.norm(dim=(1, 2), keepdim=True).clamp(min=_EPSILON)
     for _ in range(_ITERATIONS):
         gram_NRR = x_NRC @ x_NRC.mT
         mixed_NRR = torch.baddbmm(gram_NRR, gram_NRR, gram_NRR, beta=_B, alpha=_C)
         x_NRC = torch.baddbmm(x_NRC, mixed_NRR, x_NRC, beta=_A)
     return x_NRC
+
+
+def _product_dtype(update_NRC: Tensor) -> torch.dtype:
+    """bfloat16, as published, but float32 where a CPU is faster in it: without instructions for
+    bfloat16, and for small matrices (of 64 rows 0.69 ms instead of 0.95, of 128 already 13 of 6).
+    """
+    if update_NRC.device.type == "cpu":
+        is_small = update_NRC.shape[1] < _BFLOAT16_ROWS
+        return torch.float32 if is_small or not cpu_multiplies_bfloat16() else torch.bfloat16
+    return torch.bfloat16
 
 
 def _is_wide(matrix: Tensor) -> bool:

@@ -42,7 +42,7 @@ class Optimizer:
 
     def step(self, step: int) -> None:
         """Apply the gradients of step number `step`, counted from 0."""
-        torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip_norm)
+        torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip_norm, foreach=True)
         factor = schedule_factor(step, self._num_steps, self._recipe)
         for optimizer, peak in self._parts:
             optimizer.step(peak * factor)

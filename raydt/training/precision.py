@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -11,15 +12,22 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def is_bfloat16(precision: Precision, device: torch.device) -> bool:
-    """`auto` is bfloat16 on a GPU and float32 on a CPU.
+    """`auto` is bfloat16 where the device multiplies in it: GPUs, and CPUs with AVX512-BF16 or AMX.
 
-    On a CPU with AVX512-BF16 and without AMX, steps in bfloat16 ran at 1.13 times the rate of
-    float32 with `nano` and 1.57 times with `micro` (benchmarks/cell_profile.py --precision: median
-    of the ratios within rounds, load 13 on two cores). It is not the default there, because the
-    same sweep would end with other numbers on a CPU that has no such instructions; a recipe may
-    ask for it.
+    There a step is 1.1 to 2 times as fast, and losses differ by less than between two seeds
+    (docs/model.md, "Precision"). So the last digits of a cell depend on the kind of CPU; an outcome
+    says what it was computed in, and a recipe that asks for float32 gets it everywhere.
     """
-    return precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    if precision == "auto":
+        return device.type == "cuda" or (device.type == "cpu" and cpu_multiplies_bfloat16())
+    return precision == "bfloat16"
+
+
+@functools.cache
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for it; without them bfloat16 is emulated, and slow."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:

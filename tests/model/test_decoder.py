@@ -7,7 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from raydt.config.model import MODELS, ModelConfig
-from raydt.model import causal_attention
+from raydt.model.by_hand import plain_formulas
 from raydt.model.decoder import IGNORED_TARGET, Decoder
 
 OWN = ModelConfig(width=32, num_layers=2, num_heads=2, hidden=64, window_bytes=16)
@@ -32,17 +32,15 @@ def test_parameters_in_closed_form(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nano", "micro", "paper-nano", "paper-micro"])
-def test_flops_in_closed_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The plain attention computes what is masked, too, and that is what is counted.
-    monkeypatch.setattr(causal_attention, "by_hand", lambda _: False)
+def test_flops_in_closed_form(name: str) -> None:
     config = MODELS[name]
     model = Decoder(config)
     x = torch.zeros(1, config.window_bytes, dtype=torch.long)
-    # torch counts the plain attention, and not the fused one of a CPU.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    # torch counts the plain attention, which computes what is masked, too: not the fused one.
+    with plain_formulas(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(x)
     assert counter.get_total_flops() == config.forward_flops_per_byte * config.window_bytes
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with plain_formulas(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model.loss(x, x).backward()
     assert counter.get_total_flops() == config.training_flops_per_byte * config.window_bytes
 

@@ -12,6 +12,7 @@ from raydt.corpora.batches import EvaluationWindows
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
 from raydt.training.evaluate import Evaluator, byte_losses
+from raydt.training.precision import Precision
 
 TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=16)
 
@@ -55,14 +56,14 @@ def test_windows_have_each_byte_once_and_cost_what_the_formula_says(
 
 def test_a_stride_of_one_gives_every_byte_all_its_context(model: Decoder) -> None:
     data = generate("alba", "test", 60, 0)
-    losses = Evaluator(stride_bytes=1).byte_losses(model, data)
+    losses = Evaluator(stride_bytes=1, precision="float32").byte_losses(model, data)
     expected = [by_hand(model, data, i, 16 if i >= 16 else i + 1) for i in range(60)]
     np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_stride_gives_at_least_a_window_less_the_stride(model: Decoder) -> None:
     data = generate("alba", "test", 60, 0)
-    losses = Evaluator(stride_bytes=4).byte_losses(model, data)
+    losses = Evaluator(stride_bytes=4, precision="float32").byte_losses(model, data)
     # Row k has the targets 16 + 4 (k - 1) and the three after it, with 13 to 16 bytes before them.
     for index in range(16, 60):
         context = 13 + (index - 16) % 4
@@ -71,13 +72,24 @@ def test_a_stride_gives_at_least_a_window_less_the_stride(model: Decoder) -> Non
 
 @pytest.mark.parametrize("stride", [None, 5])
 @pytest.mark.parametrize("at_once", [1, 16, 48, 10_000])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_any_number_at_once_gives_the_same(
-    model: Decoder, stride: int | None, at_once: int
+    model: Decoder, stride: int | None, at_once: int, precision: Precision
 ) -> None:
     data = generate("alba", "test", 500, 0)
-    expected = Evaluator(stride).byte_losses(model, data)
-    found = Evaluator(stride, bytes_at_once=at_once).byte_losses(model, data)
+    expected = Evaluator(stride, precision=precision).byte_losses(model, data)
+    found = Evaluator(stride, at_once, precision).byte_losses(model, data)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_errs_on_both_sides(model: Decoder) -> None:
+    """A byte is off by a hundredth, the mean by next to nothing."""
+    data = generate("alba", "test", 20_000, 0)
+    exact = Evaluator(precision="float32").byte_losses(model, data)
+    rounded = Evaluator(precision="bfloat16").byte_losses(model, data)
+    error = rounded - exact
+    assert 1e-3 < np.abs(error).mean() < 0.05
+    assert abs(error.mean()) < 0.05 * np.abs(error).mean()
 
 
 def test_no_stride_is_a_stride_of_a_window(model: Decoder) -> None:

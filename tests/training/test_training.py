@@ -14,7 +14,7 @@ from raydt.errors import RunError
 from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Status, Stop
 from raydt.training.checkpoint import load_weights, save_weights
-from raydt.training.evaluate import bits, byte_losses, evaluate
+from raydt.training.evaluate import Evaluator, bits, byte_losses, evaluate
 from raydt.training.loop import Report, Splits, TrainConfig, train
 
 TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
@@ -22,7 +22,9 @@ TEN_STEPS = Recipe(budget_bytes="2560", budget_at_bytes="4k", max_batch_windows=
 # Ten steps of the demo's model, an evaluation after each: the training loss of every step, on one
 # thread. A change that moves these changes what every sweep computes: then raise
 # `NUMERICS_VERSION` in raydt/grid/identity.py, and write them anew.
-GOLDEN_RECIPE = Recipe(budget_bytes="10240", budget_at_bytes="4k", min_steps=1)
+GOLDEN_RECIPE = Recipe(
+    budget_bytes="10240", budget_at_bytes="4k", min_steps=1, precision="float32"
+)
 GOLDEN = [
     5.54518, 4.88977, 3.56320, 2.92366, 2.37489, 2.18312, 2.17864, 2.08257, 2.03185, 2.03450,
 ]  # fmt: skip
@@ -134,7 +136,7 @@ def test_every_byte_is_counted_once_with_what_is_before_it(splits: Splits) -> No
     model = Decoder(TINY)
     torch.nn.init.normal_(model.head.weight, std=0.5)
     data = splits.test[:100]
-    losses = byte_losses(model, data)
+    losses = Evaluator(precision="float32").byte_losses(model, data)
     assert losses.shape == (100,)
     # The second window of 32 by hand, and the first byte after the virtual separator.
     x = torch.from_numpy(data[31:63].astype(np.int64))[None]
@@ -148,7 +150,7 @@ def test_every_byte_is_counted_once_with_what_is_before_it(splits: Splits) -> No
         )
     np.testing.assert_allclose(losses[32:64], by_hand.numpy(), rtol=1e-4)
     np.testing.assert_allclose(losses[0], first.item(), rtol=1e-4)
-    evaluation = evaluate(model, data)
+    evaluation = Evaluator(precision="float32").evaluate(model, data)
     assert evaluation.loss == pytest.approx(losses.mean())
 
 

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     )
     AT_BUDGET = "at_budget"  # cells that stopped at the budget
     LAST_CHECKPOINT = "last_checkpoint"  # the best checkpoint is the last one
+    PRECISIONS = "precisions"  # cells computed in different number types
     POOLED_SIGN = "pooled_sign"  # pooling and the observed rung disagree about the sign of D_T
     ONE_SEED = "one_seed"
     SEEDS_DISAGREE = "seeds_disagree"

@@ -40,6 +40,7 @@ def training_alarms(
     yield from _step_limited(done, ladders, several)
     yield from _at_budget(done)
     yield from _last_checkpoint(done)
+    yield from _precisions(done)
 
 
 def _failed_sources(done: pd.DataFrame) -> Iterator[Alarm]:
@@ -179,4 +180,17 @@ def _last_checkpoint(done: pd.DataFrame) -> Iterator[Alarm]:
             "",
             f"{len(last)} of {counted(len(trained), 'trained cell')} were best at their last "
             f"evaluation, so more training would have helped: {listed(last['cell_id'])}.",
+        )
+
+
+def _precisions(done: pd.DataFrame) -> Iterator[Alarm]:
+    counts = done["precision"].value_counts().sort_index()
+    if len(counts) > 1:
+        said = ", ".join(f"{counted(int(n), 'cell')} in {name}" for name, n in counts.items())
+        yield Alarm(
+            Kind.PRECISIONS,
+            "",
+            f"Cells were computed in different number types ({said}): on some machines the CPU or "
+            "GPU multiplies in bfloat16, on others not. The difference is small beside that of "
+            'seeds, but precision = "float32" in the recipes would leave none.',
         )

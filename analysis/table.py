@@ -31,6 +31,7 @@ COLUMNS = {
     "status": "str",
     "reason": "str",
     "stopped": "str",
+    "precision": "str",
     "test_loss": "float64",
     "test_loss_stderr": "float64",
     "best_val_loss": "float64",
@@ -212,6 +213,7 @@ def _row(run: StoredRun, problems: list[Problem]) -> dict[str, Any] | None:
         "status": str(status),
         "reason": reason,
         "stopped": stopped,
+        "precision": tags.get(schema.TAG_PRECISION),
         **values,
         "run_id": run_id,
     }

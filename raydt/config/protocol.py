@@ -90,7 +90,8 @@ class Recipe(BaseModel):
         0.2, gt=0, le=1, description="of the steps, over which wsd falls to the final fraction"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of forward and backward; auto is bfloat16 on a GPU, float32 elsewhere"
+        "auto",
+        description="of forward and backward; auto: bfloat16 where the device multiplies in it",
     )
     max_windows_at_once: int | None = Field(
         None, ge=1, description="of a batch, where memory is short: gradients are accumulated"

@@ -13,7 +13,8 @@ from raydt.tracking.schema import Stage
 
 # Raised when a change of code changes the numbers that a cell ends with.
 # 2: a finetune may keep the weights it started from, where training only makes them worse.
-NUMERICS_VERSION = 2
+# 3: bfloat16 on CPUs that multiply in it, and Muon of small matrices in float32 on any.
+NUMERICS_VERSION = 3
 
 # The shape of a model as it was when the first fingerprints were made.
 _FIRST_MODEL_FIELDS = frozenset("width num_layers num_heads hidden window_bytes conv_bytes".split())

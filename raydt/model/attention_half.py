@@ -57,9 +57,7 @@ class _AttentionHalf(Function):
         B, T, D = x_BTD.shape
         F = turn_2T21F.shape[-1]
         H, K, dtype = D // (2 * F), 2 * F, turn_2T21F.dtype
-        n_BTD, mean, inverse_std = torch.native_layer_norm(
-            x_BTD, (D,), norm_D, None, NORM_EPSILON
-        )
+        n_BTD, mean, inverse_std = torch.native_layer_norm(x_BTD, (D,), norm_D, None, NORM_EPSILON)
         n_BTD, conv_weight = n_BTD.to(dtype), conv_weight.to(dtype)
         mixed_ND = _convolved(n_BTD, conv_weight).view(B * T, D)
         query_key_value, out = query_key_value.to(dtype), out.to(dtype)
@@ -126,9 +124,7 @@ def _convolved(x_BTD: Tensor, weight: Tensor) -> Tensor:
     return mixed
 
 
-def _convolved_backward(
-    grad_BTD: Tensor, x_BTD: Tensor, weight: Tensor
-) -> tuple[Tensor, Tensor]:
+def _convolved_backward(grad_BTD: Tensor, x_BTD: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     T = x_BTD.shape[1]
     grad_x, grad_weight = grad_BTD.clone(), torch.zeros_like(weight)
     for distance, weight_D in enumerate(weight[: T - 1].unbind(), start=1):

@@ -39,7 +39,7 @@ class Decoder(nn.Module):
 
     def _begin_own(self, config: ModelConfig) -> None:
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
-        self.final_norm: nn.Module = nn.LayerNorm(config.width, bias=False)
+        self.final_norm: nn.LayerNorm | nn.RMSNorm = nn.LayerNorm(config.width, bias=False)
         self.head = nn.Linear(config.width, VOCABULARY, bias=False)
         nn.init.normal_(self.embedding.weight, std=0.5)
         nn.init.zeros_(self.head.weight)

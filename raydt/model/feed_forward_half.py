@@ -38,9 +38,7 @@ class _FeedForwardHalf(Function):
         dtype: torch.dtype,
     ) -> Tensor:
         B, T, D = x_BTD.shape
-        n_BTD, mean, inverse_std = torch.native_layer_norm(
-            x_BTD, (D,), norm_D, None, NORM_EPSILON
-        )
+        n_BTD, mean, inverse_std = torch.native_layer_norm(x_BTD, (D,), norm_D, None, NORM_EPSILON)
         n_ND = n_BTD.view(B * T, D).to(dtype)
         into_FD, out_DF = into_FD.to(dtype), out_DF.to(dtype)
         rectified_NF = torch.mm(n_ND, into_FD.T).relu_()

@@ -79,7 +79,8 @@ class _HeadLoss(Function):
             count = int(counted_N1.sum())
         ctx.save_for_backward(x_BTD, center, inverse_std, norm_D, n_ND, head_VD, grad_NV)
         ctx.divisor = count if mean else 1
-        return loss_N1.sum() / ctx.divisor
+        loss: Tensor = loss_N1.sum() / ctx.divisor
+        return loss
 
     @staticmethod
     @once_differentiable

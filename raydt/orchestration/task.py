@@ -62,6 +62,8 @@ def build_tasks(
             "evaluations": protocol.evaluations,
             "patience": protocol.patience,
             "test_stride_bytes": protocol.test_stride_bytes,
+            # A zeroshot has no recipe: it is evaluated as its weights were.
+            "precision": protocol.pretrain.precision,
             "checkpoint_seconds": sweep.checkpoint_seconds,
             "language": locations[language.name],
             "val_bytes": val_bytes,

@@ -117,6 +117,7 @@ def _train(
             evaluations=task["evaluations"],
             patience=task["patience"],
             test_stride_bytes=task["test_stride_bytes"],
+            precision=task["precision"],
         ),
         Splits(
             train=language.train(task["size_bytes"]),
@@ -192,5 +193,6 @@ def _result(
         "best_bytes_seen": outcome.best_bytes_seen,
         "bytes_seen": outcome.bytes_seen,
         "training_seconds": outcome.training_seconds,
+        "precision": outcome.precision,
         "weights_sha256": sha256,
     }

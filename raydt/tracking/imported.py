@@ -154,6 +154,8 @@ def _write(client: Any, experiment_id: str, launch_id: str, sweep: str, row: Los
         tags[schema.TAG_REASON] = row.reason[:500]
     if row.stopped is not None:
         tags[schema.TAG_STOPPED] = str(row.stopped)
+    if row.precision is not None:
+        tags[schema.TAG_PRECISION] = row.precision
     params = {
         schema.PARAM_STAGE: str(row.stage),
         schema.PARAM_SOURCE: row.source,

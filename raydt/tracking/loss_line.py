@@ -137,7 +137,8 @@ class OwnLine(_Line):
             "stage": stage, "source": source, "target": target, "size": label,
             "size_bytes": size_bytes, "seed": self._count("seed", 0),
             "model": self._text("model") or "model", "status": status, "test_loss": loss,
-            "reason": self._text("reason"), "stopped": stopped, "metrics": metrics,
+            "reason": self._text("reason"), "stopped": stopped,
+            "precision": self._text("precision"), "metrics": metrics,
         }  # fmt: skip
 
     def _size(self, stage: Stage | None) -> tuple[str, int]:

@@ -25,6 +25,7 @@ class LossRow:
     test_loss: float | None
     reason: str | None = None
     stopped: str | None = None
+    precision: str | None = None  # the number type it was computed in
     metrics: Mapping[str, float] = field(default_factory=dict)  # by their names in the schema
 
     @property
@@ -48,5 +49,8 @@ class LossRow:
     @property
     def fingerprint(self) -> str:
         """Hash of all that the row says: one number changed, and it is another run."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        said = asdict(self)
+        if self.precision is None:  # rows that were imported before it could be said stay the same
+            del said["precision"]
+        text = json.dumps(said, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(f"imported {text}".encode()).hexdigest()

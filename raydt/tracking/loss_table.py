@@ -29,7 +29,7 @@ _AUTHORS = ("init_language", "target", "model_size", "data_size", "loss")
 _SYNONYMS = {"loss": "test_loss", "loss_stderr": "test_loss_stderr"}
 _OWN = (
     "stage", "source", "target", "size", "size_bytes", "seed", "model", "status", "reason",
-    "stopped", "test_loss", *METRICS,
+    "stopped", "precision", "test_loss", *METRICS,
 )  # fmt: skip
 _PASSED_OVER = ("cell_id", "run_id")  # of cells.csv: names of its own store
 

@@ -272,6 +272,9 @@ class Writer:
                 tags.append(RunTag(schema.TAG_REASON, result["reason"][:500]))
             if result.get("stopped"):
                 tags.append(RunTag(schema.TAG_STOPPED, result["stopped"]))
+            # Of a cell that an earlier version trained it is not known.
+            if result.get("precision"):
+                tags.append(RunTag(schema.TAG_PRECISION, result["precision"]))
         for start in range(0, max(1, len(metrics)), _MAX_METRICS_PER_BATCH):
             part = metrics[start : start + _MAX_METRICS_PER_BATCH]
             first = start == 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from raydt.config.model import ModelConfig
 from raydt.config.protocol import Recipe
 from raydt.errors import InputError, Problem
+from raydt.training.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,13 @@ class TrainConfig:
     """All that decides a cell's result, besides its data and the weights it starts from."""
 
     model: ModelConfig
-    recipe: Recipe | None  # None: evaluate only
+    recipe: Recipe | None  # None: evaluate only, in `precision`
     size_bytes: int
     seed: int = 0
     evaluations: int = 8
     patience: int = 3
     test_stride_bytes: int | None = None  # None: a whole window
+    precision: Precision = "auto"  # without a recipe, which has its own
 
     def facts(self) -> dict[str, Any]:
         """Its values by dotted names, for what is resumed to be compared with what is asked."""

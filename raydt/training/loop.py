@@ -81,7 +81,7 @@ def train(
         if initial_weights is not None:
             load_weights(model, initial_weights)
         model.to(device)
-        precision = "auto" if config.recipe is None else config.recipe.precision
+        precision = config.precision if config.recipe is None else config.recipe.precision
         evaluator = Evaluator(precision=precision, ranks=ranks)
         if not ranks.is_first:
             report = _to_nobody
@@ -97,6 +97,7 @@ def train(
             tester = Evaluator(config.test_stride_bytes, precision=precision, ranks=ranks)
             test = tester.evaluate(model, splits.test)
             outcome.test_loss, outcome.test_loss_stderr = test.loss, test.loss_stderr
+    outcome.precision = "bfloat16" if is_bfloat16(precision, device) else "float32"
     return outcome
 
 

@@ -69,7 +69,7 @@ def orthogonalized(update_NRC: Tensor) -> Tensor:
 
     (N, R, C) in and out; singular values end between 0.5 and 1.5.
     """
-    x_NRC = update_NRC / update_NRC.norm(dim=(1, 2), keepdim=True).clamp(min=_EPSILON)
+    x_NRC: Tensor = update_NRC / update_NRC.norm(dim=(1, 2), keepdim=True).clamp(min=_EPSILON)
     for _ in range(_ITERATIONS):
         gram_NRR = x_NRC @ x_NRC.mT
         mixed_NRR = torch.baddbmm(gram_NRR, gram_NRR, gram_NRR, beta=_B, alpha=_C)

@@ -58,4 +58,5 @@ class Outcome:
     test_loss_stderr: float | None = None
     bytes_seen: int = 0
     training_seconds: float = 0.0
+    precision: str = "float32"  # or bfloat16: what forward and backward were computed in
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False)

@@ -43,6 +43,7 @@ class Cell:
     reason: str | None = None
     label: str | None = None  # of the size, where it is not what the bytes print as
     fingerprint: str | None = None
+    precision: str | None = None
 
     @property
     def size(self) -> str:
@@ -164,6 +165,8 @@ class Store:
             tags[schema.TAG_REASON] = cell.reason
         if cell.stopped is not None and cell.status == Status.DONE:
             tags[schema.TAG_STOPPED] = str(cell.stopped)
+        if cell.precision is not None:
+            tags[schema.TAG_PRECISION] = cell.precision
         params = {
             schema.PARAM_STAGE: str(cell.stage),
             schema.PARAM_SIZE: cell.size,
@@ -227,7 +230,7 @@ def tidy_table() -> Callable[[Iterable[Cell]], pd.DataFrame]:
             {
                 **{name: getattr(cell, name) for name in (
                     "cell_id", "stage", "source", "target", "size_bytes", "seed", "model",
-                    "status", "reason", "stopped",
+                    "status", "reason", "stopped", "precision",
                 )},
                 "size": format_bytes(cell.size_bytes),
                 "test_loss": cell.loss,

@@ -97,6 +97,19 @@ def test_rungs_that_ran_out_of_steps_are_named(
     assert of_kind(raised(cells, had_stopped), Kind.LAST_CHECKPOINT) == []
 
 
+def test_cells_of_different_number_types_are_counted(
+    raised: Raise, make_planted: Any, change: Any
+) -> None:
+    cells = make_planted(targets=("de",)).cells()
+    alike = [change(cell, precision="bfloat16") for cell in cells]
+    assert of_kind(raised(alike), Kind.PRECISIONS) == []
+    # What an earlier version trained does not say, and raises none.
+    assert of_kind(raised([*alike[:-1], cells[-1]]), Kind.PRECISIONS) == []
+    mixed = [*alike[:-2], *(change(cell, precision="float32") for cell in cells[-2:])]
+    (alarm,) = of_kind(raised(mixed), Kind.PRECISIONS)
+    assert f"{len(cells) - 2} cells in bfloat16, 2 cells in float32" in alarm.message
+
+
 def test_a_ladder_that_gets_steeper_was_limited_by_steps(raised: Raise, make_cell: Any) -> None:
     # As in the published grid: 12 steps an epoch on the small rungs.
     losses = {6_000_000: 2.70, 19_000_000: 2.33, 60_000_000: 1.37, 189_000_000: 1.17}

@@ -29,6 +29,7 @@ def test_a_complete_sweep_has_one_typed_row_a_cell(
     assert row["test_loss"] == expected["finetune/near-de/8k/s1"].loss
     assert (row["source"], row["target"], row["size"]) == ("near", "de", "8k")
     assert (row["size_bytes"], row["seed"], row["stopped"]) == (8_000, 1, "converged")
+    assert table.cells["precision"].isna().all(), "the planted cells do not say"
     assert table.cells.set_index("cell_id").loc["scratch/de/8k/s0", "source"] is not row["source"]
     assert table.cells["source"].isna().sum() == (table.cells["stage"] == "scratch").sum()
 

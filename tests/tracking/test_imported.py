@@ -68,13 +68,13 @@ def test_labels_mean_what_is_declared(tmp_path: Path) -> None:
 def test_the_general_form(tmp_path: Path) -> None:
     table = table_of(
         tmp_path,
-        "stage,source,target,size,size_bytes,seed,model,loss,loss_stderr,status,reason\n"
-        "scratch,,de,8k,,0,tiny,1.5,0.01,,\n"
-        "scratch,,de,,32000,1.0,tiny,1.4,,,\n"
-        "pretrain,en,,1M,,0,tiny,,,,\n"
-        "finetune,en,de,8k,8192,0,tiny,1.3,,done,\n"
-        "finetune,en,de,8k,8192,1,tiny,,,diverged,loss is nan\n"
-        "zeroshot,en,de,,,0,tiny,2.0,,,\n",
+        "stage,source,target,size,size_bytes,seed,model,loss,loss_stderr,status,reason,precision\n"
+        "scratch,,de,8k,,0,tiny,1.5,0.01,,,bfloat16\n"
+        "scratch,,de,,32000,1.0,tiny,1.4,,,,\n"
+        "pretrain,en,,1M,,0,tiny,,,,,\n"
+        "finetune,en,de,8k,8192,0,tiny,1.3,,done,,\n"
+        "finetune,en,de,8k,8192,1,tiny,,,diverged,loss is nan,\n"
+        "zeroshot,en,de,,,0,tiny,2.0,,,,\n",
     )
     found = [(row.stage, row.size, row.size_bytes, row.seed, row.status) for row in table.rows]
     assert found == [
@@ -87,6 +87,7 @@ def test_the_general_form(tmp_path: Path) -> None:
     ]
     assert dict(table.rows[0].metrics) == {schema.METRIC_TEST_LOSS_STDERR: 0.01}
     assert table.rows[4].reason == "loss is nan"
+    assert [row.precision for row in table.rows[:2]] == ["bfloat16", None]
 
 
 def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:

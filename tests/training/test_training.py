@@ -22,9 +22,7 @@ TEN_STEPS = Recipe(budget_bytes="2560", budget_at_bytes="4k", max_batch_windows=
 # Ten steps of the demo's model, an evaluation after each: the training loss of every step, on one
 # thread. A change that moves these changes what every sweep computes: then raise
 # `NUMERICS_VERSION` in raydt/grid/identity.py, and write them anew.
-GOLDEN_RECIPE = Recipe(
-    budget_bytes="10240", budget_at_bytes="4k", min_steps=1, precision="float32"
-)
+GOLDEN_RECIPE = Recipe(budget_bytes="10240", budget_at_bytes="4k", min_steps=1, precision="float32")
 GOLDEN = [
     5.54518, 4.88977, 3.56320, 2.92366, 2.37489, 2.18312, 2.17864, 2.08257, 2.03185, 2.03450,
 ]  # fmt: skip

@@ -1,24 +1,20 @@
 """Where the time of a cell goes: training steps, evaluation, checkpoints, the rest.
 
-    OMP_NUM_THREADS=1 python benchmarks/cell_profile.py
-    OMP_NUM_THREADS=1 python benchmarks/cell_profile.py --precision
+    OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/cell_profile.py
 
-The first trains cells of the demo at its default settings and prints the share of each part, with
-the share that closed forms give (a forward pass is a third of a step). Checkpoints are written as
-by default (every 30 s, at most 2 % of the time) and, in the last columns, one is timed by itself.
-The second compares steps in bfloat16 with float32 on this CPU.
+Cells of the demo are trained at its default settings. Printed are the share of each part and the
+share that closed forms give (a forward pass is a third of a step). Checkpoints are written as by
+default (every 30 s, at most 2 % of the time) and, in the last columns, one is timed by itself.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -26,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import Protocol
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
@@ -35,6 +31,7 @@ from raydt.training import loop
 from raydt.training.checkpoint import save_weights
 from raydt.training.loop import CheckpointFolder, Splits, TrainConfig, train
 from raydt.training.optimizer import Optimizer
+from raydt.training.process import set_up_process
 from raydt.training.state import TrainingState
 from raydt.training.step import Gradients
 
@@ -124,46 +121,10 @@ def one_checkpoint_seconds(config: TrainConfig, splits: Splits, path: Path) -> f
     return checkpoints.seconds / 5
 
 
-def compare_precisions() -> None:
-    """Interleaved rounds, median of the ratios within one."""
-    table = Table("model", "rows", "float32 kB/s", "bfloat16 kB/s", "bfloat16 / float32")
-    data = generate("related", "train", 200_000, 0)
-    for name, rows, steps in (("nano", 8, 10), ("micro", 8, 2)):
-        config = MODELS[name]
-        runs = {}
-        for precision in ("float32", "bfloat16"):
-            model = Decoder(config)
-            recipe = Recipe(precision=precision)
-            runs[precision] = (
-                Gradients(model, recipe),
-                Optimizer(model, recipe, 1000),
-                WindowBatches(data, config.window_bytes, rows, 0),
-            )
-        rates: dict[str, list[float]] = {precision: [] for precision in runs}
-        for round_number in range(5):
-            for precision, (gradients, optimizer, batches) in runs.items():
-                start = time.perf_counter()
-                for _ in range(steps):
-                    gradients(batches.next_batch())
-                    optimizer.step(50)
-                seconds = time.perf_counter() - start
-                if round_number:  # the first warms up
-                    rates[precision].append(steps * rows * config.window_bytes / seconds)
-        ratio = median(b / a for a, b in zip(rates["float32"], rates["bfloat16"], strict=True))
-        table.add_row(name, str(rows), *(f"{median(rates[p]) / 1e3:.1f}" for p in runs),
-                      f"{ratio:.2f}")  # fmt: skip
-    Console().print(table)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
-    parser.add_argument("--precision", action="store_true", help="bfloat16 against float32")
-    torch.set_num_threads(1)
+    set_up_process(1)  # as a worker does
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    if parser.parse_args().precision:
-        compare_precisions()
-    else:
-        profile_cells()
+    profile_cells()
 
 
 if __name__ == "__main__":

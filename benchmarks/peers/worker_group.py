@@ -12,14 +12,12 @@ from raydt.config.protocol import Recipe
 from raydt.corpora.prepared import open_language
 from raydt.orchestration.runtime import ray_started
 from raydt.training.loop import Splits, TrainConfig, train
+from raydt.training.process import set_up_process
 
 
 def train_plainly(cell: dict[str, Any]) -> float:
     """Train a cell by the loop alone, no report kept and nothing journaled; seconds it took."""
-    import torch
-
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    set_up_process(1)
     start = time.perf_counter()
     language = open_language(Path(cell["language"]))
     train(

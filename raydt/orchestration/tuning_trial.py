@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from ray import tune
 
 from raydt.config.model import MODELS
@@ -18,8 +17,8 @@ from raydt.orchestration.worker import initial_weights
 from raydt.storage.folder import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
-from raydt.training.heap import keep_freed_memory
 from raydt.training.loop import Outcome, Report, Splits, TrainConfig, train
+from raydt.training.process import set_up_process
 from raydt.tuning.score import score
 
 SCORE = "score"
@@ -33,9 +32,7 @@ def run_tuning_trial(config: dict[str, Any]) -> None:
     it ended. `score` is what ASHA compares; what is not compared has none.
     """
     task = config["task"]
-    torch.set_num_threads(task["cpus"])
-    keep_freed_memory()
-    torch.use_deterministic_algorithms(True)
+    set_up_process(task["cpus"])
     started = time.time()
     losses: list[tuple[int, float]] = []
 

@@ -31,8 +31,8 @@ from raydt.storage.folder import Folder, open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
 from raydt.training.evaluate import bits
-from raydt.training.heap import keep_freed_memory
 from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, TrainConfig, train
+from raydt.training.process import set_up_process
 
 
 def run_cell(task: dict[str, Any]) -> None:
@@ -40,9 +40,7 @@ def run_cell(task: dict[str, Any]) -> None:
 
     In a worker group every worker runs this, and the first alone writes.
     """
-    torch.set_num_threads(task["cpus"])
-    keep_freed_memory()
-    torch.use_deterministic_algorithms(True)
+    set_up_process(task["cpus"])
     started = time.time()
     ranks = Ranks.of_process_group() if task["num_workers"] else Ranks()
     cell = open_folder(task["folder"])

@@ -31,6 +31,7 @@ from raydt.storage.local import LocalFolder
 from raydt.training import loop
 from raydt.training.checkpoint import save_weights
 from raydt.training.loop import CheckpointFolder, Report, Resumed, Splits, TrainConfig, train
+from raydt.training.process import set_up_process
 
 MODEL = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
 RECIPE = Recipe(budget_bytes="12800", budget_at_bytes="1k", max_batch_windows=8, min_steps=1)
@@ -132,8 +133,7 @@ def prepare_kill(rng: random.Random, where: str) -> float:
 
 def main() -> None:
     folder, seed, where = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    set_up_process(1)
     attempt(folder / "undisturbed", None)
     killed, num_kills = folder / "killed", 0
     for number in range(200):

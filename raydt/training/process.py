@@ -1,0 +1,23 @@
+"""How a process is set up that does nothing but train."""
+
+from __future__ import annotations
+
+import torch
+import torch.utils.deterministic
+
+from raydt.training.heap import keep_freed_memory
+
+
+def set_up_process(num_threads: int) -> None:
+    """Threads, memory and determinism, for this process and for good.
+
+    torch's deterministic algorithms also fill every array that is made without values, so that
+    whoever reads before writing reads the same. Nothing here does (a cell that is resumed ends bit
+    for bit as one that was not), and filling took a sixth of a step of `nano`: 10.9 instead of
+    9.1 ms.
+    """
+    torch.set_num_threads(num_threads)
+    keep_freed_memory()
+    torch.use_deterministic_algorithms(True)
+    # A property that torch puts in place at run time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -2,13 +2,17 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation_choices.py
 
-Scratch cells of `nano` at the demo's sizes, two seeds. At each evaluation the loss of every byte of
-the whole `val` and `test` is kept; afterwards other protocols choose among the same weights. "Lost"
-is the test loss of their choice above that of the default's, in nats per byte.
+Scratch cells of `nano` at the demo's sizes, by seeds. At each evaluation the loss of every byte of
+8 kB of `val` and 32 kB of `test` is kept; afterwards other protocols choose among the same weights.
+"Lost" is the test loss of their choice above that of the whole `val`'s, in nats per byte. "se" is
+the standard error of a test loss over documents, and "se of a difference" that of the difference
+between two cells of a size, which are tested on the same bytes: it is what D_T rests on, where two
+losses of one target are compared. Beside it stands the standard deviation between seeds.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import numpy as np
@@ -26,11 +30,11 @@ from raydt.training.evaluate import Evaluation, Evaluator
 from raydt.training.heap import keep_freed_memory
 from raydt.training.loop import Splits, TrainConfig, train
 
-SIZES, SEEDS = (2_000, 8_000, 32_000, 128_000), (0, 1)
+SIZES, SEEDS = (2_000, 8_000, 32_000, 128_000), (0, 1, 2, 3)
 # Evaluations, bytes of val, bytes of test.
 CHOICES = (
-    (8, 8_000, 32_000), (8, 4_000, 32_000), (8, 2_000, 32_000), (8, 1_000, 32_000),
-    (4, 8_000, 32_000), (8, 4_000, 16_000), (8, 2_000, 8_000), (8, 1_000, 4_000),
+    (8, 8_000, 32_000), (8, 4_000, 32_000), (8, 2_000, 32_000), (4, 8_000, 32_000),
+    (8, 4_000, 16_000), (8, 2_000, 16_000), (8, 2_000, 8_000), (8, 1_000, 4_000),
 )  # fmt: skip
 Losses = NDArray[np.float64]
 
@@ -75,30 +79,41 @@ def main() -> None:
             val, test = (np.stack(losses) for losses in zip(*Keeping.kept, strict=True))
             cells[size_bytes, seed] = val, test
     table = Table("evaluations", "val", "test", "wrong", "lost at most",
-                  *(f"test se {size:,}" for size in SIZES),
-                  *(f"FLOPs % {size:,}" for size in SIZES))  # fmt: skip
+                  *(f"{what} {size:,}" for what in ("se", "se of a difference", "FLOPs %")
+                    for size in SIZES))  # fmt: skip
     for evaluations, val_bytes, test_bytes in CHOICES:
         among = range(8 // evaluations - 1, 8, 8 // evaluations)
-        lost, errors = [], {size: [] for size in SIZES}
-        for (size_bytes, _), (val, test) in cells.items():
-            full = int(val.mean(axis=1).argmin())
-            chosen = min(among, key=lambda index: float(val[index, :val_bytes].mean()))
-            if chosen != full:
-                lost.append(float(test[chosen].mean() - test[full].mean()))
-            errors[size_bytes].append(
-                standard_error(test[full, :test_bytes], Keeping.test[:test_bytes])
-            )
-        forward = evaluations * forwarded_bytes(val_bytes, model.window_bytes)
-        forward += forwarded_bytes(test_bytes, model.window_bytes)
-        shares = []
+        lost: list[float] = []
+        errors, paired, shares = [], [], []
+        tested = Keeping.test[:test_bytes]
         for size_bytes in SIZES:
-            seen = protocol.scratch.budget(size_bytes)
-            shares.append(f"{100 * forward / (forward + 3 * seen):.1f}")
+            chosen = []
+            for seed in SEEDS:
+                val, test = cells[size_bytes, seed]
+                full = int(val.mean(axis=1).argmin())
+                best = min(among, key=lambda i: float(val[i, :val_bytes].mean()))
+                if best != full:
+                    lost.append(float(test[best].mean() - test[full].mean()))
+                chosen.append(test[best, :test_bytes])
+            errors.append(np.mean([standard_error(losses, tested) for losses in chosen]))
+            pairs = itertools.combinations(chosen, 2)
+            paired.append(np.mean([standard_error(a - b, tested) for a, b in pairs]))
+            forward = evaluations * forwarded_bytes(val_bytes, model.window_bytes)
+            forward += forwarded_bytes(test_bytes, model.window_bytes)
+            shares.append(100 * forward / (forward + 3 * protocol.scratch.budget(size_bytes)))
         table.add_row(
             str(evaluations), f"{val_bytes:,}", f"{test_bytes:,}", f"{len(lost)} of {len(cells)}",
-            f"{max(lost, default=0):.4f}", *(f"{np.mean(e):.4f}" for e in errors.values()), *shares,
+            f"{max(lost, default=0):.4f}", *(f"{error:.4f}" for error in errors + paired),
+            *(f"{share:.1f}" for share in shares),
         )  # fmt: skip
-    Console(width=170).print(table)
+    console = Console(width=200)
+    console.print(table)
+    for size_bytes in SIZES:
+        losses = [cells[size_bytes, s][1][cells[size_bytes, s][0].mean(axis=1).argmin()].mean()
+                  for s in SEEDS]  # fmt: skip
+        console.print(
+            f"{size_bytes:,}: standard deviation between seeds {np.std(losses, ddof=1):.4f}"
+        )
 
 
 if __name__ == "__main__":

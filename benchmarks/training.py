@@ -6,6 +6,8 @@ Peers of the same shape and batch (benchmarks/peers): `transformers`' Llama (the
 a decoder in the manner of nanoGPT, each trained by the plain loop of its users, in float32, as both
 do on a CPU, and in bfloat16 by autocast. raydt's default family is run with the same AdamW, which
 compares model and loop, and with its own recipe (Muon), which costs more a step and needs fewer.
+The loss after equal time is in bfloat16 for all where this CPU multiplies in it, as raydt does by
+default, else in float32.
 Contenders take turns; a ratio is the median over rounds of ratios within a round. Seconds are those
 of the CPU that the process used, because the machine may be shared; the load is printed. All share
 one process, whose C library keeps freed memory (raydt/training/heap.py): peers gain by that, too.
@@ -43,6 +45,7 @@ from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
 from raydt.training.heap import keep_freed_memory
 from raydt.training.optimizer import Optimizer
+from raydt.training.precision import cpu_multiplies_bfloat16
 
 BATCH_WINDOWS = 8
 ROUNDS = {"nano": 7, "micro": 5, "mini": 3}
@@ -192,8 +195,9 @@ def train_for(step: Step, num_steps: int) -> float:
 
 def loss_after_equal_time(name: str, data: NDArray[np.uint8]) -> Table:
     """Bits per byte after the same seconds of training, each with its own schedule to the end."""
-    config, budget = MODELS[name], LOSS_SECONDS[name]
-    table = Table(title=f"{name}: bits per byte after {budget:g} seconds of CPU, float32")
+    config, budget, bf16 = MODELS[name], LOSS_SECONDS[name], cpu_multiplies_bfloat16()
+    kind = "bfloat16" if bf16 else "float32"
+    table = Table(title=f"{name}: bits per byte after {budget:g} seconds of CPU, {kind}")
     for column in ("contender", "steps", "bits per byte"):
         table.add_column(column, justify="left" if column == "contender" else "right")
 
@@ -212,7 +216,7 @@ def loss_after_equal_time(name: str, data: NDArray[np.uint8]) -> Table:
         )
 
     def own(num_steps: int) -> Step:
-        return raydt_step(config, data, Recipe(), num_steps, muon=True, bf16=False)[0]
+        return raydt_step(config, data, Recipe(), num_steps, muon=True, bf16=bf16)[0]
 
     add("raydt, its recipe", own)
     for rate in ADAMW_RATES:
@@ -222,7 +226,7 @@ def loss_after_equal_time(name: str, data: NDArray[np.uint8]) -> Table:
                 num_steps: int, build: Callable[[Shape], nn.Module] = build, rate: float = rate
             ) -> Step:
                 model, window = build(shape_of(config)), config.window_bytes
-                return peer_step(model, data, window, rate, num_steps, bf16=False)
+                return peer_step(model, data, window, rate, num_steps, bf16)
 
             add(f"{peer}, AdamW {rate:g}", other)
     return table

@@ -17,7 +17,7 @@ from raydt.training.ranks import Ranks
 
 _SEPARATOR = 0
 # Bounds the memory for logits. On a CPU they stay within its cache.
-_BYTES_AT_ONCE = {"cpu": 2048, "cuda": 2**18}
+_BYTES_AT_ONCE = {"cpu": 4096, "cuda": 2**18}
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """Steps with `torch.compile` and without, beside a nanoGPT-style loop both ways.
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/compiled.py nano micro
+    OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/compiled.py nano micro --precision float32
 
-Float32, one thread. What is compiled is what `compile = true` of a recipe compiles, the loss with
-its gradient; of the peer the model, as its users do. Contenders take turns; a ratio is the median
-over rounds of ratios within a round, of CPU seconds. Compiling is timed with an empty cache, the
-compiler's own processes (g++) counted, and "pays after" divides it by what a step saves.
+One thread; in bfloat16, the peer by autocast, or in float32. Without the compiler raydt has its
+gradients by hand, with it the plain formulas. What is compiled is what `compile = true` of a recipe
+compiles, the loss with its gradient; of the peer the model, as its users do. Contenders take turns;
+a ratio is the median over rounds of ratios within a round, of CPU seconds. Compiling is timed with
+an empty cache, the compiler's own processes (g++) counted, and "pays after" divides it by what a
+step saves.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
 from raydt.training.heap import keep_freed_memory
 from raydt.training.optimizer import Optimizer
+from raydt.training.precision import Precision
 from raydt.training.step import Gradients
 
 ROUNDS = {"nano": 15, "micro": 7, "mini": 5}
@@ -47,10 +51,12 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def own_step(kind: type[Decoder], config: ModelConfig, data: NDArray[np.uint8],
-             compile: bool) -> Step:  # fmt: skip
+def own_step(
+    kind: type[Decoder], config: ModelConfig, data: NDArray[np.uint8], precision: Precision,
+    compile: bool,
+) -> Step:  # fmt: skip
     """A step as `train` takes it."""
-    model, recipe = kind(config), Recipe(compile=compile)
+    model, recipe = kind(config), Recipe(precision=precision, compile=compile)
     gradients, optimizer = Gradients(model, recipe), Optimizer(model, recipe, 10**6)
     batches = WindowBatches(data, config.window_bytes, BATCH_WINDOWS, seed=0)
 
@@ -61,17 +67,17 @@ def own_step(kind: type[Decoder], config: ModelConfig, data: NDArray[np.uint8],
     return step
 
 
-def compare(name: str, data: NDArray[np.uint8]) -> Table:
+def compare(name: str, data: NDArray[np.uint8], precision: Precision) -> Table:
     config = MODELS[name]
     steps: dict[str, Step] = {}
     for compile in (False, True):
         how = "compiled" if compile else "eager"
-        steps[f"raydt, AdamW, {how}"] = own_step(AdamwOnly, config, data, compile)
-        steps[f"raydt, Muon, {how}"] = own_step(Decoder, config, data, compile)
+        steps[f"raydt, AdamW, {how}"] = own_step(AdamwOnly, config, data, precision, compile)
+        steps[f"raydt, Muon, {how}"] = own_step(Decoder, config, data, precision, compile)
         peer = NanoGPT(shape_of(config))
         model: nn.Module = torch.compile(peer) if compile else peer  # type: ignore[assignment]
         steps[f"nanoGPT-style, {how}"] = peer_step(
-            model, data, config.window_bytes, 1e-3, 10**6, False
+            model, data, config.window_bytes, 1e-3, 10**6, precision == "bfloat16"
         )
     first = {}
     with tempfile.TemporaryDirectory() as cache:
@@ -91,7 +97,7 @@ def compare(name: str, data: NDArray[np.uint8]) -> Table:
                 step()
             seconds[label].append((time.process_time() - start) / STEPS_A_ROUND[name])
     table = Table("contender", "kB/s", "x eager", "x nanoGPT eager", "x nanoGPT compiled",
-                  "first step s", "pays after", title=name)  # fmt: skip
+                  "first step s", "pays after", title=f"{name}, {precision}")  # fmt: skip
     num_bytes = BATCH_WINDOWS * config.window_bytes
 
     def ratio(label: str, other: str) -> float:
@@ -112,14 +118,16 @@ def compare(name: str, data: NDArray[np.uint8]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("models", nargs="+", choices=ROUNDS)
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
+    arguments = parser.parse_args()
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no processes that outlive a compilation
     torch.set_num_threads(1)
     keep_freed_memory()
     data = generate("related", "train", 1_000_000, 0)
     console = Console(width=140)
-    for name in parser.parse_args().models:
+    for name in arguments.models:
         console.print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs, one thread")
-        console.print(compare(name, data))
+        console.print(compare(name, data, arguments.precision))
 
 
 if __name__ == "__main__":

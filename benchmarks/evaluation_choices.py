@@ -1,6 +1,7 @@
 """What smaller splits and fewer evaluations would cost: wrong checkpoints and standard errors.
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation_choices.py
+    OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation_choices.py ../shared/corpora/fi.txt
 
 Scratch cells of `nano` at the demo's sizes, by seeds. At each evaluation the loss of every byte of
 8 kB of `val` and 32 kB of `test` is kept; afterwards other protocols choose among the same weights.
@@ -12,8 +13,10 @@ losses of one target are compared. Beside it stands the standard deviation betwe
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import os
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,6 +39,7 @@ CHOICES = (
     (8, 8_000, 32_000), (8, 4_000, 32_000), (8, 2_000, 32_000), (4, 8_000, 32_000),
     (8, 4_000, 16_000), (8, 2_000, 16_000), (8, 2_000, 8_000), (8, 1_000, 4_000),
 )  # fmt: skip
+VAL_BYTES, TEST_BYTES = 8_000, 32_000  # what is kept of
 Losses = NDArray[np.float64]
 
 
@@ -61,21 +65,32 @@ def standard_error(losses: Losses, data: NDArray[np.uint8]) -> float:
     return float(np.sqrt((residual**2).sum() * count / (count - 1)) / len(losses))
 
 
+def splits(path: Path | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Train, val and test of `alba`, or of a text file whose lines are the documents."""
+    num_bytes = {"val": VAL_BYTES, "test": TEST_BYTES, "train": max(SIZES)}
+    if path is None:
+        val, test, train = (generate("alba", split, n, 0) for split, n in num_bytes.items())
+        return train, val, test
+    text = np.frombuffer(path.read_bytes().replace(b"\n", b"\0"), np.uint8)
+    val, test, train, _ = np.split(text, np.cumsum(list(num_bytes.values())))
+    return train, val, test
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("text", nargs="?", type=Path, help="lines are documents; without it alba")
     torch.set_num_threads(1)
     keep_freed_memory()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     protocol, model = Protocol(), MODELS["nano"]
-    Keeping.val = generate("alba", "val", 8_000, 0)
-    Keeping.test = generate("alba", "test", 32_000, 0)
+    text, Keeping.val, Keeping.test = splits(parser.parse_args().text)
     loop.Evaluator = Keeping  # type: ignore[misc]
     cells: dict[tuple[int, int], tuple[Losses, Losses]] = {}
     for size_bytes in SIZES:
         for seed in SEEDS:
             Keeping.kept = []
             config = TrainConfig(model, protocol.scratch, size_bytes, seed, 8, patience=8)
-            train_split = generate("alba", "train", size_bytes, 0)
-            train(config, Splits(train_split, Keeping.val, Keeping.test))
+            train(config, Splits(text[:size_bytes], Keeping.val, Keeping.test))
             val, test = (np.stack(losses) for losses in zip(*Keeping.kept, strict=True))
             cells[size_bytes, seed] = val, test
     table = Table("evaluations", "val", "test", "wrong", "lost at most",

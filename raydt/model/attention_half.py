@@ -17,8 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from raydt.model.by_hand import apply
 from raydt.model.causal_attention import attend, attend_backward
-
-NORM_EPSILON = 1e-5  # torch's own
+from raydt.model.layer_norm import layer_norm, layer_norm_backward
 
 
 def attention_half(
@@ -57,7 +56,7 @@ class _AttentionHalf(Function):
         B, T, D = x_BTD.shape
         F = turn_2T21F.shape[-1]
         H, K, dtype = D // (2 * F), 2 * F, turn_2T21F.dtype
-        n_BTD, mean, inverse_std = torch.native_layer_norm(x_BTD, (D,), norm_D, None, NORM_EPSILON)
+        n_BTD, mean, inverse_std = layer_norm(x_BTD, norm_D)
         n_BTD, conv_weight = n_BTD.to(dtype), conv_weight.to(dtype)
         mixed_ND = _convolved(n_BTD, conv_weight).view(B * T, D)
         query_key_value, out = query_key_value.to(dtype), out.to(dtype)
@@ -99,10 +98,7 @@ class _AttentionHalf(Function):
         grad_query_key_value = torch.mm(grad_qkv.T, mixed_ND)
         grad_mixed = torch.mm(grad_qkv, query_key_value).view(B, T, D)
         grad_n, grad_conv_weight = _convolved_backward(grad_mixed, n_BTD, conv_weight)
-        grad_x, grad_norm, _ = torch.ops.aten.native_layer_norm_backward(
-            grad_n.to(x_BTD.dtype), x_BTD, (D,), mean, inverse_std, norm_D, None,
-            (True, True, False),
-        )  # fmt: skip
+        grad_x, grad_norm = layer_norm_backward(grad_n, x_BTD, norm_D, mean, inverse_std)
         weights = (grad_conv_weight, grad_query_key_value, grad_out)
         return grad_x.add_(grad_BTD), grad_norm, *(w.to(x_BTD.dtype) for w in weights), None
 

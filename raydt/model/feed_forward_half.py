@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from raydt.model.attention_half import NORM_EPSILON
 from raydt.model.by_hand import apply
+from raydt.model.layer_norm import layer_norm, layer_norm_backward
 
 
 def feed_forward_half(
@@ -38,7 +38,7 @@ class _FeedForwardHalf(Function):
         dtype: torch.dtype,
     ) -> Tensor:
         B, T, D = x_BTD.shape
-        n_BTD, mean, inverse_std = torch.native_layer_norm(x_BTD, (D,), norm_D, None, NORM_EPSILON)
+        n_BTD, mean, inverse_std = layer_norm(x_BTD, norm_D)
         n_ND = n_BTD.view(B * T, D).to(dtype)
         into_FD, out_DF = into_FD.to(dtype), out_DF.to(dtype)
         rectified_NF = torch.mm(n_ND, into_FD.T).relu_()
@@ -60,7 +60,5 @@ class _FeedForwardHalf(Function):
         half_grad_NF = torch.mm(grad_ND, out_DF).mul_(rectified_NF)
         grad_into = torch.mm(half_grad_NF.T, n_ND).to(x_BTD.dtype) * 2
         grad_n = torch.mm(half_grad_NF, into_FD).to(x_BTD.dtype).mul_(2).view(B, T, D)
-        grad_x, grad_norm, _ = torch.ops.aten.native_layer_norm_backward(
-            grad_n, x_BTD, (D,), mean, inverse_std, norm_D, None, (True, True, False)
-        )
+        grad_x, grad_norm = layer_norm_backward(grad_n, x_BTD, norm_D, mean, inverse_std)
         return grad_x.add_(grad_BTD), grad_norm, grad_into, grad_out, None

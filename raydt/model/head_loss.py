@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from raydt.model.attention_half import NORM_EPSILON
 from raydt.model.by_hand import apply
+from raydt.model.layer_norm import layer_norm, layer_norm_backward
 
 IGNORED_TARGET = -100  # a target that is not counted
 
@@ -54,9 +54,7 @@ class _HeadLoss(Function):
         dtype: torch.dtype,
     ) -> Tensor:
         B, T, D = x_BTD.shape
-        n_BTD, center, inverse_std = torch.native_layer_norm(
-            x_BTD, (D,), norm_D, None, NORM_EPSILON
-        )
+        n_BTD, center, inverse_std = layer_norm(x_BTD, norm_D)
         n_ND, head_VD = n_BTD.view(B * T, D).to(dtype), head_VD.to(dtype)
         logits_NV = torch.mm(n_ND, head_VD.T)
         if dtype == torch.bfloat16:
@@ -90,7 +88,5 @@ class _HeadLoss(Function):
         grad_NV, scale = grad_NV.to(n_ND.dtype), grad / ctx.divisor
         grad_head = torch.mm(grad_NV.T, n_ND).to(x_BTD.dtype) * scale
         grad_n = (torch.mm(grad_NV, head_VD).to(x_BTD.dtype) * scale).view(B, T, D)
-        grad_x, grad_norm, _ = torch.ops.aten.native_layer_norm_backward(
-            grad_n, x_BTD, (D,), center, inverse_std, norm_D, None, (True, True, False)
-        )
+        grad_x, grad_norm = layer_norm_backward(grad_n, x_BTD, norm_D, center, inverse_std)
         return grad_x, grad_norm, grad_head, None, None, None, None

@@ -1,6 +1,7 @@
 """The first half of a block of the default family with its gradient by hand.
 
-Shape suffixes: B windows, T bytes of a window, D width, H heads, K width of a head, F half of it.
+Shape suffixes: B windows, T bytes of a window, D width, H heads, N = B H, K width of
+a head, F half of it.
 
 x + out(attention(rotated(query_key_value(convolved(norm(x)))))), the products in one number type
 (bfloat16, say), norm and stream in that of x. What own_block.py writes plainly.
@@ -26,20 +27,20 @@ def attention_half(
     conv_weight: Tensor,
     query_key_value: Tensor,
     out: Tensor,
-    turn_2T21F: Tensor,
+    turn: Tensor,
 ) -> Tensor:
-    """The stream (B, T, D) after it; `turn_2T21F` of `turn_tables` is of the products' type."""
-    added: Tensor = apply(
-        _AttentionHalf, x_BTD, norm_D, conv_weight, query_key_value, out, turn_2T21F
-    )
+    """The stream (B, T, D) after it; `turn` of `turn_tables` is of the products' type."""
+    added: Tensor = apply(_AttentionHalf, x_BTD, norm_D, conv_weight, query_key_value, out, turn)
     return added
 
 
 def turn_tables(cos_TF: Tensor, sin_TF: Tensor, dtype: torch.dtype) -> Tensor:
-    """Cosines and sines (2, T, query or key, 1, F); queries come out divided by sqrt(K) as well."""
-    turn_2TF = torch.stack([cos_TF, sin_TF])
-    divided = turn_2TF * (2 * cos_TF.shape[1]) ** -0.5
-    return torch.stack([divided, turn_2TF], dim=2)[:, :, :, None].to(dtype)
+    """What queries and keys are multiplied with, and what their swapped halves: both (query or key,
+    1, 1, T, K), stacked. Queries come out divided by sqrt(K) as well."""
+    cos_TK, sin_TK = torch.cat([cos_TF, cos_TF], dim=1), torch.cat([-sin_TF, sin_TF], dim=1)
+    turn_2TK = torch.stack([cos_TK, sin_TK])
+    both_22TK = torch.stack([turn_2TK * cos_TK.shape[1] ** -0.5, turn_2TK], dim=1)
+    return both_22TK[:, :, None, None].to(dtype)
 
 
 class _AttentionHalf(Function):
@@ -51,28 +52,26 @@ class _AttentionHalf(Function):
         conv_weight: Tensor,
         query_key_value: Tensor,
         out: Tensor,
-        turn_2T21F: Tensor,
+        turn: Tensor,
     ) -> Tensor:
         B, T, D = x_BTD.shape
-        F = turn_2T21F.shape[-1]
-        H, K, dtype = D // (2 * F), 2 * F, turn_2T21F.dtype
+        K, dtype = turn.shape[-1], turn.dtype
+        H = D // K
         n_BTD, mean, inverse_std = layer_norm(x_BTD, norm_D)
         n_BTD, conv_weight = n_BTD.to(dtype), conv_weight.to(dtype)
         mixed_ND = _convolved(n_BTD, conv_weight).view(B * T, D)
         query_key_value, out = query_key_value.to(dtype), out.to(dtype)
         qkv = torch.mm(mixed_ND, query_key_value.T).view(B, T, 3, H, K)
         # Each head's bytes one after the other, as the products of attention read them.
-        heads_3BHTK = qkv.new_empty(3, B, H, T, K)
-        heads_BT3HK = heads_3BHTK.permute(1, 3, 0, 2, 4)
-        _turn(qkv[:, :, :2], turn_2T21F, 1, heads_BT3HK[:, :, :2])
-        heads_BT3HK[:, :, 2] = qkv[:, :, 2]
+        heads_3BHTK = qkv.permute(2, 0, 3, 1, 4).contiguous()
+        _turn(heads_3BHTK[:2], turn, 1)
         q_NTK, k_NTK, v_NTK = heads_3BHTK.view(3, B * H, T, K)
         y_BHTK = torch.empty_like(heads_3BHTK[0])
         kept = attend(q_NTK, k_NTK, v_NTK, y_BHTK.view(B * H, T, K))
         y_ND = y_BHTK.transpose(1, 2).reshape(B * T, D)
         ctx.save_for_backward(
             x_BTD, mean, inverse_std, norm_D, n_BTD, conv_weight, mixed_ND, query_key_value, out,
-            turn_2T21F, q_NTK, k_NTK, v_NTK, y_ND, *kept,
+            turn, q_NTK, k_NTK, v_NTK, y_ND, *kept,
         )  # fmt: skip
         return x_BTD + torch.mm(y_ND, out.T).view(B, T, D)
 
@@ -80,7 +79,7 @@ class _AttentionHalf(Function):
     @once_differentiable
     def backward(ctx: Any, grad_BTD: Tensor) -> tuple[Tensor | None, ...]:
         (x_BTD, mean, inverse_std, norm_D, n_BTD, conv_weight, mixed_ND, query_key_value, out,
-         turn_2T21F, q_NTK, k_NTK, v_NTK, y_ND, *kept) = ctx.saved_tensors  # fmt: skip
+         turn, q_NTK, k_NTK, v_NTK, y_ND, *kept) = ctx.saved_tensors  # fmt: skip
         B, T, D = x_BTD.shape
         K = q_NTK.shape[-1]
         H = D // K
@@ -90,11 +89,8 @@ class _AttentionHalf(Function):
         grad_3BHTK = attend_backward(
             grad_y_BHTK.reshape(B * H, T, K), q_NTK, k_NTK, v_NTK, kept
         ).view(3, B, H, T, K)
-        grad_heads = grad_3BHTK.permute(1, 3, 0, 2, 4)
-        grad_qkv = grad_ND.new_empty(B, T, 3, H, K)
-        _turn(grad_heads[:, :, :2], turn_2T21F, -1, grad_qkv[:, :, :2])
-        grad_qkv[:, :, 2] = grad_heads[:, :, 2]
-        grad_qkv = grad_qkv.view(B * T, 3 * D)
+        _turn(grad_3BHTK[:2], turn, -1)
+        grad_qkv = grad_3BHTK.permute(1, 3, 0, 2, 4).reshape(B * T, 3 * D)
         grad_query_key_value = torch.mm(grad_qkv.T, mixed_ND)
         grad_mixed = torch.mm(grad_qkv, query_key_value).view(B, T, D)
         grad_n, grad_conv_weight = _convolved_backward(grad_mixed, n_BTD, conv_weight)
@@ -103,13 +99,12 @@ class _AttentionHalf(Function):
         return grad_x.add_(grad_BTD), grad_norm, *(w.to(x_BTD.dtype) for w in weights), None
 
 
-def _turn(x: Tensor, turn_2T21F: Tensor, direction: int, out: Tensor) -> None:
-    """Turn queries and keys of x (B, T, 2, H, K) into `out` of the same shape, halves paired."""
-    cos, sin = turn_2T21F
-    a, b = x.chunk(2, dim=-1)
-    turned_a, turned_b = out.chunk(2, dim=-1)
-    torch.mul(a, cos, out=turned_a).addcmul_(b, sin, value=-direction)
-    torch.mul(b, cos, out=turned_b).addcmul_(a, sin, value=direction)
+def _turn(x_2BHTK: Tensor, turn: Tensor, direction: int) -> None:
+    """Turn queries and keys in place, halves paired. Whole rows at a time: halves by themselves,
+    strided, took more than twice as long."""
+    cos, sin = turn
+    swapped = x_2BHTK.roll(x_2BHTK.shape[-1] // 2, dims=-1)
+    x_2BHTK.mul_(cos).addcmul_(swapped, sin, value=direction)
 
 
 def _convolved(x_BTD: Tensor, weight: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class Surroundings:
     sin_TF: Tensor
     document_BT: Tensor | None  # None: the window is one text
     mask_B1TT: Tensor | None
-    turn_2T21F: Tensor | None  # for gradients by hand, which know no documents
+    turn: Tensor | None  # for gradients by hand, which know no documents
 
     @classmethod
     def of(
@@ -66,15 +66,15 @@ class Block(nn.Module):
         nn.init.zeros_(self.feed_forward_out.weight)
 
     def forward(self, x_BTD: Tensor, around: Surroundings) -> Tensor:
-        if around.turn_2T21F is None:
+        if around.turn is None:
             return self._by_formulas(x_BTD, around)
         x_BTD = attention_half(
             x_BTD, self.attention_norm.weight, self.conv_weight, self.query_key_value.weight,
-            self.attention_out.weight, around.turn_2T21F,
+            self.attention_out.weight, around.turn,
         )  # fmt: skip
         return feed_forward_half(
             x_BTD, self.feed_forward_norm.weight, self.feed_forward_in.weight,
-            self.feed_forward_out.weight, around.turn_2T21F.dtype,
+            self.feed_forward_out.weight, around.turn.dtype,
         )  # fmt: skip
 
     def _by_formulas(self, x_BTD: Tensor, around: Surroundings) -> Tensor:

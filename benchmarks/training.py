@@ -60,9 +60,11 @@ from raydt.config.model import MODELS
 from raydt.config.protocol import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.model.decoder import Decoder
+from raydt.training.heap import keep_freed_memory
 from raydt.training.loop import train_step
 from raydt.training.optimizer import Optimizer
 torch.set_num_threads(1)
+keep_freed_memory()
 start = time.process_time()
 model = Decoder(MODELS["{name}"])
 data = numpy.ones(100_000, numpy.uint8)
@@ -239,7 +241,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()  # of all contenders: they share a process
-    console = Console(width=150)
+    console = Console(width=170)
     console.print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs, one thread")
     # Text enough that runs see hardly a byte twice: the training loss is that of new text.
     data = generate("related", "train", 1_000_000, 0)

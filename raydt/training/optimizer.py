@@ -6,6 +6,7 @@ AdamW does not reach in twenty.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -15,7 +16,10 @@ from raydt.config.protocol import Recipe
 from raydt.model.decoder import Decoder
 from raydt.training.adamw import FusedAdamW
 from raydt.training.muon import BatchedMuon
+from raydt.training.precision import is_bfloat16
 from raydt.training.schedule import schedule_factor
+
+_FEW_ROWS = 128
 
 
 class Optimizer:
@@ -37,7 +41,9 @@ class Optimizer:
         adamw = FusedAdamW(rest, (recipe.beta1, recipe.beta2), recipe.weight_decay)
         self._parts: list[tuple[BatchedMuon | FusedAdamW, float]] = [(adamw, rest_rate)]
         if matrices:
-            muon = BatchedMuon(matrices, recipe.weight_decay)
+            muon = BatchedMuon(
+                matrices, recipe.weight_decay, bfloat16_rows=_bfloat16_rows(recipe, matrices[0])
+            )
             self._parts.insert(0, (muon, recipe.learning_rate))
 
     def step(self, step: int) -> None:
@@ -71,3 +77,14 @@ class Optimizer:
                     quantity = key.removeprefix(prefix)
                     if key.startswith(prefix) and "." not in quantity:
                         optimizer.state.setdefault(parameter, {})[quantity] = tensor.clone()
+
+
+def _bfloat16_rows(recipe: Recipe, matrix: Tensor) -> float:
+    """From how many rows on Muon multiplies in bfloat16.
+
+    On a CPU where training does, and the products are large enough: five iterations took 0.95 ms
+    instead of float32's 0.69 for three matrices of 64 rows, but 6 instead of 13 for six of 128.
+    """
+    if matrix.device.type != "cpu":
+        return 0
+    return _FEW_ROWS if is_bfloat16(recipe.precision, matrix.device) else math.inf

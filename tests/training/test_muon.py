@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 
+from raydt.config.model import ModelConfig
+from raydt.config.protocol import Recipe
+from raydt.model.decoder import Decoder
+from raydt.training import muon
 from raydt.training.muon import BatchedMuon, orthogonalized
+from raydt.training.optimizer import Optimizer
 
 
 def test_it_steps_as_torchs_own_does() -> None:
@@ -30,3 +38,38 @@ def test_singular_values_end_near_one() -> None:
     values = torch.linalg.svdvals(orthogonalized(torch.randn(3, 16, 48)).float())
     assert values.min() > 0.5
     assert values.max() < 1.5
+
+
+def test_only_matrices_with_enough_rows_go_by_bfloat16() -> None:
+    torch.manual_seed(0)
+    small, large = torch.randn(8, 24), torch.randn(16, 24)
+    ends = {}
+    for rows in (0, 16, math.inf):
+        matrices = [torch.nn.Parameter(x.clone()) for x in (small, large)]
+        for matrix in matrices:
+            matrix.grad = matrix.detach().clone()
+        BatchedMuon(matrices, weight_decay=0.0, bfloat16_rows=rows).step(0.02)
+        ends[rows] = [matrix.detach() for matrix in matrices]
+    assert torch.equal(ends[16][0], ends[math.inf][0])
+    assert torch.equal(ends[16][1], ends[0][1])
+    assert not torch.equal(ends[0][0], ends[math.inf][0])
+    assert not torch.equal(ends[0][1], ends[math.inf][1])
+
+
+def test_float32_on_a_cpu_is_float32_in_muon_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the CPU can do: its numbers are the same on all of them."""
+    model = Decoder(ModelConfig(width=128, num_layers=1, num_heads=1, hidden=128, window_bytes=8))
+    kinds: list[torch.dtype] = []
+
+    def orthogonalized(x: torch.Tensor) -> torch.Tensor:
+        kinds.append(x.dtype)
+        return x
+
+    monkeypatch.setattr(muon, "orthogonalized", orthogonalized)
+    for precision in ("float32", "bfloat16"):
+        optimizer = Optimizer(model, Recipe(precision=precision), 1)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step(0)
+    # Matrices of two shapes.
+    assert kinds == [torch.float32] * 2 + [torch.bfloat16] * 2

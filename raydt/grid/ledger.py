@@ -31,6 +31,7 @@ _FREE_FIELDS = {
 
 # An object store answers in tens of milliseconds, and many at once.
 _REQUESTS_AT_ONCE = 32
+_FEW = 5  # names in a message about many cells
 T = TypeVar("T")
 
 
@@ -94,22 +95,24 @@ class Ledger:
         return {model: median(speeds) for model, speeds in rates.items()}
 
     def check_fingerprints(self, fingerprints: Mapping[str, str]) -> None:
-        """`InputError` naming every done cell that was made from something else."""
+        """`InputError` if a done cell was made from something else, with how many were and a few
+        of their names: of a new version of raydt it is all of them."""
         changed = [
             cell_id
             for cell_id, result in self.results.items()
             if result["fingerprint"] != fingerprints[cell_id]
         ]
-        if changed:
-            raise InputError(
-                Problem(
-                    f"cell {cell_id}",
-                    "the same data, protocol and raydt numerics as when it was trained; "
-                    "take another --name for a new sweep",
-                    "something else in them",
-                )
-                for cell_id in changed
-            )
+        if not changed:
+            return
+        named = ", ".join(changed[:_FEW])
+        if len(changed) > _FEW:
+            named += f" and {len(changed) - _FEW} more"
+        raise bad(
+            "cells that are done",
+            "trained on the same data and by the same numerics as raydt has now (another --name "
+            "makes a new sweep beside them)",
+            f"{len(changed)} of {len(self.results)} that were not: {named}",
+        )
 
 
 def cell_folder(sweep: Sweep, cell_id: str) -> Folder:

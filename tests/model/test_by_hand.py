@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
 
 from raydt.config.model import ModelConfig
 from raydt.model import causal_attention
-from raydt.model.by_hand import plain_formulas
+from raydt.model.by_hand import apply, plain_formulas
 from raydt.model.decoder import IGNORED_TARGET, Decoder
 
 CONFIG = ModelConfig(width=24, num_layers=2, num_heads=3, hidden=40, window_bytes=200)
@@ -132,3 +134,15 @@ def test_plain_formulas_end_with_their_block() -> None:
     assert "HeadLoss" in str(model.loss(x, y).grad_fn)
     plain = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
     torch.testing.assert_close(model.loss(x, y), plain)
+
+
+class AsksForAutocast(Function):
+    @staticmethod
+    def forward(ctx: Any) -> Tensor:
+        return torch.tensor(torch.is_autocast_enabled("cpu"))
+
+
+def test_autocast_does_not_convert_what_is_by_hand() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not apply(AsksForAutocast)
+        assert torch.is_autocast_enabled("cpu")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from raydt.storage.folder import Folder, open_folder
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,9 +79,7 @@ def gcs() -> Iterator[str]:
     server_module = pytest.importorskip(
         "gcp_storage_emulator.server", reason="gcp-storage-emulator (the extra `test`) serves it"
     )
-    with socket.socket() as probe:  # the server does not say which port it was given
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()  # the server does not say which port it was given
     server = server_module.create_server("127.0.0.1", port, in_memory=True, default_bucket="raydt")
     server.start()
     yield f"127.0.0.1:{port}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -94,9 +95,7 @@ def test_all_problems_at_once(texts: Path) -> None:
 
 
 def test_a_tracking_server_that_does_not_answer(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     done = grid(tmp_path, "--tracking-uri", f"http://127.0.0.1:{port}")
     assert done.returncode == 2
     assert f"127.0.0.1:{port}" in done.stderr

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 SMALL = "--protocol.evaluations 1 --protocol.val-bytes 1k --protocol.test-bytes 1k " + " ".join(
@@ -112,15 +114,12 @@ def test_a_command_of_the_readme(command: str, checkout: Path) -> None:
 
 @pytest.mark.integration
 def test_the_ui_opens_on_the_store_that_was_filled(checkout: Path) -> None:
-    import socket
     import time
     import urllib.request
 
     command = next(c for c in commands("README.md") if c.startswith("mlflow ui"))
     assert (checkout / "runs" / "mlflow.db").exists(), "the commands before this one fill it"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     words = shlex.split(command.replace("$PWD", str(checkout)))
     server = subprocess.Popen(
         [*words, "--host", "127.0.0.1", "--port", str(port)],

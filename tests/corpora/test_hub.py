@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from raydt.corpora.hub import Origin, check_reachable, read_hub
 from raydt.corpora.prepare import prepare_language
 from raydt.corpora.spec import HubCorpus
 from raydt.errors import InputError, RunError
+from tests.ports import free_port
 
 SPEC = HubCorpus("owner/data", config="2024.{language}")
 NUM_ROWS = 3500
@@ -134,9 +134,7 @@ def test_no_network_is_an_error_within_seconds(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.delenv("https_proxy", raising=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(InputError, match=r"a network that reaches 127\.0\.0\.1"):
         check_reachable()
 

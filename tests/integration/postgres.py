@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 PASSWORD = "s3cret?/@%[x"  # every character that a URI would trip over
 
@@ -45,9 +46,7 @@ def postgres() -> Iterator[Postgres]:
     pytest.importorskip("pg8000", reason="pip install raydt[postgres]")
     binaries = _binaries()
     owner = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # Short, as the path of a unix socket has at most 107 bytes; and `postgres` can enter it.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     try:

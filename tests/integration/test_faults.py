@@ -16,8 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.test_server import free_port, start_server, stop
+from tests.integration.test_server import start_server, stop
 from tests.integration.tiny import NUM_CELLS, finished, grid, one_run_per_cell, results, wait_for
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -15,8 +15,9 @@ from urllib.parse import quote
 import pytest
 
 from tests.integration.postgres import PASSWORD, Postgres, postgres
-from tests.integration.test_server import free_port, stop
+from tests.integration.test_server import stop
 from tests.integration.tiny import NUM_CELLS, finished, grid, results
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -19,7 +19,8 @@ from raydt.grid.schedule import Schedule
 from raydt.orchestration.commit import commit
 from raydt.orchestration.events import Events, Silent
 from raydt.orchestration.recorder import Recorder
-from raydt.orchestration.runtime import CELLS_AHEAD, on_cluster
+from raydt.orchestration.runtime import on_cluster
+from raydt.orchestration.scheduler import PatientScheduler
 from raydt.orchestration.search import GridSearcher
 from raydt.orchestration.task import with_parent
 from raydt.orchestration.trial import run_trial, trial_resources, worker_resources
@@ -75,6 +76,7 @@ def fan_out(
                 tune.with_resources(run_trial, lambda config: _resources(config["task"])),
                 tune_config=TuneConfig(
                     search_alg=searcher,
+                    scheduler=PatientScheduler(),
                     # One sample is one cell; the searcher ends the experiment itself.
                     num_samples=len(missing),
                     max_concurrent_trials=None,
@@ -117,9 +119,9 @@ def _has_room(sweep: Sweep, task: dict[str, Any], running: list[dict[str, Any]])
         taken = sum(max(1, int(other["num_workers"])) for other in [*running, task])
         return taken <= sweep.slots
     if task["num_workers"] == 0:
-        # On a machine of a known size one cell ahead is enough: what is ready later may be longer.
+        # On a machine of a known size none waits in Tune: what is ready later may be longer.
         alone = sum(other["num_workers"] == 0 for other in running)
-        return on_cluster() or alone < sweep.num_slots + CELLS_AHEAD
+        return on_cluster() or alone < sweep.num_slots
     groups = [other for other in running if other["num_workers"]]
     wanted = sum(other["num_workers"] for other in groups)
     resources = ray.cluster_resources()

@@ -30,15 +30,11 @@ _ENVIRONMENT = {
 # A Ray of our own takes loopback as the address of its node, and its servers listen there alone.
 # `_node_ip_address="127.0.0.1"` does not: Ray replaces it by an address that others can reach.
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-# Cells that wait for a slot are what an autoscaler sees. Behind a searcher Tune holds one at a time
-# and a cluster would grow by a node per boot; with too many, the order of their start is fixed
-# long before they do.
+# Behind a searcher Tune lets one cell wait at a time. On a machine of a known size all slots are to
+# start at once. Cells that wait are what an autoscaler sees, so a cluster would grow by a node per
+# boot; with too many, the order of their start is fixed long before they do.
 _MOST_WAITING = "TUNE_MAX_PENDING_TRIALS_PG"
 _ON_A_CLUSTER = {_MOST_WAITING: "32"}
-# On a machine of a known size: cells that are handed out before there is a slot for them, so that
-# none waits for the searcher. With one waiting at a time, cells that are shorter than the start of
-# a process would all go to the first one, and the other slots stay empty to the end.
-CELLS_AHEAD = 1
 # What the trial of a worker group holds in place of a core: see `raydt.orchestration.trial`.
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -70,7 +66,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
     if on_cluster():
         _join()
     else:
-        os.environ.setdefault(_MOST_WAITING, str(num_slots + CELLS_AHEAD))
+        os.environ.setdefault(_MOST_WAITING, str(num_slots))
         ray.init(
             address="local",
             num_cpus=num_slots * cpus_per_cell,

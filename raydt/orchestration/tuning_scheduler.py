@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from raydt.orchestration.search import LivesInDriver
+from raydt.orchestration.scheduler import PatientScheduler
 from raydt.orchestration.tuning_trial import EVALUATIONS, SCORE
 
 _REDUCTION = 2  # of two trials at a rung one goes on: the rule needs some that end
 
 
-class AshaByStudy(LivesInDriver, FIFOScheduler):  # type: ignore[misc]
+class AshaByStudy(PatientScheduler):
     """Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934), by `task["study"]`.
 
     A rung is a number of evaluations, that is a fraction of a trial's own budget. What has no

@@ -9,6 +9,7 @@ Not yet run on a GPU by those who wrote it.
 
 from __future__ import annotations
 
+import sys
 import time
 
 import torch
@@ -19,23 +20,9 @@ from raydt.config.model import MODELS
 from raydt.config.protocol import Recipe
 from raydt.model.decoder import Decoder
 from raydt.training.optimizer import Optimizer
+from raydt.training.throughput import peak_flops_per_second
 
 BATCH_WINDOWS, WINDOWS_AT_ONCE, STEPS = 512, 64, 5
-MATMUL_SIZE = 8192
-
-
-def matmul_flops_per_second() -> float:
-    """Of one large bfloat16 product, the best of five."""
-    a = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device="cuda", dtype=torch.bfloat16)
-    best = 0.0
-    for _ in range(6):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        for _ in range(10):
-            a @ a
-        torch.cuda.synchronize()
-        best = max(best, 10 * 2 * MATMUL_SIZE**3 / (time.perf_counter() - start))
-    return best
 
 
 def bytes_per_second(name: str, compiled: bool) -> tuple[float, int]:
@@ -61,9 +48,8 @@ def bytes_per_second(name: str, compiled: bool) -> tuple[float, int]:
     return BATCH_WINDOWS * config.window_bytes / steady, torch.cuda.max_memory_allocated()
 
 
-def utilisation() -> Table:
-    """The table of both families, plain and compiled."""
-    peak = matmul_flops_per_second()
+def utilisation(peak: float) -> Table:
+    """The table of both families, plain and compiled; `peak` is the matmul rate in FLOP/s."""
     table = Table(title=f"{torch.cuda.get_device_name()}: matmul {peak / 1e12:.0f} TFLOP/s")
     for column in ("model", "MB/s", "MFU", "memory, GiB"):
         table.add_column(column, justify="left" if column == "model" else "right")
@@ -78,4 +64,8 @@ def utilisation() -> Table:
 
 
 if __name__ == "__main__":
-    Console().print(utilisation())
+    if not torch.cuda.is_available():
+        sys.exit("utilisation.py needs a GPU that torch can use; found none")
+    rate = peak_flops_per_second(torch.device("cuda"), bfloat16=True)
+    assert rate is not None, "a GPU has one"
+    Console().print(utilisation(rate))

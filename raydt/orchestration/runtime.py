@@ -30,9 +30,9 @@ _ENVIRONMENT = {
 # A Ray of our own takes loopback as the address of its node, and its servers listen there alone.
 # `_node_ip_address="127.0.0.1"` does not: Ray replaces it by an address that others can reach.
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-# Behind a searcher Tune lets one cell wait at a time. On a machine of a known size all slots are to
-# start at once. Cells that wait are what an autoscaler sees, so a cluster would grow by a node per
-# boot; with too many, the order of their start is fixed long before they do.
+# Behind a searcher Tune lets one cell wait at a time. On a machine of a known size as many wait as
+# there are slots, which then start at once. On a cluster they are what an autoscaler sees: with one
+# it would grow by a node per boot; with too many, their order is fixed long before they start.
 _MOST_WAITING = "TUNE_MAX_PENDING_TRIALS_PG"
 _ON_A_CLUSTER = {_MOST_WAITING: "32"}
 # What the trial of a worker group holds in place of a core: see `raydt.orchestration.trial`.

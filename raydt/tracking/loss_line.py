@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ _HAS_SOURCE = (Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT)
 _HAS_TARGET = (Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT)
 
 
-class _Line:
+class _Line(ABC):
     """One line: its texts by column, and the problems found in them."""
 
     def __init__(self, where: str, texts: Mapping[str, str], sizes: DeclaredSizes) -> None:
@@ -38,8 +39,9 @@ class _Line:
         problems += self._found
         return None if self._found else LossRow(**values)
 
+    @abstractmethod
     def _values(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The fields of the row."""
 
     def _bad(self, name: str, requirement: str, found: object) -> None:
         self._found.append(Problem(f"{self._where}: {name}", requirement, str(found)))

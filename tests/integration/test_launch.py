@@ -87,9 +87,12 @@ def test_the_store_holds_what_the_journals_hold(undisturbed: tuple[Path, str]) -
         assert took_seconds == pytest.approx(result["seconds"], abs=0.5)
         journal = attempt_of(storage, result) / "journal.jsonl"
         rows = [json.loads(line) for line in journal.read_text().splitlines()]
-        reported = [row["val_loss"] for row in rows if row["event"] == "report"]
-        history = client.get_metric_history(run.info.run_id, "val/loss")
-        assert [metric.value for metric in history] == reported
+        reports = [row for row in rows if row["event"] == "report"]
+        for field, name in (("val_loss", "val/loss"),
+                            ("bytes_per_second", "throughput/bytes_per_second")):  # fmt: skip
+            history = client.get_metric_history(run.info.run_id, name)
+            reported = [row[field] for row in reports if row[field] is not None]
+            assert [metric.value for metric in history] == reported
     assert cells["scratch/alba/8k/nano/s0"].info.run_name == "scratch→alba 8k s0"
     params = cells["finetune/related-alba/8k/nano/s0"].data.params
     assert (params["source"], params["target"], params["size_bytes"]) == ("related", "alba", "8000")

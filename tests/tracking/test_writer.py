@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from raydt.storage.local import LocalFolder
+from raydt.tracking.store import open_store
+from raydt.tracking.uri import sqlite_uri
+from raydt.tracking.writer import Writer
+
+REPORT = {
+    "event": "report", "time": 100.0, "bytes_seen": 2048, "train_loss": 2.5, "val_loss": 2.25,
+    "val_bpb": 3.2, "bytes_per_second": 4e5, "mfu": 0.5,
+}  # fmt: skip
+
+
+def test_what_a_report_says_are_metrics_at_their_bytes_and_what_it_does_not_say_is_none(
+    tmp_path: Path,
+) -> None:
+    uri = sqlite_uri(tmp_path / "mlflow.db")
+    client = open_store(uri)
+    writer = Writer(client, uri, "tiny")
+    writer.start_launch([], {}, "a note")
+    later = {**REPORT, "time": 101.0, "bytes_seen": 4096, "val_loss": 2.0, "mfu": None}
+    writer.sync(LocalFolder(tmp_path / "cell"), "a cell", {}, [REPORT, later], "1", None)
+    (run,) = client.search_runs([writer.experiment_id], "attributes.run_name = 'a cell'")
+    history = {}
+    for name in run.data.metrics:
+        metrics = client.get_metric_history(run.info.run_id, name)
+        history[name] = [(metric.step, metric.value) for metric in metrics]
+    assert history == {
+        "train/loss": [(2048, 2.5), (4096, 2.5)],
+        "val/loss": [(2048, 2.25), (4096, 2.0)],
+        "val/bpb": [(2048, 3.2), (4096, 3.2)],
+        "throughput/bytes_per_second": [(2048, 4e5), (4096, 4e5)],
+        "throughput/mfu": [(2048, 0.5)],
+    }

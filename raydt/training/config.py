@@ -23,7 +23,9 @@ class TrainConfig:
     recipe: Recipe | None  # None: evaluate only, in `precision`
     size_bytes: int
     seed: int = 0
+    evaluation_growth: float = 1.0  # see `raydt.config.protocol.Protocol`; 1: evenly spread
     evaluations: int = 8
+    tolerance: float = 0.0
     patience: int = 3
     test_stride_bytes: int | None = None  # None: a whole window
     precision: Precision = "auto"  # without a recipe, which has its own
@@ -37,7 +39,9 @@ class TrainConfig:
             **{f"recipe.{name}": value for name, value in recipe.items()},
             "size_bytes": self.size_bytes,
             "seed": self.seed,
+            "evaluation_growth": self.evaluation_growth,
             "evaluations": self.evaluations,
+            "tolerance": self.tolerance,
             "patience": self.patience,
         }
 

@@ -44,6 +44,8 @@ class Cell:
     label: str | None = None  # of the size, where it is not what the bytes print as
     fingerprint: str | None = None
     precision: str | None = None
+    unfinished: float | None = None
+    unseen_share: float | None = None
 
     @property
     def size(self) -> str:
@@ -183,6 +185,12 @@ class Store:
             metrics[schema.METRIC_TEST_LOSS] = cell.loss
             metrics[schema.METRIC_TEST_LOSS_STDERR] = 0.01
             metrics[schema.METRIC_BEST_VAL_LOSS] = cell.loss * 0.99
+        for name, value in (
+            (schema.METRIC_UNFINISHED, cell.unfinished),
+            (schema.METRIC_UNSEEN_SHARE, cell.unseen_share),
+        ):
+            if value is not None:
+                metrics[name] = value
         run = self.client.create_run(self.experiment(sweep), start, {}, cell.cell_id)
         run_id = str(run.info.run_id)
         self.client.log_batch(
@@ -230,7 +238,7 @@ def tidy_table() -> Callable[[Iterable[Cell]], pd.DataFrame]:
             {
                 **{name: getattr(cell, name) for name in (
                     "cell_id", "stage", "source", "target", "size_bytes", "seed", "model",
-                    "status", "reason", "stopped", "precision",
+                    "status", "reason", "stopped", "precision", "unfinished", "unseen_share",
                 )},
                 "size": format_bytes(cell.size_bytes),
                 "test_loss": cell.loss,

@@ -57,7 +57,7 @@ def test_what_a_result_says_of_its_end_is_a_metric_and_what_it_does_not_say_is_n
     found = {
         run.info.run_name: run.data.metrics for run in client.search_runs([writer.experiment_id])
     }
-    said = {"test/loss": 2.0}
+    said = {"test/loss": 2.0, "final/bytes_seen": 4096.0}
     assert found["says"] == {**said, "final/unfinished": 0.004, "final/unseen_share": 0.25}
     assert found["says nothing"] == said
     assert found["of an earlier version"] == said

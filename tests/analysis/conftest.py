@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,14 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from analysis.table import COLUMNS
+from analysis.alarm import Alarm
+from analysis.alarms import alarms
+from analysis.effective import Resamples, effective_table
+from analysis.ladder import cell_means, ladders
+from analysis.laws import fit_ladders
+from analysis.plan import NOT_DONE_COLUMNS
+from analysis.table import COLUMNS, CellTable
+from analysis.uncertainty import draw_means, pooled_noise
 from raydt.tracking import schema
 from raydt.tracking.schema import Stage, Status, Stop
 from raydt.units import format_bytes
@@ -248,6 +256,29 @@ def tidy_table() -> Callable[[Iterable[Cell]], pd.DataFrame]:
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
     return made
+
+
+@pytest.fixture
+def raised(tidy_table: Callable[[Iterable[Cell]], pd.DataFrame]) -> Callable[..., list[Alarm]]:
+    """The alarms of cells; `seen` gives columns of the tidy table by cell id."""
+
+    def found(cells: Any, seen: dict[str, dict[str, float]] | None = None) -> list[Alarm]:
+        table = tidy_table(cells)
+        for cell_id, values in (seen or {}).items():
+            for name, value in values.items():
+                table.loc[table["cell_id"] == cell_id, name] = value
+        means = cell_means(table)
+        noise = pooled_noise(means)
+        random = np.random.default_rng(0)
+        drawn = draw_means(means, noise, num_resamples=100, random=random)
+        effective = effective_table(means, Resamples(drawn, 0.9))
+        by_target = ladders(means)
+        _, laws = fit_ladders(by_target, {}, 0.9)
+        none = pd.DataFrame(columns=NOT_DONE_COLUMNS)
+        whole = CellTable(table, none, len(table), False, [], [])
+        return alarms(whole, means, by_target, effective, laws, noise)
+
+    return found
 
 
 @pytest.fixture

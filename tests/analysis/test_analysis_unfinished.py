@@ -279,3 +279,33 @@ def test_a_ladder_that_is_steeper_than_its_noise_is_still_named(
     ]  # fmt: skip
     (alarm,) = of_kind(raised(cells), Kind.STEP_LIMITED)
     assert "the rungs 6M, 19M were" in alarm.message
+
+
+@pytest.mark.parametrize("estimator", ["loglog", "linear"])
+def test_another_doubling_of_both_lies_between_the_ends(
+    answered: Any, make_cell: Any, change: Any, estimator: str
+) -> None:
+    random = np.random.default_rng(8)
+    order = {"below": -1, "inside": 0, "above": 1}
+    for _ in range(30):
+        cells = [
+            make_cell("scratch", None, "de", size, unfinished=random.uniform(0, 0.05),
+                      loss=5 * size**-0.1 * np.exp(0.02 * random.standard_normal()))
+            for size in (4_000, 8_000, 16_000, 32_000)
+        ] + [
+            make_cell("finetune", "en", "de", 6_000, unfinished=random.uniform(0, 0.05),
+                      loss=5 * 10_000**-0.1 * np.exp(0.05 * random.standard_normal()))
+        ]  # fmt: skip
+        # Without noise every amount enters.
+        (row,) = answered(cells, sd=0.0, estimator=estimator).to_dict("records")
+        on = [change(c, loss=c.loss * np.exp(-c.unfinished), unfinished=None) for c in cells]
+        (both,) = answered(on, sd=0.0, estimator=estimator).to_dict("records")
+        now = (order[row["range"]], row["transferred_bytes"])
+        low, high = (
+            now
+            if pd.isna(row[f"unfinished_{end}_bytes"])
+            else (order[row[f"unfinished_{end}_range"]], row[f"unfinished_{end}_bytes"])
+            for end in ("low", "high")
+        )
+        assert low <= now <= high
+        assert low <= (order[both["range"]], both["transferred_bytes"]) <= high

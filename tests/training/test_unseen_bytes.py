@@ -140,5 +140,21 @@ def test_a_share_is_known_where_nothing_is_treated(tmp_path: Path) -> None:
     assert outcome.unseen_share == pytest.approx(float((half.test >= LATIN + 16).mean()))
 
 
-def test_from_another_script_more_is_transferred() -> None:
+@both_families
+def test_finetuning_on_another_script_no_longer_starts_from_rows_that_drifted(
+    model: ModelConfig, tmp_path: Path
+) -> None:
     """Planted: the language is the same, and only its letters are others."""
+    losses = {}
+    for unseen_bytes in ("train", "escape"):
+        pretrain = Recipe(epochs="20", optimizer="adamw", learning_rate=4e-3, min_steps=1,
+                          unseen_bytes=unseen_bytes)  # fmt: skip
+        finetune = pretrain.model_copy(update={"learning_rate": 1e-3})
+        start = tmp_path / f"{unseen_bytes}.safetensors"
+        source = train(TrainConfig(model, pretrain, 8_000, patience=8), splits_of(LATIN, 8_000))
+        save_weights(source.weights, start, source.alphabet)
+        target = train(TrainConfig(model, finetune, 1_000, patience=8), splits_of(OTHER, 1_000),
+                       initial_weights=start)  # fmt: skip
+        assert target.test_loss is not None
+        losses[unseen_bytes] = target.test_loss
+    assert losses["escape"] < 0.8 * losses["train"]

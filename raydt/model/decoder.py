@@ -93,7 +93,7 @@ class Decoder(nn.Module):
             return logits
         logits_BTS = logits.float()
         unseen_BT1 = logits_BTS.logsumexp(dim=2, keepdim=True) + self._unseen_log_odds
-        return unseen_BT1.repeat(1, 1, VOCABULARY).index_copy(2, self.seen_S, logits_BTS)
+        return unseen_BT1.repeat(1, 1, VOCABULARY).index_copy_(2, self.seen_S, logits_BTS)
 
     def _logits(self, x_BT: Tensor) -> Tensor:
         """Logits of all bytes, (B, T, V), or of those that the softmax is over, (B, T, S)."""

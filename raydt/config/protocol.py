@@ -102,6 +102,11 @@ class Recipe(BaseModel):
     max_windows_at_once: int | None = Field(
         None, ge=1, description="of a batch, where memory is short: gradients are accumulated"
     )
+    unseen_bytes: Literal["train", "escape"] = Field(
+        "train",
+        description="bytes that neither the training data nor the parent's has: train pushes their "
+        "rows away; escape leaves the rows alone and gives all of them one fixed probability",
+    )
     compile: bool = Field(False, description="the forward pass by torch.compile")
     learning_rate_exponent: float = Field(
         0.0, ge=-2, le=2, description="growth of both learning rates with size"

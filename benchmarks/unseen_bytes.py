@@ -4,7 +4,8 @@ r"""What becomes of bytes that a source never has, by treatment, across scripts.
     OMP_NUM_THREADS=1 python benchmarks/unseen_bytes.py ../shared/corpora --families default \
         --treatments train escape --sizes 8000 32000 --seeds 1 2
 
-`nano` by the recipe's defaults and `paper-nano` by `sweeps/paper_nano.toml`. Treatments:
+`nano` by the default protocol, its sources read three times, and `paper-nano` by
+`sweeps/paper_nano.toml`. Treatments:
 
 train     the softmax is over all 256 bytes: rows of unseen bytes are pushed away
 reset     the same, but before a finetune the rows that its source never had are made fresh: this
@@ -23,7 +24,7 @@ import math
 import tempfile
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from unittest import mock
@@ -35,16 +36,17 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file
 
+from raydt.config.by_size import FromSize
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Protocol, Recipe
 from raydt.model.alphabet import Alphabet
 from raydt.model.decoder import Decoder
+from raydt.tracking.schema import Stage
 from raydt.training import loop
 from raydt.training.checkpoint import save_weights
 from raydt.training.loop import Outcome, Splits, TrainConfig, train
 from raydt.training.optimizer import Optimizer
 from raydt.training.process import set_up_process
-from raydt.units import Size
 
 PAIRS = (("en", "ru"), ("en", "zh"), ("ru", "en"), ("zh", "ja"), ("en", "de"))
 TREATMENTS = ("train", "reset", "freeze", "escape")
@@ -57,22 +59,16 @@ class Stages:
     """A family's model and how its stages are trained."""
 
     model: ModelConfig
-    pretrain: Recipe
-    scratch: Recipe
-    finetune: Recipe
-    evaluations: int
-    patience: int
+    protocol: Protocol
 
 
-def stages(family: str, pretrain_bytes: int) -> Stages:
+def stages(family: str) -> Stages:
     if family == "default":
-        once = Size(pretrain_bytes, str(pretrain_bytes))
-        pretrain = Recipe(budget_bytes=once, budget_at_bytes=once)
-        return Stages(MODELS["nano"], pretrain, Recipe(), Recipe(), 8, 3)
+        default = Protocol()
+        three = default.pretrain.model_copy(update={"epochs": (FromSize(0, 3),)})
+        return Stages(MODELS["nano"], default.model_copy(update={"pretrain": three}))
     declared = tomllib.loads((ROOT / "sweeps" / "paper_nano.toml").read_text())
-    paper = Protocol.model_validate(declared["protocol"])
-    return Stages(MODELS["paper-nano"], paper.pretrain, paper.scratch, paper.finetune,
-                  paper.evaluations, paper.patience)  # fmt: skip
+    return Stages(MODELS["paper-nano"], Protocol.model_validate(declared["protocol"]))
 
 
 class FreezingOptimizer(Optimizer):
@@ -111,7 +107,7 @@ class Cells:
 
     def train(
         self,
-        recipe: Recipe | None,
+        stage: Stage,
         splits: Splits,
         size_bytes: int,
         start: Path | None = None,
@@ -119,10 +115,12 @@ class Cells:
     ) -> Outcome:
         """The outcome of a cell, whose parent saw `parent`."""
         data: NDArray[np.uint8] = splits.train[:size_bytes]
-        if recipe is not None and self.treatment == "escape":
-            recipe = recipe.model_copy(update={"unseen_bytes": "escape"})
-        config = TrainConfig(self.stages.model, recipe, size_bytes, self.seed,
-                             self.stages.evaluations, self.stages.patience)  # fmt: skip
+        config = TrainConfig.of(
+            self.stages.protocol, stage, self.stages.model, size_bytes, self.seed
+        )
+        if config.recipe is not None and self.treatment == "escape":
+            escaping = config.recipe.model_copy(update={"unseen_bytes": "escape"})
+            config = replace(config, recipe=escaping)
         cell = Splits(data, splits.val, splits.test)
         if self.treatment != "freeze":
             return train(config, cell, initial_weights=start)
@@ -136,7 +134,7 @@ class Cells:
         trained_as = "train" if self.treatment == "reset" else self.treatment
         path = folder / f"{source}-{trained_as}-{self.seed}.safetensors"
         if not path.exists():
-            outcome = self.train(self.stages.pretrain, splits, size_bytes)
+            outcome = self.train(Stage.PRETRAIN, splits, size_bytes)
             save_weights(outcome.weights, path, outcome.alphabet)
         if self.treatment != "reset":
             return path
@@ -174,7 +172,7 @@ def main() -> None:
             assert outcome.test_loss is not None
             bits[key].append(outcome.test_loss / math.log(2))
 
-        how = stages(family, arguments.pretrain_size)
+        how = stages(family)
         with tempfile.TemporaryDirectory() as temporary:
             for seed in arguments.seeds:
                 for treatment in arguments.treatments:
@@ -184,7 +182,7 @@ def main() -> None:
                         {target for _, target in PAIRS} if treatment != "reset" else ()
                     ):
                         for size in arguments.sizes:
-                            keep(cells.train(how.scratch, texts[target], size),
+                            keep(cells.train(Stage.SCRATCH, texts[target], size),
                                  "scratch", target, treatment, str(size))  # fmt: skip
                     for source, target in PAIRS:
                         start = cells.pretrain(
@@ -199,7 +197,7 @@ def main() -> None:
                         shares[source, target] = zeroshot.unseen_share
                         keep(zeroshot, "zeroshot", source, target, treatment)
                         for size in arguments.sizes:
-                            keep(cells.train(how.finetune, texts[target], size, start, parent),
+                            keep(cells.train(Stage.FINETUNE, texts[target], size, start, parent),
                                  "finetune", source, target, treatment, str(size))  # fmt: skip
         print_tables(console, family, arguments, bits, shares)
 

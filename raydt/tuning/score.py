@@ -42,10 +42,10 @@ def price_of_a_doubling(tolerance: float) -> float:
     """What a doubling of the bytes seen must take off the log loss, where cells end by themselves.
 
     A cell goes on while the last third of its bytes, log2(3/2) doublings, has taken off at least
-    `tolerance`: tolerance / log2(3/2) a doubling, 0.0051 for 0.003. With this very price the end of
-    a cell is where ln(loss) + price * log2(bytes) of its own curve is least. A lower one would call
-    recipes better that buy loss with bytes which their own end refuses to spend; a higher one would
-    call them worse for bytes which it spends.
+    `tolerance`: tolerance / log2(3/2) a doubling, 0.0051 for 0.003. With this very price a cell
+    ends where ln(loss) + price * log2(bytes) of its own curve is least, to 0.15 % of the loss. A
+    lower one would call recipes better that buy loss with bytes which their own end refuses to
+    spend; a higher one would call them worse for bytes which it spends.
     """
     return tolerance / -math.log2(1 - LAST_SHARE)
 

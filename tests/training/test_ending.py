@@ -17,7 +17,7 @@ def reports(curve: Callable[[float], float], numbers: list[int]) -> list[Report]
     return [Report(number, None, curve(number), None) for number in numbers]
 
 
-GEOMETRIC = [round(1_000 * 1.2**k) for k in range(40)]
+GEOMETRIC = [round(1_000 * 1.2**k) for k in range(60)]
 
 
 def power_law(num_bytes: float) -> float:

@@ -45,7 +45,9 @@ def hparams_main(arguments: Sequence[str] | None = None) -> int:
         "--trials", default=str(_TRIALS), metavar="N", help=f"per stage and size [{_TRIALS}]"
     )
     parser.add_argument(
-        "--budget", metavar="BYTES", help="trained at most, over everything [what all runs together may]"
+        "--budget",
+        metavar="BYTES",
+        help="trained at most, over everything [what all runs may take]",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="to write [STORAGE/SWEEP/hparams.toml]"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from raydt.config.hparams_file import read_hparams
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import Recipe
 from raydt.config.sweep import Sweep
 from raydt.tracking.schema import Stage
 from raydt.tuning.check import compare, is_better
@@ -25,13 +25,22 @@ from raydt.tuning.trials import TrialRecord
 from raydt.units import Size
 from tests.tuning.planted import Curve, curve_of
 
+RECIPE = {
+    "schedule": "constant", "average": "power", "max_batch_windows": 1, "batch_exponent": 0.5,
+    "min_steps": 1, "weight_decay": 0.05, "weight_decay_exponent": 0.0, "epochs": [100],
+}  # fmt: skip
+PROTOCOL = {
+    "evaluation_growth": 1.2, "tolerance": 0.003, "patience": 4,
+    "pretrain": {**RECIPE, "epochs": [20]}, "scratch": RECIPE, "finetune": RECIPE,
+}  # fmt: skip
+
 
 def plan_of(
     storage: Path, *, trials: int = 10, budget: int | None = None, **fields: object
 ) -> SearchPlan:
     values = {
         "sources": ["related", "nonsense"], "sizes": ["2k", "8k", "32k"], "pretrain_size": "8k",
-        **fields,
+        "protocol": PROTOCOL, **fields,
     }  # fmt: skip
     sweep = Sweep.model_validate({"storage": str(storage), "name": "x", **values})
     return SearchPlan(sweep, STAGES, (), trials, budget)
@@ -177,7 +186,7 @@ def test_a_plan_expects_less_than_its_caps(tmp_path: Path) -> None:
 
 
 def test_a_horizon_that_is_neither_known_nor_decided_by_the_data_is_refused(tmp_path: Path) -> None:
-    protocol = {"tolerance": 0}
+    protocol = {**PROTOCOL, "tolerance": 0}
     problems = check_plan(plan_of(tmp_path, protocol=protocol))
     assert [problem.what for problem in problems] == [f"protocol: {stage}" for stage in STAGES]
 
@@ -217,5 +226,6 @@ def test_the_file_says_what_was_found_and_not_the_cap(tmp_path: Path) -> None:
     for name in ("batch_exponent", "weight_decay_exponent", "average", "average_power"):
         assert name in table
     assert read.protocol["tolerance"] == plan.sweep.protocol.tolerance
-    recipe = Recipe.model_validate({**Protocol().scratch.model_dump(), **table})
+    default = plan.recipe(Stage.SCRATCH)
+    recipe = Recipe.model_validate({**default.model_dump(), **table})
     assert recipe == found.recipe

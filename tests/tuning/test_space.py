@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from raydt.config.by_size import FromSize
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import DEMO_PROTOCOL, Protocol, Recipe
+from raydt.tuning.plan import STAGES
 from raydt.tuning.space import (
     EMBEDDING_LEARNING_RATE,
     EVERY,
@@ -67,10 +68,16 @@ def test_the_published_protocol_has_a_space_around_its_own_values(root: Path) ->
 
 
 def converged() -> Recipe:
-    return Protocol().scratch
+    return Recipe(
+        schedule="constant", average="power", max_batch_windows=1, batch_exponent=0.5, min_steps=1,
+        epochs=(FromSize(0, 100),),
+    )  # fmt: skip
 
 
 def test_cells_end_by_themselves_where_nothing_has_to_know_the_horizon() -> None:
+    for protocol in (Protocol(), DEMO_PROTOCOL):
+        for stage in STAGES:
+            assert ends_by_itself(protocol, protocol.recipe(stage))
     assert ends_by_itself(Protocol(), converged())
     assert not ends_by_itself(Protocol(evaluation_growth=1), converged())
     assert not ends_by_itself(Protocol(tolerance=0), converged())

@@ -11,9 +11,9 @@ by how much it is behind, with the other trials of its stage and size. It is sto
 
 The last is why a rung is no early halving: a strong weight decay or a small learning rate learns
 slowly and ends better. Such a trial is far behind at the rung and still falls fast, one that has
-settled at a bad place does not. Gains per doubling shrink along a curve, so the last one bounds the
-next. The median keeps half of a study where nothing is better than the recipe as it was: the rule
-is fitted to trials that came to their end.
+settled at a bad place does not. Past the first epochs gains per doubling shrink along a curve, so
+the last one bounds the next. The median keeps half of a study where nothing is better than the
+recipe as it was: the rule is fitted to trials that came to their end.
 """
 
 from __future__ import annotations

@@ -65,7 +65,9 @@ class Recipe(BaseModel):
     )
     weight_decay: float = Field(0.05, ge=0)
     clip_norm: float = Field(1.0, gt=0, description="largest norm of a gradient")
-    budget_bytes: SizeField = Field(Size(60_000, "60k"), description="bytes a cell of the next field's size may see")
+    budget_bytes: SizeField = Field(
+        Size(60_000, "60k"), description="bytes a cell of the next field's size may see"
+    )
     budget_at_bytes: SizeField = Field(
         Size(2_000, "2k"), description="size at which budget, rates, decay and batch are as given"
     )
@@ -100,6 +102,11 @@ class Recipe(BaseModel):
     max_windows_at_once: int | None = Field(
         None, ge=1, description="of a batch, where memory is short: gradients are accumulated"
     )
+    unseen_bytes: Literal["train", "escape"] = Field(
+        "train",
+        description="bytes that neither the training data nor the parent's has: train pushes their "
+        "rows away; escape leaves the rows alone and gives all of them one fixed probability",
+    )
     compile: bool = Field(False, description="the forward pass by torch.compile")
     learning_rate_exponent: float = Field(
         0.0, ge=-2, le=2, description="growth of both learning rates with size"
@@ -108,7 +115,10 @@ class Recipe(BaseModel):
         0.0, ge=-2, le=2, description="growth of the weight decay with size"
     )
     batch_exponent: float = Field(
-        0.0, ge=-2, le=2, description="growth of the batch with size; rounded to whole windows"
+        0.0,
+        ge=-2,
+        le=2,
+        description="growth of the batch with size, in the steps 1, 2, 3, 4, 6, 8, 12, ...",
     )
     average: Literal["none", "power"] = Field(
         "none",
@@ -136,7 +146,10 @@ class Recipe(BaseModel):
     def batch_windows(self, size_bytes: int, window_bytes: int) -> int:
         """Windows a step."""
         fitting = self.budget(size_bytes) // (self.min_steps * window_bytes)
-        most = round(self.max_batch_windows * self._growth(size_bytes, self.batch_exponent))
+        most = self.max_batch_windows
+        if self.batch_exponent:
+            growth = self._growth(size_bytes, self.batch_exponent)
+            most = _shared_evenly(self.max_batch_windows * growth)
         return max(1, min(most, fitting))
 
     def num_steps(self, size_bytes: int, window_bytes: int) -> int:
@@ -163,6 +176,13 @@ class Recipe(BaseModel):
 
     def _growth(self, size_bytes: int, exponent: float) -> float:
         return math.pow(size_bytes / self.budget_at_bytes.num_bytes, exponent)
+
+
+def _shared_evenly(windows: float) -> int:
+    """The nearest of 1, 2, 3, 4, 6, 8, 12, 16, ...: batches that ranks and parts divide evenly."""
+    power = 2.0 ** math.floor(math.log2(max(1.0, windows)))
+    nearest = min((power, 1.5 * power, 2 * power), key=lambda each: abs(each - windows))
+    return math.floor(nearest)
 
 
 # The recipe as it was when the first fingerprints were made, and what changes nothing but rounding
@@ -292,7 +312,9 @@ class Protocol(BaseModel):
 # The demo's shortcuts: it has three minutes on two cores. Sources are read once, and what is chosen
 # by and reported is a quarter of what text of one's own gets.
 DEMO_PROTOCOL = Protocol(
-    pretrain=_CONVERGED.model_copy(update={"epochs": (FromSize(0, 1),)}),
+    pretrain=_CONVERGED.model_copy(
+        update={"epochs": (FromSize(0, 1),), "max_batch_windows": 8, "batch_exponent": 0.0}
+    ),
     scratch=_CONVERGED.model_copy(update={"epochs": (FromSize(0, 100), FromSize(128_000, 12))}),
     evaluation_growth=1.25,
     tolerance=0.005,

@@ -19,8 +19,8 @@ ASSUMED_CORE_FLOPS_PER_SECOND = 3.5e10
 ASSUMED_GPU_FLOPS_PER_SECOND = 0.4 * 312e12
 
 
-# Passes over the data until `val` says that there is no more in them, as nano and micro took them on
-# three languages (benchmarks/converged.py); used only until a sweep has such cells of its own.
+# Passes over the data until `val` says that there is no more in them, about as many as `nano` took
+# (benchmarks/converged.py); used only until a sweep has cells of its own to go by.
 ASSUMED_EPOCHS = 25.0
 
 

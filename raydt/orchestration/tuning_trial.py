@@ -92,6 +92,6 @@ def _keep_weights(task: dict[str, Any], outcome: Outcome) -> str | None:
         return None
     folder = open_folder(place["folder"])
     path = (folder.local_path or Path(task["cache"]) / "parents") / place["name"]
-    save_weights(outcome.weights, path)
+    save_weights(outcome.weights, path, outcome.alphabet)
     folder.upload(path, place["name"])
     return hash_file(path)

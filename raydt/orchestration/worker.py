@@ -144,7 +144,7 @@ def _keep_weights(
     if outcome.status is not Status.DONE or task["recipe"] is None:
         return None
     weights = (attempt.folder.local_path or work) / WEIGHTS
-    save_weights(outcome.weights, weights)
+    save_weights(outcome.weights, weights, outcome.alphabet)
     attempt.folder.upload(weights, WEIGHTS)
     return hash_file(weights)
 
@@ -189,6 +189,7 @@ def _result(
         "test_loss": outcome.test_loss,
         "test_bpb": None if outcome.test_loss is None else bits(outcome.test_loss),
         "test_loss_stderr": outcome.test_loss_stderr,
+        "unseen_share": outcome.unseen_share,
         "best_val_loss": outcome.best_val_loss,
         "best_bytes_seen": outcome.best_bytes_seen,
         "bytes_seen": outcome.bytes_seen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from raydt.training.outcome import Report
 
@@ -65,9 +66,9 @@ def unfinished(reports: Sequence[Report]) -> float | None:
         return None
     if min(curve, key=lambda point: point[1])[0] < curve[-1][0]:
         return 0.0
-    curve = [(math.log(num_bytes), loss) for num_bytes, loss in curve if num_bytes]
-    last = _at(curve, curve[-1][0])
-    half, quarter = (_at(curve, curve[-1][0] - n * math.log(2)) for n in (1, 2))
+    points = [(math.log(num_bytes), loss) for num_bytes, loss in curve if num_bytes]
+    last = _at(points, points[-1][0])
+    half, quarter = (_at(points, points[-1][0] - n * math.log(2)) for n in (1, 2))
     if last is None or half is None:
         return None
     gain = half - last
@@ -78,7 +79,7 @@ def unfinished(reports: Sequence[Report]) -> float | None:
 
 def _at(curve: Sequence[tuple[float, float]], x: float) -> float | None:
     """The curve at `x`, between its points; None before the first."""
-    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(curve):
         if x0 <= x <= x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return curve[-1][1] if curve and x == curve[-1][0] else None

@@ -15,6 +15,7 @@ import torch
 from raydt.config.protocol import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.errors import RunError
+from raydt.model.alphabet import EVERY_BYTE, Alphabet
 from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Status, Stop
 from raydt.training.average import WeightAverage
@@ -81,9 +82,10 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         model = Decoder(config.model)
-        if initial_weights is not None:
-            load_weights(model, initial_weights)
+        parent = None if initial_weights is None else load_weights(model, initial_weights)
         model.to(device)
+        alphabet = _alphabet(config, splits, parent, initial_weights is not None)
+        model.restrict(alphabet)
         precision = config.precision if config.recipe is None else config.recipe.precision
         evaluator = Evaluator(precision=precision, ranks=ranks)
         if not ranks.is_first:
@@ -100,12 +102,27 @@ def train(
             tester = Evaluator(config.test_stride_bytes, precision=precision, ranks=ranks)
             test = tester.evaluate(model, splits.test)
             outcome.test_loss, outcome.test_loss_stderr = test.loss, test.loss_stderr
+    outcome.alphabet = alphabet
+    if parent is not None and splits.test is not None:
+        outcome.unseen_share = parent.unseen_share(splits.test)
     outcome.precision = "bfloat16" if is_bfloat16(precision, device) else "float32"
     return outcome
 
 
 def _to_nobody(_: object) -> None:
     pass
+
+
+def _alphabet(
+    config: TrainConfig, splits: Splits, parent: Alphabet | None, starts_from_weights: bool
+) -> Alphabet:
+    """The bytes that the weights will have seen; weights without a record have seen any."""
+    if starts_from_weights and parent is None:
+        parent = EVERY_BYTE
+    if config.recipe is None:
+        return parent or EVERY_BYTE
+    escapes = config.recipe.unseen_bytes == "escape"
+    return Alphabet.of_data(splits.train, parent, escapes=escapes)
 
 
 def _untrained(

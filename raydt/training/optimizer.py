@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from raydt.config.model import VOCABULARY
 from raydt.config.protocol import Recipe
 from raydt.model.decoder import Decoder
 from raydt.training.adamw import FusedAdamW
@@ -45,13 +46,21 @@ class Optimizer:
                 matrices, recipe.weight_decay, bfloat16_rows=_bfloat16_rows(recipe, matrices[0])
             )
             self._parts.insert(0, (muon, recipe.learning_rate))
+        self._byte_rows = [] if model.seen_S is None else model.byte_rows()
+        self._unseen_U = _unseen(model)
+        self._untouched: list[Tensor] = []  # rows of unseen bytes, as they are before any step
 
     def step(self, step: int) -> None:
         """Apply the gradients of step number `step`, counted from 0."""
+        if self._byte_rows and not self._untouched:
+            self._untouched = [rows[self._unseen_U].detach() for rows in self._byte_rows]
         torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip_norm, foreach=True)
         factor = schedule_factor(step, self._num_steps, self._recipe)
         for optimizer, peak in self._parts:
             optimizer.step(peak * factor)
+        # They have no gradient, but weight decay is for all rows of a parameter.
+        for rows, untouched in zip(self._byte_rows, self._untouched, strict=True):
+            rows.detach().index_copy_(0, self._unseen_U, untouched)
         for parameter in self._parameters:
             parameter.grad = None
 
@@ -77,6 +86,15 @@ class Optimizer:
                     quantity = key.removeprefix(prefix)
                     if key.startswith(prefix) and "." not in quantity:
                         optimizer.state.setdefault(parameter, {})[quantity] = tensor.clone()
+
+
+def _unseen(model: Decoder) -> Tensor:
+    """The bytes that the softmax of `model` is not over; (U,)."""
+    is_unseen_V = torch.zeros(VOCABULARY, dtype=torch.bool, device=model.embedding.weight.device)
+    if model.seen_S is not None:
+        is_unseen_V[:] = True
+        is_unseen_V[model.seen_S] = False
+    return is_unseen_V.nonzero()[:, 0]
 
 
 def _bfloat16_rows(recipe: Recipe, matrix: Tensor) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from raydt.model.alphabet import Alphabet
 from raydt.tracking.schema import Status, Stop
 
 
@@ -60,5 +61,8 @@ class Outcome:
     # What a doubling of the bytes seen would still take off the log of `val_loss`; see `ending`.
     unfinished: float | None = None
     training_seconds: float = 0.0
+    alphabet: Alphabet | None = None  # what bytes the weights saw
+    # Of the test's bytes, those that the weights it started from never saw; None without such.
+    unseen_share: float | None = None
     precision: str = "float32"  # or bfloat16: what forward and backward were computed in
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False)

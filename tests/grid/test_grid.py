@@ -29,9 +29,9 @@ def test_the_demo_is_the_whole_product_of_its_axes() -> None:
     cells = build_grid(sweep)
     assert Counter(cell.stage for cell in cells) == {
         Stage.PRETRAIN: 3 * 2,
-        Stage.SCRATCH: 2 * 5 * 2,
+        Stage.SCRATCH: 2 * 4 * 2,
         Stage.ZEROSHOT: 3 * 2 * 2,
-        Stage.FINETUNE: 3 * 2 * 4 * 2,
+        Stage.FINETUNE: 3 * 2 * 3 * 2,
     }
     assert len({cell.cell_id for cell in cells}) == len(cells)
 
@@ -236,13 +236,17 @@ def test_one_name_is_one_protocol(tmp_path: Path) -> None:
 def test_a_record_that_is_older_than_a_field_was_trained_by_its_default(tmp_path: Path) -> None:
     sweep = Sweep(storage=tmp_path)
     recorded = sweep.model_dump(mode="json")
-    del recorded["protocol"]["scratch"]["batch_exponent"]
+    del recorded["protocol"]["scratch"]["z_loss"]
     sweep.folder.write_json("sweep.json", recorded)
     check_name_is_free(sweep)
     other = Sweep.model_validate(
-        {"storage": tmp_path, "protocol": {"scratch": {"batch_exponent": 0.5}}}
+        {
+            "storage": tmp_path,
+            "protocol": sweep.protocol.model_dump()
+            | {"scratch": {**sweep.protocol.scratch.model_dump(), "z_loss": 0.5}},
+        }
     )
-    with pytest.raises(InputError, match=r"protocol.scratch.batch_exponent: 0.0"):
+    with pytest.raises(InputError, match=r"protocol.scratch.z_loss: 0.0"):
         check_name_is_free(other)
 
 
@@ -264,6 +268,6 @@ def test_workers_share_the_windows_of_a_step_evenly() -> None:
     assert workers_of(cell, Sweep(), 1e6) == 0, "by default there are no groups"
     sweep = Sweep(workers=4, large_cell_seconds=600)
     assert workers_of(cell, sweep, 599) == 0
-    assert workers_of(cell, sweep, 600) == 4  # of 8 windows
+    assert workers_of(cell, sweep, 600) == 4  # of 32 windows
     assert workers_of(cell, sweep.model_copy(update={"workers": 7}), 600) == 4
     assert workers_of(zeroshot, sweep, 1e6) == 0

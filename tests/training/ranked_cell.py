@@ -1,6 +1,6 @@
 """The same cell by one process and by two over loopback (gloo).
 
-    python tests/training/ranked_cell.py FOLDER
+    python tests/training/ranked_cell.py FOLDER UNSEEN_BYTES
 
 Ranks are forks of this process, which has torch imported. Writes what each rank ended with to
 `FOLDER/<ranks>-<rank>.safetensors` and `.json`.
@@ -25,7 +25,8 @@ from raydt.training.loop import CheckpointFolder, Ranks, Report, Splits, TrainCo
 MODEL = ModelConfig(width=32, num_layers=2, num_heads=1, hidden=64, window_bytes=32)
 # 1,010 bytes: rows with targets that do not count, and not as many on each rank.
 RECIPE = Recipe(budget_bytes="5k", budget_at_bytes="1010", max_batch_windows=8, min_steps=1,
-                optimizer="adamw", learning_rate=1e-3, average="power", precision="float32")  # fmt: skip
+                optimizer="adamw", learning_rate=1e-3, average="power", precision="float32",
+                unseen_bytes=sys.argv[2])  # fmt: skip
 SPLITS = Splits(*(generate("alba", split, 1_010, 0) for split in ("train", "val", "test")))
 CONFIG = TrainConfig(MODEL, RECIPE, 1_010, evaluations=4, patience=4, test_stride_bytes=8)
 

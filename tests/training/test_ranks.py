@@ -19,10 +19,11 @@ from raydt.errors import InputError
 from raydt.training.loop import Ranks, Splits, TrainConfig, train
 
 
-def test_two_ranks_train_as_one(tmp_path: Path, root: Path) -> None:
+@pytest.mark.parametrize("unseen_bytes", ["train", "escape"])
+def test_two_ranks_train_as_one(unseen_bytes: str, tmp_path: Path, root: Path) -> None:
     program = root / "tests" / "training" / "ranked_cell.py"
     done = subprocess.run(
-        [sys.executable, str(program), str(tmp_path)],
+        [sys.executable, str(program), str(tmp_path), unseen_bytes],
         env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -25,9 +25,9 @@ def hparams_main(arguments: Sequence[str] | None = None) -> int:
     """Run `sweeps/hparams.py`; the exit code: 0, 1 for a failed run, 2 for bad input."""
     parser = argparse.ArgumentParser(
         "sweeps/hparams.py",
-        description="Find learning rates, batch, warm-up, weight decay and budget of each stage, "
-        "by trials at a few sizes and a rule for the others; again, and it goes on. The file it "
-        "writes is for `sweeps/grid.py --hparams`.",
+        description="Find learning rates, batch, warm-up, weight decay and, where there is one, "
+        "the budget of each stage, by trials at a few sizes and a rule for the others; again, and "
+        "it goes on. The file it writes is for `sweeps/grid.py --hparams`.",
         formatter_class=RichHelpFormatter,
         allow_abbrev=False,
         usage="%(prog)s [OPTIONS]",
@@ -45,7 +45,9 @@ def hparams_main(arguments: Sequence[str] | None = None) -> int:
         "--trials", default=str(_TRIALS), metavar="N", help=f"per stage and size [{_TRIALS}]"
     )
     parser.add_argument(
-        "--budget", metavar="BYTES", help="trained at most, over everything [what the plan says]"
+        "--budget",
+        metavar="BYTES",
+        help="trained at most, over everything [what all runs may take]",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="to write [STORAGE/SWEEP/hparams.toml]"

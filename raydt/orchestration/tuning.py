@@ -20,6 +20,7 @@ from raydt.terminal.search_outcome import table_text
 from raydt.terminal.search_progress import SearchProgress
 from raydt.tracking.schema import ARTIFACT_HPARAMS, ARTIFACT_TABLE, Stage
 from raydt.tracking.store import open_store
+from raydt.tuning.cost import check_budget
 from raydt.tuning.hparams_file import hparams_text
 from raydt.tuning.plan import SearchPlan, check_plan
 from raydt.tuning.search import Search, StageFound
@@ -43,7 +44,9 @@ class Found:
 
 def check_search(plan: SearchPlan, out: Path | None) -> list[Problem]:
     """What can be known to be wrong before anything starts."""
-    problems = check_plan(plan) + check_languages(plan.sweep)
+    problems = check_plan(plan)
+    # Without one model and sizes of the ladder there is nothing to be paid.
+    problems = (problems or check_budget(plan)) + check_languages(plan.sweep)
     place, name = _place(plan, out)
     if place.exists(name) and f"{place.uri}/{name}" not in _written(plan):
         problems.append(
@@ -151,7 +154,9 @@ def _task(search: Search, trial: Trial, locations: Mapping[str, str]) -> dict[st
         "recipe": trial.recipe.model_dump(mode="json"),
         "size_bytes": trial.size.num_bytes,
         "seed": trial.seed,
+        "evaluation_growth": protocol.evaluation_growth,
         "evaluations": protocol.evaluations,
+        "tolerance": protocol.tolerance,
         "patience": protocol.patience,
         "val_bytes": protocol.val_bytes.num_bytes,
         "language": locations[trial.data_language],

@@ -15,9 +15,10 @@ from ray.tune.search import Searcher
 from raydt.orchestration.events import Silent, reason_of
 from raydt.orchestration.runtime import on_cluster
 from raydt.orchestration.search import LivesInDriver
-from raydt.orchestration.tuning_scheduler import AshaByStudy
+from raydt.orchestration.tuning_scheduler import StopsByStudy
 from raydt.orchestration.tuning_trial import run_tuning_trial
 from raydt.terminal.search_progress import SearchProgress
+from raydt.tuning.score import Curve
 from raydt.tuning.search import Search
 from raydt.tuning.trial import End, Finished, Trial
 
@@ -49,9 +50,9 @@ def fan_out_search(
                 ),
                 tune_config=TuneConfig(
                     search_alg=searcher,
-                    scheduler=AshaByStudy(sweep.protocol.evaluations),
+                    scheduler=StopsByStudy(sweep.protocol.evaluations, searcher.is_stopped),
                     # The searcher ends the experiment itself.
-                    num_samples=10 * search.plan.cost.num_runs,
+                    num_samples=10 * search.cost.whole.num_runs,
                     max_concurrent_trials=None,
                     reuse_actors=True,
                 ),
@@ -95,6 +96,12 @@ class _Searcher(LivesInDriver, Searcher):  # type: ignore[misc]
         self.running[trial_id] = trial
         self._search.started(trial)
         return {"task": self._task_of(trial)}
+
+    def is_stopped(self, trial_id: str, curve: Curve) -> bool:
+        """Asked by the scheduler after every evaluation."""
+        return self._search.is_stopped(
+            self.running[trial_id], tuple((int(seen), float(loss)) for seen, loss in curve)
+        )
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -1,27 +1,32 @@
-"""ASHA, one for each stage and size: a trial is compared with those of its own study alone."""
+"""Stops trials of a search; a trial is compared with those of its own stage and size alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from raydt.orchestration.scheduler import PatientScheduler
 from raydt.orchestration.tuning_trial import EVALUATIONS, SCORE
+from raydt.tuning.score import Curve
 
 _REDUCTION = 2  # of two trials at a rung one goes on: the rule needs some that end
 
 
-class AshaByStudy(PatientScheduler):
-    """Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934), by `task["study"]`.
+class StopsByStudy(PatientScheduler):
+    """Trials with a fixed budget have a score and are stopped by asynchronous successive halving
+    (Li et al. 2020, arXiv 1810.05934), by `task["study"]`: a rung is a number of evaluations, that
+    is a fraction of a trial's own budget.
 
-    A rung is a number of evaluations, that is a fraction of a trial's own budget. What has no
-    score (baselines, checks, parents) goes to its end.
+    Of all others `is_stopped` is asked, with Tune's id of the trial and its evaluations, after
+    every one of them.
     """
 
-    def __init__(self, evaluations: int) -> None:
+    def __init__(self, evaluations: int, is_stopped: Callable[[str, Curve], bool]) -> None:
         super().__init__()
         self._evaluations = evaluations
+        self._is_stopped = is_stopped
         self._schedulers: dict[str, ASHAScheduler] = {}
 
     def _of(self, trial: Any) -> ASHAScheduler:
@@ -44,9 +49,13 @@ class AshaByStudy(PatientScheduler):
         self._of(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if SCORE not in result:
-            return str(TrialScheduler.CONTINUE)
-        return str(self._of(trial).on_trial_result(tune_controller, trial, result))
+        if SCORE in result:
+            return str(self._of(trial).on_trial_result(tune_controller, trial, result))
+        # The last word of a trial has no evaluation of its own.
+        curve = [] if "ended" in result else result["val_losses"]
+        if curve and self._is_stopped(trial.trial_id, curve):
+            return str(TrialScheduler.STOP)
+        return str(TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self._of(trial).on_trial_complete(tune_controller, trial, result)

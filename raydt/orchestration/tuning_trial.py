@@ -29,7 +29,7 @@ def run_tuning_trial(config: dict[str, Any]) -> None:
     """The Tune trainable: `config["task"]` is a task as `raydt.orchestration.tuning` makes it.
 
     Every report has all evaluations up to it, so that the last one tells the whole trial, however
-    it ended. `score` is what ASHA compares; what is not compared has none.
+    it ended. `score` is what ASHA compares: of trials with a fixed budget.
     """
     task = config["task"]
     set_up_process(task["cpus"])
@@ -61,7 +61,9 @@ def run_tuning_trial(config: dict[str, Any]) -> None:
             recipe=Recipe.model_validate(task["recipe"]),
             size_bytes=task["size_bytes"],
             seed=task["seed"],
+            evaluation_growth=task["evaluation_growth"],
             evaluations=task["evaluations"],
+            tolerance=task["tolerance"],
             patience=task["patience"],
         ),
         Splits(

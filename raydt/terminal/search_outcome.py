@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from raydt.tuning.cost import SearchCost
 from raydt.tuning.plan import SearchPlan
 from raydt.tuning.search import StageFound
 from raydt.units import approximate_bytes
@@ -18,12 +19,13 @@ from raydt.units import approximate_bytes
 
 def found_table(plan: SearchPlan, found: Sequence[StageFound]) -> Table:
     """A row per stage and searched size: validation bits per byte on fresh seeds, before and
-    after, and the values that are to be used."""
+    after, and the values that are to be used. Bytes are a budget or, where cells end by
+    themselves, what they saw on those seeds."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("stage")
     for column in (
         "size", "before", "rule", "difference", "lr", "emb lr", "batch", "warm-up", "decay",
-        "budget",
+        "bytes",
     ):  # fmt: skip
         table.add_column(column, justify="right", no_wrap=True)
     for each in found:
@@ -33,6 +35,13 @@ def found_table(plan: SearchPlan, found: Sequence[StageFound]) -> Table:
             recipe = each.recipe.for_size(size)
             comparison = compared.get(study.size)
             numbers = ("", "", "")
+            if not plan.ends_by_itself(each.stage):
+                num_bytes = approximate_bytes(each.recipe.budget(size))
+            elif comparison is None:
+                num_bytes = ""
+            else:
+                used = comparison.after_bytes if each.is_tuned else comparison.before_bytes
+                num_bytes = approximate_bytes(used)
             if comparison is not None:
                 numbers = (
                     f"{comparison.before_bpb:.4f}",
@@ -48,7 +57,7 @@ def found_table(plan: SearchPlan, found: Sequence[StageFound]) -> Table:
                 str(each.recipe.batch_windows(size, plan.window_bytes)),
                 str(recipe.warmup_steps),
                 f"{recipe.weight_decay:.3g}",
-                approximate_bytes(each.recipe.budget(size)),
+                num_bytes,
             )
     return table
 
@@ -74,8 +83,8 @@ def show_found(
     for each in found:
         console.print(f"{each.stage}: {each.why}", markup=False)
     console.print(
-        f"{approximate_bytes(bytes_trained)} bytes trained, of "
-        f"{approximate_bytes(plan.budget_bytes)}. In {escape(file)}"
+        f"{approximate_bytes(bytes_trained)} bytes trained, of at most "
+        f"{approximate_bytes(SearchCost(plan).most_bytes)}. In {escape(file)}"
     )
     if not_recorded:
         what, reason = next(iter(not_recorded.items()))

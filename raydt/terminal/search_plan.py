@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from raydt.grid.cost import ASSUMED_GPU_FLOPS_PER_SECOND, assumed_flops_per_second
+from raydt.grid.cost import ASSUMED_EPOCHS, ASSUMED_GPU_FLOPS_PER_SECOND, assumed_flops_per_second
 from raydt.terminal.amounts import duration, short
+from raydt.tuning.cost import SearchCost
 from raydt.tuning.plan import NUM_CHECK_SEEDS, SearchPlan
-from raydt.tuning.space import recipe_at
+from raydt.tuning.space import BUDGET, recipe_at
 from raydt.units import approximate_bytes
 
 
@@ -20,45 +21,52 @@ def show_search_plan(plan: SearchPlan, console: Console) -> None:
         f"[bold]search {escape(plan.sweep.name)}[/]: model {plan.model_name} on "
         f"{escape(plan.sweep.corpus)}"
     )
+    cost = SearchCost(plan)
     table = _table()
     for column in ("stage", "size"):
         table.add_column(column)
-    for column in ("languages", "trials", "baselines", "checks", "bytes at most"):
+    for column in ("languages", "trials", "baselines", "checks", "bytes of trials", "at most"):
         table.add_column(column, justify="right")
     for stage in plan.stages:
         for study in plan.studies(stage):
-            allowed = plan.allowance_bytes(study)
+            trials = cost.trials_bytes(study)
             table.add_row(
                 stage, study.size.label, str(len(study.languages)), str(plan.num_trials),
                 str(len(study.languages)), str(2 * NUM_CHECK_SEEDS * len(study.languages)),
-                approximate_bytes(allowed),
+                approximate_bytes(trials.expected), approximate_bytes(trials.most),
             )  # fmt: skip
     console.print(table)
     console.print(_space(plan))
-    cost = plan.cost
-    share = min(1.0, plan.budget_bytes / cost.total_bytes)
-    stated = (
-        f"the budget of {approximate_bytes(plan.budget_bytes)} leaves {share:.0%} of the "
-        f"{approximate_bytes(cost.total_bytes)} bytes that all trials may take"
-        if share < 1
-        else f"{approximate_bytes(cost.total_bytes)} bytes"
+    whole = cost.whole
+    stated = f"{approximate_bytes(cost.expected_bytes)} bytes"
+    if whole.total.expected < whole.total.most:
+        stated += f" expected, at most {approximate_bytes(cost.most_bytes)}"
+    if cost.is_limited:
+        stated += f" by --budget, where all runs could take {approximate_bytes(whole.total.most)}"
+    console.print(
+        f"At most {whole.num_runs} runs and {stated}. "
+        f"{approximate_bytes(whole.baselines.expected)} for baselines, "
+        f"{approximate_bytes(whole.parents.expected)} for pretrains that finetunes start from, "
+        f"{approximate_bytes(whole.checks.expected)} for the check on fresh seeds, the rest for "
+        "trials."
     )
     console.print(
-        f"At most {cost.num_runs} runs and {stated}: "
-        f"{approximate_bytes(cost.baselines_bytes)} for baselines, "
-        f"{approximate_bytes(cost.parents_bytes)} for pretrains that finetunes start from, "
-        f"{approximate_bytes(cost.checks_bytes)} for the check on fresh seeds, the rest for trials."
-    )
-    console.print(
-        f"{short(cost.flops * share)} FLOPs, about {duration(plan.seconds() * share)} with "
+        f"{short(cost.flops())} FLOPs, about {duration(cost.seconds())} with "
         f"{plan.sweep.num_slots} at a time, or "
-        f"{short(cost.flops * share / ASSUMED_GPU_FLOPS_PER_SECOND / 3600)} GPU-hours"
+        f"{short(cost.flops() / ASSUMED_GPU_FLOPS_PER_SECOND / 3600)} GPU-hours"
     )
-    console.print(
-        f"Time: assumed {assumed_flops_per_second(plan.sweep) / 1e9:.0f} GFLOP/s a slot. ASHA "
-        "stops half of the trials halfway, and patience others: half of it is likely.",
-        style="dim",
-    )
+    notes = [f"Time: assumed {assumed_flops_per_second(plan.sweep) / 1e9:.0f} GFLOP/s a slot."]
+    ends = [plan.ends_by_itself(stage) for stage in plan.stages]
+    if any(ends):
+        notes.append(
+            f"Bytes: assumed {ASSUMED_EPOCHS:g} epochs until a run ends by itself, or its cap."
+        )
+    if not all(ends):
+        notes.append(
+            "ASHA stops half of the trials with a budget halfway, and patience others: half of it "
+            "is likely."
+        )
+    console.print(" ".join(notes), style="dim")
 
 
 def _space(plan: SearchPlan) -> Table:
@@ -74,8 +82,7 @@ def _space(plan: SearchPlan) -> Table:
             here = recipe_at(plan.recipe(stage), size, plan.window_bytes, {})
             cells = dict.fromkeys(names, "·")
             for each in plan.space(stage):
-                value = getattr(here, each.name)
-                number = float(getattr(value, "num_bytes", value))
+                number = float(here.budget(size) if each is BUDGET else getattr(here, each.name))
                 cells[each.shown] = f"{_shown(number * each.low)}–{_shown(number * each.high)}"
             table.add_row(stage, study.size.label, *cells.values())
     return table

@@ -58,8 +58,9 @@ class SearchProgress:
         before = f", {len(there)} runs done before" if there else ""
         plan = search.plan
         self.say(
-            f"Searching for {plan.model_name} on at most {approximate_bytes(plan.budget_bytes)} "
-            f"bytes{before}, {plan.sweep.num_slots} at a time"
+            f"Searching for {plan.model_name} on at most "
+            f"{approximate_bytes(search.cost.most_bytes)} bytes{before}, "
+            f"{plan.sweep.num_slots} at a time"
         )
         if self.console.is_terminal:
             self._live = Live(
@@ -133,7 +134,8 @@ class SearchProgress:
         with self._lock:
             assert self._search is not None
             plan = self._search.plan
-            used, budget = self._bytes_trained, plan.budget_bytes
+            used = self._bytes_trained
+            budget = max(float(used), self._search.cost.expected_bytes)
             running = sorted(self._running.values(), key=lambda item: item[1])[:_MAX_ROWS]
             rows = [self._running_row(trial, began) for trial, began in running]
             studies = [self._study_row(s) for stage in plan.stages for s in plan.studies(stage)]
@@ -142,13 +144,13 @@ class SearchProgress:
         elapsed = time.monotonic() - self._started
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=budget, completed=min(used, budget), width=28),
-            Text(f"{approximate_bytes(used)} of {approximate_bytes(budget)} bytes", style="green"),
+            ProgressBar(total=budget, completed=used, width=28),
+            Text(f"{approximate_bytes(used)} of about {approximate_bytes(budget)}", style="green"),
             Text(f"{num_ended} ended", style="green"),
             Text(f"{num_running} running", style="cyan"),
         )
         rate = (used - self._bytes_before) / elapsed if elapsed else 0.0
-        left = f", at most {duration((budget - used) / rate)} left" if rate else ""
+        left = f", about {duration((budget - used) / rate)} left" if rate else ""
         times = Text(f"{duration(elapsed)}{left}", style="dim")
         best = _columns("stage and size", "trials", "best so far", "with")
         for row in studies:

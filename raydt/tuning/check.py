@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raydt.tuning.score import PRICE_OF_A_DOUBLING
+from raydt.tuning.score import ended_score
 from raydt.tuning.trial import Finished
 from raydt.units import Size
 
@@ -17,30 +17,32 @@ from raydt.units import Size
 @dataclass(frozen=True)
 class Comparison:
     """Before and after, of a stage at a size: mean validation bits per byte over languages and
-    seeds, and their paired difference with its standard error."""
+    seeds, their paired difference with its standard error, and mean bytes seen."""
 
     size: Size
     before_bpb: float
     after_bpb: float
     difference_bpb: float
     stderr_bpb: float
+    before_bytes: float
+    after_bytes: float
     scores: tuple[float, ...]  # one per pair: see `raydt.tuning.score`
 
 
-def compare(size: Size, before: Sequence[Finished], after: Sequence[Finished]) -> Comparison:
-    """Pairs are of one language and seed: what both share cancels."""
+def compare(
+    size: Size, before: Sequence[Finished], after: Sequence[Finished], price: float
+) -> Comparison:
+    """Pairs are of one language and seed: what both share cancels. A score is the log of the ratio
+    of their losses plus `price` for each doubling of the bytes that were really seen."""
     pairs = {_pair(finished): finished for finished in before}
     first = np.array([pairs[_pair(f)].best_val_loss for f in after]) / math.log(2)
     second = np.array([f.best_val_loss for f in after]) / math.log(2)
     difference = second - first
-    scores = []
-    for f, old, new in zip(after, first, second, strict=True):
-        was = pairs[_pair(f)].trial.recipe.budget(size.num_bytes)
-        doublings = math.log2(f.trial.recipe.budget(size.num_bytes) / was)
-        scores.append(float(np.log(new / old)) + PRICE_OF_A_DOUBLING * doublings)
+    scores = [_score(pairs[_pair(f)], f, price) for f in after]
     return Comparison(
         size, float(first.mean()), float(second.mean()), float(difference.mean()),
-        _stderr(difference), tuple(scores),
+        _stderr(difference), float(np.mean([pairs[_pair(f)].bytes_seen for f in after])),
+        float(np.mean([f.bytes_seen for f in after])), tuple(scores),
     )  # fmt: skip
 
 
@@ -49,6 +51,14 @@ def is_better(comparisons: Sequence[Comparison]) -> bool:
     more than its standard error."""
     scores = np.array([score for each in comparisons for score in each.scores])
     return bool(np.isfinite(scores).all() and scores.mean() < -_stderr(scores))
+
+
+def _score(before: Finished, after: Finished, price: float) -> float:
+    if not (math.isfinite(before.best_val_loss) and math.isfinite(after.best_val_loss)):
+        return math.inf  # nothing can be said, so nothing is better
+    return ended_score(
+        after.best_val_loss, after.bytes_seen, before.best_val_loss, before.bytes_seen, price
+    )
 
 
 def _pair(finished: Finished) -> tuple[str, int]:

@@ -11,11 +11,14 @@ from raydt import __version__
 from raydt.grid.identity import NUMERICS_VERSION
 from raydt.tuning.plan import SearchPlan
 from raydt.tuning.rule import CONFIDENCE
-from raydt.tuning.score import PRICE_OF_A_DOUBLING
 from raydt.tuning.search import StageFound
 
 # A sweep decides these for itself: they change no result.
 _NOT_WRITTEN = {"max_windows_at_once", "compile"}
+# Of a recipe whose cells end by themselves: a cap, which was not searched.
+_CAP = {"budget_bytes", "budget_exponent", "epochs"}
+# A recipe is only good with the end for which it was found.
+_ENDING = {"evaluation_growth", "evaluations", "tolerance", "patience"}
 
 
 def hparams_text(plan: SearchPlan, found: Sequence[StageFound], command: str) -> str:
@@ -25,9 +28,11 @@ def hparams_text(plan: SearchPlan, found: Sequence[StageFound], command: str) ->
         "#   python sweeps/grid.py --hparams FILE\n"
         f"# Found by: {command}\n"
         "# Values are those at `budget_at_bytes`; the exponents say how they follow the size.\n"
+        + _toml({"protocol": plan.sweep.protocol.model_dump(mode="json", include=_ENDING)})
     ]
     for each in found:
-        recipe = each.recipe.model_dump(mode="json", exclude=_NOT_WRITTEN)
+        left_out = _NOT_WRITTEN | _CAP if plan.ends_by_itself(each.stage) else _NOT_WRITTEN
+        recipe = each.recipe.model_dump(mode="json", exclude=left_out)
         table = {"protocol": {str(each.stage): recipe}}
         parts.append(f"# {each.stage}: {each.why}\n{_toml(table)}")
     parts.append(_toml({"found": _evidence(plan, found)}))
@@ -44,17 +49,17 @@ def _evidence(plan: SearchPlan, found: Sequence[StageFound]) -> dict[str, Any]:
         "raydt": __version__,
         "numerics_version": NUMERICS_VERSION,
         "trials_per_stage_and_size": plan.num_trials,
-        "price_of_a_doubling": PRICE_OF_A_DOUBLING,
         "confidence": CONFIDENCE,
-        **{str(each.stage): _stage_evidence(each) for each in found},
+        **{str(each.stage): _stage_evidence(plan, each) for each in found},
     }
 
 
-def _stage_evidence(found: StageFound) -> dict[str, Any]:
+def _stage_evidence(plan: SearchPlan, found: StageFound) -> dict[str, Any]:
     table: dict[str, Any] = {
         "is_tuned": found.is_tuned,
         "why": found.why,
         "num_trials": found.num_trials,
+        "price_of_a_doubling": round(plan.price(found.stage), 5),
     }
     if found.rule is not None:
         rule = found.rule
@@ -76,6 +81,8 @@ def _stage_evidence(found: StageFound) -> dict[str, Any]:
             "after_val_bpb": round(each.after_bpb, 5),
             "difference_bpb": round(each.difference_bpb, 5),
             "difference_stderr_bpb": round(each.stderr_bpb, 5),
+            "before_bytes_seen": round(each.before_bytes),
+            "after_bytes_seen": round(each.after_bytes),
             "num_pairs": len(each.scores),
         }
         for each in found.comparisons

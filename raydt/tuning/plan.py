@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Recipe
 from raydt.config.sweep import Sweep
-from raydt.errors import InputError, Problem
-from raydt.grid.cost import assumed_flops_per_second
+from raydt.errors import Problem
 from raydt.grid.identity import NUMERICS_VERSION
 from raydt.storage.folder import Folder
 from raydt.tracking.schema import Stage
-from raydt.tuning.space import BUDGET, Hyperparameter, recipe_at, search_space
+from raydt.tuning.score import PRICE_OF_A_DOUBLING, price_of_a_doubling
+from raydt.tuning.space import Hyperparameter, ends_by_itself, recipe_at, search_space
 from raydt.tuning.trial import Kind, Trial
-from raydt.units import Size, approximate_bytes
+from raydt.units import Size
 
 STAGES = (Stage.PRETRAIN, Stage.SCRATCH, Stage.FINETUNE)
 # Seeds of their own: what is chosen must not be fitted to the seeds on which a grid is run, nor
@@ -29,7 +28,7 @@ _TRIALS_PER_LANGUAGE, _LEAST_LANGUAGES = 4, 2
 # Pairs differ more than languages: a recipe found on near pairs alone fails far ones
 # (docs/protocols.md), so more of them are worth their baselines.
 _TRIALS_PER_PAIR = 2
-_LEAST_TRIALS = 4
+LEAST_TRIALS = 4
 
 
 @dataclass(frozen=True)
@@ -47,28 +46,6 @@ class Study:
 
 
 @dataclass(frozen=True)
-class SearchCost:
-    """Bytes trained at most, by what for."""
-
-    baselines_bytes: int
-    trials_bytes: int
-    parents_bytes: int
-    checks_bytes: int
-    flops: float
-    num_runs: int
-
-    @property
-    def fixed_bytes(self) -> int:
-        """What is not up to the number of trials."""
-        return self.baselines_bytes + self.parents_bytes + self.checks_bytes
-
-    @property
-    def total_bytes(self) -> int:
-        """All of it."""
-        return self.fixed_bytes + self.trials_bytes
-
-
-@dataclass(frozen=True)
 class SearchPlan:
     """A search as it was asked for, and what follows from that."""
 
@@ -76,7 +53,7 @@ class SearchPlan:
     stages: tuple[Stage, ...]
     at: tuple[Size, ...]  # none: `default_at` of each stage's rungs
     num_trials: int  # of each stage and size
-    asked_bytes: int | None  # trained at most; None: what the plan comes to
+    asked_bytes: int | None  # trained at most, over everything; None: what the plan comes to
 
     @property
     def model_name(self) -> str:
@@ -104,7 +81,17 @@ class SearchPlan:
 
     def space(self, stage: Stage) -> tuple[Hyperparameter, ...]:
         """What is searched."""
-        return search_space(self.recipe(stage))
+        return search_space(self.recipe(stage), has_budget=not self.ends_by_itself(stage))
+
+    def ends_by_itself(self, stage: Stage) -> bool:
+        """Whether the data decide how long a run of this stage trains, and not a budget."""
+        return ends_by_itself(self.sweep.protocol, self.recipe(stage))
+
+    def price(self, stage: Stage) -> float:
+        """What a doubling of bytes must take off the log loss to be worth it."""
+        if self.ends_by_itself(stage):
+            return price_of_a_doubling(self.sweep.protocol.tolerance)
+        return PRICE_OF_A_DOUBLING
 
     def studies(self, stage: Stage) -> list[Study]:
         """One per size; a pretrain has one size."""
@@ -166,62 +153,12 @@ class SearchPlan:
         """Of the model."""
         return self.model.window_bytes
 
-    def trial_bytes(self, study: Study) -> int:
-        """A trial of a study trains on at most: the budget is searched, too."""
-        return round(self._baseline_bytes(study) * BUDGET.high)
-
-    def _baseline_bytes(self, study: Study) -> int:
-        return self.baselines(study)[0].budget_bytes(self.window_bytes)
-
-    @cached_property
-    def cost(self) -> SearchCost:
-        """At most: ASHA and patience end many trials early, and the rule may end with twice the
-        budget, or with half of it."""
-        baselines = trials = parents = checks = num_runs = 0
-        most = BUDGET.high
-        for stage in self.stages:
-            for study in self.studies(stage):
-                one = self._baseline_bytes(study)
-                num_checks = NUM_CHECK_SEEDS * len(study.languages)
-                baselines += one * len(study.languages)
-                trials += self.trial_bytes(study) * self.num_trials
-                checks += round(one * num_checks * (1 + most))
-                num_runs += len(study.languages) + self.num_trials + 2 * num_checks
-        if Stage.FINETUNE in self.stages:
-            sources = self.parents()
-            recipe = self.recipe(Stage.PRETRAIN)
-            budget = self.parent("", recipe, "").budget_bytes(self.window_bytes)
-            tuned = most if Stage.PRETRAIN in self.stages else 1
-            parents = round(len(sources) * budget * tuned)
-            num_runs += len(sources)
-        evaluated = self.sweep.protocol.evaluations * self.sweep.protocol.val_bytes.num_bytes
-        total = baselines + trials + parents + checks
-        flops = (
-            total * self.model.training_flops_per_byte
-            + num_runs * evaluated * self.model.forward_flops_per_byte
-        )
-        return SearchCost(baselines, trials, parents, checks, flops, num_runs)
-
     def parents(self) -> list[str]:
         """The sources that finetunes of the search start from."""
         if Stage.FINETUNE not in self.stages:
             return []
         languages = self._languages(Stage.FINETUNE)
         return list(dict.fromkeys(source for source, _ in languages if source is not None))
-
-    @property
-    def budget_bytes(self) -> int:
-        """Bytes trained at most."""
-        return self.asked_bytes or self.cost.total_bytes
-
-    def allowance_bytes(self, study: Study) -> float:
-        """What the trials of a study may use of the budget: their share of what the rest leaves."""
-        share = self.trial_bytes(study) * self.num_trials / self.cost.trials_bytes
-        return share * (self.budget_bytes - self.cost.fixed_bytes)
-
-    def seconds(self) -> float:
-        """A guess, on the slots of this machine."""
-        return self.cost.flops / assumed_flops_per_second(self.sweep) / self.sweep.num_slots
 
     def identity(self, val_digests: Mapping[str, str]) -> dict[str, Any]:
         """What trials are only comparable under; more of them, more sizes and stages may come."""
@@ -249,11 +186,9 @@ def check_plan(plan: SearchPlan) -> list[Problem]:
         problems.append(
             Problem("models", "one: hyperparameters are of a model", " ".join(sweep.models))
         )
-    if plan.num_trials < _LEAST_TRIALS:
+    if plan.num_trials < LEAST_TRIALS:
         problems.append(
-            Problem(
-                "--trials", f"at least {_LEAST_TRIALS} per stage and size", str(plan.num_trials)
-            )
+            Problem("--trials", f"at least {LEAST_TRIALS} per stage and size", str(plan.num_trials))
         )
     rungs = {size for stage in plan.stages if stage is not Stage.PRETRAIN
              for size in (sweep.ladder if stage is Stage.SCRATCH else sweep.sizes)}  # fmt: skip
@@ -262,19 +197,17 @@ def check_plan(plan: SearchPlan) -> list[Problem]:
         for size in plan.at
         if size not in rungs and rungs
     ]
-    if problems:
-        return problems
-    cost = plan.cost
-    least = cost.fixed_bytes + cost.trials_bytes * _LEAST_TRIALS / plan.num_trials
-    if plan.budget_bytes < least:
-        problems.append(
-            Problem(
-                "--budget",
-                f"at least {approximate_bytes(least)}: baselines, {_LEAST_TRIALS} trials per stage "
-                "and size, and the check of what they find",
-                approximate_bytes(plan.budget_bytes),
-            )
+    problems += [
+        Problem(
+            f"protocol: {stage}",
+            "a constant schedule and a tolerance, with which cells end by themselves, or an "
+            "evaluation_growth of 1, with which trials are compared at equal shares of a budget",
+            f"schedule {plan.recipe(stage).schedule}, tolerance {sweep.protocol.tolerance:g}, "
+            f"evaluation_growth {sweep.protocol.evaluation_growth:g}",
         )
+        for stage in plan.stages
+        if sweep.protocol.evaluation_growth > 1 and not plan.ends_by_itself(stage)
+    ]
     return problems
 
 
@@ -289,10 +222,3 @@ def _taking_turns(pairs: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]
         for key in ("s" + best[0], "t" + best[1]):
             used[key] = used.get(key, 0) + 1
         yield best
-
-
-def require_possible(plan: SearchPlan) -> None:
-    """`InputError` with all that `check_plan` finds."""
-    problems = check_plan(plan)
-    if problems:
-        raise InputError(problems)

@@ -1,20 +1,31 @@
-"""How good a trial is: one number that means the same at every size and in every language."""
+"""How good a trial is: one number that means the same at every size and in every language.
+
+Trials of a fixed budget are compared at equal shares of it: the same phase of the learning rate's
+schedule. Trials that end by themselves have no such phase, and none that is known beforehand: they
+are compared at equal bytes.
+"""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 
 # A doubling of the budget must lower the loss by this fraction to be worth it. Without a price the
 # largest budget always wins, because a cell keeps its best checkpoint.
 PRICE_OF_A_DOUBLING = 0.005
+# Of a cell's bytes, by whose worth its end is decided; as in raydt/training/ending.py.
+LAST_SHARE = 1 / 3
+
+# Bytes seen and nats per byte of every evaluation, in order.
+Curve = Sequence[tuple[int, float]]
 
 
 def score(
     val_losses: Sequence[float], reference: Sequence[float], budget_factor: float = 1.0
 ) -> float:
-    """ln(loss / reference loss) after as many evaluations as there are losses, plus the price of
-    the budget, PRICE_OF_A_DOUBLING * log2(budget_factor).
+    """Of a trial with a fixed budget: ln(loss / reference loss) after as many evaluations as there
+    are losses, plus the price of the budget, PRICE_OF_A_DOUBLING * log2(budget_factor).
 
     A loss is the best so far: the checkpoint that a cell would keep. `reference` is of the recipe
     as it was, in the same language and at the same size; where it has fewer evaluations (it
@@ -25,3 +36,67 @@ def score(
     best = min(val_losses)
     there = min(reference[: len(val_losses)])
     return math.log(best / there) + PRICE_OF_A_DOUBLING * math.log2(budget_factor)
+
+
+def price_of_a_doubling(tolerance: float) -> float:
+    """What a doubling of the bytes seen must take off the log loss, where cells end by themselves.
+
+    A cell goes on while the last third of its bytes, log2(3/2) doublings, has taken off at least
+    `tolerance`: tolerance / log2(3/2) a doubling, 0.0051 for 0.003. With this very price a cell
+    ends where ln(loss) + price * log2(bytes) of its own curve is least, to 0.15 % of the loss. A
+    lower one would call recipes better that buy loss with bytes which their own end refuses to
+    spend; a higher one would call them worse for bytes which it spends.
+    """
+    return tolerance / -math.log2(1 - LAST_SHARE)
+
+
+def ended_score(
+    best: float, bytes_seen: int, reference_best: float, reference_bytes: int, price: float
+) -> float:
+    """Of a trial that ended by itself: ln(best loss / best loss of the reference) plus the price of
+    the bytes that it saw, price * log2(bytes / bytes of the reference)."""
+    return math.log(best / reference_best) + price * math.log2(bytes_seen / reference_bytes)
+
+
+def standing(curve: Curve, reference: Curve, num_bytes: float) -> float:
+    """ln(best loss up to `num_bytes` / that of the reference): at equal bytes, so without a price.
+
+    A larger batch is evaluated after other bytes: between evaluations both follow `log_best`.
+    """
+    return log_best(curve, num_bytes) - log_best(reference, num_bytes)
+
+
+def log_best(curve: Curve, num_bytes: float) -> float:
+    """Log of the lowest loss up to `num_bytes`: between evaluations on a line in log bytes, before
+    the first and after the last what it is there."""
+    best, low = [], math.inf
+    for seen, loss in curve:
+        low = min(low, math.log(loss))
+        best.append((seen, low))
+    return _on_line(best, num_bytes)
+
+
+def last_doubling(curve: Curve) -> float | None:
+    """What the last doubling of the bytes seen took off the log loss; None where the evaluations
+    after the first step do not span one.
+
+    Not of the best so far: a finetune that got worse first and is on its way back has a slope that
+    its best does not show.
+    """
+    trained = [(seen, math.log(loss)) for seen, loss in curve if seen]
+    if not trained or trained[0][0] > trained[-1][0] / 2:
+        return None
+    return _on_line(trained, trained[-1][0] / 2) - trained[-1][1]
+
+
+def _on_line(points: Sequence[tuple[float, float]], num_bytes: float) -> float:
+    assert points, "a curve has an evaluation"
+    after = bisect_right(points, num_bytes, key=lambda point: point[0])
+    if after == 0:
+        return points[0][1]
+    (x0, y0) = points[after - 1]
+    # Weights that a cell starts from are evaluated after 0 bytes, which have no log.
+    if after == len(points) or x0 == 0:
+        return y0
+    x1, y1 = points[after]
+    return y0 + (y1 - y0) * math.log(num_bytes / x0) / math.log(x1 / x0)

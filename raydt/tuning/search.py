@@ -15,10 +15,12 @@ from math import inf, isfinite, log
 from raydt.config.protocol import Recipe
 from raydt.tracking.schema import Stage
 from raydt.tuning.check import Comparison, compare, is_better
+from raydt.tuning.cost import SearchCost
 from raydt.tuning.plan import SearchPlan, Study
 from raydt.tuning.rule import Rule, Scored, fit_rule
+from raydt.tuning.rungs import is_stopped, rungs_passed, standing_at
 from raydt.tuning.sampler import Sampler
-from raydt.tuning.score import score
+from raydt.tuning.score import Curve, ended_score, score, standing
 from raydt.tuning.space import BATCH, BUDGET, recipe_at, scaled
 from raydt.tuning.trial import End, Finished, Kind, Trial
 from raydt.tuning.trials import TrialRecord
@@ -46,11 +48,13 @@ class Search:
         self, plan: SearchPlan, record: TrialRecord, on_found: Callable[[StageFound], None]
     ) -> None:
         self.plan = plan
+        self.cost = SearchCost(plan)
         self.record = record
         self.running: dict[str, Trial] = {}
         self.failed: dict[str, Trial] = {}  # their process died, or it has a defect
         self.found: dict[Stage, StageFound] = {}
         self._on_found = on_found
+        self._curves: dict[str, Curve] = {}  # of trials that run and end by themselves
         self._samplers: dict[Study, Sampler] = {}
         self._tuned: dict[Stage, tuple[Rule | None, Recipe]] = {}
 
@@ -63,8 +67,18 @@ class Search:
         """What to start, or None. Earlier stages first: finetunes hang on them."""
         for stage in self.plan.stages:
             trial = self._next_of(stage)
-            if trial is not None:
+            if trial is None:
+                continue
+            # What a trial may take has been asked before it was made.
+            if trial.kind is Kind.TRIAL or self._fits(trial.budget_bytes(self.plan.window_bytes)):
                 return trial
+            if self.running:
+                return None  # what runs may leave some of its cap
+            self._decide(
+                stage, None, self.plan.recipe(stage), (),
+                "The budget did not suffice for what this stage still needs: this is the recipe as "
+                "it was. With a larger --budget the same search goes on.",
+            )  # fmt: skip
         return None
 
     def started(self, trial: Trial) -> None:
@@ -75,37 +89,87 @@ class Search:
         """It has ended, and goes into the record."""
         trial = finished.trial
         del self.running[trial.trial_id]
+        self._curves.pop(trial.trial_id, None)
         self.record.add(finished)
         if trial.kind is Kind.TRIAL:
             study = self._study(trial)
-            stopped = len(finished.val_losses) if finished.end is End.STOPPED else None
-            self._sampler(study).tell(trial.trial_id, self.score(finished), stopped)
+            self._sampler(study).tell(
+                trial.trial_id, self.score(finished), self._stopped_after(finished)
+            )
 
     def lost(self, trial: Trial) -> None:
         """It failed for good. The next launch tries again; this one does without."""
         del self.running[trial.trial_id]
+        self._curves.pop(trial.trial_id, None)
         self.failed[trial.trial_id] = trial
         if trial.kind is Kind.TRIAL:
             self._sampler(self._study(trial)).forget(trial.trial_id)
 
     def reference(self, trial: Trial) -> list[float] | None:
-        """Validation losses of the recipe as it was, where this trial is; None for what is not
-        compared."""
-        if trial.kind is not Kind.TRIAL:
+        """Validation losses of the recipe as it was, where this trial is: for trials with a fixed
+        budget, which ASHA compares by them. None for all else."""
+        if trial.kind is not Kind.TRIAL or self.plan.ends_by_itself(trial.stage):
             return None
+        return [loss for _, loss in self._baseline(trial).val_losses]
+
+    def is_stopped(self, trial: Trial, curve: Curve) -> bool:
+        """Whether a running trial that ends by itself is stopped after the last evaluation of its
+        `curve`: see `raydt.tuning.rungs`. It has to be asked after every evaluation."""
+        if trial.kind is not Kind.TRIAL or not self.plan.ends_by_itself(trial.stage):
+            return False
+        self._curves[trial.trial_id] = curve
+        baseline = self._baseline(trial)
+        number = rungs_passed(curve, baseline)
+        if not isfinite(baseline.best_val_loss) or number == rungs_passed(curve[:-1], baseline):
+            return False
+        study = self._study(trial)
+        finished = [(each.trial, each.val_losses, each.end) for each in self.trials_of(study)]
+        running = [
+            (other, self._curves[name], None)
+            for name, other in self.running.items()
+            if name in self._curves and name != trial.trial_id and self._study(other) == study
+        ]
+        others = [
+            standing_at(number, losses, end, self._baseline(other))
+            for other, losses, end in (*finished, *running)
+        ]
+        return is_stopped(
+            number, curve, [each for each in others if each is not None], baseline,
+            self.plan.price(trial.stage),
+        )  # fmt: skip
+
+    def score(self, finished: Finished) -> float:
+        """Of a trial; infinite if it diverged. Of one that was stopped on its way to an end of its
+        own: how far it was behind at the bytes that it had seen."""
+        trial, baseline = finished.trial, self._baseline(finished.trial)
+        if not isfinite(finished.best_val_loss) or not baseline.val_losses:
+            return inf
+        if not self.plan.ends_by_itself(trial.stage):
+            losses, there = ([loss for _, loss in f.val_losses] for f in (finished, baseline))
+            return score(losses, there, trial.factors[BUDGET.name])
+        if finished.end is End.STOPPED:
+            return standing(finished.val_losses, baseline.val_losses, finished.bytes_seen)
+        if not isfinite(baseline.best_val_loss):
+            return inf
+        return ended_score(
+            finished.best_val_loss, finished.bytes_seen, baseline.best_val_loss,
+            baseline.bytes_seen, self.plan.price(trial.stage),
+        )  # fmt: skip
+
+    def _baseline(self, trial: Trial) -> Finished:
         key = _where(trial)
         for finished in self.record.finished.values():
             if finished.trial.kind is Kind.BASELINE and _where(finished.trial) == key:
-                return [loss for _, loss in finished.val_losses]
+                return finished
         raise AssertionError(f"{trial.trial_id} has a baseline")
 
-    def score(self, finished: Finished) -> float:
-        """Of a trial; infinite if it diverged."""
-        reference = self.reference(finished.trial)
-        if not isfinite(finished.best_val_loss) or not reference:
-            return inf
-        losses = [loss for _, loss in finished.val_losses]
-        return score(losses, reference, finished.trial.factors[BUDGET.name])
+    def _stopped_after(self, finished: Finished) -> int | None:
+        """How far one came that was stopped, in what it is compared by: rungs or evaluations."""
+        if finished.end is not End.STOPPED:
+            return None
+        if self.plan.ends_by_itself(finished.trial.stage):
+            return rungs_passed(finished.val_losses, self._baseline(finished.trial))
+        return len(finished.val_losses)
 
     def weights_of(self, source: str) -> Finished | None:
         """The pretrain that finetunes of this source start from."""
@@ -161,15 +225,17 @@ class Search:
         number = next((n for n in range(self.plan.num_trials) if n not in taken), None)
         if number is None or study.stage in self._tuned:
             return None
-        window = self.plan.window_bytes
         committed = sum(finished.bytes_seen for finished in self.trials_of(study)) + sum(
-            other.budget_bytes(window)
+            other.budget_bytes(self.plan.window_bytes)
             for other in self.running.values()
             if other.kind is Kind.TRIAL and self._study(other) == study
         )
         # The most that it may take, and not what it will: so that the same record always gives the
         # same answer. What is running may end early, and then there is room for more.
-        if committed + self.plan.trial_bytes(study) > self.plan.allowance_bytes(study):
+        most = self.cost.trial_bytes(study)
+        seen = self._baselines_bytes(study.stage) if self.cost.is_limited else {}
+        allowed = self.cost.trials_bytes(study, seen).most
+        if committed + most > allowed or not self._fits(most):
             return None
         factors = self._sampler(study).ask(self.plan.trial(study, number, {}, origin).trial_id)
         return self.plan.trial(study, number, factors, origin)
@@ -199,6 +265,7 @@ class Search:
                 study.size,
                 [finished[t.trial_id] for t in before[study]],
                 [finished[t.trial_id] for t in after[study]],
+                self.plan.price(stage),
             )
             for study in studies
         )
@@ -283,10 +350,27 @@ class Search:
             )
             sampler.remember({each.name: 1.0 for each in space}, 0.0)
             for trial in finished:
-                stopped = len(trial.val_losses) if trial.end is End.STOPPED else None
-                sampler.remember(trial.trial.factors, self.score(trial), stopped)
+                sampler.remember(trial.trial.factors, self.score(trial), self._stopped_after(trial))
             self._samplers[study] = sampler
         return self._samplers[study]
+
+    def _fits(self, most_bytes: int) -> bool:
+        """Whether a run that sees so many bytes at most leaves the budget that was asked for whole,
+        even if all that is running goes to its cap."""
+        if self.plan.asked_bytes is None:
+            return True
+        running = sum(other.budget_bytes(self.plan.window_bytes) for other in self.running.values())
+        return self.bytes_trained + running + most_bytes <= self.plan.asked_bytes
+
+    def _baselines_bytes(self, stage: Stage) -> dict[Study, float]:
+        """Mean bytes that baselines saw, of the studies of a stage that have all of theirs."""
+        taken = {}
+        for study in self.plan.studies(stage):
+            trials = self.plan.baselines(study, self._origin(stage))
+            if self._all_finished(trials):
+                seen = [self.record.finished[trial.trial_id].bytes_seen for trial in trials]
+                taken[study] = max(1.0, sum(seen) / len(seen))
+        return taken
 
     def _parent(self, source: str) -> Trial:
         return self.plan.parent(source, self._pretrain_recipe(), _digest(self._pretrain_recipe()))

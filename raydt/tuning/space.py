@@ -3,14 +3,17 @@ gets a range around values of its own."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from raydt.config.by_size import FromSize
-from raydt.config.protocol import Recipe
+from raydt.config.by_size import FromSize, value_at
+from raydt.config.protocol import Protocol, Recipe
 from raydt.units import Size, format_bytes
 
 _DIGITS = 3  # of a value in a file for people
+# How far a rule may be anchored from its pivot, so that a batch there is a whole number of windows.
+_FARTHEST_ANCHOR = 16
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ WEIGHT_DECAY = Hyperparameter("weight_decay", 1 / 8, 8, "weight_decay_exponent")
 # Epochs are the budget over the size: one hyperparameter.
 BUDGET = Hyperparameter("budget_bytes", 1 / 2, 4, "budget_exponent")
 EVERY = (LEARNING_RATE, EMBEDDING_LEARNING_RATE, BATCH, WARMUP, WEIGHT_DECAY, BUDGET)
+_EXPONENT_OF = {each.name: each.exponent for each in EVERY}
 # What the fields of `Recipe` allow.
 EXPONENT_LIMITS = {
     "learning_rate_exponent": (-2.0, 2.0),
@@ -51,13 +55,27 @@ EXPONENT_LIMITS = {
 }
 
 
-def search_space(recipe: Recipe) -> tuple[Hyperparameter, ...]:
+# Where cells train until their data are used up, the decay that suits a small size is ten times the
+# one that suits a large one.
+_WIDE_WEIGHT_DECAY = replace(WEIGHT_DECAY, low=1 / 16, high=16)
+
+
+def ends_by_itself(protocol: Protocol, recipe: Recipe) -> bool:
+    """Whether cells of this recipe train until their data are used up, and the budget is a cap."""
+    return (
+        protocol.evaluation_growth > 1 and protocol.tolerance > 0 and recipe.schedule == "constant"
+    )
+
+
+def search_space(recipe: Recipe, *, has_budget: bool = True) -> tuple[Hyperparameter, ...]:
     """The hyperparameters that change something in this recipe.
 
     A weight decay or a warm-up of 0 stays 0, whatever the factor; with AdamW alone there is one
-    learning rate.
+    learning rate. A recipe whose cells end by themselves has no budget to search.
     """
     left_out = set()
+    if not has_budget:
+        left_out.add(BUDGET)
     if recipe.optimizer == "adamw":
         left_out.add(EMBEDDING_LEARNING_RATE)
     if recipe.weight_decay == 0:
@@ -65,7 +83,10 @@ def search_space(recipe: Recipe) -> tuple[Hyperparameter, ...]:
     warmups = [row.value for row in recipe.warmup_by_size] or [recipe.warmup_steps]
     if not any(warmups):
         left_out.add(WARMUP)
-    return tuple(each for each in EVERY if each not in left_out)
+    space = (each for each in EVERY if each not in left_out)
+    if has_budget:
+        return tuple(space)
+    return tuple(_WIDE_WEIGHT_DECAY if each is WEIGHT_DECAY else each for each in space)
 
 
 def recipe_at(
@@ -73,10 +94,14 @@ def recipe_at(
 ) -> Recipe:
     """The recipe of a trial: as `recipe` is at this size, times the factors, by name."""
     here = recipe.for_size(size_bytes)
+    budget_factor = factors.get(BUDGET.name, 1.0)
+    budget: dict[str, object] = {"budget_bytes": _size(recipe.budget(size_bytes) * budget_factor)}
+    if recipe.epochs:
+        epochs = value_at(recipe.epochs, size_bytes) * budget_factor
+        budget = {"epochs": (FromSize(0, epochs),)}
     updates: dict[str, object] = {
-        "budget_bytes": _size(recipe.budget(size_bytes) * factors.get(BUDGET.name, 1.0)),
+        **budget,
         "budget_at_bytes": _size(size_bytes),
-        "epochs": (),
         # What a step takes without a factor, held where `min_steps` holds it.
         "max_batch_windows": max(
             1,
@@ -98,50 +123,77 @@ def scaled(
         factors[h] * (D / pivot) ^ growths[exponent of h],
 
     which is again a recipe: a power law times a power law. `epochs` and `warmup_by_size` are tables
-    and get the factor alone. With any growth the anchor `budget_at_bytes` moves to the pivot, where
-    a batch is rounded to whole windows with the least harm.
+    and get the factor alone. Where something grows, the anchor `budget_at_bytes` moves to the pivot
+    or, where the batch grows, as near to it as a batch is a whole number of windows.
     """
-    if any(growths.values()):
-        recipe = _anchored(recipe, round(pivot_bytes))
-    updates: dict[str, object] = {}
+    exponents = _exponents(recipe, growths)
+    batch_exponent = exponents.get("batch_exponent", recipe.batch_exponent)
+    at_bytes = recipe.budget_at_bytes.num_bytes
+    batch = recipe.max_batch_windows * factors.get(BATCH.name, 1.0)
+    if exponents or batch_exponent:
+        batch *= (pivot_bytes / at_bytes) ** recipe.batch_exponent
+        at_bytes = _anchor(batch, batch_exponent, pivot_bytes)
+        batch *= (at_bytes / pivot_bytes) ** batch_exponent
+        grown = {
+            name: (at_bytes / pivot_bytes) ** (value - getattr(recipe, name))
+            for name, value in exponents.items()
+        }
+        factors = {name: f * grown.get(_EXPONENT_OF[name] or "", 1) for name, f in factors.items()}
+        recipe = _anchored(recipe, at_bytes)
+    updates: dict[str, object] = {BATCH.name: max(1, round(batch)), **exponents}
     for name, factor in factors.items():
+        if name == BATCH.name:
+            continue
         if name == BUDGET.name and recipe.epochs:
             updates["epochs"] = _times(recipe.epochs, factor, whole=False)
         elif name == BUDGET.name:
             updates[name] = _size(recipe.budget_bytes.num_bytes * factor)
-        elif name == BATCH.name:
-            updates[name] = max(1, round(recipe.max_batch_windows * factor))
         elif name == WARMUP.name and recipe.warmup_by_size:
             updates["warmup_by_size"] = _times(recipe.warmup_by_size, factor, whole=True)
         elif name == WARMUP.name:
             updates[name] = round(recipe.warmup_steps * factor)
         else:
             updates[name] = _rounded(getattr(recipe, name) * factor)
-    for exponent, growth in growths.items():
-        if growth and not (exponent == BUDGET.exponent and recipe.epochs):
-            low, high = EXPONENT_LIMITS[exponent]
-            updates[exponent] = round(min(high, max(low, getattr(recipe, exponent) + growth)), 3)
     # Checked anew: a copy is not, and this ends up in a file.
     return Recipe.model_validate({**recipe.model_dump(), **updates})
 
 
+def _exponents(recipe: Recipe, growths: Mapping[str, float]) -> dict[str, float]:
+    """Those that change, as they become: within what a recipe allows."""
+    exponents = {}
+    for name, growth in growths.items():
+        if growth and not (name == BUDGET.exponent and recipe.epochs):
+            low, high = EXPONENT_LIMITS[name]
+            exponents[name] = round(min(high, max(low, getattr(recipe, name) + growth)), 3)
+    return exponents
+
+
+def _anchor(batch: float, exponent: float, pivot_bytes: float) -> int:
+    """The size at which a batch of `batch` windows at the pivot has become a whole number of them.
+
+    A batch is few windows at small sizes: rounded at the pivot, a law could be off by a third.
+    """
+    whole = max(1, round(batch))
+    if exponent:
+        doublings = math.log2(whole / batch) / exponent
+        if abs(doublings) <= math.log2(_FARTHEST_ANCHOR):
+            return max(1, round(pivot_bytes * 2**doublings))
+    return round(pivot_bytes)
+
+
 def _anchored(recipe: Recipe, at_bytes: int) -> Recipe:
-    """The same recipe with its values given at another size."""
+    """The same recipe with its rates, decay and budget given at another size."""
     here = recipe.for_size(at_bytes)
-    growth = (at_bytes / recipe.budget_at_bytes.num_bytes) ** recipe.batch_exponent
-    budget = recipe.budget_bytes.num_bytes * (
-        (at_bytes / recipe.budget_at_bytes.num_bytes) ** recipe.budget_exponent
-    )
-    return recipe.model_copy(
-        update={
-            "learning_rate": here.learning_rate,
-            "embedding_learning_rate": here.embedding_learning_rate,
-            "weight_decay": here.weight_decay,
-            "max_batch_windows": max(1, round(recipe.max_batch_windows * growth)),
-            "budget_bytes": _size(budget),
-            "budget_at_bytes": _size(at_bytes),
-        }
-    )
+    updates: dict[str, object] = {
+        "learning_rate": here.learning_rate,
+        "embedding_learning_rate": here.embedding_learning_rate,
+        "weight_decay": here.weight_decay,
+        "budget_at_bytes": _size(at_bytes),
+    }
+    if not recipe.epochs:
+        growth = (at_bytes / recipe.budget_at_bytes.num_bytes) ** recipe.budget_exponent
+        updates["budget_bytes"] = _size(recipe.budget_bytes.num_bytes * growth)
+    return recipe.model_copy(update=updates)
 
 
 def _times(table: tuple[FromSize, ...], factor: float, whole: bool) -> tuple[FromSize, ...]:

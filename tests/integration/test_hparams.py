@@ -18,9 +18,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 TINY = (
     "--sources related nonsense --targets alba --sizes 1k 4k --seeds 0 --pretrain-size 8k "
-    "--protocol.pretrain.budget-bytes 8k --protocol.pretrain.budget-at-bytes 8k "
-    "--protocol.scratch.budget-bytes 6k --protocol.finetune.budget-bytes 4k "
-    "--protocol.evaluations 2 --protocol.val-bytes 2k --protocol.test-bytes 2k "
+    "--protocol.pretrain.epochs 1 --protocol.scratch.epochs 5 --protocol.finetune.epochs 3 "
+    "--protocol.tolerance 0.02 --protocol.val-bytes 2k --protocol.test-bytes 2k "
     "--slots 2 --name tiny --stages scratch finetune --at 1k 4k --trials 4"
 ).split()
 
@@ -79,20 +78,18 @@ def test_the_file_is_a_sweeps(killed: tuple[Path, str, int]) -> None:
     storage, _, _ = killed
     path = storage / "tiny" / "hparams.toml"
     values = tomllib.loads(path.read_text())
-    assert set(values["protocol"]) == {"scratch", "finetune"}
+    assert {"scratch", "finetune"} < set(values["protocol"])
+    assert "pretrain" not in values["protocol"]
     assert values["found"]["model"] == "nano"
-    # The search's default budgets are of its own options; the file's win over the defaults.
+    # What a recipe was found for goes with it; its cap was an option of the search.
+    assert values["protocol"]["tolerance"] == 0.02
+    assert not {"epochs", "budget_bytes"} & values["protocol"]["scratch"].keys()
+    assert values["protocol"]["scratch"]["average"] == "power"
     plan = subprocess.run(
         [sys.executable, str(ROOT / "sweeps" / "grid.py"), "--dry-run", "--hparams", str(path),
          "--sizes", "1k", "4k", "--targets", "alba", "--sources", "related"],
         cwd=storage, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    default = subprocess.run(
-        [sys.executable, str(ROOT / "sweeps" / "grid.py"), "--dry-run",
-         "--sizes", "1k", "4k", "--targets", "alba", "--sources", "related"],
-        cwd=storage, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert plan.stdout != default.stdout
     assert "scratch→alba 4k" in plan.stdout
 
 
@@ -155,6 +152,7 @@ def test_a_plan_starts_nothing(tmp_path: Path) -> None:
     code, out, err = finished(hparams(tmp_path, "--dry-run"))
     assert code == 0, err
     assert "At most" in out
+    assert "budget bytes" not in out
     assert list(tmp_path.iterdir()) == []
 
 

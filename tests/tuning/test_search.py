@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RunError
 from raydt.tracking.schema import Stage
+from raydt.tuning.cost import SearchCost, check_budget
 from raydt.tuning.plan import STAGES, SearchPlan, check_plan
 from raydt.tuning.search import Search
 from raydt.tuning.trial import End, Finished, Kind, Trial
@@ -22,10 +24,17 @@ from raydt.units import Size
 BEST = 0.5  # of the learning rate that is there
 
 
+FIXED = tomllib.loads((Path(__file__).parents[2] / "sweeps" / "annealed.toml").read_text())
+
+
 def plan_of(
     storage: Path, *, trials: int = 10, budget: int | None = None, **fields: object
 ) -> SearchPlan:
-    values = {"sources": ["related", "nonsense"], "sizes": ["2k", "8k", "32k"], **fields}
+    """Of a protocol with a fixed budget, unless the fields have another."""
+    values = {
+        "sources": ["related", "nonsense"], "sizes": ["2k", "8k", "32k"],
+        "protocol": FIXED["protocol"], **fields,
+    }  # fmt: skip
     sweep = Sweep.model_validate({"storage": str(storage), "name": "x", **values})
     stages = STAGES
     return SearchPlan(sweep, stages, (), trials, budget)
@@ -83,7 +92,7 @@ def test_a_planted_optimum_is_found_in_every_stage(tmp_path: Path) -> None:
     assert not seeds[Kind.TRIAL] & seeds[Kind.CHECK_AFTER]
     assert seeds[Kind.CHECK_BEFORE] == seeds[Kind.CHECK_AFTER]
     assert not set(plan.sweep.seeds) & set().union(*seeds.values())
-    assert search.bytes_trained <= plan.budget_bytes
+    assert search.bytes_trained <= search.cost.most_bytes
 
 
 @pytest.mark.parametrize("cut", [1, 7, 25, 60, 90])
@@ -103,7 +112,8 @@ def test_cut_off_it_goes_on_and_makes_nothing_twice(cut: int, tmp_path: Path) ->
 
 def test_a_budget_is_kept_and_the_same_record_gives_the_same_answer(tmp_path: Path) -> None:
     whole = plan_of(tmp_path)
-    budget = whole.cost.fixed_bytes + whole.cost.trials_bytes // 2
+    cost = SearchCost(whole).whole
+    budget = round(cost.total.most - cost.trials.most / 2)
     plan = replace(whole, asked_bytes=budget)
     search = search_of(plan)
     made = run(search)
@@ -188,7 +198,7 @@ def test_every_problem_of_a_plan_is_named(tmp_path: Path) -> None:
     plan = replace(plan, num_trials=1, at=(Size(5, "5"),))
     assert [problem.what for problem in check_plan(plan)] == ["models", "--trials", "--at"]
     poor = plan_of(tmp_path, budget=1_000)
-    assert [problem.what for problem in check_plan(poor)] == ["--budget"]
+    assert [problem.what for problem in check_budget(poor)] == ["--budget"]
 
 
 def test_each_stage_is_searched_at_three_of_its_own_rungs(tmp_path: Path) -> None:

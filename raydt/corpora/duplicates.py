@@ -9,6 +9,9 @@ document; sampled are those whose first four bytes hash to 0 modulo 64, so that 
 sampled at the same places wherever it stands (Manber, "Finding similar files in a large file
 system", 1994). A document of less than about 200 bytes is compared exactly only.
 
+Of a corpus whose documents are cut into excerpts (`few`) a document is near as well if it has that
+much of one excerpt within it: a copy of a document has the excerpt of the other, and much else.
+
 The memory this takes is that of the held-out splits: 8 bytes a document and 1/8 of their bytes.
 """
 
@@ -46,7 +49,13 @@ DUPLICATES_RULE = (
 class HeldOut:
     """What the splits so far contain, so that later ones can be kept from having it too."""
 
-    def __init__(self) -> None:
+    def __init__(self, by_document: bool = False) -> None:
+        """`by_document`: remember whose each shingle is, and find also what has one document
+        within it. It takes three times the memory, and is for small corpora."""
+        self._by_document = by_document
+        self._num_documents = 0
+        self._owners: list[NDArray[np.int64]] = []
+        self._each: list[NDArray[np.uint64]] = []
         self._hashes: list[NDArray[np.uint64]] = []
         self._shingles: list[NDArray[np.uint64]] = []
         self._known_hashes = np.zeros(0, dtype=np.uint64)
@@ -63,8 +72,12 @@ class HeldOut:
         self._like_documents.add(_glances(documents))
         data, offsets = parts(documents)
         begins = np.concatenate(sampled_begins(data))
-        _, begins = inside_documents(begins, offsets)
+        owners, begins = inside_documents(begins, offsets)
         self._shingles.append(shingle_hashes(data, begins))
+        if self._by_document:
+            self._owners.append(owners + self._num_documents)
+            self._each.append(self._shingles[-1])
+            self._num_documents += len(documents)
         self._like_shingles.add(shingle_glances(data, begins))
 
     def close(self) -> None:
@@ -94,8 +107,21 @@ class HeldOut:
         num_shared = np.bincount(owners[is_known], minlength=len(documents))
         near = (num_shared >= _MIN_SHARED) & ~equal
         some = np.flatnonzero(near)
-        near[some] = 2 * num_shared[some] >= num_sampled(sampled, offsets, some)
+        mostly = 2 * num_shared[some] >= num_sampled(sampled, offsets, some)
+        if self._by_document:
+            hashes = shingle_hashes(data, maybe)
+            has_one = [self._has_one_of(hashes[owners == index]) for index in some.tolist()]
+            mostly |= np.array(has_one, dtype=bool)
+        near[some] = mostly
         return equal, near
+
+    def _has_one_of(self, shingles: NDArray[np.uint64]) -> bool:
+        """Whether a document with these shingles has most of those of one that is held out."""
+        owners = np.concatenate(self._owners)
+        shared = _is_in(np.concatenate(self._each), np.unique(shingles))
+        num_shared = np.bincount(owners[shared], minlength=self._num_documents)
+        num_all = np.bincount(owners, minlength=self._num_documents)
+        return bool(((num_shared >= _MIN_SHARED) & (2 * num_shared >= num_all)).any())
 
 
 class _Likeness:

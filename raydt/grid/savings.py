@@ -77,8 +77,8 @@ def savings(
 
 def _val_sample(stage: Stage, model_name: str, sweep: Sweep) -> int:
     model, protocol = MODELS[model_name], sweep.protocol
-    val = forwarded_bytes(protocol.val_bytes.num_bytes, model.window_bytes)
-    test = forwarded_bytes(protocol.test_bytes.num_bytes, model.window_bytes)
+    val = forwarded_bytes(protocol.most_val_bytes, model.window_bytes)
+    test = forwarded_bytes(protocol.most_test_bytes, model.window_bytes)
     spared = max(0, test - val) * model.forward_flops_per_byte
     return protocol.num_evaluations(stage) * spared
 

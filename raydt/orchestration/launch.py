@@ -125,8 +125,8 @@ def prepare_languages(sweep: Sweep) -> tuple[dict[str, PreparedLanguage], dict[s
     languages = prepare_corpus(
         parse_corpus(sweep.corpus),
         sweep.train_bytes(),
-        protocol.val_bytes.num_bytes,
-        protocol.test_bytes.num_bytes,
+        protocol.asked_val_bytes,
+        protocol.asked_test_bytes,
         root,
     )
     storage = sweep.storage_folder

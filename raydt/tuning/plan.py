@@ -194,7 +194,7 @@ class SearchPlan:
             tuned = most if Stage.PRETRAIN in self.stages else 1
             parents = round(len(sources) * budget * tuned)
             num_runs += len(sources)
-        evaluated = self.sweep.protocol.evaluations * self.sweep.protocol.val_bytes.num_bytes
+        evaluated = self.sweep.protocol.evaluations * self.sweep.protocol.most_val_bytes
         total = baselines + trials + parents + checks
         flops = (
             total * self.model.training_flops_per_byte

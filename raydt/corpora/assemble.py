@@ -29,6 +29,7 @@ _COMPARED_WITH = {"test": "", "val": "test", "train": "val or test"}
 _SLICE_BYTES = 2**22
 _SYNC_BYTES = 2**25
 _IN_ROUNDS_BYTES = 2**25
+_DIGITS = 10  # of a document's place, that the arithmetic of rounds leaves as it is
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,16 @@ def assemble(
     path_of: Callable[[Split], Path],
     on_bytes: Callable[[int], None] | None,
     excerpt_bytes: int = 0,
-    are_cut: bool = False,
+    rounds: int | None = None,
 ) -> Assembled:
     """Write each split, shuffled and without what a later split has, to `path_of(split)`.
 
-    Of `val` and `test` first an excerpt of each document, then the rest (`excerpts`). `are_cut`:
-    documents are in pieces, so that a copy of one may hold an excerpt of the other. `on_bytes`
-    hears of bytes written, all splits together. Raises `OSError` if the disk is full.
+    Of `val` and `test` first an excerpt of each document, then the rest (`excerpts`). `rounds`, of
+    documents in pieces: how many excerpts of one a split has at most; a copy of one may hold an
+    excerpt of the other. `on_bytes` hears of bytes written, all splits together. Raises `OSError`
+    if the disk is full.
     """
-    held_out = HeldOut(by_document=are_cut)
+    held_out = HeldOut(by_document=rounds is not None)
     records: dict[Split, SplitRecord] = {}
     dropped: Counter[str] = Counter()
     num_before = 0
@@ -75,7 +77,7 @@ def assemble(
             # Which documents of each part do not stay.
             out: list[NDArray[np.bool_]] = []
             most_pieces = 1
-            last_place = -1.0
+            documents_in_pieces: set[float] = set()
             slices = in_order(ahead(_sorted(buckets, split)), partial(_look, held_out))
             for part, equal, near in slices:
                 if split != "test":
@@ -84,9 +86,12 @@ def assemble(
                     dropped[f"{split} documents near one of {against}"] += int(near.sum())
                 out.append(equal | near)
                 documents = part.documents
-                # Pieces of one document have one place, and follow each other.
-                num_documents = int(np.count_nonzero(np.diff(part.places, prepend=last_place)))
-                last_place = part.places[-1] if len(part.places) else last_place
+                num_documents = len(documents)
+                if rounds is not None:  # less than a few hundred
+                    places = part.places if split == "train" else part.places * rounds % 1
+                    num_before_part = len(documents_in_pieces)
+                    documents_in_pieces.update(places.round(_DIGITS).tolist())
+                    num_documents = len(documents_in_pieces) - num_before_part
                 if split != "train":
                     held_out.add(documents)
                     count = num_pieces(documents, excerpt_bytes)

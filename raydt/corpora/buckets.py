@@ -79,6 +79,7 @@ class Buckets:
         self._counts = Counter(self.progress.counts)
         self._keys = SplitKeys(self.progress.num_documents, rule, few)
         self._cuts = few.cuts if few is not None else {}
+        self._rounds = few.rounds if few is not None else 1
         self._files: dict[str, int] = {}
         self._held: dict[str, list[NDArray[np.uint8]]] = {}  # what is to be appended to each file
         self._held_bytes = 0
@@ -197,43 +198,54 @@ class Buckets:
         kept = np.flatnonzero(keep)
         self.progress.num_text_bytes += int((lengths[kept] - 1).sum())
         if self._cuts:
-            documents, owners, splits = self._cut(documents, kept, splits)
-            places, lengths = places[owners], np.diff(parts(documents)[1])
-            kept = np.arange(len(owners))
+            documents, splits, places = self._cut(documents, kept, splits, places)
+            lengths = np.diff(parts(documents)[1])
+            kept = np.arange(len(documents))
         self.progress.num_documents += num_taken
         self._write(documents, kept, splits[kept], places[kept], lengths[kept])
         return is_enough
 
     def _cut(
-        self, documents: pa.LargeBinaryArray, kept: NDArray[np.int64], splits: NDArray[np.int8]
-    ) -> tuple[pa.LargeBinaryArray, NDArray[np.int64], NDArray[np.int8]]:
-        """The kept documents with excerpts of long ones apart: pieces (P,), of which document each
-        is (P,), and in which split (P,).
+        self,
+        documents: pa.LargeBinaryArray,
+        kept: NDArray[np.int64],
+        splits: NDArray[np.int8],
+        places: NDArray[np.float64],
+    ) -> tuple[pa.LargeBinaryArray, NDArray[np.int8], NDArray[np.float64]]:
+        """The kept documents with excerpts of long ones apart: pieces (P,), in which split each is
+        (P,), and its place there (P,).
 
-        The pieces of a document have its place, and so stay in their order in a split.
+        What train has of a document has the document's place, and so stays together. Of R rounds
+        of excerpts the k-th of a document is at (k + its place) / R: first one of every document.
         """
         first = self.progress.num_documents
         _, offsets = parts(documents)
-        rows: list[tuple[int, int, int, int]] = []  # document, split, begin, end
+        rows: list[tuple[int, int, int, int, int]] = []  # document, split, begin, end, round
         for index in kept.tolist():
             end = int(offsets[index + 1] - offsets[index]) - 1
             at = 0
             for each in self._cuts.get(first + index, ()):
-                rows.append((index, int(splits[index]), at, each.begin - GAP_BYTES))
-                rows.append((index, SPLITS.index(each.split), each.begin, each.end))
+                rows.append((index, int(splits[index]), at, each.begin - GAP_BYTES, -1))
+                number = SPLITS.index(each.split)
+                before = sum(row[0] == index and row[1] == number for row in rows)
+                rows.append((index, number, each.begin, each.end, before))
                 at = each.end + GAP_BYTES
-            rows.append((index, int(splits[index]), at, end))
+            rows.append((index, int(splits[index]), at, end, -1))
         # What is shorter than a gap is part of it.
         whole = [
             row for row in rows if row[3] - row[2] >= GAP_BYTES or first + row[0] not in self._cuts
         ]
-        owners, split, begins, ends = np.array(whole, dtype=np.int64).reshape(-1, 4).T
+        owners, split, begins, ends, rounds = np.array(whole, dtype=np.int64).reshape(-1, 5).T
         found = cut(documents, owners, begins, ends)
         keep = not_blank(found)
         found = found.filter(pa.array(keep))
         num_kept = len(parts(found)[0]) - len(found)
         self._counts[GAPS] += int((np.diff(offsets)[kept] - 1).sum()) - num_kept
-        return found, owners[keep], split[keep].astype(np.int8)
+        piece_places = places[owners[keep]]
+        is_excerpt = rounds[keep] >= 0
+        piece_places[is_excerpt] += rounds[keep][is_excerpt]
+        piece_places[is_excerpt] /= self._rounds
+        return found, split[keep].astype(np.int8), piece_places
 
     def _enough(
         self,

@@ -11,6 +11,7 @@ system", 1994). A document of less than about 200 bytes is compared exactly only
 
 Of a corpus whose documents are cut into excerpts (`few`) a document is near as well if it has that
 much of one excerpt within it: a copy of a document has the excerpt of the other, and much else.
+Of an excerpt too short for the sample three parts are looked for, of which two must be there.
 
 The memory this takes is that of the held-out splits: 8 bytes a document and 1/8 of their bytes.
 """
@@ -37,6 +38,8 @@ from raydt.corpora.shingles import (
 )
 
 _MIN_SHARED = 2
+_NUM_PROBES = 3
+_PROBE_BYTES = 100
 _SLOT_BITS = 27  # 16 MB: of 6 GB one slot in 14 is taken
 
 DUPLICATES_RULE = (
@@ -56,6 +59,7 @@ class HeldOut:
         self._num_documents = 0
         self._owners: list[NDArray[np.int64]] = []
         self._each: list[NDArray[np.uint64]] = []
+        self._probes: list[tuple[bytes, ...]] = []
         self._hashes: list[NDArray[np.uint64]] = []
         self._shingles: list[NDArray[np.uint64]] = []
         self._known_hashes = np.zeros(0, dtype=np.uint64)
@@ -78,6 +82,8 @@ class HeldOut:
             self._owners.append(owners + self._num_documents)
             self._each.append(self._shingles[-1])
             self._num_documents += len(documents)
+            few = np.bincount(owners, minlength=len(documents)) < 2 * _MIN_SHARED
+            self._probes += [_probes(text) for text in documents.filter(pa.array(few)).to_pylist()]
         self._like_shingles.add(shingle_glances(data, begins))
 
     def close(self) -> None:
@@ -113,7 +119,26 @@ class HeldOut:
             has_one = [self._has_one_of(hashes[owners == index]) for index in some.tolist()]
             mostly |= np.array(has_one, dtype=bool)
         near[some] = mostly
+        if self._by_document:
+            near |= self._has_probes(documents) & ~equal
         return equal, near
+
+    def _has_probes(self, documents: pa.LargeBinaryArray) -> NDArray[np.bool_]:
+        """Which documents (D,) have most of a held-out one that has hardly a sampled shingle."""
+        data, offsets = parts(documents)
+        text = data.tobytes()
+        found = np.zeros(len(documents), dtype=bool)
+        for probes in self._probes:
+            num_found = np.zeros(len(documents), dtype=np.int64)
+            for probe in probes:
+                at = text.find(probe)
+                owners = set()
+                while at >= 0:
+                    owners.add(int(np.searchsorted(offsets, at, side="right")) - 1)
+                    at = text.find(probe, at + len(probe))
+                num_found[list(owners)] += 1
+            found |= 2 * num_found > len(probes)
+        return found
 
     def _has_one_of(self, shingles: NDArray[np.uint64]) -> bool:
         """Whether a document with these shingles has most of those of one that is held out."""
@@ -122,6 +147,15 @@ class HeldOut:
         num_shared = np.bincount(owners[shared], minlength=self._num_documents)
         num_all = np.bincount(owners, minlength=self._num_documents)
         return bool(((num_shared >= _MIN_SHARED) & (2 * num_shared >= num_all)).any())
+
+
+def _probes(document: bytes) -> tuple[bytes, ...]:
+    """Three parts of a document: its beginning, its middle and its end."""
+    text = document.rstrip(b"\0")
+    size = min(_PROBE_BYTES, max(1, len(text) // _NUM_PROBES))
+    return tuple(
+        text[at : at + size] for at in (0, (len(text) - size) // 2, max(0, len(text) - size))
+    )
 
 
 class _Likeness:

@@ -59,9 +59,8 @@ def _remedies(manifest: Manifest, split: HeldOutSplit) -> list[str]:
     remedies = []
     spec = parse_corpus(manifest.source.corpus)
     if not isinstance(spec, ControlledCorpus) and manifest.num_bytes:
-        share = _MARGIN * max(
-            LEAST_BYTES / manifest.num_bytes, LEAST_EXCERPTS / manifest.num_documents
-        )
+        num_documents = manifest.source.num_documents or 1
+        share = _MARGIN * max(LEAST_BYTES / manifest.num_bytes, LEAST_EXCERPTS / num_documents)
         share = ceil(20 * share) / 20
         if share <= _MOST_SHARE:
             typed = spec.with_option(val_share=share, test_share=share)
@@ -72,9 +71,8 @@ def _remedies(manifest: Manifest, split: HeldOutSplit) -> list[str]:
     remedies.append("give it more text")
     size = manifest.splits[split].num_bytes // 1000
     if size:
-        remedies.append(
-            f"make do with less (--protocol.{split}-bytes {size}k; --{split}-bytes of raydt prepare)"
-        )
+        option = f"{split}-bytes {size}k"
+        remedies.append(f"make do with less (--protocol.{option}; of raydt prepare --{option})")
     if len(remedies) == 1:
         remedies.append("take another corpus")
     return remedies

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,7 +23,7 @@ from raydt.corpora.aligned import Lost
 from raydt.corpora.assemble import assemble
 from raydt.corpora.buckets import Buckets
 from raydt.corpora.contamination import find_contamination, load_model
-from raydt.corpora.documents import Block
+from raydt.corpora.documents import Block, parts
 from raydt.corpora.duplicates import DUPLICATES_RULE
 from raydt.corpora.few import count_few, few_rule, split_few
 from raydt.corpora.files import hash_file, read_files, stamp
@@ -42,6 +43,7 @@ _BUCKET_BYTES = 2**24
 _MAX_BUCKETS = 384
 _UNPACKED = 4  # what compressed text grows by, about
 _MARGIN_BYTES = 2**16  # of the Hub, and an eighth: duplicates will be dropped
+_LOOK_AHEAD_BYTES = 2**24
 _WORK_FORMAT = 3
 
 
@@ -80,7 +82,7 @@ def shuffle_text(
         total = expected = sum(enough.values())
     if lost is not None:
         plan["lost"] = lost.digest
-    origin, lengths = _take_up(spec, language, plan, work)
+    origin, lengths, begun = _take_up(spec, language, plan, work)
     rule, is_parallel = spec.split_rule, lost is not None
     few = None if lengths is None else split_few(lengths, rule, is_parallel)
     if few is not None:
@@ -99,7 +101,7 @@ def shuffle_text(
         loading = pool.submit(load_model, language)
         hashes = [pool.submit(hash_file, Path(path)) for path, _, _ in stamps]
         if not progress.is_done:
-            blocks = _blocks(spec, language, origin, progress.position)
+            blocks = begun or _blocks(spec, language, origin, progress.position)
             indices = lost.indices if lost else None
             buckets.fill(blocks, enough, partial(hear, "reading", total), indices)
             # What the threads of this pass held, which the next would add its own to.
@@ -116,7 +118,7 @@ def shuffle_text(
             partial(split_path, folder),
             partial(hear, "writing", num_stored),
             spec.excerpt_bytes,
-            are_cut=few is not None and bool(few.cuts),
+            few.rounds if few is not None and few.cuts else None,
         )
         pa.default_memory_pool().release_unused()
         loading.result()
@@ -158,8 +160,9 @@ def _blocks(
 
 def _take_up(
     spec: TextCorpus, language: str, plan: dict[str, Any], work: Path
-) -> tuple[Origin | None, list[int] | None]:
-    """Where the text is from, and the lengths of its documents if there are few (`count_few`).
+) -> tuple[Origin | None, list[int] | None, Iterator[Block] | None]:
+    """Where the text is from, the lengths of its documents if there are few (`count_few`), and all
+    blocks if this has begun to read them.
 
     Keeps the buckets in `work` if they are of the same text and command, else removes them.
     """
@@ -170,11 +173,42 @@ def _take_up(
         before = {}
     origin, lengths = before.pop("origin", None), before.pop("lengths", None)
     if before == plan:
-        return Origin(*origin) if origin else None, lengths
+        return Origin(*origin) if origin else None, lengths, None
     shutil.rmtree(work / "buckets", ignore_errors=True)
     found = find_origin(spec) if isinstance(spec, HubCorpus) else None
-    lengths = count_few(_blocks(spec, language, found, None), plan.get("lost") is not None)
+    lengths, blocks = _look_ahead(partial(_blocks, spec, language, found, None), "lost" in plan)
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(plan | {"origin": found, "lengths": lengths}), "utf-8")
     temporary.replace(path)
-    return found, lengths
+    return found, lengths, blocks
+
+
+def _look_ahead(
+    read: Callable[[], Iterator[Block]], is_parallel: bool
+) -> tuple[list[int] | None, Iterator[Block]]:
+    """What `count_few` says, and all blocks; those it looked at are read again only if they are
+    too many to be held."""
+    blocks = read()
+    held: deque[Block] = deque()
+    num_bytes = 0
+
+    def looked_at() -> Iterator[Block]:
+        nonlocal num_bytes
+        for block in blocks:
+            num_bytes += len(parts(block.documents)[0])
+            if num_bytes <= _LOOK_AHEAD_BYTES:
+                held.append(block)
+            else:
+                held.clear()
+            yield block
+
+    lengths = count_few(looked_at(), is_parallel)
+    if num_bytes > _LOOK_AHEAD_BYTES:
+        return lengths, read()
+
+    def again() -> Iterator[Block]:
+        while held:
+            yield held.popleft()
+        yield from blocks
+
+    return lengths, again()

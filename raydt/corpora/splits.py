@@ -70,6 +70,11 @@ class Few:
     splits: NDArray[np.int8]  # (D,); of a document that is cut: of what is left of it
     cuts: Mapping[int, tuple[Cut, ...]] = field(default_factory=dict)  # by document, in order
 
+    @property
+    def rounds(self) -> int:
+        """Excerpts that a document gives to one split, at most."""
+        return max((-(-len(cuts) // 2) for cuts in self.cuts.values()), default=1)
+
 
 class SplitKeys:
     """What places documents, drawn in the order of their indices.

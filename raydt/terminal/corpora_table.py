@@ -43,21 +43,21 @@ def show_corpora(rows: Sequence[LanguageRow], console: Console) -> None:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(corpus),
                       title_justify="left", title_style="bold")  # fmt: skip
         table.add_column("language", no_wrap=True)
-        for name in ("bytes", "train: documents", "val", "test", "bytes/char",
-                     "duplicates", "contamination", "full set", "bytes/en"):  # fmt: skip
+        for name in ("train", "val", "test", "bytes/char", "duplicates dropped",
+                     "contamination", "full set", "bytes/en"):  # fmt: skip
             table.add_column(name, justify="right", no_wrap=True)
         for row in rows:
             if row.corpus == corpus:
                 table.add_row(*_cells(row))
         console.print(table)
+    console.print("Of train, val and test: bytes / documents.", style="dim")
 
 
 def _cells(row: LanguageRow) -> list[str]:
     width, share, premium = row.bytes_per_character, row.foreign_share, row.byte_premium
     return [
         row.language,
-        approximate_bytes(row.num_bytes),
-        *(f"{approximate_bytes(size)}: {number:,}" for size, number in row.splits),
+        *(f"{approximate_bytes(size)} / {number:,}" for size, number in row.splits),
         _NONE if width is None else f"{width:.3f}",
         f"{row.num_duplicates:,}",
         _NONE if share is None else f"{share:.1%}",

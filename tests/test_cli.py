@@ -158,7 +158,14 @@ def test_prepare_and_corpora(texts: Path) -> None:
     done = raydt(folder, *words)
     assert done.returncode == 0, done.stderr
     assert "2 of 2" in done.stderr
-    for shown in ("files:texts", "en", "de", "contamination", "duplicates dropped", "bytes / documents"):
+    for shown in (
+        "files:texts",
+        "en",
+        "de",
+        "contamination",
+        "duplicates dropped",
+        "bytes / documents",
+    ):
         assert shown in done.stdout
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.bin")}
     assert len(before) == 6

@@ -38,7 +38,6 @@ from raydt.corpora.shingles import (
 )
 
 _MIN_SHARED = 2
-_NUM_PROBES = 3
 _PROBE_BYTES = 100
 _SLOT_BITS = 27  # 16 MB: of 6 GB one slot in 14 is taken
 
@@ -83,6 +82,7 @@ class HeldOut:
             self._each.append(self._shingles[-1])
             self._num_documents += len(documents)
             few = np.bincount(owners, minlength=len(documents)) < 2 * _MIN_SHARED
+            few &= np.diff(offsets) >= 2 * _PROBE_BYTES  # what is shorter is compared exactly
             self._probes += [_probes(text) for text in documents.filter(pa.array(few)).to_pylist()]
         self._like_shingles.add(shingle_glances(data, begins))
 
@@ -152,10 +152,8 @@ class HeldOut:
 def _probes(document: bytes) -> tuple[bytes, ...]:
     """Three parts of a document: its beginning, its middle and its end."""
     text = document.rstrip(b"\0")
-    size = min(_PROBE_BYTES, max(1, len(text) // _NUM_PROBES))
-    return tuple(
-        text[at : at + size] for at in (0, (len(text) - size) // 2, max(0, len(text) - size))
-    )
+    last = len(text) - _PROBE_BYTES
+    return tuple(text[at : at + _PROBE_BYTES] for at in (0, last // 2, last))
 
 
 class _Likeness:

@@ -72,10 +72,10 @@ def cut(
     ends = _to_character(data, offsets[owners] + ends)
     lengths = ends - begins + 1
     new = np.concatenate([[0], np.cumsum(lengths)])
-    # Each byte is where its piece begins, and as far from there.
-    source = np.repeat(begins - new[:-1], lengths) + np.arange(new[-1])
-    cut_out = data[source]
-    cut_out[new[1:] - 1] = SEPARATOR
+    cut_out = np.full(new[-1], SEPARATOR, dtype=np.uint8)
+    # A loop, as an index of every byte would take eight times the memory and no less time.
+    for at, begin, end in zip(new[:-1].tolist(), begins.tolist(), ends.tolist(), strict=True):
+        cut_out[at : at + end - begin] = data[begin:end]
     return from_parts(cut_out, new)
 
 

@@ -77,10 +77,10 @@ def test_cost_is_bytes_times_flops() -> None:
     assert zeroshot.budget_bytes == 0
     # width 64, one layer, hidden 192, window 128, vocabulary 256; forward 2 FLOPs a weight.
     forward = 2 * (4 * 64**2 + 2 * 64 * 192 + 64 * 256) + 4 * 64 * 128
-    # Whole windows: 63 of 128 for the 8,000 bytes of `val`; 250 for the 32,000 of `test`.
-    assert zeroshot.flops == (63 + 250) * 128 * forward
+    # Whole windows of 128: 250 for the 32,000 bytes of `val`, 1,000 for the 128,000 of `test`.
+    assert zeroshot.flops == (250 + 1000) * 128 * forward
     # A finetune has an evaluation before its first step, besides the eight.
-    evaluated = (9 * 63 + 250) * 128
+    evaluated = (9 * 250 + 1000) * 128
     assert finetune.flops == finetune.budget_bytes * 3 * forward + evaluated * forward
     assert finetune.seconds == finetune.flops / 1e9
 

@@ -25,7 +25,7 @@ def test_what_is_shared_would_otherwise_be_trained_again() -> None:
     assert saved.shared_pretrains == 2 * by_stage[Stage.PRETRAIN]
     forward = MODELS["nano"].forward_flops_per_byte
     evaluations = 4 * 8 + 4 * 9 + 2 * 1  # four cells from random, four from weights, two zeroshots
-    assert saved.val_sample == evaluations * (250 - 63) * 128 * forward
+    assert saved.val_sample == evaluations * (1000 - 250) * 128 * forward
     assert saved.stopped_early is None
     assert saved.test_loss_stderr is None
 

@@ -90,6 +90,6 @@ def _corpora(storage: Path) -> int:
         raise bad(f"folder {root}", "a prepared language; `raydt prepare` makes one", "none")
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 120  # a file or a pipe has no width, and the table is wider than 80
+        console.width = 132  # a file or a pipe has no width, and the table is wider than 80
     show_corpora(rows, console)
     return 0

@@ -224,7 +224,10 @@ class Buckets:
         for index in kept.tolist():
             end = int(offsets[index + 1] - offsets[index]) - 1
             at = 0
-            for each in self._cuts.get(first + index, ()):
+            cuts = self._cuts.get(first + index, ())
+            if cuts and cuts[-1].end + GAP_BYTES > end:
+                cuts = ()  # not the document that was counted: a source that cannot be cut alike
+            for each in cuts:
                 rows.append((index, int(splits[index]), at, each.begin - GAP_BYTES, -1))
                 number = SPLITS.index(each.split)
                 before = sum(row[0] == index and row[1] == number for row in rows)

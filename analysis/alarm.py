@@ -19,8 +19,10 @@ class Kind(StrEnum):
     FAILED_PRETRAIN = (
         "failed_pretrain"  # all finetunes of a source, or of one seed of it, stand out
     )
-    AT_BUDGET = "at_budget"  # cells that stopped at the budget
+    AT_BUDGET = "at_budget"  # cells that stopped at the budget, and had more to learn than noise
     LAST_CHECKPOINT = "last_checkpoint"  # the best checkpoint is the last one
+    UNSEEN_BYTES = "unseen_bytes"  # pairs with many bytes that the source never had
+    ZEROSHOT_ABOVE_UNIFORM = "zeroshot_above_uniform"  # zeroshot losses above 8 bits per byte
     PRECISIONS = "precisions"  # cells computed in different number types
     POOLED_SIGN = "pooled_sign"  # pooling and the observed rung disagree about the sign of D_T
     ONE_SEED = "one_seed"
@@ -30,6 +32,9 @@ class Kind(StrEnum):
     POOR_LAW = "poor_law"  # a law that misses its own rungs
     TABLE = "table"  # a run that was left out, or not believed
     DUPLICATE = "duplicate"  # several runs of a cell
+
+
+MOST_NAMES = 3  # of cells in one message: the tables have them all
 
 
 @dataclass(frozen=True)

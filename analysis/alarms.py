@@ -1,7 +1,8 @@
 """What a reader must know before believing the numbers, in plain sentences.
 
-Checks of how cells were trained stand in `alarms_training`; here are those of the table, the
-ladders and the answers.
+Here are the checks of the table, the ladders and the answers; those of how cells were trained stand
+in `alarms_training`, of whether they had steps enough in `alarms_steps`, of their seeds in
+`alarms_seeds` and of bytes that a source never had in `alarms_bytes`.
 """
 
 from __future__ import annotations
@@ -13,18 +14,17 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from analysis.alarm import Alarm, Kind
+from analysis.alarms_bytes import byte_alarms
+from analysis.alarms_seeds import seed_alarms
+from analysis.alarms_steps import step_alarms
 from analysis.alarms_training import training_alarms
-from analysis.ladder import GROUP, Ladder
+from analysis.ladder import Ladder
 from analysis.table import CellTable
-from analysis.uncertainty import FAMILIES, SCRATCH_FAMILY, Noise
-from analysis.wording import counted, listed
+from analysis.uncertainty import SCRATCH_FAMILY, Noise
+from analysis.wording import counted
 from raydt.tracking.schema import Stage, Status
 from raydt.units import approximate_bytes
 
-# Seeds of one cell disagree strongly if their losses are further apart than both: this many times
-# the median spread of their stage family, and this share of the loss.
-SPREAD_OVER_MEDIAN = 4.0
-SPREAD_SHARE = 0.02
 # A law that misses its own rungs by more than this (root mean square of log loss) says little.
 POOR_LAW_RMSE_LOG = 0.02
 
@@ -44,12 +44,12 @@ def alarms(
         *_no_ladder(means, ladders),
         *_short_ladders(ladders, several),
         *_not_monotone(ladders, noise, several),
-        *training_alarms(table.cells, ladders, several),
+        *training_alarms(table.cells),
+        *step_alarms(table.cells, means, ladders, noise, several),
         *_pooled_sign(effective),
-        *_one_seed(noise),
+        *byte_alarms(table.cells),
         *_off_the_ladder(effective),
-        *_seeds_disagree(table.cells),
-        *_identical_seeds(noise),
+        *seed_alarms(table.cells, noise),
         *_poor_laws(laws, several),
         *(Alarm(Kind.TABLE, problem.what, f"{problem}.") for problem in table.problems),
         *(Alarm(Kind.DUPLICATE, "", sentence) for sentence in table.resolved),
@@ -169,16 +169,6 @@ def _pooled_sign(effective: pd.DataFrame) -> Iterator[Alarm]:
         )
 
 
-def _one_seed(noise: dict[str, Noise]) -> Iterator[Alarm]:
-    single = [name for name, one in noise.items() if one.degrees_of_freedom == 0]
-    if len(single) == len(noise):
-        text = "One seed: no interval. Differences may be the luck of a seed."
-        yield Alarm(Kind.ONE_SEED, "", text)
-    elif single:
-        text = f"One seed in {listed(single)} cells: no interval, although the others have several."
-        yield Alarm(Kind.ONE_SEED, ", ".join(single), text)
-
-
 def _off_the_ladder(effective: pd.DataFrame) -> Iterator[Alarm]:
     for word, edge in (("above", "beyond the largest rung"), ("below", "under the smallest rung")):
         count = int((effective["range"] == word).sum())
@@ -189,40 +179,6 @@ def _off_the_ladder(effective: pd.DataFrame) -> Iterator[Alarm]:
                 word,
                 f"{count} of {len(effective)} D_E {verb} {edge} of the ladder and "
                 f"{'is' if count == 1 else 'are'} given as bounds.",
-            )
-
-
-def _seeds_disagree(cells: pd.DataFrame) -> Iterator[Alarm]:
-    done = cells[(cells["status"] == Status.DONE) & cells["stage"].isin(list(FAMILIES))]
-    losses = done.groupby(GROUP, dropna=False)["test_loss"].agg(["min", "max", "size"])
-    losses = losses[losses["size"] > 1].reset_index()
-    losses["spread"] = losses["max"] / losses["min"] - 1
-    losses["median"] = losses.groupby(losses["stage"].map(FAMILIES))["spread"].transform("median")
-    strong = losses[
-        (losses["spread"] > SPREAD_SHARE)
-        & (losses["spread"] > SPREAD_OVER_MEDIAN * losses["median"])
-    ]
-    for row in strong.to_dict("records"):
-        source = row["source"] if isinstance(row["source"], str) else "scratch"
-        size = approximate_bytes(row["size_bytes"])
-        where = f"{source}→{row['target']} {size}"
-        yield Alarm(
-            Kind.SEEDS_DISAGREE,
-            where,
-            f"The seeds of {where} disagree strongly: losses from "
-            f"{row['min']:.4f} to {row['max']:.4f}, {row['spread']:.1%} apart where "
-            f"{row['median']:.1%} is usual.",
-        )
-
-
-def _identical_seeds(noise: dict[str, Noise]) -> Iterator[Alarm]:
-    for one in noise.values():
-        if one.degrees_of_freedom and one.sd_log_loss == 0:
-            yield Alarm(
-                Kind.IDENTICAL_SEEDS,
-                one.family,
-                f"All seeds of the {one.family} cells gave identical losses: are they really "
-                "different seeds? The intervals hold no noise of theirs.",
             )
 
 

@@ -106,7 +106,7 @@ def computed(
     random = np.random.default_rng(random_seed)
     drawn = draw_means(means, noise, num_resamples=num_resamples, random=random, cells=table.cells)
     resamples = Resamples(drawn, confidence)
-    effective = effective_table(means, resamples, estimator=estimator)
+    effective = effective_table(means, resamples, estimator=estimator, noise=noise)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
     parameters = _parameters(runs)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.wording import counted, listed, size_name, worth
+from analysis.wording import counted, listed, size_name, unfinished_mark, worth
 from raydt.tracking.schema import Stage
 
 SURE = 0.95  # share of resamples from which on a lead is called clear
@@ -112,6 +112,12 @@ def _cautions(effective: pd.DataFrame) -> list[str]:
                 f"{len(crossing)} of {len(effective)} intervals of D_T include 0: "
                 "do not read a gain or a harm into those."
             )
+    moved = [mark for mark in map(unfinished_mark, effective.to_dict("records")) if mark]
+    if moved:
+        cautions.append(
+            f"{len(moved)} of {len(effective)} D_T rest on cells that another doubling of training "
+            "bytes would improve by more than the noise: how far D_T may be off stands beside each."
+        )
     harmed = int((effective["loss"] > effective["scratch_loss"]).sum())
     if harmed:
         cautions.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,13 @@ from analysis.estimators import (
     nominal_bytes,
 )
 from analysis.ladder import Floats, Ladder, ladders
-from analysis.uncertainty import Interval, censored_interval
+from analysis.uncertainty import (
+    Interval,
+    Noise,
+    beyond_noise,
+    censored_interval,
+    pooled_noise,
+)
 from raydt.tracking.schema import Stage
 
 # The long table; sizes in bytes, losses in nats per byte.
@@ -52,6 +58,11 @@ COLUMNS = {
     "estimators_high_bytes": "float64",  # be believed: how far their choice moves the answer
     "estimators_low_range": "str",
     "estimators_high_range": "str",
+    "unfinished": "float64",  # fall of log loss after another doubling of bytes, mean over seeds
+    "unfinished_low_bytes": "float64",  # D_T if the scratch ladder had another doubling of bytes,
+    "unfinished_high_bytes": "float64",  # and if these cells had it; NaN where it would not move
+    "unfinished_low_range": "str",  # by more than the noise
+    "unfinished_high_range": "str",
     "leads": "bool",  # the lowest loss of all sources at this model, target and size
     "leads_share": "float64",  # share of resamples in which it leads; NaN without several seeds
 }
@@ -75,18 +86,25 @@ class Resamples:
 
 
 def effective_table(
-    means: pd.DataFrame, resamples: Resamples, *, estimator: str = "loglog"
+    means: pd.DataFrame,
+    resamples: Resamples,
+    *,
+    estimator: str = "loglog",
+    noise: Mapping[str, Noise] | None = None,
 ) -> pd.DataFrame:
     """D_E and D_T of every finetune and zeroshot cell group whose target has a ladder.
 
     Takes the table of `cell_means` and its resamples; returns the columns of `COLUMNS`. Groups
     whose target has no ladder are left out here and named by `analysis.alarms`. `finetune_bytes`
     are true bytes also where the estimator counts in nominal ones (`reference`), whose D_T is then
-    less its own D_F. `InputError` if the estimator is unknown.
+    less its own D_F. `noise` decides which cells are unfinished beyond it, and is estimated from
+    `means` if it is not given. `InputError` if the estimator is unknown.
     """
     estimator_named(estimator)
     believed = [name for name in ESTIMATORS if name not in CAUTIONS]
     found = ladders(means)
+    lower = means["log_loss"] - beyond_noise(means, pooled_noise(means) if noise is None else noise)
+    lower_ladders = ladders(means.assign(log_loss=lower))
     rows: list[dict[str, object]] = []
     for ladder, drawn_ladder, group in _groups(means, found, resamples):
         drawn = resamples.log_loss[:, group.index.to_numpy()]  # (R, sources)
@@ -97,6 +115,16 @@ def effective_table(
             row["finetune_bytes"] = record["size_bytes"]  # what other tables know the cell by
             others = [_answered(record, ladder, name) for name in believed]
             row |= _spread(others)
+            row["unfinished"] = record["unfinished"]
+            if estimator not in CAUTIONS:
+                now = _answered(record, ladder, estimator)
+                lower_ladder = lower_ladders[str(record["model"]), str(record["target"])]
+                trained_on = {**record, "log_loss": lower[group.index[position]]}
+                row |= _if_trained_on(
+                    now,
+                    _answered(record, lower_ladder, estimator),
+                    _answered(trained_on, ladder, estimator),
+                )
             row["leads"] = several and position == leader
             if several and np.isfinite(drawn).all():
                 row["leads_share"] = float((drawn.argmin(axis=1) == position).mean())
@@ -215,6 +243,23 @@ def _spread(answers: list[_Answer]) -> dict[str, object]:
     for end, one in (("low", ordered[0]), ("high", ordered[-1])):
         ends[f"estimators_{end}_bytes"] = one.effective_bytes - one.finetune_bytes
         ends[f"estimators_{end}_range"] = one.range.word
+    return ends
+
+
+def _if_trained_on(now: _Answer, ladder_on: _Answer, cells_on: _Answer) -> dict[str, object]:
+    """What D_T may be: down to that of the ladder trained on, up to that of the cells trained on.
+
+    One end at a time, since both at once would partly cancel. An end that does not move the answer
+    in its own direction is left out.
+    """
+    place = (now.range, now.effective_bytes)
+    ends: dict[str, object] = {}
+    if (ladder_on.range, ladder_on.effective_bytes) < place:
+        ends["unfinished_low_bytes"] = ladder_on.effective_bytes - now.finetune_bytes
+        ends["unfinished_low_range"] = ladder_on.range.word
+    if (cells_on.range, cells_on.effective_bytes) > place:
+        ends["unfinished_high_bytes"] = cells_on.effective_bytes - now.finetune_bytes
+        ends["unfinished_high_range"] = cells_on.range.word
     return ends
 
 

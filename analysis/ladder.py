@@ -6,6 +6,7 @@ and the noise of the seeds both live on the log scale.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 # A group of cells that differ only in their seed.
 GROUP = ["model", "stage", "source", "target", "size_bytes"]
+# 8 bits a byte: what a model has that calls all bytes equally likely.
+UNIFORM_LOSS_NATS = math.log(256)
 
 
 @dataclass(frozen=True, eq=False)  # told apart by identity: arrays do not compare to one answer
@@ -92,20 +95,45 @@ def non_increasing(values: Floats, weights: Floats) -> Floats:
     return result
 
 
+def above_uniform(cells: pd.DataFrame) -> pd.Series:
+    """Whether a cell is a zeroshot whose loss is worse than that of calling all bytes equally
+    likely.
+
+    Such a loss says how wrong a source is about bytes it has never seen, and nothing of what it
+    knows about the target.
+    """
+    done = (cells["status"] == Status.DONE) & (cells["stage"] == Stage.ZEROSHOT)
+    return done & (cells["test_loss"] > UNIFORM_LOSS_NATS)
+
+
+def interpreted(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells whose losses are read: done, no pretrain, and no group with a seed that is
+    `above_uniform`.
+
+    The group goes as a whole: to leave out some of its seeds would be to choose by their outcome.
+    """
+    done = cells[(cells["status"] == Status.DONE) & (cells["stage"] != Stage.PRETRAIN)]
+    flagged = above_uniform(done).groupby([done[name] for name in GROUP], dropna=False)
+    return done[~flagged.transform("any").astype(bool)]
+
+
 def cell_means(cells: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds of the cells that are done.
+    """Means over seeds of the cells that are `interpreted`.
 
     Takes the table of `analysis.table`; returns the columns of `GROUP` plus size, log_loss (mean
-    of log nats per byte), sd_log_loss (NaN with one seed), num_seeds; sorted, so that what follows
-    does not depend on the order of the runs in the store.
+    of log nats per byte), sd_log_loss (NaN with one seed), num_seeds, unfinished (mean over the
+    seeds that report it, NaN where none does); sorted, so that what follows does not depend on the
+    order of the runs in the store.
     """
-    done = cells[(cells["status"] == Status.DONE) & (cells["stage"] != Stage.PRETRAIN)].copy()
+    # Tables that earlier versions wrote have no such column.
+    done = interpreted(cells).reindex(columns=list(dict.fromkeys([*cells.columns, "unfinished"])))
     done["log_loss"] = np.log(done["test_loss"].to_numpy(dtype=float))
     means = done.groupby(GROUP, sort=True, dropna=False).agg(
         size=("size", "first"),
         log_loss=("log_loss", "mean"),
         sd_log_loss=("log_loss", "std"),
         num_seeds=("log_loss", "size"),
+        unfinished=("unfinished", "mean"),
     )
     return means.reset_index()
 

@@ -14,7 +14,13 @@ import pandas as pd
 
 from analysis.result import REPORT, Analysis
 from analysis.store import open_store
-from analysis.wording import LEGEND, size_name, transferred_with_interval
+from analysis.wording import (
+    LEGEND,
+    UNFINISHED_LEGEND,
+    size_name,
+    transferred_with_interval,
+    unfinished_mark,
+)
 from raydt.tracking import schema
 from raydt.tracking.schema import Stage
 
@@ -86,7 +92,9 @@ def _table(effective: pd.DataFrame) -> Iterator[str]:
         return
     if len(rows) > MOST_HEADLINES:
         rows = rows[rows["leads"]].head(MOST_HEADLINES)
-    yield f"{LEGEND} < and >: off the ladder, a bound."
+    marked = any(unfinished_mark(row) for row in rows.to_dict("records"))
+    more = f" {UNFINISHED_LEGEND}" if marked else ""
+    yield f"{LEGEND} < and >: off the ladder, a bound.{more}"
     yield ""
     yield "| into | on | source | D_T | loss | scratch |"
     yield "|---|---|---|---:|---:|---:|"

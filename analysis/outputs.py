@@ -16,10 +16,12 @@ from analysis.claims import commutative, explained, hurt, similar, specific
 from analysis.claims.claim import ClaimAnswer
 from analysis.figures import encoded, source_styles, target_figure
 from analysis.folder import MARKER, written_whole
+from analysis.ladder import above_uniform
 from analysis.law_figures import transfer_law_figure
 from analysis.maps import share_heatmap, transfer_heatmap
 from analysis.report import Drawing, Kind, render, versions
 from analysis.result import REPORT, Analysis
+from analysis.unseen import unseen_shares
 from analysis.wording import size_name
 
 # Long lists of cells are for machines; what a paper prints is in LaTeX too.
@@ -52,13 +54,16 @@ def write_outputs(analysis: Analysis) -> None:
 def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
     """The tables that are written, by the name of their file."""
     found = {
-        "cells": analysis.cells,
+        "cells": analysis.cells.assign(above_uniform=above_uniform(analysis.cells)),
         "missing": analysis.missing,
         "effective": analysis.effective,
         "laws": analysis.laws,
         "claims": claims_table(analysis.claims),
         "alarms": alarms_table(analysis.raised),
     }
+    unseen = unseen_shares(analysis.cells)
+    if len(unseen):
+        found["unseen"] = unseen
     if len(analysis.transfer_laws):
         found["transfer_laws"] = analysis.transfer_laws
     if len(analysis.one_law):

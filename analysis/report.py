@@ -24,6 +24,7 @@ from analysis.report_tables import (
     transfer_law,
 )
 from analysis.result import Analysis
+from analysis.unseen import SHOWN_SHARE, unseen_shares
 from analysis.wording import ZEROSHOT, counted
 
 ESTIMATOR_TEXTS = {
@@ -75,6 +76,8 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
         date=when.strftime("%Y-%m-%d"),
         confidence=f"{analysis.methods.confidence:.0%}",
         any_interval=bool(analysis.effective["transferred_low_bytes"].notna().any()),
+        any_unfinished=any(row["if_trained_on"] for part in parts for row in part["rows"]),
+        unseen=_unseen(analysis.cells),
         alarms_count=counted(len(analysis.alarms), "alarm"),
         claims=claims(analysis.claims),
         transfer=parts,
@@ -138,6 +141,15 @@ def _figure(drawing: Drawing) -> dict[str, str]:
     return {"svg": inline_svg(drawing.svg, drawing.name, text), "caption": caption}
 
 
+def _unseen(cells: pd.DataFrame) -> dict[str, Any] | None:
+    """The table of pairs, where any has a share worth showing."""
+    shares = unseen_shares(cells)
+    if not (shares["unseen_share"] > SHOWN_SHARE).any():
+        return None
+    title = "share of the bytes of the target's test split, by pair"
+    return generic(shares, title) | {"file": "unseen.csv"}
+
+
 def _spread(estimates: pd.DataFrame) -> dict[str, Any] | None:
     if estimates.empty:
         return None
@@ -147,7 +159,7 @@ def _spread(estimates: pd.DataFrame) -> dict[str, Any] | None:
 def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
     methods = analysis.methods
     noise = "; ".join(
-        f"{one.family}: sd of log loss {one.sd_log_loss:.4f} with "
+        f"{one.family}: sd of log loss {one.sd_log_loss:.2%} with "
         f"{counted(one.degrees_of_freedom, 'degree')} of freedom"
         if one.degrees_of_freedom
         else f"{one.family}: one seed, unknown"

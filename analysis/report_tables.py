@@ -12,7 +12,14 @@ import pandas as pd
 from analysis.claims import commutative, explained, hurt, similar, specific
 from analysis.claims.claim import ClaimAnswer
 from analysis.laws.one_law import BOTH
-from analysis.wording import counted, interval, size_name, transferred, whole_bytes
+from analysis.wording import (
+    counted,
+    if_trained_on,
+    interval,
+    size_name,
+    transferred,
+    whole_bytes,
+)
 
 MOST_ROWS = 40  # of a claim's table on the page; its file has them all
 _ORDER = (similar.NAME, explained.NAME, commutative.NAME, specific.NAME, hurt.NAME)
@@ -26,8 +33,9 @@ _HEADS = {
     "there": "one→other", "back": "other→one", "nearest_bytes": "D_T nearest",
     "farthest_bytes": "D_T farthest", "mean_transferred_bytes": "mean D_T",
     "transferred_low_bytes": "low", "transferred_high_bytes": "high",
+    "unseen_share": "unseen bytes",
 }  # fmt: skip
-_PERCENT = ("share_source", "share_target", "share_rest", "agnostic_share")
+_PERCENT = ("share_source", "share_target", "share_rest", "agnostic_share", "unseen_share")
 
 
 def minus(text: str) -> str:
@@ -52,6 +60,7 @@ def transfer(effective: pd.DataFrame, several: bool) -> list[dict[str, Any]]:
                     "source": row["source"],
                     "transferred": minus(transferred(row)),
                     "interval": minus(interval(row)),
+                    "if_trained_on": minus(if_trained_on(row)),
                     "effective": mark + whole_bytes(row["effective_bytes"]),
                     "loss": f"{row['loss']:.4f}",
                     "scratch": _scratch(row),

@@ -35,6 +35,8 @@ WANTED_METRICS = (
     schema.METRIC_BEST_BYTES_SEEN,
     schema.METRIC_BYTES_SEEN,
     schema.METRIC_SECONDS,
+    schema.METRIC_UNFINISHED,
+    schema.METRIC_UNSEEN_SHARE,
 )
 
 

@@ -38,6 +38,8 @@ COLUMNS = {
     "best_bytes_seen": "float64",
     "bytes_seen": "float64",
     "seconds": "float64",
+    "unfinished": "float64",  # fall of log loss that another doubling of bytes would bring
+    "unseen_share": "float64",  # of the bytes of `test`: never in the source's training data
     "run_id": "str",
 }
 _METRICS = {
@@ -47,6 +49,8 @@ _METRICS = {
     "best_bytes_seen": schema.METRIC_BEST_BYTES_SEEN,
     "bytes_seen": schema.METRIC_BYTES_SEEN,
     "seconds": schema.METRIC_SECONDS,
+    "unfinished": schema.METRIC_UNFINISHED,
+    "unseen_share": schema.METRIC_UNSEEN_SHARE,
 }
 T = TypeVar("T")
 

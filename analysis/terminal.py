@@ -15,7 +15,13 @@ from rich.text import Text
 from analysis.alarm import Alarm, Kind
 from analysis.claims.claim import Verdict
 from analysis.result import Analysis
-from analysis.wording import LEGEND, size_name, transferred_with_interval
+from analysis.wording import (
+    LEGEND,
+    UNFINISHED_LEGEND,
+    size_name,
+    transferred_with_interval,
+    unfinished_mark,
+)
 
 MOST_ALARMS = 12  # the report has them all
 
@@ -34,6 +40,7 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
         _print_transfer(out, analysis)
     if analysis.ladders:
         _print_ladders(out, analysis)
+    _lines(out, _noise_of_seeds(analysis), style="dim")
     _print_alarms(out, analysis)
     _lines(out, analysis.notes, style="dim")
     # Never wrapped, so that it can be clicked and copied.
@@ -70,6 +77,9 @@ def _print_transfer(out: Console, analysis: Analysis) -> None:
         if Measurement.get(out, out.options.update(max_width=10_000), table).maximum > out.width:
             table = _long(mine, title)
         out.print(table)
+        out.print()
+    if any(unfinished_mark(row) for row in rows.to_dict("records")):
+        out.print(Text(f"{UNFINISHED_LEGEND} The report says how far.", style="dim"))
         out.print()
 
 
@@ -161,6 +171,16 @@ def law_text(E: float, B: float, beta: float) -> str:
     """ "1.20 + 31.4·D^-0.41"; E is left out where it is 0."""
     power = f"{B:.3g}·D^-{beta:.3g}"
     return f"{E:.3g} + {power}" if E > 0 else power
+
+
+def _noise_of_seeds(analysis: Analysis) -> list[str]:
+    """One line, none where one seed leaves it unknown."""
+    known = [
+        f"{one.family} {one.sd_log_loss:.2%}"
+        for one in analysis.methods.noise.values()
+        if one.degrees_of_freedom
+    ]
+    return [f"Seeds: sd of log loss {', '.join(known)}."] if known else []
 
 
 def _labels(means: pd.DataFrame, key: tuple[str, str]) -> list[str]:

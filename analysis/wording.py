@@ -14,6 +14,10 @@ LEGEND = (
     "D_T: bytes of target text that pretraining was worth, beyond the text finetuned on "
     "(D_T = D_E - D_F). 0: worth nothing; negative: it did harm."
 )
+UNFINISHED_LEGEND = (
+    "↓, ↑: D_T may be lower, higher. Another doubling of training bytes would lower the loss of "
+    "its scratch ladder (↓) or of its own cells (↑) by more than the noise."
+)
 
 
 def whole_bytes(num_bytes: float) -> str:
@@ -49,8 +53,29 @@ def _end(row: Mapping[Any, Any], end: str) -> str:
 
 
 def transferred_with_interval(row: Mapping[Any, Any]) -> str:
-    """ "+103k [80k, 131k]"."""
-    return f"{transferred(row)} {interval(row)}".strip()
+    """ "+103k [80k, 131k]", and "↓" or "↑" where `unfinished_mark` has one."""
+    parts = (transferred(row), interval(row), unfinished_mark(row))
+    return " ".join(part for part in parts if part)
+
+
+def unfinished_mark(row: Mapping[Any, Any]) -> str:
+    """Which way another doubling of training bytes may move D_T: "↓", "↑", "↕", or nothing."""
+    down, up = (not pd.isna(row.get(f"unfinished_{end}_bytes")) for end in ("low", "high"))
+    return {(True, False): "↓", (False, True): "↑", (True, True): "↕"}.get((down, up), "")
+
+
+def if_trained_on(row: Mapping[Any, Any]) -> str:
+    """How far that is: "down to 82k", "up to 140k", "82k to 140k", or nothing."""
+    mark = unfinished_mark(row)
+    low, high = (_unfinished_end(row, end) for end in ("low", "high"))
+    return {"↓": f"down to {low}", "↑": f"up to {high}", "↕": f"{low} to {high}"}.get(mark, "")
+
+
+def _unfinished_end(row: Mapping[Any, Any], end: str) -> str:
+    if pd.isna(row.get(f"unfinished_{end}_bytes")):
+        return ""
+    mark = {"inside": "", "below": "<", "above": ">"}[row[f"unfinished_{end}_range"]]
+    return mark + whole_bytes(row[f"unfinished_{end}_bytes"])
 
 
 def share_of_effective(row: Mapping[Any, Any]) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from raydt.config.model import MODELS
 from raydt.config.protocol import Protocol
+from raydt.tracking.schema import Stage
 from raydt.training.loop import Splits, TrainConfig, train
 
 SIZES = (2_000, 8_000, 32_000, 128_000)
@@ -45,9 +46,7 @@ def main() -> None:
         data, val, test = read_splits(path, protocol)
         losses = []
         for size_bytes in SIZES:
-            config = TrainConfig(
-                model, protocol.scratch, size_bytes, 0, protocol.evaluations, protocol.patience
-            )
+            config = TrainConfig.of(protocol, Stage.SCRATCH, model, size_bytes)
             outcome = train(config, Splits(data[:size_bytes], val, test))
             assert outcome.test_loss is not None
             losses.append(outcome.test_loss)

@@ -20,9 +20,8 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-SMALL = "--protocol.evaluations 1 --protocol.val-bytes 1k --protocol.test-bytes 1k " + " ".join(
-    f"--protocol.{stage}.budget-bytes 4k --protocol.{stage}.budget-at-bytes 1M"
-    for stage in ("pretrain", "scratch", "finetune")
+SMALL = "--protocol.val-bytes 1k --protocol.test-bytes 1k " + " ".join(
+    f"--protocol.{stage}.epochs 0=1 64k=0.05" for stage in ("pretrain", "scratch", "finetune")
 )
 SEARCH = "tests/integration/test_hparams.py"
 # Run elsewhere, and where.

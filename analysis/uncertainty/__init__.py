@@ -17,6 +17,7 @@ from analysis.uncertainty.noise import (
 from analysis.uncertainty.resample import draw_means
 from analysis.uncertainty.residuals import residual_noise
 from analysis.uncertainty.transfer import transfer_draws
+from analysis.uncertainty.unfinished import beyond_noise, standard_errors
 
 __all__ = [
     "FAMILIES",
@@ -26,10 +27,12 @@ __all__ = [
     "Interval",
     "Noise",
     "Shared",
+    "beyond_noise",
     "censored_interval",
     "draw_means",
     "ordered_quantiles",
     "pooled_noise",
     "residual_noise",
+    "standard_errors",
     "transfer_draws",
 ]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from pydantic_core import PydanticCustomError
 
 from raydt.config import evaluation
-from raydt.config.by_size import BySize, value_at
+from raydt.config.by_size import BySize, FromSize, value_at
 from raydt.errors import InputError
 from raydt.tracking.schema import Stage
 from raydt.units import Size, format_bytes, parse_size
@@ -59,15 +59,17 @@ OptionalSize = Annotated[
 class Recipe(BaseModel):
     """How the cells of one stage are trained.
 
-    The budget grows with the data by a power: `budget_bytes` at `budget_at_bytes` of data, and
-    `budget_exponent` more or less as steep. An exponent of 1 is a fixed number of epochs, 0 a
-    fixed number of bytes; between them small sizes get many epochs, which they need to be limited
-    by their data and not by their steps. The batch follows: as large as `max_batch_windows`, but
-    small enough for `min_steps` steps. `epochs`, where given, stand in the budget's place: so many
-    times the true bytes of the cell, whatever the size.
+    A cell sees at most `epochs` times its true bytes or, where none are given, a budget that grows
+    with the data by a power: `budget_bytes` at `budget_at_bytes` of data, and `budget_exponent`
+    more or less as steep. A budget is what a schedule that falls is spread over; of a constant one
+    it is a cap. The batch is as large as `max_batch_windows`, but small enough for `min_steps`
+    steps within the budget.
 
     Learning rates, weight decay and batch may follow the size by powers of their own, from what
     they are at `budget_at_bytes`; `sweeps/hparams.py` finds them.
+
+    The defaults here are those of a fixed budget; `Protocol` has the recipes that are used unless
+    a sweep says otherwise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,8 +82,12 @@ class Recipe(BaseModel):
     )
     weight_decay: float = Field(0.05, ge=0)
     clip_norm: float = Field(1.0, gt=0, description="largest norm of a gradient")
-    budget_bytes: SizeField = Field(Size(60_000, "60k"), description="bytes seen at most, at")
-    budget_at_bytes: SizeField = Field(Size(2_000, "2k"), description="this size")
+    budget_bytes: SizeField = Field(
+        Size(60_000, "60k"), description="bytes a cell of the next field's size may see"
+    )
+    budget_at_bytes: SizeField = Field(
+        Size(2_000, "2k"), description="size at which budget, rates, decay and batch are as given"
+    )
     budget_exponent: float = Field(0.4, ge=0, le=1, description="growth of the budget with size")
     max_batch_windows: int = Field(8, ge=1, description="windows a step at most")
     min_steps: int = Field(50, ge=1, description="smaller batches rather than fewer steps")
@@ -122,6 +128,14 @@ class Recipe(BaseModel):
     )
     batch_exponent: float = Field(
         0.0, ge=-2, le=2, description="growth of the batch with size; rounded to whole windows"
+    )
+    average: Literal["none", "power"] = Field(
+        "none",
+        description="of the weights over the steps, which is then evaluated, kept and started "
+        "from; power: by a power of the step",
+    )
+    average_power: float = Field(
+        2.0, ge=0, description="of that average: 0 is the plain mean, a large one the last weights"
     )
 
     def identity(self) -> dict[str, Any]:
@@ -193,20 +207,59 @@ def decisive_fields(
     }
 
 
+# A constant rate, the average of the weights, and an end that `val` decides: docs/protocols.md says
+# what was tried, docs/model.md by which experiments the numbers were found. Small batches and a
+# strong decay are part of it: they are what keeps small sizes from being learnt by heart.
+_CONVERGED = Recipe(
+    schedule="constant",
+    average="power",
+    average_power=3.0,
+    max_batch_windows=2,
+    batch_exponent=0.5,
+    min_steps=1,
+    weight_decay=0.5,
+    weight_decay_exponent=-0.4,
+    epochs=(FromSize(0, 100),),
+)
+
+
 class Protocol(BaseModel):
-    """The `matched` protocol: a budget that grows with size, early stopping, `val` chooses the
-    checkpoint and `test` is reported."""
+    """How all cells of a sweep are trained and evaluated; `val` chooses the checkpoint, `test` is
+    reported.
+
+    The default trains until the data is used up. A cell has converged when it has gone through its
+    data once and
+
+    - the last third of its bytes has lowered the validation loss by less than `tolerance`, or
+    - `patience` evaluations have gone by without a better one.
+
+    The budget of its recipe is a safety net.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pretrain: Recipe = Recipe(
-        budget_bytes=Size(800_000, "800k"), budget_at_bytes=Size(800_000, "800k")
+    pretrain: Recipe = _CONVERGED.model_copy(update={"epochs": (FromSize(0, 20),)})
+    scratch: Recipe = _CONVERGED
+    finetune: Recipe = _CONVERGED
+    evaluation_growth: float = Field(
+        1.2,
+        ge=1,
+        allow_inf_nan=False,
+        description="bytes seen at an evaluation of the validation split over those at the one "
+        "before; 1 spreads a fixed number of them over the budget",
     )
-    scratch: Recipe = Recipe()
-    finetune: Recipe = Recipe()
-    evaluations: int = Field(8, ge=1, description="of the validation split, spread over a cell")
+    evaluations: int = Field(
+        8, ge=1, description="of the validation split, where their number is fixed"
+    )
+    tolerance: float = Field(
+        0.003,
+        ge=0,
+        lt=1,
+        description="fall of the log of the validation loss over the last third of the bytes, "
+        "below which a cell has converged; 0: never by this rule",
+    )
     patience: int = Field(
-        3, ge=1, description="evaluations without a better one before a cell stops"
+        4, ge=1, description="evaluations without a better one before a cell stops"
     )
     val_bytes: OptionalSize = Field(
         None,
@@ -222,7 +275,7 @@ class Protocol(BaseModel):
         None,
         ge=1,
         description="step of the window over the test split: the smaller, the more context each "
-        "byte has, and the more it costs; by default a whole window",
+        "byte has, and the more it costs; by default half a window",
     )
 
     def recipe(self, stage: Stage) -> Recipe:
@@ -256,17 +309,44 @@ class Protocol(BaseModel):
         asked = self.asked_test_bytes
         return evaluation.TEST_BYTES if asked is None else asked
 
-    def num_evaluations(self, stage: Stage) -> int:
-        """Of the validation split: a cell that starts from weights has one before its first step,
-        and a zeroshot no other."""
-        before = 1 if stage in (Stage.FINETUNE, Stage.ZEROSHOT) else 0
-        return before + (0 if stage is Stage.ZEROSHOT else self.evaluations)
+    def test_stride(self, window_bytes: int) -> int:
+        """Step of the window over the test split, for a model of this window."""
+        if self.test_stride_bytes is None:
+            return max(1, window_bytes // 2)
+        return min(self.test_stride_bytes, window_bytes)
 
-    def evaluated_bytes(self, stage: Stage, window_bytes: int) -> int:
-        """Bytes forwarded in the evaluations of a cell that goes to its end, at most."""
+    def num_evaluations(self, stage: Stage, size_bytes: int, trained_bytes: int) -> int:
+        """Of the validation split, by a cell of this size that trains on so many bytes: one that
+        starts from weights has one before its first step, and a zeroshot no other."""
+        before = 1 if stage in (Stage.FINETUNE, Stage.ZEROSHOT) else 0
+        if stage is Stage.ZEROSHOT:
+            return before
+        if self.evaluation_growth == 1:
+            return before + self.evaluations
+        # From half of the data on; see raydt/training/ending.py.
+        times = max(1.0, trained_bytes / (0.5 * size_bytes))
+        return before + 1 + math.ceil(math.log(times, self.evaluation_growth))
+
+    def evaluated_bytes(
+        self, stage: Stage, size_bytes: int, window_bytes: int, trained_bytes: int
+    ) -> int:
+        """Bytes forwarded in the evaluations of such a cell, the last of `test`."""
         val = forwarded_bytes(self.most_val_bytes, window_bytes)
-        test = forwarded_bytes(self.most_test_bytes, window_bytes, self.test_stride_bytes)
-        return self.num_evaluations(stage) * val + test
+        test = forwarded_bytes(self.most_test_bytes, window_bytes, self.test_stride(window_bytes))
+        return self.num_evaluations(stage, size_bytes, trained_bytes) * val + test
+
+
+# The demo's shortcuts: it has three minutes on two cores. Sources are read once, and what is chosen
+# by and reported is a quarter of what text of one's own gets.
+DEMO_PROTOCOL = Protocol(
+    pretrain=_CONVERGED.model_copy(update={"epochs": (FromSize(0, 1),)}),
+    scratch=_CONVERGED.model_copy(update={"epochs": (FromSize(0, 100), FromSize(128_000, 12))}),
+    evaluation_growth=1.25,
+    tolerance=0.005,
+    patience=3,
+    val_bytes=Size(8_000, "8k"),
+    test_bytes=Size(32_000, "32k"),
+)
 
 
 def forwarded_bytes(num_bytes: int, window_bytes: int, stride_bytes: int | None = None) -> int:

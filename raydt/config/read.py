@@ -94,7 +94,7 @@ def read_sweep(arguments: argparse.Namespace, unknown: Sequence[str] = ()) -> Sw
         if dotted in known:
             _put(values, dotted.split("."), value)
     try:
-        sweep = Sweep.model_validate(_over_defaults(_DEFAULTS.model_dump(exclude=_DERIVED), values))
+        sweep = Sweep.model_validate(_over_defaults(_defaults_for(values), values))
     except ValidationError as error:
         raise InputError([*problems, *_problems(error)]) from None
     problems.extend(_impossible(sweep))
@@ -103,6 +103,15 @@ def read_sweep(arguments: argparse.Namespace, unknown: Sequence[str] = ()) -> Sw
     if problems:
         raise InputError(problems)
     return sweep
+
+
+def _defaults_for(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of a sweep on the corpus that is named: the protocol follows from it."""
+    try:
+        defaults = Sweep(corpus=values.get("corpus", _DEFAULTS.corpus))
+    except ValidationError:
+        defaults = _DEFAULTS  # the corpus is no text; the sweep will say so
+    return defaults.model_dump(exclude=_DERIVED)
 
 
 def _unknown_options(words: Sequence[str]) -> list[Problem]:

@@ -19,14 +19,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Protocol, SizeField
+from raydt.config.protocol import DEMO_PROTOCOL, Protocol, SizeField
 from raydt.storage.folder import Folder, is_remote, open_folder
 from raydt.tracking.uri import sqlite_uri, without_password
 from raydt.units import Size
 
 _RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"), Size(32_000, "32k"), Size(128_000, "128k"))
+_DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"), Size(32_000, "32k"))
 
 
 def _check_name(name: str) -> str:
@@ -65,6 +65,12 @@ def _default_name(fields: dict[str, Any]) -> str:
     last = rest.partition("?")[0].rstrip("/").split("/")[-1]
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", last).strip("-.") or kind
     return f"{kind}-{name}" if name in _RESERVED else name
+
+
+def _default_protocol(fields: dict[str, Any]) -> Protocol:
+    """Controlled languages are for trying things out, and have the demo's shortcuts."""
+    kind = str(fields.get("corpus", "")).partition(":")[0]
+    return DEMO_PROTOCOL if kind == "controlled" else Protocol()
 
 
 def _as_tuple(value: object) -> object:
@@ -153,7 +159,7 @@ class Sweep(BaseModel):
     sizes: Sizes = Field(_DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
     scratch_sizes: ExtraSizes = Field(
         default_factory=lambda fields: (
-            (Size(512_000, "512k"),) if fields.get("sizes") == _DEMO_SIZES else ()
+            (Size(128_000, "128k"),) if fields.get("sizes") == _DEMO_SIZES else ()
         ),
         description="further rungs of the scratch ladder alone, so that the losses of good "
         "finetunes fall inside it",
@@ -161,7 +167,7 @@ class Sweep(BaseModel):
     pretrain_size: SizeField = Field(Size(800_000, "800k"), description="bytes of source data")
     models: Models = Field(("nano",), description=f"model sizes: {', '.join(MODELS)}")
     seeds: Seeds = Field((0, 1), description="each cell once per seed")
-    protocol: Protocol = Protocol()
+    protocol: Protocol = Field(default_factory=lambda fields: _default_protocol(fields))
 
     # What follows decides where and how fast a sweep runs, and never what comes out of it.
     storage: Storage = Field(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
-from raydt.tracking.schema import Stage
+from raydt.tracking.schema import Stage, Status
 
 # One x86 core with AVX-512, as `benchmarks/training.py` measures it with the model `nano`; used
 # only until a sweep has cells of its own to go by.
@@ -17,55 +19,104 @@ ASSUMED_CORE_FLOPS_PER_SECOND = 3.5e10
 ASSUMED_GPU_FLOPS_PER_SECOND = 0.4 * 312e12
 
 
+# Passes over the data until `val` says that there is no more in them, as nano and micro took them on
+# three languages (benchmarks/converged.py); used only until a sweep has such cells of its own.
+ASSUMED_EPOCHS = 25.0
+
+
 @dataclass(frozen=True)
 class Cost:
-    """`budget_bytes` is an upper bound: early stopping may use less."""
+    """Bytes seen and FLOPs, as expected and at most: a cell ends when its data are used up, and its
+    budget is a cap."""
 
+    expected_bytes: int
     budget_bytes: int
-    flops: int
-    seconds: float  # on one slot
+    expected_flops: int
+    flops: int  # at most
+    seconds: float  # expected, on one slot
 
     @property
     def gpu_hours(self) -> float:
-        """On the GPU of `ASSUMED_GPU_FLOPS_PER_SECOND`."""
-        return self.flops / ASSUMED_GPU_FLOPS_PER_SECOND / 3600
+        """Expected, on the GPU of `ASSUMED_GPU_FLOPS_PER_SECOND`."""
+        return self.expected_flops / ASSUMED_GPU_FLOPS_PER_SECOND / 3600
 
 
-def cell_cost(cell: Cell, sweep: Sweep, flops_per_second: Mapping[str, float]) -> Cost:
-    """Cost of a cell, `flops_per_second` measured per model where there is a measurement."""
+# Stage, true bytes and model: cells of one kind cost alike, and are many.
+Kind = tuple[Stage, int, str]
+
+
+def kind_of(cell: Cell) -> Kind:
+    """What a cell's cost depends on."""
+    return cell.stage, cell.size.num_bytes, cell.model
+
+
+def cell_cost(
+    cell: Cell,
+    sweep: Sweep,
+    flops_per_second: Mapping[str, float],
+    seen_bytes: Mapping[Kind, float],
+) -> Cost:
+    """Cost of a cell, `flops_per_second` measured per model where there is a measurement, and
+    `seen_bytes` per kind of cell where some are done."""
     model = MODELS[cell.model]
     protocol = sweep.protocol
-    if cell.stage is Stage.ZEROSHOT:
-        budget_bytes = 0
-    else:
+    size_bytes = cell.size.num_bytes
+    budget_bytes = expected_bytes = 0
+    if cell.stage is not Stage.ZEROSHOT:
         recipe = protocol.recipe(cell.stage)
-        size_bytes = cell.size.num_bytes
         budget_bytes = (
             recipe.num_steps(size_bytes, model.window_bytes)
             * recipe.batch_windows(size_bytes, model.window_bytes)
             * model.window_bytes
         )
-    evaluated_bytes = protocol.evaluated_bytes(cell.stage, model.window_bytes)
-    flops = (
-        budget_bytes * model.training_flops_per_byte
-        + evaluated_bytes * model.forward_flops_per_byte
-    )
+        expected = float(budget_bytes)
+        if recipe.schedule == "constant" and protocol.tolerance:
+            expected = ASSUMED_EPOCHS * size_bytes
+        expected = seen_bytes.get(kind_of(cell), expected)
+        expected_bytes = min(budget_bytes, round(expected))
+
+    def flops(trained_bytes: int) -> int:
+        evaluated = protocol.evaluated_bytes(
+            cell.stage, size_bytes, model.window_bytes, trained_bytes
+        )
+        return (
+            trained_bytes * model.training_flops_per_byte + evaluated * model.forward_flops_per_byte
+        )
+
     rate = flops_per_second.get(cell.model, assumed_flops_per_second(sweep))
-    return Cost(budget_bytes, flops, flops / rate)
+    expected_flops = flops(expected_bytes)
+    return Cost(
+        expected_bytes, budget_bytes, expected_flops, flops(budget_bytes), expected_flops / rate
+    )
 
 
 def cell_costs(
-    cells: Iterable[Cell], sweep: Sweep, flops_per_second: Mapping[str, float]
+    cells: Iterable[Cell],
+    sweep: Sweep,
+    flops_per_second: Mapping[str, float],
+    seen_bytes: Mapping[Kind, float],
 ) -> dict[str, Cost]:
-    """Of each cell, by its id. Cells of one stage, size and model cost alike, and are many."""
-    alike: dict[tuple[Stage, int, str], Cost] = {}
+    """Of each cell, by its id."""
+    alike: dict[Kind, Cost] = {}
     costs = {}
     for cell in cells:
-        key = (cell.stage, cell.size.num_bytes, cell.model)
-        if key not in alike:
-            alike[key] = cell_cost(cell, sweep, flops_per_second)
-        costs[cell.cell_id] = alike[key]
+        kind = kind_of(cell)
+        if kind not in alike:
+            alike[kind] = cell_cost(cell, sweep, flops_per_second, seen_bytes)
+        costs[cell.cell_id] = alike[kind]
     return costs
+
+
+def seen_bytes(
+    cells: Iterable[Cell], results: Mapping[str, Mapping[str, Any]]
+) -> dict[Kind, float]:
+    """What done cells of each kind have seen: the median."""
+    seen: dict[Kind, list[int]] = {}
+    for cell in cells:
+        result = results.get(cell.cell_id)
+        if result is not None and result["status"] == Status.DONE:
+            seen.setdefault(kind_of(cell), []).append(result["bytes_seen"])
+    return {kind: median(each) for kind, each in seen.items()}
 
 
 def assumed_flops_per_second(sweep: Sweep) -> float:

@@ -14,7 +14,8 @@ from raydt.tracking.schema import Stage
 # Raised when a change of code changes the numbers that a cell ends with.
 # 2: a finetune may keep the weights it started from, where training only makes them worse.
 # 3: bfloat16 on CPUs that multiply in it, and Muon of small matrices in float32 on any.
-NUMERICS_VERSION = 3
+# 4: test splits in windows that overlap by half; how a cell ends is told by four numbers.
+NUMERICS_VERSION = 4
 
 # The shape of a model as it was when the first fingerprints were made.
 _FIRST_MODEL_FIELDS = frozenset("width num_layers num_heads hidden window_bytes conv_bytes".split())
@@ -36,13 +37,14 @@ def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) 
         "stage": cell.stage,
         "model": decisive_fields(MODELS[cell.model], _FIRST_MODEL_FIELDS),
         "recipe": recipe,
+        "evaluation_growth": protocol.evaluation_growth,
         "evaluations": protocol.evaluations,
+        "tolerance": protocol.tolerance,
         "patience": protocol.patience,
         "size_bytes": cell.size.num_bytes,
         "data": data_digest,
         "seed": cell.seed,
+        "test_stride_bytes": protocol.test_stride(MODELS[cell.model].window_bytes),
         "parent": parent,
     }
-    if protocol.test_stride_bytes is not None:
-        identity["test_stride_bytes"] = protocol.test_stride_bytes
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

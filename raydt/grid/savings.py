@@ -12,7 +12,7 @@ from raydt.config.model import MODELS
 from raydt.config.protocol import forwarded_bytes
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
-from raydt.grid.cost import Cost
+from raydt.grid.cost import Cost, Kind, kind_of
 from raydt.tracking.schema import Stage, Status
 
 
@@ -45,20 +45,17 @@ def savings(
     sources_of = Counter(target for _, target in sweep.pairs())
     children_of = Counter(cell.parent_id for cell in cells)
     ladders = pretrains = val_sample = 0
-    # Of one stage and model they are alike, and a grid may have 100,000 cells.
-    val_samples = {
-        (stage, model): _val_sample(stage, model, sweep)
-        for stage in Stage
-        for model in sweep.models
-    }
+    val_samples: dict[Kind, int] = {}  # a grid may have 100,000 cells
     for cell in cells:
-        flops = costs[cell.cell_id].flops
+        flops, kind = costs[cell.cell_id].expected_flops, kind_of(cell)
         if cell.stage is Stage.SCRATCH:
             assert cell.target is not None
             ladders += (sources_of[cell.target] - 1) * flops
         elif cell.stage is Stage.PRETRAIN:
             pretrains += (children_of[cell.cell_id] - 1) * flops
-        val_sample += val_samples[cell.stage, cell.model]
+        if kind not in val_samples:
+            val_samples[kind] = _val_sample(cell, costs[cell.cell_id], sweep)
+        val_sample += val_samples[kind]
     stopped, budgets = _left_over(cells, costs, results)
     errors = [
         result["test_loss_stderr"]
@@ -75,12 +72,13 @@ def savings(
     )
 
 
-def _val_sample(stage: Stage, model_name: str, sweep: Sweep) -> int:
-    model, protocol = MODELS[model_name], sweep.protocol
+def _val_sample(cell: Cell, cost: Cost, sweep: Sweep) -> int:
+    model, protocol = MODELS[cell.model], sweep.protocol
     val = forwarded_bytes(protocol.most_val_bytes, model.window_bytes)
     test = forwarded_bytes(protocol.most_test_bytes, model.window_bytes)
     spared = max(0, test - val) * model.forward_flops_per_byte
-    return protocol.num_evaluations(stage) * spared
+    evaluations = protocol.num_evaluations(cell.stage, cell.size.num_bytes, cost.expected_bytes)
+    return evaluations * spared
 
 
 def _left_over(

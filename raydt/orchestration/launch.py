@@ -18,7 +18,7 @@ from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
-from raydt.grid.cost import cell_costs, workers_of
+from raydt.grid.cost import cell_costs, seen_bytes, workers_of
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, cell_folder, record_sweep
 from raydt.orchestration.commit import DECIDED, commit, make_room
@@ -82,7 +82,7 @@ def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     ledger = Ledger.read(sweep, cells.values())
     rates = ledger.flops_per_second()
-    costs = cell_costs(cells.values(), sweep, rates)
+    costs = cell_costs(cells.values(), sweep, rates, seen_bytes(cells.values(), ledger.results))
     seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
     num_workers = {c: workers_of(cell, sweep, seconds[c]) for c, cell in cells.items()}
     tasks = build_tasks(

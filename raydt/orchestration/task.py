@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.corpora.evaluation import evaluation_bytes
 from raydt.corpora.prepared import PreparedLanguage
@@ -68,9 +69,11 @@ def build_tasks(
             "recipe": recipe,
             "size_bytes": cell.size.num_bytes,
             "seed": cell.seed,
+            "evaluation_growth": protocol.evaluation_growth,
             "evaluations": protocol.evaluations,
+            "tolerance": protocol.tolerance,
             "patience": protocol.patience,
-            "test_stride_bytes": protocol.test_stride_bytes,
+            "test_stride_bytes": protocol.test_stride(MODELS[cell.model].window_bytes),
             # A zeroshot has no recipe: it is evaluated as its weights were.
             "precision": protocol.pretrain.precision,
             "checkpoint_seconds": sweep.checkpoint_seconds,

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
-from raydt.grid.cost import assumed_flops_per_second, cell_costs
+from raydt.grid.cost import assumed_flops_per_second, cell_costs, seen_bytes
 from raydt.grid.ledger import Ledger
 from raydt.grid.savings import Savings, savings
 from raydt.grid.schedule import simulate
@@ -30,7 +30,7 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     cells = build_grid(sweep)
     ledger = Ledger.read(sweep, cells)
     rates = ledger.flops_per_second()
-    costs = cell_costs(cells, sweep, rates)
+    costs = cell_costs(cells, sweep, rates, seen_bytes(cells, ledger.results))
     seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
     done = [cell for cell in cells if ledger.status(cell) is Status.DONE]
     done_ids = {cell.cell_id for cell in done}
@@ -47,7 +47,7 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     )
     table.add_column("cell", no_wrap=True)
     table.add_column("starts from", no_wrap=True)
-    for column in ("data", "budget", "FLOPs", "time", "GPU-h"):
+    for column in ("data", "sees", "at most", "FLOPs", "time", "GPU-h"):
         table.add_column(column, justify="right", no_wrap=True)
     simulation = simulate(missing, seconds, sweep.num_slots)
     ordered = [*done, *simulation.order]
@@ -67,8 +67,9 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
             cell.run_name,
             names[cell.parent_id] if cell.parent_id else "random",
             approximate_bytes(cell.size.num_bytes),
+            approximate_bytes(cost.expected_bytes),
             approximate_bytes(cost.budget_bytes),
-            short(cost.flops),
+            short(cost.expected_flops),
             "done" if is_done else duration(cost.seconds),
             short(cost.gpu_hours),
             style="dim" if is_done else None,
@@ -76,21 +77,24 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     console.print(table)
 
     to_do = [costs[cell.cell_id] for cell in missing]
+    expected = sum(cost.expected_flops for cost in to_do)
     console.print(
-        f"{len(done)} done, {len(missing)} to do: at most "
-        f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes seen, "
-        f"{short(sum(cost.flops for cost in to_do))} FLOPs, "
-        f"about {duration(simulation.makespan_seconds)} with {sweep.num_slots} "
+        f"{len(done)} done, {len(missing)} to do: about "
+        f"{approximate_bytes(sum(cost.expected_bytes for cost in to_do))} bytes seen, "
+        f"{short(expected)} FLOPs, "
+        f"{duration(simulation.makespan_seconds)} with {sweep.num_slots} "
         f"at a time{'' if sweep.slots else ' on this machine'}, "
-        f"or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours"
+        f"or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours; at most "
+        f"{short(sum(cost.flops for cost in to_do) / max(1, expected))} times that, "
+        f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes"
     )
     console.print(_basis(sweep, rates), style="dim")
-    total = sum(cost.flops for cost in costs.values())
+    total = sum(cost.expected_flops for cost in costs.values())
     console.print(_saved(savings(cells, sweep, costs, ledger.results), total, sweep), style="dim")
 
 
 def _saved(saved: Savings, total: int, sweep: Sweep) -> str:
-    """In words, each as a share of what the whole sweep costs at most."""
+    """In words, each as a share of what the whole sweep costs."""
 
     def more(flops: int) -> str:
         return f"{flops / total:+.0%}"

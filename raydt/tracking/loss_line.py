@@ -21,6 +21,8 @@ METRICS = {
     "best_bytes_seen": schema.METRIC_BEST_BYTES_SEEN,
     "bytes_seen": schema.METRIC_BYTES_SEEN,
     "seconds": schema.METRIC_SECONDS,
+    "unfinished": schema.METRIC_UNFINISHED,
+    "unseen_share": schema.METRIC_UNSEEN_SHARE,
 }
 _HAS_SOURCE = (Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT)
 _HAS_TARGET = (Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT)

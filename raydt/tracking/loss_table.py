@@ -31,7 +31,8 @@ _OWN = (
     "stage", "source", "target", "size", "size_bytes", "seed", "model", "status", "reason",
     "stopped", "precision", "test_loss", *METRICS,
 )  # fmt: skip
-_PASSED_OVER = ("cell_id", "run_id")  # of cells.csv: names of its own store
+# Of cells.csv: names of its own store, and what follows from the loss.
+_PASSED_OVER = ("cell_id", "run_id", "above_uniform")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ _FINAL = {
     "best_bytes_seen": schema.METRIC_BEST_BYTES_SEEN,
     "bytes_seen": schema.METRIC_BYTES_SEEN,
     "seconds": schema.METRIC_SECONDS,
+    "unfinished": schema.METRIC_UNFINISHED,
+    "unseen_share": schema.METRIC_UNSEEN_SHARE,
 }
 _ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
 

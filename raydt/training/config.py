@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.protocol import Protocol, Recipe
 from raydt.errors import InputError, Problem
+from raydt.tracking.schema import Stage
 from raydt.training.precision import Precision
 
 
@@ -23,10 +24,30 @@ class TrainConfig:
     recipe: Recipe | None  # None: evaluate only, in `precision`
     size_bytes: int
     seed: int = 0
+    evaluation_growth: float = 1.0  # see `raydt.config.protocol.Protocol`; 1: evenly spread
     evaluations: int = 8
+    tolerance: float = 0.0
     patience: int = 3
     test_stride_bytes: int | None = None  # None: a whole window
     precision: Precision = "auto"  # without a recipe, which has its own
+
+    @classmethod
+    def of(
+        cls, protocol: Protocol, stage: Stage, model: ModelConfig, size_bytes: int, seed: int = 0
+    ) -> TrainConfig:
+        """That of a cell of a sweep."""
+        return cls(
+            model,
+            None if stage is Stage.ZEROSHOT else protocol.recipe(stage),
+            size_bytes,
+            seed,
+            protocol.evaluation_growth,
+            protocol.evaluations,
+            protocol.tolerance,
+            protocol.patience,
+            protocol.test_stride(model.window_bytes),
+            protocol.pretrain.precision,  # a zeroshot is evaluated as its weights were
+        )
 
     def facts(self) -> dict[str, Any]:
         """Its values by dotted names, for what is resumed to be compared with what is asked."""
@@ -37,7 +58,9 @@ class TrainConfig:
             **{f"recipe.{name}": value for name, value in recipe.items()},
             "size_bytes": self.size_bytes,
             "seed": self.seed,
+            "evaluation_growth": self.evaluation_growth,
             "evaluations": self.evaluations,
+            "tolerance": self.tolerance,
             "patience": self.patience,
         }
 

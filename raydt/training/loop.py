@@ -17,9 +17,11 @@ from raydt.corpora.batches import WindowBatches
 from raydt.errors import RunError
 from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Status, Stop
+from raydt.training.average import WeightAverage
 from raydt.training.checkpoint import load_weights
 from raydt.training.checkpoints import CheckpointFolder
 from raydt.training.config import Splits, TrainConfig, check
+from raydt.training.ending import evaluation_steps, has_converged, unfinished
 from raydt.training.evaluate import Evaluator
 from raydt.training.optimizer import Optimizer
 from raydt.training.outcome import Outcome, Report, Resumed
@@ -50,7 +52,8 @@ def train(
     ranks: Ranks | None = None,
 ) -> Outcome:
     """Train until the validation loss stops improving or the budget is used up, then test (unless
-    there is no test split).
+    there is no test split). What is evaluated, kept and tested is the average of the weights where
+    the recipe has one.
 
     `initial_weights` are those of a pretrained cell; without them the model starts at random. A
     cell that starts from weights is evaluated before its first step, too, and keeps them if
@@ -143,18 +146,17 @@ class _Cell:
         self._ranks = ranks
         self._num_steps = recipe.num_steps(config.size_bytes, window_bytes)
         self._step_bytes = batch_windows * window_bytes
-        # Evaluations are spread evenly, and the last step always has one.
-        self._evaluate_after = {
-            math.ceil(self._num_steps * (i + 1) / config.evaluations)
-            for i in range(config.evaluations)
-        }
+        self._evaluate_after = evaluation_steps(
+            self._num_steps, self._step_bytes, config.size_bytes, config.evaluation_growth,
+            config.evaluations,
+        )  # fmt: skip
         self._batches = WindowBatches(
             splits.train, window_bytes, batch_windows, config.seed, ranks.rank, ranks.num_ranks
         )
-        self._model = model
         self._gradients = Gradients(model, recipe, ranks)
         self._optimizer = Optimizer(model, recipe, self._num_steps)
-        self._state = TrainingState(model, self._optimizer, self._batches)
+        average = WeightAverage(model, recipe.average_power) if recipe.average == "power" else None
+        self._state = TrainingState(model, self._optimizer, self._batches, average)
         self._checkpoints: CheckpointFolder | None = None
         self._peak_flops_per_second = peak_flops_per_second(
             self._state.device, is_bfloat16(recipe.precision, self._state.device)
@@ -189,6 +191,8 @@ class _Cell:
         for step in range(progress.step, self._num_steps):
             loss = self._gradients(self._batches.next_batch())
             self._optimizer.step(step)
+            if state.average is not None:
+                state.average.update(step + 1)
             state.loss_since_report += loss
             progress.step = step + 1
             progress.steps_since_report += 1
@@ -204,11 +208,11 @@ class _Cell:
             if not state.is_finite():
                 return self._diverged("a weight not finite")
             if evaluates:
-                val_loss = self._evaluator.evaluate(self._model, self._splits.val).loss
+                val_loss = self._evaluator.evaluate(state.evaluated, self._splits.val).loss
                 if not math.isfinite(val_loss):
                     return self._diverged("validation loss not finite")
                 self._reported(train_loss, val_loss)
-                if progress.without_better >= self._config.patience:
+                if self._has_converged():
                     stopped = Stop.CONVERGED
                     break
             if writes:
@@ -220,7 +224,7 @@ class _Cell:
         """The weights it starts from are its first candidate, but no reason to lose patience: a
         finetune may have to get worse before it gets better."""
         progress = self._state.progress
-        val_loss = self._evaluator.evaluate(self._model, self._splits.val).loss
+        val_loss = self._evaluator.evaluate(self._state.evaluated, self._splits.val).loss
         if math.isfinite(val_loss):
             progress.best_val_loss, progress.best_bytes_seen = val_loss, 0
             self._state.keep_as_best()
@@ -241,13 +245,17 @@ class _Cell:
         if progress.best_val_loss is None or val_loss < progress.best_val_loss:
             progress.best_val_loss, progress.best_bytes_seen = val_loss, bytes_seen
             state.keep_as_best()
-        if progress.best_trained_val_loss is None or val_loss < progress.best_trained_val_loss:
-            progress.best_trained_val_loss, progress.without_better = val_loss, 0
-        else:
-            progress.without_better += 1
         state.loss_since_report.zero_()
         progress.steps_since_report, progress.seconds_since_report = 0, 0.0
         self._report(report)
+
+    def _has_converged(self) -> bool:
+        config = self._config
+        # A cell whose end the data decides has to have seen them.
+        least_bytes = config.size_bytes if config.evaluation_growth > 1 else 0
+        return has_converged(
+            self._state.progress.reports, least_bytes, config.tolerance, config.patience
+        )
 
     def _mfu(self, bytes_per_second: float) -> float | None:
         if self._peak_flops_per_second is None:
@@ -277,6 +285,7 @@ class _Cell:
             best_val_loss=progress.best_val_loss,
             best_bytes_seen=progress.best_bytes_seen,
             bytes_seen=progress.step * self._step_bytes,
+            unfinished=unfinished(progress.reports),
             training_seconds=progress.training_seconds,
             weights=self._state.best_weights,
         )

@@ -57,6 +57,8 @@ class Outcome:
     test_loss: float | None = None
     test_loss_stderr: float | None = None
     bytes_seen: int = 0
+    # What a doubling of the bytes seen would still take off the log of `val_loss`; see `ending`.
+    unfinished: float | None = None
     training_seconds: float = 0.0
     precision: str = "float32"  # or bfloat16: what forward and backward were computed in
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from raydt.corpora.batches import WindowBatches
 from raydt.model.decoder import Decoder
+from raydt.training.average import WeightAverage
 from raydt.training.checkpoint import put_weights
 from raydt.training.checkpoints import Checkpoint
 from raydt.training.optimizer import Optimizer
@@ -25,17 +26,21 @@ class Progress:
     training_seconds: float = 0.0  # up to the last report
     best_val_loss: float | None = None
     best_bytes_seen: int | None = None
-    # Of the reports after the first step, by which patience is counted.
-    best_trained_val_loss: float | None = None
-    without_better: int = 0
     reports: list[Report] = field(default_factory=list)
 
 
 class TrainingState:
     """Model, optimiser, batches and progress of one cell, to be taken apart and put together."""
 
-    def __init__(self, model: Decoder, optimizer: Optimizer, batches: WindowBatches) -> None:
+    def __init__(
+        self,
+        model: Decoder,
+        optimizer: Optimizer,
+        batches: WindowBatches,
+        average: WeightAverage | None = None,
+    ) -> None:
         self.model = model
+        self.average = average
         self.optimizer = optimizer
         self.batches = batches
         self.progress = Progress()
@@ -43,11 +48,17 @@ class TrainingState:
         self.loss_since_report = torch.zeros((), device=self.device)
         self.best_weights: dict[str, Tensor] = {}
 
+    @property
+    def evaluated(self) -> Decoder:
+        """The model that is evaluated and kept: the average of the weights where there is one, but
+        before the first step those that the cell starts from."""
+        return self.model if self.average is None else self.average.model
+
     def keep_as_best(self) -> None:
-        """Set the weights as they are aside."""
+        """Set the weights that were evaluated aside."""
         self.best_weights = {
             name: tensor.detach().to("cpu", copy=True)
-            for name, tensor in self.model.state_dict().items()
+            for name, tensor in self.evaluated.state_dict().items()
         }
 
     def is_finite(self) -> bool:
@@ -68,20 +79,25 @@ class TrainingState:
             "optimizer": self.optimizer.state_tensors(),
             "loop": {"loss_since_report": self.loss_since_report, "rng": torch.get_rng_state()},
         }
+        if self.average is not None:
+            parts["average"] = self.average.state_tensors()
         if self.device.type == "cuda":
             parts["loop"]["cuda_rng"] = torch.cuda.get_rng_state(self.device)
         return {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Go on from what `checkpoint` gave; `RunError` for another model."""
-        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
-        loop: dict[str, Tensor] = parts.setdefault("loop", {})
+        names = ("weights", "average", "best", "optimizer", "loop")
+        parts: dict[str, dict[str, Tensor]] = {name: {} for name in names}
+        loop = parts["loop"]
         for key, tensor in checkpoint.tensors.items():
             part, _, name = key.partition("/")
             parts[part][name] = tensor
         put_weights(
             self.model, parts["weights"], "checkpoint", "a cell goes on with the model it had"
         )
+        if self.average is not None:
+            self.average.load_state_tensors(parts["average"])
         self.best_weights = parts["best"]
         self.optimizer.load_state_tensors(
             {name: tensor.to(self.device) for name, tensor in parts["optimizer"].items()}

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,14 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from analysis.table import COLUMNS
+from analysis.alarm import Alarm
+from analysis.alarms import alarms
+from analysis.effective import Resamples, effective_table
+from analysis.ladder import cell_means, ladders
+from analysis.laws import fit_ladders
+from analysis.plan import NOT_DONE_COLUMNS
+from analysis.table import COLUMNS, CellTable
+from analysis.uncertainty import draw_means, pooled_noise
 from raydt.tracking import schema
 from raydt.tracking.schema import Stage, Status, Stop
 from raydt.units import format_bytes
@@ -44,6 +52,8 @@ class Cell:
     label: str | None = None  # of the size, where it is not what the bytes print as
     fingerprint: str | None = None
     precision: str | None = None
+    unfinished: float | None = None
+    unseen_share: float | None = None
 
     @property
     def size(self) -> str:
@@ -183,6 +193,12 @@ class Store:
             metrics[schema.METRIC_TEST_LOSS] = cell.loss
             metrics[schema.METRIC_TEST_LOSS_STDERR] = 0.01
             metrics[schema.METRIC_BEST_VAL_LOSS] = cell.loss * 0.99
+        for name, value in (
+            (schema.METRIC_UNFINISHED, cell.unfinished),
+            (schema.METRIC_UNSEEN_SHARE, cell.unseen_share),
+        ):
+            if value is not None:
+                metrics[name] = value
         run = self.client.create_run(self.experiment(sweep), start, {}, cell.cell_id)
         run_id = str(run.info.run_id)
         self.client.log_batch(
@@ -230,7 +246,7 @@ def tidy_table() -> Callable[[Iterable[Cell]], pd.DataFrame]:
             {
                 **{name: getattr(cell, name) for name in (
                     "cell_id", "stage", "source", "target", "size_bytes", "seed", "model",
-                    "status", "reason", "stopped", "precision",
+                    "status", "reason", "stopped", "precision", "unfinished", "unseen_share",
                 )},
                 "size": format_bytes(cell.size_bytes),
                 "test_loss": cell.loss,
@@ -240,6 +256,29 @@ def tidy_table() -> Callable[[Iterable[Cell]], pd.DataFrame]:
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
     return made
+
+
+@pytest.fixture
+def raised(tidy_table: Callable[[Iterable[Cell]], pd.DataFrame]) -> Callable[..., list[Alarm]]:
+    """The alarms of cells; `seen` gives columns of the tidy table by cell id."""
+
+    def found(cells: Any, seen: dict[str, dict[str, float]] | None = None) -> list[Alarm]:
+        table = tidy_table(cells)
+        for cell_id, values in (seen or {}).items():
+            for name, value in values.items():
+                table.loc[table["cell_id"] == cell_id, name] = value
+        means = cell_means(table)
+        noise = pooled_noise(means)
+        random = np.random.default_rng(0)
+        drawn = draw_means(means, noise, num_resamples=100, random=random)
+        effective = effective_table(means, Resamples(drawn, 0.9))
+        by_target = ladders(means)
+        _, laws = fit_ladders(by_target, {}, 0.9)
+        none = pd.DataFrame(columns=NOT_DONE_COLUMNS)
+        whole = CellTable(table, none, len(table), False, [], [])
+        return alarms(whole, means, by_target, effective, laws, noise)
+
+    return found
 
 
 @pytest.fixture

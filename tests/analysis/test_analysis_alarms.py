@@ -6,43 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from analysis.alarm import Alarm, Kind
-from analysis.alarms import alarms, alarms_table
-from analysis.effective import Resamples, effective_table
-from analysis.ladder import cell_means, ladders
-from analysis.laws import fit_ladders
-from analysis.plan import NOT_DONE_COLUMNS
-from analysis.table import CellTable
-from analysis.uncertainty import draw_means, pooled_noise
+from analysis.alarms import alarms_table
 from raydt.errors import Problem
 
 Raise = Callable[..., list[Alarm]]
-
-
-@pytest.fixture
-def raised(tidy_table: Any) -> Raise:
-    """The alarms of cells; `seen` gives columns of the tidy table by cell id."""
-
-    def found(cells: Any, seen: dict[str, dict[str, float]] | None = None) -> list[Alarm]:
-        table = tidy_table(cells)
-        for cell_id, values in (seen or {}).items():
-            for name, value in values.items():
-                table.loc[table["cell_id"] == cell_id, name] = value
-        means = cell_means(table)
-        noise = pooled_noise(means)
-        random = np.random.default_rng(0)
-        drawn = draw_means(means, noise, num_resamples=100, random=random)
-        effective = effective_table(means, Resamples(drawn, 0.9))
-        by_target = ladders(means)
-        _, laws = fit_ladders(by_target, {}, 0.9)
-        none = pd.DataFrame(columns=NOT_DONE_COLUMNS)
-        whole = CellTable(table, none, len(table), False, [], [])
-        return alarms(whole, means, by_target, effective, laws, noise)
-
-    return found
 
 
 def of_kind(found: list[Alarm], kind: Kind) -> list[Alarm]:

@@ -34,6 +34,17 @@ def test_a_complete_sweep_has_one_typed_row_a_cell(
     assert table.cells["source"].isna().sum() == (table.cells["stage"] == "scratch").sum()
 
 
+def test_how_finished_and_how_foreign_a_cell_is_comes_from_the_store(
+    store: Any, make_cell: Any, change: Any
+) -> None:
+    said = make_cell("finetune", "en", "ru", 8_000, unfinished=0.004, unseen_share=0.8)
+    silent = change(said, seed=1, unfinished=None, unseen_share=None)
+    store.write("ends", [said, silent])
+    cells = table_of(store, "ends").cells.set_index("seed")
+    assert cells.loc[0, ["unfinished", "unseen_share"]].tolist() == [0.004, 0.8]
+    assert cells.loc[1, ["unfinished", "unseen_share"]].isna().all()
+
+
 def test_of_several_runs_done_beats_not_done_then_the_last_end_counts(
     store: Any, make_cell: Any, change: Any
 ) -> None:

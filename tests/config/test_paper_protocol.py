@@ -78,7 +78,23 @@ def test_a_table_that_is_none_is_refused(table: object) -> None:
 
 
 def test_an_evaluation_costs_whole_windows() -> None:
-    protocol = Protocol(val_bytes="1000", test_bytes="2000", test_stride_bytes=32)
-    assert protocol.evaluated_bytes(Stage.ZEROSHOT, 128) == 8 * 128 + (1 + 59) * 128
-    assert protocol.evaluated_bytes(Stage.SCRATCH, 128) == 8 * 8 * 128 + (1 + 59) * 128
-    assert protocol.evaluated_bytes(Stage.FINETUNE, 128) == 9 * 8 * 128 + (1 + 59) * 128
+    protocol = Protocol(
+        val_bytes="1000", test_bytes="2000", test_stride_bytes=32, evaluation_growth=1
+    )
+    test = (1 + 59) * 128
+    assert protocol.evaluated_bytes(Stage.ZEROSHOT, 0, 128, 0) == 8 * 128 + test
+    assert protocol.evaluated_bytes(Stage.SCRATCH, 2_000, 128, 9_000) == 8 * 8 * 128 + test
+    assert protocol.evaluated_bytes(Stage.FINETUNE, 2_000, 128, 9_000) == 9 * 8 * 128 + test
+
+
+def test_evaluations_that_grow_apart_are_counted_from_half_of_the_data_on() -> None:
+    protocol = Protocol(evaluation_growth=2)
+    assert protocol.num_evaluations(Stage.SCRATCH, 1_000, 500) == 1
+    assert protocol.num_evaluations(Stage.SCRATCH, 1_000, 4_000) == 4  # at .5, 1, 2 and 4 epochs
+    assert protocol.num_evaluations(Stage.FINETUNE, 1_000, 4_000) == 5
+
+
+def test_windows_over_the_test_split_overlap_by_half_unless_told_otherwise() -> None:
+    assert Protocol().test_stride(128) == 64
+    assert Protocol(test_stride_bytes=16).test_stride(128) == 16
+    assert Protocol(test_stride_bytes=1024).test_stride(128) == 128

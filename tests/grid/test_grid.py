@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from raydt.config.protocol import Protocol, Recipe
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError
 from raydt.grid.build import build_grid
-from raydt.grid.cost import cell_cost, workers_of
+from raydt.grid.cost import ASSUMED_EPOCHS, cell_cost, seen_bytes, workers_of
 from raydt.grid.identity import fingerprint
 from raydt.grid.journal import RESULT
 from raydt.grid.ledger import (
@@ -70,19 +71,43 @@ def test_names_for_people() -> None:
 
 
 def test_cost_is_bytes_times_flops() -> None:
-    sweep = Sweep(seeds=(0,))
+    protocol = Protocol(
+        evaluation_growth=1, evaluations=8, val_bytes="8k", test_bytes="32k", test_stride_bytes=128
+    )
+    sweep = Sweep(seeds=(0,), protocol=protocol)
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
-    zeroshot = cell_cost(cells["zeroshot/related-alba/0/nano/s0"], sweep, {})
-    finetune = cell_cost(cells["finetune/related-alba/8k/nano/s0"], sweep, {"nano": 1e9})
+    zeroshot = cell_cost(cells["zeroshot/related-alba/0/nano/s0"], sweep, {}, {})
+    finetune = cell_cost(cells["finetune/related-alba/8k/nano/s0"], sweep, {"nano": 1e9}, {})
     assert zeroshot.budget_bytes == 0
     # width 64, one layer, hidden 192, window 128, vocabulary 256; forward 2 FLOPs a weight.
     forward = 2 * (4 * 64**2 + 2 * 64 * 192 + 64 * 256) + 4 * 64 * 128
-    # Whole windows of 128: 250 for the 32,000 bytes of `val`, 1,000 for the 128,000 of `test`.
-    assert zeroshot.flops == (250 + 1000) * 128 * forward
+    # Whole windows: 63 of 128 for the 8,000 bytes of `val`; 250 for the 32,000 of `test`.
+    assert zeroshot.flops == (63 + 250) * 128 * forward
     # A finetune has an evaluation before its first step, besides the eight.
-    evaluated = (9 * 250 + 1000) * 128
+    evaluated = (9 * 63 + 250) * 128
     assert finetune.flops == finetune.budget_bytes * 3 * forward + evaluated * forward
-    assert finetune.seconds == finetune.flops / 1e9
+    # It is expected to end before its cap.
+    assert finetune.expected_bytes == ASSUMED_EPOCHS * 8_000 < finetune.budget_bytes
+    expected = finetune.expected_bytes * 3 * forward + evaluated * forward
+    assert finetune.seconds == finetune.expected_flops / 1e9 == expected / 1e9
+
+
+def test_cells_that_are_done_say_what_others_of_their_kind_will_see() -> None:
+    sweep = Sweep(seeds=(0, 1))
+    cells = build_grid(sweep)
+    done, same = (c for c in cells if c.cell_id.startswith("scratch/alba/8k/"))
+    seen = seen_bytes(cells, {done.cell_id: {"status": "done", "bytes_seen": 123_456}})
+    assert cell_cost(same, sweep, {}, seen).expected_bytes == 123_456
+    other = next(c for c in cells if c.cell_id.startswith("scratch/alba/2k/"))
+    assert cell_cost(other, sweep, {}, seen) == cell_cost(other, sweep, {}, {})
+
+
+def test_a_budget_that_a_schedule_is_spread_over_is_what_a_cell_sees() -> None:
+    annealed = Recipe(budget_bytes="60k", budget_at_bytes="8k")
+    sweep = Sweep(seeds=(0,), protocol=Protocol(scratch=annealed))
+    cell = next(c for c in build_grid(sweep) if c.cell_id.startswith("scratch/alba/8k/"))
+    cost = cell_cost(cell, sweep, {}, {})
+    assert cost.expected_bytes == cost.budget_bytes
 
 
 def chain() -> tuple[list, dict[str, float]]:

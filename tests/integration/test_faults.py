@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 # Cells of a few seconds, that keep checkpoints all the time, so that a kill falls inside one.
 LONGER = (
-    "--protocol.pretrain.budget-bytes 400k --protocol.evaluations 8 --protocol.patience 8 "
+    "--protocol.pretrain.epochs 20 --protocol.tolerance 0 --protocol.patience 50 "
     "--checkpoint-seconds 0.05"
 ).split()
 

@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 SCRIPT = "sweeps/grid.py"
 # Cells of a second or two: two sweeps last long enough to meet, and each node gets some although a
 # process takes longer to start.
-MANY = ["--seeds", "0", "1"]
-for stage in ("pretrain", "scratch", "finetune"):
-    MANY += [f"--protocol.{stage}.budget-bytes", "160k"]
+MANY = "--seeds 0 1 --protocol.tolerance 0 --protocol.patience 50 --protocol.pretrain.epochs 8".split()
+for stage in ("scratch", "finetune"):
+    MANY += [f"--protocol.{stage}.epochs", "0=40", "8k=20"]
 NUM_MANY = 2 * NUM_CELLS
 
 

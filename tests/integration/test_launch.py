@@ -111,9 +111,9 @@ def test_the_same_command_again_trains_nothing(undisturbed: tuple[Path, str]) ->
 
 def test_another_protocol_under_the_same_name_is_refused(undisturbed: tuple[Path, str]) -> None:
     storage, _ = undisturbed
-    code, _, err = finished(grid(storage, "--protocol.patience", "5"))
+    code, _, err = finished(grid(storage, "--protocol.patience", "9"))
     assert code == 2
-    assert "protocol.patience: 3, as in the sweep 'tiny'" in err
+    assert "protocol.patience: 4, as in the sweep 'tiny'" in err
     assert "Traceback" not in err
 
 

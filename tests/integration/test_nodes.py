@@ -87,8 +87,7 @@ def test_large_cells_are_trained_by_worker_groups_and_survive_a_killed_worker(
     calm, groups = tmp_path / "calm", tmp_path / "groups"
     for folder in (calm, groups):
         folder.mkdir()
-    few = ["--sources", "related", "--sizes", "8k", "--protocol.finetune.min-steps", "10",
-           "--protocol.scratch.min-steps", "10", "--protocol.pretrain.min-steps", "10"]  # fmt: skip
+    few = ["--sources", "related", "--sizes", "8k", "--protocol.pretrain.epochs", "4"]
     code, _, err = finished(grid(calm, *few))
     assert code == 0, err
     process = grid(

@@ -13,9 +13,8 @@ ROOT = Path(__file__).parent.parent.parent
 # Two sources, one target, two rungs: 8 cells of a second or so.
 TINY = (
     "--sources related nonsense --targets alba --sizes 2k 8k --seeds 0 --pretrain-size 20k "
-    "--protocol.pretrain.budget-bytes 20k --protocol.pretrain.budget-at-bytes 20k "
-    "--protocol.scratch.budget-bytes 8k --protocol.finetune.budget-bytes 8k "
-    "--protocol.evaluations 2 --protocol.val-bytes 2k --protocol.test-bytes 4k "
+    "--protocol.pretrain.epochs 1 --protocol.scratch.epochs 3 --protocol.finetune.epochs 3 "
+    "--protocol.val-bytes 2k --protocol.test-bytes 4k "
     "--slots 2 --name tiny"
 ).split()
 NUM_CELLS = 2 + 2 + 2 * 3

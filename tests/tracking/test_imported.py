@@ -90,6 +90,15 @@ def test_the_general_form(tmp_path: Path) -> None:
     assert [row.precision for row in table.rows[:2]] == ["bfloat16", None]
 
 
+def test_what_cells_csv_says_of_its_cells_comes_back(tmp_path: Path) -> None:
+    (row,) = table_of(
+        tmp_path,
+        "cell_id,stage,source,target,size,loss,unfinished,unseen_share,above_uniform\n"
+        "x,finetune,en,ru,8k,1.5,0.004,0.8,False\n",
+    ).rows
+    assert dict(row.metrics) == {schema.METRIC_UNFINISHED: 0.004, schema.METRIC_UNSEEN_SHARE: 0.8}
+
+
 def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         table_of(

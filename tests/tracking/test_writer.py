@@ -34,3 +34,30 @@ def test_what_a_report_says_are_metrics_at_their_bytes_and_what_it_does_not_say_
         "throughput/bytes_per_second": [(2048, 4e5), (4096, 4e5)],
         "throughput/mfu": [(2048, 0.5)],
     }
+
+
+def test_what_a_result_says_of_its_end_is_a_metric_and_what_it_does_not_say_is_none(
+    tmp_path: Path,
+) -> None:
+    uri = sqlite_uri(tmp_path / "mlflow.db")
+    client = open_store(uri)
+    writer = Writer(client, uri, "ends")
+    writer.start_launch([], {}, "a note")
+    result = {
+        "time": 100.0, "bytes_seen": 4096, "status": "done", "stopped": "converged",
+        "test_loss": 2.0,
+    }  # fmt: skip
+    results = {
+        "says": {**result, "unfinished": 0.004, "unseen_share": 0.25},
+        "says nothing": {**result, "unfinished": None, "unseen_share": None},
+        "of an earlier version": result,
+    }
+    for number, (name, one) in enumerate(results.items()):
+        writer.sync(LocalFolder(tmp_path / str(number)), name, {}, [], str(number), one)
+    found = {
+        run.info.run_name: run.data.metrics for run in client.search_runs([writer.experiment_id])
+    }
+    said = {"test/loss": 2.0, "final/bytes_seen": 4096.0}
+    assert found["says"] == {**said, "final/unfinished": 0.004, "final/unseen_share": 0.25}
+    assert found["says nothing"] == said
+    assert found["of an earlier version"] == said

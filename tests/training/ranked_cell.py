@@ -25,7 +25,7 @@ from raydt.training.loop import CheckpointFolder, Ranks, Report, Splits, TrainCo
 MODEL = ModelConfig(width=32, num_layers=2, num_heads=1, hidden=64, window_bytes=32)
 # 1,010 bytes: rows with targets that do not count, and not as many on each rank.
 RECIPE = Recipe(budget_bytes="5k", budget_at_bytes="1010", max_batch_windows=8, min_steps=1,
-                optimizer="adamw", learning_rate=1e-3, precision="float32")  # fmt: skip
+                optimizer="adamw", learning_rate=1e-3, average="power", precision="float32")  # fmt: skip
 SPLITS = Splits(*(generate("alba", split, 1_010, 0) for split in ("train", "val", "test")))
 CONFIG = TrainConfig(MODEL, RECIPE, 1_010, evaluations=4, patience=4, test_stride_bytes=8)
 

@@ -14,7 +14,7 @@ import torch
 
 from raydt.config.model import MODELS
 from raydt.config.protocol import Protocol
-from raydt.tracking.schema import Status
+from raydt.tracking.schema import Stage, Status
 from raydt.training.loop import Splits, TrainConfig, train
 
 SIZES = (2_000, 4_000, 8_000, 16_000)
@@ -34,10 +34,7 @@ def test_every_rung_is_below_the_one_before(shared: Path, language: str) -> None
     val, test = data[-test_bytes - val_bytes : -test_bytes], data[-test_bytes:]
     losses = []
     for size_bytes in SIZES:
-        config = TrainConfig(
-            MODELS["nano"], protocol.scratch, size_bytes, 0, protocol.evaluations,
-            protocol.patience,
-        )  # fmt: skip
+        config = TrainConfig.of(protocol, Stage.SCRATCH, MODELS["nano"], size_bytes)
         outcome = train(config, Splits(data[:size_bytes], val, test))
         assert outcome.status is Status.DONE
         assert outcome.test_loss is not None

@@ -1,0 +1,49 @@
+"""The average of a cell's weights over its steps: what is evaluated, kept and started from.
+
+At a constant learning rate the weights themselves go on jumping about; their average settles, and
+is as good as weights whose rate was annealed, at every step and not only at the last one. So no
+length of training has to be known beforehand.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from raydt.model.decoder import Decoder
+from raydt.training.checkpoint import put_weights
+
+
+class WeightAverage:
+    """The power-function average of Karras et al. 2024 (arXiv 2312.02696, section 3.1).
+
+    After step t = 1, 2, ... the average m of the weights w is
+
+        m += (1 - (1 - 1 / t)^(power + 1)) (w - m),
+
+    so step s weighs about s^power: the average covers the same share of the way at every time,
+    whatever its length. A power of 0 is the plain mean, a large one is the weights themselves.
+    """
+
+    def __init__(self, model: Decoder, power: float) -> None:
+        self.model = copy.deepcopy(model)
+        self._power = power
+        self._weights = [parameter.detach() for parameter in model.parameters()]
+        self._means = [parameter.detach() for parameter in self.model.parameters()]
+
+    @torch.no_grad()
+    def update(self, num_steps: int) -> None:
+        """Take in the weights as they are after `num_steps` steps, one or more."""
+        share = 1 - (1 - 1 / num_steps) ** (self._power + 1)
+        torch._foreach_lerp_(self._means, self._weights, share)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """The average by the names of the model's weights; not copied."""
+        return self.model.state_dict()
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_tensors` gave; `RunError` for another model."""
+        put_weights(self.model, tensors, "checkpoint", "a cell resumes with the model it had")

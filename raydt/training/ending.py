@@ -1,0 +1,84 @@
+"""When a cell is evaluated, when it ends, and what it might still have gained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from raydt.training.outcome import Report
+
+# The stretch of training whose worth decides whether another one is worth its bytes.
+_LAST_SHARE = 1 / 3
+# Of the data, before the first of the evaluations that grow apart.
+_FIRST_SHARE = 1 / 2
+
+
+def evaluation_steps(
+    num_steps: int, step_bytes: int, size_bytes: int, growth: float, evaluations: int
+) -> frozenset[int]:
+    """After how many steps `val` is evaluated; always after the last of `num_steps`.
+
+    With a `growth` of 1 there are `evaluations`, evenly spread. With a larger one the first comes
+    after half of the data and each further one after `growth` times as many steps as the one
+    before it: as many a doubling however long a cell trains.
+    """
+    if growth == 1:
+        return frozenset(math.ceil(num_steps * (i + 1) / evaluations) for i in range(evaluations))
+    steps = {num_steps}
+    at = max(1.0, size_bytes * _FIRST_SHARE / step_bytes)
+    while at < num_steps:
+        steps.add(round(at))
+        at = max(at * growth, round(at) + 1)
+    return frozenset(steps)
+
+
+def has_converged(
+    reports: Sequence[Report], least_bytes: int, tolerance: float, patience: int
+) -> bool:
+    """Whether training on would bring too little; see `raydt.config.protocol.Protocol`.
+
+    Of a cell that starts from weights the report before the first step does not count: a finetune
+    may have to get worse before it gets better.
+    """
+    trained = [report for report in reports if report.bytes_seen]
+    if not trained or trained[-1].bytes_seen < least_bytes:
+        return False
+    losses = [report.val_loss for report in trained]
+    best = losses.index(min(losses))
+    if len(losses) - 1 - best >= patience:
+        return True
+    if best < len(losses) - 1:
+        return False
+    before = [r for r in trained if r.bytes_seen <= (1 - _LAST_SHARE) * trained[-1].bytes_seen]
+    return bool(before) and math.log(before[-1].val_loss / losses[-1]) < tolerance
+
+
+def unfinished(reports: Sequence[Report]) -> float | None:
+    """How much a doubling of the bytes seen would still lower the log of the validation loss.
+
+    What the last doubling brought, times how much less that was than what the one before it
+    brought (no more than all of it; all of it where the curve is too short to say). 0 where `val`
+    was best before the end, None where the evaluations do not span a doubling.
+    """
+    curve = [(report.bytes_seen, math.log(report.val_loss)) for report in reports]
+    if not curve:
+        return None
+    if min(curve, key=lambda point: point[1])[0] < curve[-1][0]:
+        return 0.0
+    curve = [(math.log(num_bytes), loss) for num_bytes, loss in curve if num_bytes]
+    last = _at(curve, curve[-1][0])
+    half, quarter = (_at(curve, curve[-1][0] - n * math.log(2)) for n in (1, 2))
+    if last is None or half is None:
+        return None
+    gain = half - last
+    if quarter is None or quarter <= half:
+        return gain
+    return gain * min(1.0, gain / (quarter - half))
+
+
+def _at(curve: Sequence[tuple[float, float]], x: float) -> float | None:
+    """The curve at `x`, between its points; None before the first."""
+    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+        if x0 <= x <= x1:
+            return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+    return curve[-1][1] if curve and x == curve[-1][0] else None

@@ -18,7 +18,7 @@ def prepared(tmp_path: Path) -> tuple[FilesCorpus, dict[str, PreparedLanguage]]:
     """`en` has more than a cell reads, `de` has less in both splits."""
     folder = tmp_path / "texts"
     folder.mkdir(exist_ok=True)
-    for language, num_lines in (("en", 60_000), ("de", 4_000)):
+    for language, num_lines in (("en", 90_000), ("de", 4_000)):
         lines = (f"{language} says that {i} is more than {i - 1}\n" for i in range(num_lines))
         (folder / f"{language}.txt").write_text("".join(lines))
     corpus = FilesCorpus(folder)

@@ -71,7 +71,7 @@ def launched(storage: Path, num_cells: int) -> tuple[Sweep, list[Cell], list[flo
 def plain_task(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     """What `train_plainly` needs of a cell of the launch, its data prepared already."""
     protocol = sweep.protocol
-    val_bytes, test_bytes = protocol.val_bytes.num_bytes, protocol.test_bytes.num_bytes
+    val_bytes, test_bytes = protocol.most_val_bytes, protocol.most_test_bytes
     languages = prepare_corpus(
         parse_corpus(sweep.corpus), sweep.train_bytes(), val_bytes, test_bytes,
         sweep.local_storage / "corpora",

@@ -55,8 +55,8 @@ def train_cell(
 ) -> Outcome:
     splits = Splits(
         generate(language, "train", num_bytes, seed),
-        generate(language, "val", DEMO.val_bytes.num_bytes, seed),
-        generate(language, "test", DEMO.test_bytes.num_bytes, seed),
+        generate(language, "val", DEMO.most_val_bytes, seed),
+        generate(language, "test", DEMO.most_test_bytes, seed),
     )
     config = TrainConfig(MODELS["nano"], recipe, num_bytes, seed, DEMO.evaluations, DEMO.patience)
     return train(config, splits, initial_weights=start, device=torch.device("cpu"))

@@ -44,8 +44,8 @@ def test_bpb(size_bytes: int, seed: int, precision: Precision) -> float:
     recipe = DEMO.recipe(Stage.SCRATCH).model_copy(update={"precision": precision})
     splits = Splits(
         generate("alba", "train", size_bytes, 0),
-        generate("alba", "val", DEMO.val_bytes.num_bytes, 0),
-        generate("alba", "test", DEMO.test_bytes.num_bytes, 0),
+        generate("alba", "val", DEMO.most_val_bytes, 0),
+        generate("alba", "test", DEMO.most_test_bytes, 0),
     )
     config = TrainConfig(model, recipe, size_bytes, seed, DEMO.evaluations, DEMO.patience)
     loss = train(config, splits).test_loss

@@ -31,7 +31,7 @@ def read_splits(path: Path, protocol: Protocol) -> tuple[NDArray[np.uint8], ...]
     order = np.random.default_rng(0).permutation(len(lines))
     shuffled = b"\0".join(lines[i] for i in order) + b"\0"
     data = np.frombuffer(shuffled, np.uint8)
-    test, val = protocol.test_bytes.num_bytes, protocol.val_bytes.num_bytes
+    test, val = protocol.most_test_bytes, protocol.most_val_bytes
     return data[: -test - val], data[-test - val : -test], data[-test:]
 
 

@@ -24,7 +24,9 @@ def add_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "--train-bytes", default="all", metavar="SIZE", help="such as 8M [all that there is]"
     )
     for split in ("val", "test"):
-        prepare.add_argument(f"--{split}-bytes", metavar="SIZE", default="0", help="at least [0]")
+        prepare.add_argument(
+            f"--{split}-bytes", metavar="SIZE", help="at least [what there is, if it is enough]"
+        )
     prepare.add_argument("--jobs", type=int, help="languages at a time [one per core]")
     corpora = add("corpora", "show the languages that are prepared")
     prepare.set_defaults(handler=_prepare)
@@ -50,8 +52,8 @@ def _prepare(parsed: argparse.Namespace) -> int:
         prepare_parallel(
             corpus,
             num_bytes,
-            parse_bytes(parsed.val_bytes),
-            parse_bytes(parsed.test_bytes),
+            None if parsed.val_bytes is None else parse_bytes(parsed.val_bytes),
+            None if parsed.test_bytes is None else parse_bytes(parsed.test_bytes),
             storage / "corpora",
             parsed.jobs or len(os.sched_getaffinity(0)),
             preparing.on_bytes,
@@ -74,7 +76,10 @@ def _corpora(storage: Path) -> int:
                 language=manifest.language,
                 num_bytes=manifest.num_bytes,
                 num_characters=manifest.num_characters,
-                num_documents=manifest.num_documents,
+                num_excerpts=manifest.num_excerpts,
+                splits=tuple(
+                    (record.num_bytes, record.num_documents) for record in manifest.splits.values()
+                ),
                 num_duplicates=entry.num_duplicates,
                 foreign_share=manifest.contamination.foreign(manifest.language),
                 largest_foreign=manifest.contamination.largest_foreign(manifest.language),
@@ -85,6 +90,6 @@ def _corpora(storage: Path) -> int:
         raise bad(f"folder {root}", "a prepared language; `raydt prepare` makes one", "none")
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 120  # a file or a pipe has no width, and the table is wider than 80
+        console.width = 132  # a file or a pipe has no width, and the table is wider than 80
     show_corpora(rows, console)
     return 0

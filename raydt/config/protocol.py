@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+from raydt.config import evaluation
 from raydt.config.by_size import BySize, FromSize, value_at
 from raydt.errors import InputError
 from raydt.tracking.schema import Stage
@@ -36,6 +37,22 @@ def _write_size(size: Size) -> str:
 
 SizeField = Annotated[
     Size, BeforeValidator(_read_size), PlainSerializer(_write_size, return_type=str)
+]
+
+
+def _read_size_or_auto(value: object) -> Size | None:
+    return None if value is None or value == AUTO else _read_size(value)
+
+
+def _write_size_or_auto(size: Size | None) -> str | None:
+    return None if size is None else _write_size(size)
+
+
+AUTO = "auto"  # what a file can write where it means no size
+OptionalSize = Annotated[
+    Size | None,
+    BeforeValidator(_read_size_or_auto),
+    PlainSerializer(_write_size_or_auto, return_type=str | None),
 ]
 
 
@@ -262,8 +279,16 @@ class Protocol(BaseModel):
     patience: int = Field(
         4, ge=1, description="evaluations without a better one before a cell stops"
     )
-    val_bytes: SizeField = Field(Size(8_000, "8k"), description="of the validation split")
-    test_bytes: SizeField = Field(Size(32_000, "32k"), description="of the test split")
+    val_bytes: OptionalSize = Field(
+        None,
+        description="of the validation split; by default what there is, at most "
+        f"{format_bytes(evaluation.VAL_BYTES)}",
+    )
+    test_bytes: OptionalSize = Field(
+        None,
+        description="of the test split; by default what there is, at most "
+        f"{format_bytes(evaluation.TEST_BYTES)}",
+    )
     test_stride_bytes: int | None = Field(
         None,
         ge=1,
@@ -279,6 +304,28 @@ class Protocol(BaseModel):
             Stage.FINETUNE: self.finetune,
         }
         return recipes[stage]
+
+    @property
+    def asked_val_bytes(self) -> int | None:
+        """Of `val`; None where the corpus decides."""
+        return None if self.val_bytes is None else self.val_bytes.num_bytes
+
+    @property
+    def asked_test_bytes(self) -> int | None:
+        """Of `test`; None where the corpus decides."""
+        return None if self.test_bytes is None else self.test_bytes.num_bytes
+
+    @property
+    def most_val_bytes(self) -> int:
+        """What a cell reads of `val`, at most: known before a corpus is."""
+        asked = self.asked_val_bytes
+        return evaluation.VAL_BYTES if asked is None else asked
+
+    @property
+    def most_test_bytes(self) -> int:
+        """What a cell reads of `test`, at most: known before a corpus is."""
+        asked = self.asked_test_bytes
+        return evaluation.TEST_BYTES if asked is None else asked
 
     def test_stride(self, window_bytes: int) -> int:
         """Step of the window over the test split, for a model of this window."""
@@ -302,10 +349,8 @@ class Protocol(BaseModel):
         self, stage: Stage, size_bytes: int, window_bytes: int, trained_bytes: int
     ) -> int:
         """Bytes forwarded in the evaluations of such a cell, the last of `test`."""
-        val = forwarded_bytes(self.val_bytes.num_bytes, window_bytes)
-        test = forwarded_bytes(
-            self.test_bytes.num_bytes, window_bytes, self.test_stride(window_bytes)
-        )
+        val = forwarded_bytes(self.most_val_bytes, window_bytes)
+        test = forwarded_bytes(self.most_test_bytes, window_bytes, self.test_stride(window_bytes))
         return self.num_evaluations(stage, size_bytes, trained_bytes) * val + test
 
 

@@ -223,7 +223,7 @@ def _impossible(sweep: Sweep) -> list[Problem]:
                 problems.append(Problem(f"protocol.{stage}.{field}", "at least 1 byte", "0"))
     for split in ("val_bytes", "test_bytes"):
         size = getattr(sweep.protocol, split)
-        if size.num_bytes < 1_000:
+        if size is not None and size.num_bytes < 1_000:
             problems.append(
                 Problem(
                     f"protocol.{split}",

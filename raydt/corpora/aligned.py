@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 from raydt.corpora.documents import not_blank
 from raydt.corpora.duplicates import DUPLICATES_RULE, HeldOut
+from raydt.corpora.few import count_few, few_rule, split_few
 from raydt.corpora.files import read_files, stamp
 from raydt.corpora.locate import language_files, languages
 from raydt.corpora.spec import FilesCorpus
-from raydt.corpora.splits import SPLIT_RULE, SPLITS, Split, SplitKeys
+from raydt.corpora.splits import SPLITS, Split, SplitKeys
 from raydt.errors import InputError, Problem
 
 BLANK_SOMEWHERE = "documents blank in a language of the corpus"
@@ -91,7 +92,7 @@ def _lost_in(spec: FilesCorpus, language: str, work: Path) -> dict[str, Any]:
     paths = language_files(spec, language)
     plan = {
         "files": [list(stamp(path)) for path in paths],
-        "rules": [SPLIT_RULE, DUPLICATES_RULE],
+        "rules": [str(spec.split_rule), few_rule(spec.split_rule), DUPLICATES_RULE],
     }
     path = work / f"{language}.lost.json"
     work.mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,10 @@ def _blocks(
     spec: FilesCorpus, paths: list[Path]
 ) -> Iterator[tuple[int, pa.LargeBinaryArray, NDArray[np.int8]]]:
     """Index of the first document, documents (D,) and the split of each (D,)."""
-    keys = SplitKeys()
+    rule = spec.split_rule
+    lengths = count_few(read_files(spec, paths), is_parallel=True)
+    few = None if lengths is None else split_few(lengths, rule, is_parallel=True)
+    keys = SplitKeys(0, rule, few)
     first = 0
     for block in read_files(spec, paths):
         yield first, block.documents, keys.draw(len(block.documents))[0]

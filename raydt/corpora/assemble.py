@@ -18,6 +18,7 @@ from raydt.corpora.ahead import InTurn, ahead, in_order
 from raydt.corpora.buckets import Buckets
 from raydt.corpora.documents import parts
 from raydt.corpora.duplicates import HeldOut
+from raydt.corpora.excerpts import num_pieces, pieces
 from raydt.corpora.manifest import SplitRecord
 from raydt.corpora.splits import SPLITS, Split
 
@@ -27,6 +28,8 @@ _ORDER: tuple[Split, ...] = ("test", "val", "train")
 _COMPARED_WITH = {"test": "", "val": "test", "train": "val or test"}
 _SLICE_BYTES = 2**22
 _SYNC_BYTES = 2**25
+_IN_ROUNDS_BYTES = 2**25
+_DIGITS = 10  # of a document's place, that the arithmetic of rounds leaves as it is
 
 
 @dataclass(frozen=True)
@@ -37,58 +40,99 @@ class Assembled:
     dropped: dict[str, int]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Some megabytes of a split in their order: documents (D,) and their places (D,)."""
+
+    documents: pa.LargeBinaryArray
+    places: NDArray[np.float64]
+
+    def without(self, out: NDArray[np.bool_]) -> _Part:
+        """Those that are not `out` (D,)."""
+        if not out.any():
+            return self
+        return _Part(self.documents.filter(pa.array(~out)), self.places[~out])
+
+
 def assemble(
-    buckets: Buckets, path_of: Callable[[Split], Path], on_bytes: Callable[[int], None] | None
+    buckets: Buckets,
+    path_of: Callable[[Split], Path],
+    on_bytes: Callable[[int], None] | None,
+    excerpt_bytes: int = 0,
+    rounds: int | None = None,
 ) -> Assembled:
     """Write each split, shuffled and without what a later split has, to `path_of(split)`.
 
-    `on_bytes` hears of bytes written, all splits together. Raises `OSError` if the disk is full.
+    Of `val` and `test` first an excerpt of each document, then the rest (`excerpts`). `rounds`, of
+    documents in pieces: how many excerpts of one a split has at most; a copy of one may hold an
+    excerpt of the other. `on_bytes` hears of bytes written, all splits together. Raises `OSError`
+    if the disk is full.
     """
-    held_out = HeldOut()
+    held_out = HeldOut(by_document=rounds is not None)
     records: dict[Split, SplitRecord] = {}
     dropped: Counter[str] = Counter()
     num_before = 0
     for split in _ORDER:
         with ShardWriter(path_of(split)) as shard:
+            # Which documents of each part do not stay.
+            out: list[NDArray[np.bool_]] = []
+            most_pieces = 1
+            documents_in_pieces: set[float] = set()
             slices = in_order(ahead(_sorted(buckets, split)), partial(_look, held_out))
-            for documents, equal, near in slices:
+            for part, equal, near in slices:
                 if split != "test":
                     against = _COMPARED_WITH[split]
                     dropped[f"{split} documents equal to one of {against}"] += int(equal.sum())
                     dropped[f"{split} documents near one of {against}"] += int(near.sum())
+                out.append(equal | near)
+                documents = part.documents
+                num_documents = len(documents)
+                if rounds is not None:  # less than a few hundred
+                    places = part.places if split == "train" else part.places * rounds % 1
+                    num_before_part = len(documents_in_pieces)
+                    documents_in_pieces.update(places.round(_DIGITS).tolist())
+                    num_documents = len(documents_in_pieces) - num_before_part
                 if split != "train":
                     held_out.add(documents)
-                shard.write(documents)
+                    count = num_pieces(documents, excerpt_bytes)
+                    most_pieces = max(most_pieces, int(count.max(initial=1)))
+                    documents = pieces(documents, part.places, excerpt_bytes, 0, 1)
+                shard.write(documents, num_documents)
                 if on_bytes is not None:
                     on_bytes(num_before + shard.num_bytes)
+            begin = 1
+            while begin < most_pieces:
+                # Each round reads the split again. Once the beginning that is meant to have many
+                # documents is long enough for any use, what is left follows in one.
+                end = 2 * begin if shard.num_bytes < _IN_ROUNDS_BYTES else None
+                for part, gone in zip(_sorted(buckets, split), out, strict=True):
+                    stays = part.without(gone)
+                    rest = pieces(stays.documents, stays.places, excerpt_bytes, begin, end)
+                    shard.write(rest, 0)
+                    if on_bytes is not None:
+                        on_bytes(num_before + shard.num_bytes)
+                begin = most_pieces if end is None else end
         held_out.close()
         records[split] = shard.record()
         num_before += shard.num_bytes
     return Assembled({split: records[split] for split in SPLITS}, dict(dropped))
 
 
-def _sorted(
-    buckets: Buckets, split: Split
-) -> Iterator[tuple[pa.LargeBinaryArray, NDArray[np.int64]]]:
-    """Some megabytes at a time: documents, and which of them come next in the split's order."""
+def _sorted(buckets: Buckets, split: Split) -> Iterator[_Part]:
+    """A split in its order, some megabytes at a time."""
     for bucket in range(buckets.count(split)):
-        documents, order = buckets.read(split, bucket)
+        documents, order, places = buckets.read(split, bucket)
         lengths = np.diff(parts(documents)[1])[order]
         slices = np.cumsum(lengths) // _SLICE_BYTES
-        for part in np.split(order, np.flatnonzero(np.diff(slices)) + 1):
-            if len(part):
-                yield documents, part
+        for some in np.split(order, np.flatnonzero(np.diff(slices)) + 1):
+            if len(some):
+                yield _Part(documents.take(pa.array(some)), places[some])
 
 
-def _look(
-    held_out: HeldOut, part: tuple[pa.LargeBinaryArray, NDArray[np.int64]]
-) -> tuple[pa.LargeBinaryArray, NDArray[np.bool_], NDArray[np.bool_]]:
-    """The documents of a part that stay, and which (D,) equal or are near to one held out."""
-    documents, order = part
-    documents = documents.take(pa.array(order))
-    equal, near = held_out.find(documents)
-    out = equal | near
-    return documents.filter(pa.array(~out)) if out.any() else documents, equal, near
+def _look(held_out: HeldOut, part: _Part) -> tuple[_Part, NDArray[np.bool_], NDArray[np.bool_]]:
+    """What stays of a part, and which (D,) of it equal or are near to one held out."""
+    equal, near = held_out.find(part.documents)
+    return part.without(equal | near), equal, near
 
 
 class ShardWriter:
@@ -102,6 +146,7 @@ class ShardWriter:
         self._hashing = InTurn()
         self._num_unsynced_bytes = 0
         self._num_documents = 0
+        self._num_excerpts = 0
         self._num_characters = 0
         self.num_bytes = 0
 
@@ -121,10 +166,11 @@ class ShardWriter:
             self._hashing.close()
             self._file.close()
 
-    def write(self, documents: pa.LargeBinaryArray) -> None:
-        """Append documents."""
+    def write(self, documents: pa.LargeBinaryArray, num_documents: int) -> None:
+        """Append documents or excerpts, of so many documents that it has not had yet."""
         data, _ = parts(documents)
-        self._num_documents += len(documents)
+        self._num_documents += num_documents
+        self._num_excerpts += len(documents)
         self.num_bytes += len(data)
         self._hashing.do(partial(self._hash, data))
         self._writing.do(partial(self._write, data))
@@ -147,12 +193,13 @@ class ShardWriter:
 
     def record(self) -> SplitRecord:
         """What the manifest says of the split; after the context."""
-        num_characters = self._num_characters - self._num_documents  # separators are none
-        num_text_bytes = self.num_bytes - self._num_documents
+        num_characters = self._num_characters - self._num_excerpts  # separators are none
+        num_text_bytes = self.num_bytes - self._num_excerpts
         return SplitRecord(
             num_bytes=self.num_bytes,
             num_characters=num_characters,
             num_documents=self._num_documents,
+            num_excerpts=self._num_excerpts,
             bytes_per_character=(num_text_bytes / num_characters if num_characters else None),
             sha256=self._digest.hexdigest(),
         )

@@ -28,8 +28,11 @@ from numpy.typing import NDArray
 
 from raydt.corpora.ahead import ahead
 from raydt.corpora.documents import BLANK, Block, Position, from_parts, not_blank, parts
-from raydt.corpora.splits import SPLITS, Split, SplitKeys
+from raydt.corpora.excerpts import cut
+from raydt.corpora.few import GAP_BYTES
+from raydt.corpora.splits import SPLITS, Few, Split, SplitKeys, SplitRule
 
+GAPS = "bytes between train and excerpts of val or test"
 _CHECKPOINT = "checkpoint.json"
 # Between checkpoints there are so many bytes at least, and so many seconds: of a slow source a
 # checkpoint saves minutes, and of a fast one it would cost more than it could save.
@@ -47,13 +50,14 @@ class Progress:
 
     num_buckets: int
     num_documents: int = 0  # indices given out, blank documents counted
-    num_text_bytes: int = 0  # of documents that are not blank, without separators
+    num_text_bytes: int = 0  # of documents that are not blank, without separators, gaps counted
     split_bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     counts: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)  # of the files
     position: Position | None = None
     num_bytes_read: int = 0
     is_done: bool = False
+    has_ended: bool = False  # nothing follows in the source
 
 
 class Buckets:
@@ -62,12 +66,20 @@ class Buckets:
     A context: the files are open within it. Raises `OSError` if the disk does not take them.
     """
 
-    def __init__(self, folder: Path, num_buckets: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        num_buckets: int,
+        rule: SplitRule | None = None,
+        few: Few | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.progress = self._take_up() or Progress(num_buckets)
         self._counts = Counter(self.progress.counts)
-        self._keys = SplitKeys(self.progress.num_documents)
+        self._keys = SplitKeys(self.progress.num_documents, rule, few)
+        self._cuts = few.cuts if few is not None else {}
+        self._rounds = few.rounds if few is not None else 1
         self._files: dict[str, int] = {}
         self._held: dict[str, list[NDArray[np.uint8]]] = {}  # what is to be appended to each file
         self._held_bytes = 0
@@ -106,6 +118,8 @@ class Buckets:
                 self.save()
             elif self._held_bytes >= _HELD_BYTES:
                 self._flush()
+        else:
+            self.progress.has_ended = True
         # Not saved: to wait for the disk here costs more than to read the last part again, which
         # is what a kill during the second pass leads to. What is partly on disk goes there whole,
         # as the second pass needs the memory.
@@ -133,13 +147,17 @@ class Buckets:
         self._unsaved_bytes = 0
         self._saved_seconds = time.monotonic()
 
-    def read(self, split: Split, bucket: int) -> tuple[pa.LargeBinaryArray, NDArray[np.int64]]:
-        """The documents (D,) of a bucket as they came, and the order (D,) of their places."""
+    def read(
+        self, split: Split, bucket: int
+    ) -> tuple[pa.LargeBinaryArray, NDArray[np.int64], NDArray[np.float64]]:
+        """The documents (D,) of a bucket as they came, the order (D,) of their places, and the
+        places (D,) as the documents came."""
         name = _name(split, bucket)
         data = self._bytes_of(name)
         records = self._bytes_of(f"{name}.places").view(_RECORD)
         offsets = np.concatenate([[0], np.cumsum(records["num_bytes"])])
-        return from_parts(data, offsets), records["place"].argsort(kind="stable")
+        places = np.ascontiguousarray(records["place"])
+        return from_parts(data, offsets), places.argsort(kind="stable"), places
 
     def _bytes_of(self, name: str) -> NDArray[np.uint8]:
         held = self._held.get(name, [])
@@ -177,10 +195,60 @@ class Buckets:
             num_blank -= int(np.count_nonzero(~keep[here]))
             keep[here] = False
         self._counts[BLANK] += num_blank
-        self.progress.num_documents += num_taken
         kept = np.flatnonzero(keep)
+        self.progress.num_text_bytes += int((lengths[kept] - 1).sum())
+        if self._cuts:
+            documents, splits, places = self._cut(documents, kept, splits, places)
+            lengths = np.diff(parts(documents)[1])
+            kept = np.arange(len(documents))
+        self.progress.num_documents += num_taken
         self._write(documents, kept, splits[kept], places[kept], lengths[kept])
         return is_enough
+
+    def _cut(
+        self,
+        documents: pa.LargeBinaryArray,
+        kept: NDArray[np.int64],
+        splits: NDArray[np.int8],
+        places: NDArray[np.float64],
+    ) -> tuple[pa.LargeBinaryArray, NDArray[np.int8], NDArray[np.float64]]:
+        """The kept documents with excerpts of long ones apart: pieces (P,), in which split each is
+        (P,), and its place there (P,).
+
+        What train has of a document has the document's place, and so stays together. Of R rounds
+        of excerpts the k-th of a document is at (k + its place) / R: first one of every document.
+        """
+        first = self.progress.num_documents
+        _, offsets = parts(documents)
+        rows: list[tuple[int, int, int, int, int]] = []  # document, split, begin, end, round
+        for index in kept.tolist():
+            end = int(offsets[index + 1] - offsets[index]) - 1
+            at = 0
+            cuts = self._cuts.get(first + index, ())
+            if cuts and cuts[-1].end + GAP_BYTES > end:
+                cuts = ()  # not the document that was counted: a source that cannot be cut alike
+            for each in cuts:
+                rows.append((index, int(splits[index]), at, each.begin - GAP_BYTES, -1))
+                number = SPLITS.index(each.split)
+                before = sum(row[0] == index and row[1] == number for row in rows)
+                rows.append((index, number, each.begin, each.end, before))
+                at = each.end + GAP_BYTES
+            rows.append((index, int(splits[index]), at, end, -1))
+        # What is shorter than a gap is part of it.
+        whole = [
+            row for row in rows if row[3] - row[2] >= GAP_BYTES or first + row[0] not in self._cuts
+        ]
+        owners, split, begins, ends, rounds = np.array(whole, dtype=np.int64).reshape(-1, 5).T
+        found = cut(documents, owners, begins, ends)
+        keep = not_blank(found)
+        found = found.filter(pa.array(keep))
+        num_kept = len(parts(found)[0]) - len(found)
+        self._counts[GAPS] += int((np.diff(offsets)[kept] - 1).sum()) - num_kept
+        piece_places = places[owners[keep]]
+        is_excerpt = rounds[keep] >= 0
+        piece_places[is_excerpt] += rounds[keep][is_excerpt]
+        piece_places[is_excerpt] /= self._rounds
+        return found, split[keep].astype(np.int8), piece_places
 
     def _enough(
         self,
@@ -228,7 +296,6 @@ class Buckets:
             places_of = self._held.setdefault(f"{name}.places", [])
             places_of.append(records[begin:end].view(np.uint8))
             self.progress.split_bytes[split] += len(part)
-        self.progress.num_text_bytes += len(data) - len(kept)
         self._held_bytes += len(data) + records.nbytes
         self._unsaved_bytes += len(data) + records.nbytes
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from raydt.config.evaluation import LEAST_BYTES
 from raydt.corpora.controlled.languages import LANGUAGES
 from raydt.corpora.controlled.names import check_name
 from raydt.corpora.locate import SUFFIXES, compression, file_format, language_files, languages
@@ -50,9 +51,13 @@ def languages_and_sizes(
 
 
 def check_corpus(
-    spec: CorpusSpec, train_bytes: Mapping[str, int], val_bytes: int, test_bytes: int
+    spec: CorpusSpec,
+    train_bytes: Mapping[str, int],
+    val_bytes: int | None,
+    test_bytes: int | None,
 ) -> list[Problem]:
-    """Every problem of using these languages (name -> bytes of train) with splits of these sizes.
+    """Every problem of using these languages (name -> bytes of train) with splits of these sizes;
+    None is what there is, and at least `LEAST_BYTES`.
 
     Cheap, and so not complete: what only reading shows, such as bytes that are not UTF-8, is found
     when the languages are prepared.
@@ -60,10 +65,11 @@ def check_corpus(
     folder_problem = _check_folder(spec)
     if folder_problem is not None:
         return [folder_problem]
+    held_out = sum(LEAST_BYTES if asked is None else asked for asked in (val_bytes, test_bytes))
     return [
         problem
         for language, num_bytes in train_bytes.items()
-        for problem in check_language(spec, language, num_bytes + val_bytes + test_bytes)
+        for problem in check_language(spec, language, num_bytes + held_out)
     ]
 
 

@@ -9,6 +9,10 @@ document; sampled are those whose first four bytes hash to 0 modulo 64, so that 
 sampled at the same places wherever it stands (Manber, "Finding similar files in a large file
 system", 1994). A document of less than about 200 bytes is compared exactly only.
 
+Of a corpus whose documents are cut into excerpts (`few`) a document is near as well if it has that
+much of one excerpt within it: a copy of a document has the excerpt of the other, and much else.
+Of an excerpt too short for the sample three parts are looked for, of which two must be there.
+
 The memory this takes is that of the held-out splits: 8 bytes a document and 1/8 of their bytes.
 """
 
@@ -34,6 +38,7 @@ from raydt.corpora.shingles import (
 )
 
 _MIN_SHARED = 2
+_PROBE_BYTES = 100
 _SLOT_BITS = 27  # 16 MB: of 6 GB one slot in 14 is taken
 
 DUPLICATES_RULE = (
@@ -46,7 +51,14 @@ DUPLICATES_RULE = (
 class HeldOut:
     """What the splits so far contain, so that later ones can be kept from having it too."""
 
-    def __init__(self) -> None:
+    def __init__(self, by_document: bool = False) -> None:
+        """`by_document`: remember whose each shingle is, and find also what has one document
+        within it. It takes three times the memory, and is for small corpora."""
+        self._by_document = by_document
+        self._num_documents = 0
+        self._owners: list[NDArray[np.int64]] = []
+        self._each: list[NDArray[np.uint64]] = []
+        self._probes: list[tuple[bytes, ...]] = []
         self._hashes: list[NDArray[np.uint64]] = []
         self._shingles: list[NDArray[np.uint64]] = []
         self._known_hashes = np.zeros(0, dtype=np.uint64)
@@ -63,8 +75,15 @@ class HeldOut:
         self._like_documents.add(_glances(documents))
         data, offsets = parts(documents)
         begins = np.concatenate(sampled_begins(data))
-        _, begins = inside_documents(begins, offsets)
+        owners, begins = inside_documents(begins, offsets)
         self._shingles.append(shingle_hashes(data, begins))
+        if self._by_document:
+            self._owners.append(owners + self._num_documents)
+            self._each.append(self._shingles[-1])
+            self._num_documents += len(documents)
+            few = np.bincount(owners, minlength=len(documents)) < 2 * _MIN_SHARED
+            few &= np.diff(offsets) >= 2 * _PROBE_BYTES  # what is shorter is compared exactly
+            self._probes += [_probes(text) for text in documents.filter(pa.array(few)).to_pylist()]
         self._like_shingles.add(shingle_glances(data, begins))
 
     def close(self) -> None:
@@ -94,8 +113,47 @@ class HeldOut:
         num_shared = np.bincount(owners[is_known], minlength=len(documents))
         near = (num_shared >= _MIN_SHARED) & ~equal
         some = np.flatnonzero(near)
-        near[some] = 2 * num_shared[some] >= num_sampled(sampled, offsets, some)
+        mostly = 2 * num_shared[some] >= num_sampled(sampled, offsets, some)
+        if self._by_document:
+            hashes = shingle_hashes(data, maybe)
+            has_one = [self._has_one_of(hashes[owners == index]) for index in some.tolist()]
+            mostly |= np.array(has_one, dtype=bool)
+        near[some] = mostly
+        if self._by_document:
+            near |= self._has_probes(documents) & ~equal
         return equal, near
+
+    def _has_probes(self, documents: pa.LargeBinaryArray) -> NDArray[np.bool_]:
+        """Which documents (D,) have most of a held-out one that has hardly a sampled shingle."""
+        data, offsets = parts(documents)
+        text = data.tobytes()
+        found = np.zeros(len(documents), dtype=bool)
+        for probes in self._probes:
+            num_found = np.zeros(len(documents), dtype=np.int64)
+            for probe in probes:
+                at = text.find(probe)
+                owners = set()
+                while at >= 0:
+                    owners.add(int(np.searchsorted(offsets, at, side="right")) - 1)
+                    at = text.find(probe, at + len(probe))
+                num_found[list(owners)] += 1
+            found |= 2 * num_found > len(probes)
+        return found
+
+    def _has_one_of(self, shingles: NDArray[np.uint64]) -> bool:
+        """Whether a document with these shingles has most of those of one that is held out."""
+        owners = np.concatenate(self._owners)
+        shared = _is_in(np.concatenate(self._each), np.unique(shingles))
+        num_shared = np.bincount(owners[shared], minlength=self._num_documents)
+        num_all = np.bincount(owners, minlength=self._num_documents)
+        return bool(((num_shared >= _MIN_SHARED) & (2 * num_shared >= num_all)).any())
+
+
+def _probes(document: bytes) -> tuple[bytes, ...]:
+    """Three parts of a document: its beginning, its middle and its end."""
+    text = document.rstrip(b"\0")
+    last = len(text) - _PROBE_BYTES
+    return tuple(text[at : at + _PROBE_BYTES] for at in (0, last // 2, last))
 
 
 class _Likeness:

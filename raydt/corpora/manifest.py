@@ -13,7 +13,7 @@ from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import bad
 
 # Raised with every change of what is stored; a language of another format is prepared anew.
-FORMAT = 3
+FORMAT = 4
 FILE_NAME = "manifest.json"
 
 
@@ -38,6 +38,7 @@ class Source:
     revision: str | None = None  # commit of a dataset of the Hub
     num_documents: int | None = None  # that were read, blank ones and those dropped counted
     num_text_bytes: int | None = None  # of these, but of none that an aligned corpus loses
+    is_all: bool = False  # nothing more can be had of it
     aligned: str | None = None  # digest of the documents that an aligned corpus loses everywhere
 
     def same_text(self, other: Source) -> bool:
@@ -57,7 +58,8 @@ class SplitRecord:
 
     num_bytes: int
     num_characters: int  # separators not counted
-    num_documents: int  # the last of a controlled language may be cut
+    num_documents: int  # of which it has text; the last of a controlled language may be cut
+    num_excerpts: int  # that end with a separator: more than documents where long ones are cut
     bytes_per_character: float | None  # None of an empty split
     sha256: str
 
@@ -91,8 +93,13 @@ class Manifest:
 
     @property
     def num_documents(self) -> int:
-        """Of all splits."""
+        """Of all splits; one that gave an excerpt to `val` is there and in `train`."""
         return sum(record.num_documents for record in self.splits.values())
+
+    @property
+    def num_excerpts(self) -> int:
+        """Of all splits; each ends with a separator."""
+        return sum(record.num_excerpts for record in self.splits.values())
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:

@@ -25,8 +25,8 @@ _messages: Any = None  # the queue of a worker's process
 def prepare_parallel(
     spec: CorpusSpec,
     train_bytes: Mapping[str, int],
-    val_bytes: int,
-    test_bytes: int,
+    val_bytes: int | None,
+    test_bytes: int | None,
     root: Path,
     num_processes: int,
     on_bytes: OnBytes,

@@ -17,6 +17,7 @@ from raydt.corpora.aligned import Lost, lost_documents
 from raydt.corpora.check import available_languages, check_corpus
 from raydt.corpora.contamination import Contamination
 from raydt.corpora.controlled.catalog import generate, generator_version
+from raydt.corpora.evaluation import HeldOutSplit, at_most, check_evaluation
 from raydt.corpora.files import hash_file, stamp
 from raydt.corpora.locate import language_files
 from raydt.corpora.manifest import FILE_NAME, Manifest, Source, SplitRecord, write_manifest
@@ -34,8 +35,8 @@ _CONTROLLED_SPLIT_RULE = "a random stream for each split, seeded by corpus, lang
 def prepare_corpus(
     spec: CorpusSpec,
     train_bytes: Mapping[str, int],
-    val_bytes: int,
-    test_bytes: int,
+    val_bytes: int | None,
+    test_bytes: int | None,
     root: Path,
     on_language: Callable[[str], None] | None = None,
     on_bytes: OnBytes | None = None,
@@ -67,13 +68,15 @@ def prepare_language(
     spec: CorpusSpec,
     language: str,
     train_bytes: int,
-    val_bytes: int,
-    test_bytes: int,
+    val_bytes: int | None,
+    test_bytes: int | None,
     root: Path,
     on_bytes: OnBytes | None = None,
     corpus_languages: tuple[str, ...] = (),
 ) -> PreparedLanguage:
     """The language with at least these bytes of each split, from `root` or written there.
+
+    Of `val` and `test` None is what `evaluation` makes of what there is.
 
     One process at a time writes a language; what it had done when it was killed, the next takes
     up. `on_bytes` hears how far it is. `corpus_languages` are those that are prepared with it, to
@@ -85,16 +88,25 @@ def prepare_language(
     problems = check_corpus(spec, {language: train_bytes}, val_bytes, test_bytes)
     if problems:
         raise InputError(problems)
-    asked: dict[Split, int] = {"train": train_bytes, "val": val_bytes, "test": test_bytes}
+    held_out: dict[HeldOutSplit, int | None] = {"val": val_bytes, "test": test_bytes}
+    named: dict[Split, int] = {"train": train_bytes}
+    asked: dict[Split, int] = {"train": train_bytes}
+    for split, num_bytes in held_out.items():
+        asked[split] = at_most(split, num_bytes)
+        if num_bytes is not None:
+            named[split] = num_bytes
     folder = root / spec.key / language
     try:
         prepared = _find_or_write(spec, language, asked, root, on_bytes, corpus_languages)
     except OSError as error:
         path = error.filename or folder
         raise bad(f"folder {root}", "one that raydt can write to", f"{path}: {error}") from error
-    shortages = prepared.shortages(asked)
-    if shortages:
-        raise InputError(shortages)
+    problems = prepared.shortages(named)
+    for split in held_out:
+        if split not in named and (problem := check_evaluation(prepared.manifest, split)):
+            problems.append(problem)
+    if problems:
+        raise InputError(problems)
     return prepared
 
 
@@ -112,7 +124,7 @@ def _find_or_write(
         lost = lost_documents(spec, root / _WORK / spec.key, language)
     existing = _find(spec, language, folder, lost)
     work = root / _WORK / spec.key / language
-    if existing is not None and _is_enough(spec, existing, asked):
+    if existing is not None and _is_enough(existing, asked):
         _sweep(work)
         return existing
     work.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +132,7 @@ def _find_or_write(
         # Another process may have written it while this one waited.
         existing = _find(spec, language, folder, lost)
         if existing is not None:
-            if _is_enough(spec, existing, asked):
+            if _is_enough(existing, asked):
                 return existing
             # Only ever longer: whoever has the shorter one open finds its bytes again.
             asked = {
@@ -161,9 +173,9 @@ def _sweep(work: Path) -> None:
             return  # another process is at work
 
 
-def _is_enough(spec: CorpusSpec, existing: PreparedLanguage, asked: dict[Split, int]) -> bool:
-    """Whether there is no more to be had: all of a folder is stored at once."""
-    return isinstance(spec, FilesCorpus) or not existing.shortages(asked)
+def _is_enough(existing: PreparedLanguage, asked: dict[Split, int]) -> bool:
+    """Whether there is no more to be had, or no more is asked for."""
+    return existing.manifest.source.is_all or not existing.shortages(asked)
 
 
 def _find(
@@ -250,6 +262,7 @@ def _record(stream: NDArray[np.uint8]) -> SplitRecord:
         num_bytes=len(stream),
         num_characters=num_characters,
         num_documents=num_separators + int(is_cut),
+        num_excerpts=num_separators + int(is_cut),
         bytes_per_character=num_text_bytes / num_characters if num_characters else None,
         sha256=hashlib.sha256(stream.data).hexdigest(),
     )

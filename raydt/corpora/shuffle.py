@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,15 +23,16 @@ from raydt.corpora.aligned import Lost
 from raydt.corpora.assemble import assemble
 from raydt.corpora.buckets import Buckets
 from raydt.corpora.contamination import find_contamination, load_model
-from raydt.corpora.documents import Block
+from raydt.corpora.documents import Block, parts
 from raydt.corpora.duplicates import DUPLICATES_RULE
+from raydt.corpora.few import count_few, few_rule, split_few
 from raydt.corpora.files import hash_file, read_files, stamp
 from raydt.corpora.hub import Origin, find_origin, read_hub
 from raydt.corpora.locate import compression, file_format, language_files
 from raydt.corpora.manifest import Manifest, Source, SourceFile
 from raydt.corpora.prepared import split_path
 from raydt.corpora.spec import FilesCorpus, HubCorpus, TextCorpus
-from raydt.corpora.splits import SPLIT_RULE, SPLIT_SEED, Split
+from raydt.corpora.splits import Split
 from raydt.errors import bad
 
 # Language, "reading" or "writing", bytes of it done, and of how many (None: not known).
@@ -41,7 +43,8 @@ _BUCKET_BYTES = 2**24
 _MAX_BUCKETS = 384
 _UNPACKED = 4  # what compressed text grows by, about
 _MARGIN_BYTES = 2**16  # of the Hub, and an eighth: duplicates will be dropped
-_WORK_FORMAT = 2
+_LOOK_AHEAD_BYTES = 2**24
+_WORK_FORMAT = 3
 
 
 def shuffle_text(
@@ -79,19 +82,26 @@ def shuffle_text(
         total = expected = sum(enough.values())
     if lost is not None:
         plan["lost"] = lost.digest
-    origin = _take_up(spec, plan, work)
+    origin, lengths, begun = _take_up(spec, language, plan, work)
+    rule, is_parallel = spec.split_rule, lost is not None
+    few = None if lengths is None else split_few(lengths, rule, is_parallel)
+    if few is not None:
+        enough = None  # to have as much as can be of so little, all of it is stored
     num_buckets = min(_MAX_BUCKETS, -(-expected // _BUCKET_BYTES) or 1)
 
     def hear(phase: str, limit: int | None, done: int) -> None:
         if on_bytes is not None:
             on_bytes(language, phase, done if limit is None else min(done, limit), limit)
 
-    with ThreadPoolExecutor(1) as pool, Buckets(work / "buckets", num_buckets) as buckets:
+    with (
+        ThreadPoolExecutor(1) as pool,
+        Buckets(work / "buckets", num_buckets, rule, few) as buckets,
+    ):
         progress = buckets.progress
         loading = pool.submit(load_model, language)
         hashes = [pool.submit(hash_file, Path(path)) for path, _, _ in stamps]
         if not progress.is_done:
-            blocks = _blocks(spec, language, origin, progress.position)
+            blocks = begun or _blocks(spec, language, origin, progress.position)
             indices = lost.indices if lost else None
             buckets.fill(blocks, enough, partial(hear, "reading", total), indices)
             # What the threads of this pass held, which the next would add its own to.
@@ -104,7 +114,11 @@ def shuffle_text(
             num_blank = progress.counts.get("blank documents", 0)
             raise bad(where, "at least one document", f"{num_blank} blank documents")
         assembled = assemble(
-            buckets, partial(split_path, folder), partial(hear, "writing", num_stored)
+            buckets,
+            partial(split_path, folder),
+            partial(hear, "writing", num_stored),
+            spec.excerpt_bytes,
+            few.rounds if few is not None and few.cuts else None,
         )
         pa.default_memory_pool().release_unused()
         loading.result()
@@ -120,11 +134,12 @@ def shuffle_text(
             revision=origin.revision if origin else None,
             num_documents=progress.num_documents,
             num_text_bytes=progress.num_text_bytes,
+            is_all=enough is None or progress.has_ended,
             aligned=lost.digest if lost else None,
         ),
         licence=origin.licence if origin else None,
-        split_rule=SPLIT_RULE,
-        split_seed=SPLIT_SEED,
+        split_rule=str(rule) if few is None else few_rule(rule),
+        split_seed=rule.seed,
         normalisation=spec.normalise,
         duplicates_rule=DUPLICATES_RULE,
         dropped=progress.counts | (lost.dropped if lost else {}) | assembled.dropped,
@@ -143,19 +158,57 @@ def _blocks(
     return read_hub(spec, language, origin.revision, position)
 
 
-def _take_up(spec: TextCorpus, plan: dict[str, Any], work: Path) -> Origin | None:
-    """Keep the buckets in `work` if they are of the same text and command, else remove them."""
+def _take_up(
+    spec: TextCorpus, language: str, plan: dict[str, Any], work: Path
+) -> tuple[Origin | None, list[int] | None, Iterator[Block] | None]:
+    """Where the text is from, the lengths of its documents if there are few (`count_few`), and all
+    blocks if this has begun to read them.
+
+    Keeps the buckets in `work` if they are of the same text and command, else removes them.
+    """
     path = work / "plan.json"
     try:
         before = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         before = {}
-    origin = before.pop("origin", None)
+    origin, lengths = before.pop("origin", None), before.pop("lengths", None)
     if before == plan:
-        return Origin(*origin) if origin else None
+        return Origin(*origin) if origin else None, lengths, None
     shutil.rmtree(work / "buckets", ignore_errors=True)
     found = find_origin(spec) if isinstance(spec, HubCorpus) else None
+    lengths, blocks = _look_ahead(partial(_blocks, spec, language, found, None), "lost" in plan)
     temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(plan | {"origin": found}), "utf-8")
+    temporary.write_text(json.dumps(plan | {"origin": found, "lengths": lengths}), "utf-8")
     temporary.replace(path)
-    return found
+    return found, lengths, blocks
+
+
+def _look_ahead(
+    read: Callable[[], Iterator[Block]], is_parallel: bool
+) -> tuple[list[int] | None, Iterator[Block]]:
+    """What `count_few` says, and all blocks; those it looked at are read again only if they are
+    too many to be held."""
+    blocks = read()
+    held: deque[Block] = deque()
+    num_bytes = 0
+
+    def looked_at() -> Iterator[Block]:
+        nonlocal num_bytes
+        for block in blocks:
+            num_bytes += len(parts(block.documents)[0])
+            if num_bytes <= _LOOK_AHEAD_BYTES:
+                held.append(block)
+            else:
+                held.clear()
+            yield block
+
+    lengths = count_few(looked_at(), is_parallel)
+    if num_bytes > _LOOK_AHEAD_BYTES:
+        return lengths, read()
+
+    def again() -> Iterator[Block]:
+        while held:
+            yield held.popleft()
+        yield from blocks
+
+    return lengths, again()

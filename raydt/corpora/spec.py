@@ -21,6 +21,11 @@ percent-encoded (`%26` is `&`).
     config     NAME                        hub; may hold {language}           [{language}]
     split      NAME                        hub                                [train]
     revision   NAME                        hub: branch, tag or commit         [main]
+    val_share, test_share                  of the text, 0.01 to 0.45          [what is there
+                                                                              decides]
+    split_seed NUMBER                      another draw of the splits         [0]
+    excerpt_bytes NUMBER                   val and test: at most about so much of a document
+                                           before the next; 0: whole          [1000]
 
 `hub:allenai/c4` names its configs by language, but its config `en` is C4, an English corpus that
 was filtered by rules no other language went through; the English of mC4 is its config `en-multi`.
@@ -32,11 +37,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias, get_args
 from urllib.parse import quote, unquote
 
+from raydt.corpora.splits import SplitRule
 from raydt.errors import InputError, Problem, bad
 
 # A language's name is a folder's name, a tag and a part of a cell id: no leading dot (`..` would
@@ -59,6 +65,15 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "normalise": get_args(Normalisation),
     "aligned": get_args(Aligned),
 }
+# 32 excerpts fill the val of a sweep that names no size, and one is a few windows long.
+_EXCERPT_BYTES = 1000
+_SHARES = (0.01, 0.45)
+_SHARE_RANGE = f"a number from {_SHARES[0]:g} to {_SHARES[1]:g}"
+_INTEGERS = {
+    "split_seed": re.compile(r"[0-9]{1,18}"),
+    "excerpt_bytes": re.compile(r"0|[1-9][0-9]{2,8}"),  # shorter ones are hardly text
+}
+_INTEGER_RANGES = {"split_seed": "a number from 0 on", "excerpt_bytes": "0, or 100 or more"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +114,10 @@ class _WithOptions:
         ]
         return f"?{'&'.join(parts)}" if parts else ""
 
+    def with_option(self, **options: object) -> str:
+        """The text of the corpus with other options, to be typed."""
+        return replace(self, **options).name
+
 
 @dataclass(frozen=True)
 class FilesCorpus(_WithOptions):
@@ -112,6 +131,15 @@ class FilesCorpus(_WithOptions):
     not_utf8: NotUtf8 = "error"
     normalise: Normalisation = "none"
     aligned: Aligned = "no"
+    val_share: float | None = None
+    test_share: float | None = None
+    split_seed: int = 0
+    excerpt_bytes: int = _EXCERPT_BYTES
+
+    @property
+    def split_rule(self) -> SplitRule:
+        """What its splits are drawn by."""
+        return SplitRule(self.val_share, self.test_share, self.split_seed)
 
     @property
     def key(self) -> str:
@@ -141,6 +169,15 @@ class HubCorpus(_WithOptions):
     column: str = "text"
     revision: str = "main"
     normalise: Normalisation = "none"
+    val_share: float | None = None
+    test_share: float | None = None
+    split_seed: int = 0
+    excerpt_bytes: int = _EXCERPT_BYTES
+
+    @property
+    def split_rule(self) -> SplitRule:
+        """What its splits are drawn by."""
+        return SplitRule(self.val_share, self.test_share, self.split_seed)
 
     @property
     def key(self) -> str:
@@ -191,9 +228,9 @@ def _absolute(place: str) -> Path:
 
 def _read_options(
     query: str, corpus: type[FilesCorpus | HubCorpus]
-) -> tuple[dict[str, str], list[Problem]]:
+) -> tuple[dict[str, str | int | float], list[Problem]]:
     allowed = [field.name for field in fields(corpus)][1:]
-    options: dict[str, str] = {}
+    options: dict[str, str | int | float] = {}
     problems = []
     for part in query.split("&") if query else []:
         name, _, value = part.partition("=")
@@ -207,9 +244,30 @@ def _read_options(
         elif value not in _CHOICES.get(name, (value,)):
             requirement = f"one of {', '.join(_CHOICES[name])}"
             problems.append(Problem(f"corpus option {name}", requirement, repr(value)))
+        elif name in _INTEGERS:
+            if _INTEGERS[name].fullmatch(value):
+                options[name] = int(value)
+            else:
+                problems.append(
+                    Problem(f"corpus option {name}", _INTEGER_RANGES[name], repr(value))
+                )
+        elif name.endswith("_share"):
+            share = _read_share(value)
+            if share is None:
+                problems.append(Problem(f"corpus option {name}", _SHARE_RANGE, repr(value)))
+            else:
+                options[name] = share
         else:
             options[name] = value
     return options, problems
+
+
+def _read_share(text: str) -> float | None:
+    try:
+        share = float(text)
+    except ValueError:
+        return None
+    return share if _SHARES[0] <= share <= _SHARES[1] else None
 
 
 def _raise(problems: list[Problem]) -> None:

@@ -1,13 +1,18 @@
 """The three splits, and which of them a document belongs to.
 
-The rule looks at a document's index and at nothing else. In a line-parallel corpus a line that is
-`val` or `test` in one language is therefore in no language's `train`: a model pretrained on German
-has not read the German of an English test document.
+The rule looks at a document's index. In a line-parallel corpus a line that is `val` or `test` in
+one language is therefore in no language's `train`: a model pretrained on German has not read the
+German of an English test document.
+
+Of many documents no more than the index counts, so that a corpus is read once, whatever its size.
+Of few (`few`) the number of documents counts too, and of fewer still their lengths.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, cast, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,43 +21,94 @@ Split: TypeAlias = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 SEPARATOR = 0  # the byte that ends a document
-SPLIT_SEED = 0
-VAL_SHARE = 0.05
-TEST_SHARE = 0.05
-SPLIT_RULE = (
-    f"u = default_rng([split_seed, 0]).random()[line index]: u < {VAL_SHARE} val, "
-    f"u < {VAL_SHARE + TEST_SHARE} test, else train; each split in the order of "
-    "default_rng([split_seed, 1]).random()[line index]"
-)
+SHARE = 0.05  # of the documents that each of val and test has, where there are many
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """What decides the splits, besides the documents; a share of `None` follows from them."""
+
+    val_share: float | None = None
+    test_share: float | None = None
+    seed: int = 0
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Of val and of test, where there are many documents."""
+        val, test = self.val_share, self.test_share
+        return SHARE if val is None else val, SHARE if test is None else test
+
+    def __str__(self) -> str:
+        val, test = self.shares
+        return (
+            f"u = default_rng([{self.seed}, 0]).random()[document index]: u < {val:g} val, "
+            f"u < {val + test:g} test, else train; each split in the order of "
+            f"default_rng([{self.seed}, 1]).random()[document index]"
+        )
+
+    def stream(self, number: int, first_index: int = 0) -> np.random.Generator:
+        """Random numbers of documents from `first_index` on: 0 splits, 1 order, 2 excerpts."""
+        generator = np.random.PCG64(np.random.SeedSequence([self.seed, number]))
+        # A draw of `random` takes one step of this generator.
+        return np.random.Generator(generator.advance(first_index))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An excerpt that is held out of a document; bytes of its text, before they are moved to where
+    a character begins."""
+
+    split: Split
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Few:
+    """The splits of a corpus of which all documents were counted before any was placed."""
+
+    splits: NDArray[np.int8]  # (D,); of a document that is cut: of what is left of it
+    cuts: Mapping[int, tuple[Cut, ...]] = field(default_factory=dict)  # by document, in order
+
+    @property
+    def rounds(self) -> int:
+        """Excerpts that a document gives to one split, at most."""
+        return max((-(-len(cuts) // 2) for cuts in self.cuts.values()), default=1)
 
 
 class SplitKeys:
-    """The random numbers that place documents, drawn in the order of their indices.
+    """What places documents, drawn in the order of their indices.
 
-    A document's split and its place relative to another document depend on the two indices, and
-    not on how many documents there are or how many are drawn at a time.
+    Unless there are few, a document's split and its place relative to another document depend on
+    the two indices, and not on how many documents there are. In no case do they depend on how many
+    are drawn at a time.
     """
 
-    def __init__(self, first_index: int = 0) -> None:
-        self._split, self._order = (
-            np.random.Generator(np.random.PCG64(np.random.SeedSequence([SPLIT_SEED, stream])))
-            for stream in (0, 1)
-        )
-        for generator in (self._split, self._order):
-            # A draw of `random` takes one step of this generator.
-            cast(np.random.PCG64, generator.bit_generator).advance(first_index)
+    def __init__(
+        self, first_index: int = 0, rule: SplitRule | None = None, few: Few | None = None
+    ) -> None:
+        rule = rule or SplitRule()
+        self._val_share, self._test_share = rule.shares
+        self._few = few
+        self._next = first_index
+        self._split, self._order = (rule.stream(number, first_index) for number in (0, 1))
 
     def draw(self, num_documents: int) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
         """Of the next documents (D,): which of `SPLITS` each is in, and its place there."""
         u = self._split.random(num_documents)
         split = np.zeros(num_documents, dtype=np.int8)
-        split[u < VAL_SHARE + TEST_SHARE] = SPLITS.index("test")
-        split[u < VAL_SHARE] = SPLITS.index("val")
+        if self._few is None:
+            split[u < self._val_share + self._test_share] = SPLITS.index("test")
+            split[u < self._val_share] = SPLITS.index("val")
+        else:
+            known = self._few.splits[self._next : self._next + num_documents]
+            split[: len(known)] = known
+        self._next += num_documents
         return split, self._order.random(num_documents)
 
 
-def split_documents(num_documents: int) -> dict[Split, NDArray[np.int64]]:
+def split_documents(num_documents: int, few: Few | None = None) -> dict[Split, NDArray[np.int64]]:
     """Indices of the documents of each split, shuffled; together a permutation of all."""
-    split, place = SplitKeys().draw(num_documents)
+    split, place = SplitKeys(few=few).draw(num_documents)
     order = place.argsort(kind="stable")
     return {name: order[split[order] == number] for number, name in enumerate(SPLITS)}

@@ -74,8 +74,8 @@ def savings(
 
 def _val_sample(cell: Cell, cost: Cost, sweep: Sweep) -> int:
     model, protocol = MODELS[cell.model], sweep.protocol
-    val = forwarded_bytes(protocol.val_bytes.num_bytes, model.window_bytes)
-    test = forwarded_bytes(protocol.test_bytes.num_bytes, model.window_bytes)
+    val = forwarded_bytes(protocol.most_val_bytes, model.window_bytes)
+    test = forwarded_bytes(protocol.most_test_bytes, model.window_bytes)
     spared = max(0, test - val) * model.forward_flops_per_byte
     evaluations = protocol.num_evaluations(cell.stage, cell.size.num_bytes, cost.expected_bytes)
     return evaluations * spared

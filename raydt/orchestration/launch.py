@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raydt.config.sweep import Sweep
+from raydt.corpora.evaluation import HeldOutSplit, at_most, evaluation_bytes
 from raydt.corpora.prepare import prepare_corpus
 from raydt.corpora.prepared import PreparedLanguage
 from raydt.corpora.spec import parse_corpus
@@ -32,6 +33,7 @@ from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
 from raydt.tracking.writer import Writer
+from raydt.units import approximate_bytes
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ def interrupt() -> None:
 def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
     languages, locations = prepare_languages(sweep)
+    smaller = smaller_evaluations(sweep, languages)
+    if smaller:
+        progress.say(smaller)
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     ledger = Ledger.read(sweep, cells.values())
     rates = ledger.flops_per_second()
@@ -125,8 +130,8 @@ def prepare_languages(sweep: Sweep) -> tuple[dict[str, PreparedLanguage], dict[s
     languages = prepare_corpus(
         parse_corpus(sweep.corpus),
         sweep.train_bytes(),
-        protocol.val_bytes.num_bytes,
-        protocol.test_bytes.num_bytes,
+        protocol.asked_val_bytes,
+        protocol.asked_test_bytes,
         root,
     )
     storage = sweep.storage_folder
@@ -137,6 +142,25 @@ def prepare_languages(sweep: Sweep) -> tuple[dict[str, PreparedLanguage], dict[s
         for name, language in languages.items()
     }
     return languages, locations
+
+
+def smaller_evaluations(sweep: Sweep, languages: Mapping[str, PreparedLanguage]) -> str:
+    """Which languages are evaluated on less than others, as they have no more; "" if none is."""
+    protocol = sweep.protocol
+    asked: dict[HeldOutSplit, int | None] = {
+        "val": protocol.asked_val_bytes,
+        "test": protocol.asked_test_bytes,
+    }
+    said = []
+    for split, num_bytes in asked.items():
+        most = at_most(split, num_bytes)
+        sizes = {n: evaluation_bytes(each, split, num_bytes) for n, each in languages.items()}
+        less = [
+            f"{approximate_bytes(size)} of {name}" for name, size in sizes.items() if size < most
+        ]
+        if less:
+            said.append(f"{', '.join(less)} instead of {approximate_bytes(most)} of {split}")
+    return f"Evaluating on all that is held out: {'; '.join(said)}" if said else ""
 
 
 def _adopt(

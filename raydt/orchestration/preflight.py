@@ -35,8 +35,8 @@ def check_languages(sweep: Sweep) -> list[Problem]:
         problems += check_corpus(
             corpus,
             sweep.train_bytes(),
-            protocol.val_bytes.num_bytes,
-            protocol.test_bytes.num_bytes,
+            protocol.asked_val_bytes,
+            protocol.asked_test_bytes,
         )
     return problems
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
+from raydt.corpora.evaluation import evaluation_bytes
 from raydt.corpora.prepared import PreparedLanguage
 from raydt.grid.cell import Cell
 from raydt.grid.identity import fingerprint
@@ -36,11 +37,19 @@ def build_tasks(
     `num_workers` how many train a cell together, 0 for the trial's own process.
     """
     protocol = sweep.protocol
-    val_bytes, test_bytes = protocol.val_bytes.num_bytes, protocol.test_bytes.num_bytes
+    # Of each language by itself: a cell stays what it is when others are added to the sweep.
+    sizes = {
+        name: (
+            evaluation_bytes(language, "val", protocol.asked_val_bytes),
+            evaluation_bytes(language, "test", protocol.asked_test_bytes),
+        )
+        for name, language in languages.items()
+    }
     digests: dict[tuple[str, int], str] = {}
     tasks: dict[str, dict[str, Any]] = {}
     for cell in cells:
         language = languages[data_language(cell)]
+        val_bytes, test_bytes = sizes[data_language(cell)]
         key = (language.name, cell.size.num_bytes)
         if key not in digests:
             digests[key] = language.digest(cell.size.num_bytes, val_bytes, test_bytes)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raydt.corpora.evaluation import evaluation_bytes
 from raydt.errors import InputError, Problem, RunError
 from raydt.grid.lease import LaunchLease
 from raydt.orchestration.launch import interrupt, prepare_languages
@@ -83,9 +84,10 @@ def _launch(plan: SearchPlan, out: Path | None, command: str, progress: SearchPr
     sweep = plan.sweep
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
     languages, locations = prepare_languages(sweep)
-    val_bytes = sweep.protocol.val_bytes.num_bytes
+    asked = sweep.protocol.asked_val_bytes
+    val_bytes = {name: evaluation_bytes(each, "val", asked) for name, each in languages.items()}
     # Of the split that decides; the test split is not opened.
-    digests = {name: each.digest(0, val_bytes, 0) for name, each in languages.items()}
+    digests = {name: each.digest(0, val_bytes[name], 0) for name, each in languages.items()}
     identity = plan.identity(digests)
     check_same_search(plan.folder, identity)
     record_search(plan.folder, identity)
@@ -113,7 +115,10 @@ def _launch(plan: SearchPlan, out: Path | None, command: str, progress: SearchPr
                 recorder.search = search
                 progress.begin(search)
                 fan_out_search(
-                    search, lambda trial: _task(search, trial, locations), progress, recorder.ended
+                    search,
+                    lambda trial: _task(search, trial, locations, val_bytes),
+                    progress,
+                    recorder.ended,
                 )
             stages = tuple(search.found[stage] for stage in plan.stages if stage in search.found)
             whole = len(stages) == len(plan.stages)
@@ -132,7 +137,9 @@ def _launch(plan: SearchPlan, out: Path | None, command: str, progress: SearchPr
     return Found(stages, search.bytes_trained, file, recorder.not_recorded)
 
 
-def _task(search: Search, trial: Trial, locations: Mapping[str, str]) -> dict[str, Any]:
+def _task(
+    search: Search, trial: Trial, locations: Mapping[str, str], val_bytes: Mapping[str, int]
+) -> dict[str, Any]:
     plan = search.plan
     sweep, protocol = plan.sweep, plan.sweep.protocol
     weights = None
@@ -158,7 +165,7 @@ def _task(search: Search, trial: Trial, locations: Mapping[str, str]) -> dict[st
         "evaluations": protocol.evaluations,
         "tolerance": protocol.tolerance,
         "patience": protocol.patience,
-        "val_bytes": protocol.val_bytes.num_bytes,
+        "val_bytes": val_bytes[trial.data_language],
         "language": locations[trial.data_language],
         "cache": str(sweep.local_storage / "cache"),
         "cpus": sweep.cpus_per_cell,

@@ -23,7 +23,8 @@ class LanguageRow:
     language: str
     num_bytes: int
     num_characters: int
-    num_documents: int
+    num_excerpts: int  # that end with a separator
+    splits: tuple[tuple[int, int], ...]  # bytes and documents of train, val and test
     num_duplicates: int
     foreign_share: float | None  # of windows in another language of the corpus
     largest_foreign: str | None  # such as "es 1.2%", of all languages
@@ -32,7 +33,7 @@ class LanguageRow:
     @property
     def bytes_per_character(self) -> float | None:
         """Bytes of text, separators not counted, per character."""
-        num_text_bytes = self.num_bytes - self.num_documents
+        num_text_bytes = self.num_bytes - self.num_excerpts
         return num_text_bytes / self.num_characters if self.num_characters else None
 
 
@@ -42,23 +43,22 @@ def show_corpora(rows: Sequence[LanguageRow], console: Console) -> None:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(corpus),
                       title_justify="left", title_style="bold")  # fmt: skip
         table.add_column("language", no_wrap=True)
-        for name in ("bytes", "characters", "bytes/char", "documents", "duplicates dropped",
+        for name in ("train", "val", "test", "bytes/char", "duplicates dropped",
                      "contamination", "full set", "bytes/en"):  # fmt: skip
             table.add_column(name, justify="right", no_wrap=True)
         for row in rows:
             if row.corpus == corpus:
                 table.add_row(*_cells(row))
         console.print(table)
+    console.print("Of train, val and test: bytes / documents.", style="dim")
 
 
 def _cells(row: LanguageRow) -> list[str]:
     width, share, premium = row.bytes_per_character, row.foreign_share, row.byte_premium
     return [
         row.language,
-        approximate_bytes(row.num_bytes),
-        approximate_bytes(row.num_characters),
+        *(f"{approximate_bytes(size)} / {number:,}" for size, number in row.splits),
         _NONE if width is None else f"{width:.3f}",
-        f"{row.num_documents:,}",
         f"{row.num_duplicates:,}",
         _NONE if share is None else f"{share:.1%}",
         row.largest_foreign or _NONE,

@@ -99,8 +99,8 @@ def _saved(saved: Savings, total: int, sweep: Sweep) -> str:
     def more(flops: int) -> str:
         return f"{flops / total:+.0%}"
 
-    val_bytes = approximate_bytes(sweep.protocol.val_bytes.num_bytes)
-    test_bytes = approximate_bytes(sweep.protocol.test_bytes.num_bytes)
+    val_bytes = approximate_bytes(sweep.protocol.most_val_bytes)
+    test_bytes = approximate_bytes(sweep.protocol.most_test_bytes)
     text = (
         f"Spared, of all FLOPs: a scratch ladder for each source {more(saved.shared_ladders)}, a "
         f"pretrain for each finetune {more(saved.shared_pretrains)}, choosing on {test_bytes} as "

@@ -178,7 +178,7 @@ class SearchCost:
         model, protocol = self._plan.model, self._plan.sweep.protocol
         if cost.num_runs == 0:
             return Amount()
-        val = forwarded_bytes(protocol.val_bytes.num_bytes, model.window_bytes)
+        val = forwarded_bytes(protocol.most_val_bytes, model.window_bytes)
 
         def flops(trained_bytes: float) -> float:
             one = round(trained_bytes / cost.num_runs)

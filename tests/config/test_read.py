@@ -146,3 +146,20 @@ def test_what_is_written_down_reads_back() -> None:
 def test_a_sweep_is_called_after_its_corpus(corpus: str, name: str) -> None:
     assert read("--corpus", corpus).name == name
     assert read("--corpus", corpus, "--name", "mine").name == "mine"
+
+
+def test_sizes_of_val_and_test_follow_from_the_corpus_unless_they_are_named(
+    tmp_path: Path,
+) -> None:
+    protocol = read("--corpus", "files:texts").protocol
+    assert (protocol.val_bytes, protocol.test_bytes) == (None, None)
+    assert (protocol.asked_val_bytes, protocol.asked_test_bytes) == (None, None)
+    assert (protocol.most_val_bytes, protocol.most_test_bytes) == (32_000, 128_000)
+    named = read(
+        "--corpus", "files:texts", "--protocol.val-bytes", "8k", "--protocol.test-bytes", "auto"
+    ).protocol
+    assert (named.asked_val_bytes, named.most_val_bytes) == (8_000, 8_000)
+    assert named.asked_test_bytes is None
+    written = named.model_dump(mode="json")
+    assert (written["val_bytes"], written["test_bytes"]) == ("8k", None)
+    assert type(named).model_validate(written) == named

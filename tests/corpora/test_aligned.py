@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from raydt.corpora.aligned import BLANK_SOMEWHERE, REPEATED_SOMEWHERE
+from raydt.corpora.few import split_few
 from raydt.corpora.inventory import prepared_languages
 from raydt.corpora.parallel import prepare_parallel
 from raydt.corpora.prepare import prepare_corpus, prepare_language
 from raydt.corpora.prepared import PreparedLanguage
 from raydt.corpora.spec import FilesCorpus
-from raydt.corpora.splits import SPLITS, split_documents
+from raydt.corpora.splits import SPLITS, SplitRule, split_documents
 from raydt.errors import InputError
 
 NUM_LINES = 400
+FEW = split_few([1] * NUM_LINES, SplitRule(), is_parallel=True)
 
 
 def text_of(language: str) -> list[str]:
@@ -31,7 +33,7 @@ def corpus(tmp_path: Path) -> FilesCorpus:
     """`de` says in train what it says in test, `en` is blank in one line, `fi` is clean."""
     folder = tmp_path / "bible"
     folder.mkdir()
-    splits = split_documents(NUM_LINES)
+    splits = split_documents(NUM_LINES, FEW)
     texts = {language: text_of(language) for language in ("de", "en", "fi")}
     held_out, again = int(splits["test"][0]), int(splits["train"][5])
     texts["de"][again] = f"{again} {texts['de'][held_out].partition(' ')[2]}"
@@ -55,7 +57,7 @@ def test_a_line_that_one_language_drops_is_dropped_in_all(corpus: FilesCorpus, r
     kept = {name: numbers(language) for name, language in prepared.items()}
     assert kept["de"] == kept["en"] == kept["fi"]
     assert sum(map(len, kept["fi"])) == NUM_LINES - 2
-    splits = split_documents(NUM_LINES)
+    splits = split_documents(NUM_LINES, FEW)
     gone = {int(splits["train"][5]), int(splits["train"][9])}
     assert kept["fi"][0] == [i for i in splits["train"].tolist() if i not in gone]
     for language in prepared.values():

@@ -80,7 +80,7 @@ def test_the_manifest_says_what_is_there(corpus: FilesCorpus, root: Path) -> Non
     assert num_documents == 601
     shown = json.loads((language.folder / "manifest.json").read_text())
     assert shown["format"] == FORMAT
-    assert "line index" in shown["split_rule"]
+    assert "document index" in shown["split_rule"]
     assert read_manifest(language.folder) == manifest
 
 

@@ -30,7 +30,7 @@ def test_every_rung_is_below_the_one_before(shared: Path, language: str) -> None
     lines = [line for line in path.read_bytes().split(b"\n") if line]
     order = np.random.default_rng(0).permutation(len(lines))
     data = np.frombuffer(b"\0".join(lines[i] for i in order) + b"\0", np.uint8)
-    test_bytes, val_bytes = protocol.test_bytes.num_bytes, protocol.val_bytes.num_bytes
+    test_bytes, val_bytes = protocol.most_test_bytes, protocol.most_val_bytes
     val, test = data[-test_bytes - val_bytes : -test_bytes], data[-test_bytes:]
     losses = []
     for size_bytes in SIZES:

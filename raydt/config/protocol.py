@@ -198,8 +198,8 @@ class Recipe(BaseModel):
 def _shared_evenly(windows: float) -> int:
     """The nearest of 1, 2, 3, 4, 6, 8, 12, 16, ...: batches that ranks and parts divide evenly."""
     power = 2.0 ** math.floor(math.log2(max(1.0, windows)))
-    nearest = min((power, 1.5 * power, 2 * power), key=lambda each: abs(each - windows))
-    return math.floor(nearest)
+    steps = (power, 1.5 * power, 2 * power) if power > 1 else (1.0, 2.0)
+    return round(min(steps, key=lambda each: abs(each - windows)))
 
 
 # The recipe as it was when the first fingerprints were made, and what changes nothing but rounding
@@ -233,7 +233,7 @@ _CONVERGED = Recipe(
     average="power",
     average_power=3.0,
     max_batch_windows=2,
-    batch_exponent=0.5,
+    batch_exponent=0.4,
     min_steps=1,
     weight_decay=0.5,
     weight_decay_exponent=-0.4,
@@ -246,7 +246,7 @@ class Protocol(BaseModel):
     reported.
 
     The default trains until the data is used up. A cell has converged when it has gone through its
-    data once and
+    data once, in no fewer than 300 steps, and
 
     - the last third of its bytes has lowered the validation loss by less than `tolerance`, or
     - `patience` evaluations have gone by without a better one.

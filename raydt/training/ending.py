@@ -10,6 +10,9 @@ from raydt.training.outcome import Report
 
 # The stretch of training whose worth decides whether another one is worth its bytes.
 _LAST_SHARE = 1 / 3
+# Small cells rest on a plateau for some hundred steps before they learn more than which bytes are
+# frequent. No cell has converged before that, whatever `val` says.
+LEAST_STEPS = 300
 # Of the data, before the first of the evaluations that grow apart.
 _FIRST_SHARE = 1 / 2
 

@@ -22,7 +22,7 @@ from raydt.training.average import WeightAverage
 from raydt.training.checkpoint import load_weights
 from raydt.training.checkpoints import CheckpointFolder
 from raydt.training.config import Splits, TrainConfig, check
-from raydt.training.ending import evaluation_steps, has_converged, unfinished
+from raydt.training.ending import LEAST_STEPS, evaluation_steps, has_converged, unfinished
 from raydt.training.evaluate import Evaluator
 from raydt.training.optimizer import Optimizer
 from raydt.training.outcome import Outcome, Report, Resumed
@@ -268,8 +268,9 @@ class _Cell:
 
     def _has_converged(self) -> bool:
         config = self._config
-        # A cell whose end the data decides has to have seen them.
-        least_bytes = config.size_bytes if config.evaluation_growth > 1 else 0
+        least_bytes = 0
+        if config.evaluation_growth > 1:  # the data decide, once it has seen them
+            least_bytes = max(config.size_bytes, LEAST_STEPS * self._step_bytes)
         return has_converged(
             self._state.progress.reports, least_bytes, config.tolerance, config.patience
         )

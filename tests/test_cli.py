@@ -120,7 +120,7 @@ def test_a_server_that_is_no_mlflow(tmp_path: Path) -> None:
 def test_a_plan_is_shown_and_nothing_is_started(tmp_path: Path) -> None:
     done = grid(tmp_path, "--dry-run")
     assert done.returncode == 0
-    assert "70 cells" in done.stdout
+    assert "81 cells" in done.stdout
     assert "86 to do" in done.stdout
     assert "pretrain related s0" in done.stdout
     assert "GPU-hours" in done.stdout

@@ -119,10 +119,11 @@ class Recipe(BaseModel):
     max_windows_at_once: int | None = Field(
         None, ge=1, description="of a batch, where memory is short: gradients are accumulated"
     )
-    unseen_bytes: Literal["train", "escape"] = Field(
+    unseen_bytes: Literal["train", "escape", "auto"] = Field(
         "train",
         description="bytes that neither the training data nor the parent's has: train pushes their "
-        "rows away; escape leaves the rows alone and gives all of them one fixed probability",
+        "rows away; escape leaves the rows alone and gives all of them one fixed probability; auto: "
+        "escape where the embedding is tied (family paper)",
     )
     compile: bool = Field(False, description="the forward pass by torch.compile")
     learning_rate_exponent: float = Field(
@@ -232,6 +233,7 @@ _CONVERGED = Recipe(
     schedule="constant",
     average="power",
     average_power=3.0,
+    unseen_bytes="auto",
     max_batch_windows=2,
     batch_exponent=0.4,
     min_steps=1,
@@ -360,10 +362,9 @@ DEMO_PROTOCOL = Protocol(
     pretrain=_CONVERGED.model_copy(
         update={"epochs": (FromSize(0, 1),), "max_batch_windows": 8, "batch_exponent": 0.0}
     ),
-    scratch=_CONVERGED.model_copy(update={"epochs": (FromSize(0, 100), FromSize(128_000, 12))}),
-    evaluation_growth=1.25,
-    tolerance=0.005,
-    patience=3,
+    evaluation_growth=1.4,
+    tolerance=0.01,
+    patience=2,
     val_bytes=Size(8_000, "8k"),
     test_bytes=Size(32_000, "32k"),
 )

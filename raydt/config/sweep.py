@@ -26,7 +26,7 @@ from raydt.units import Size
 
 _RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"), Size(32_000, "32k"))
+_DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"))
 
 
 def _check_name(name: str) -> str:
@@ -159,14 +159,14 @@ class Sweep(BaseModel):
     sizes: Sizes = Field(_DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
     scratch_sizes: ExtraSizes = Field(
         default_factory=lambda fields: (
-            (Size(128_000, "128k"),) if fields.get("sizes") == _DEMO_SIZES else ()
+            (Size(32_000, "32k"),) if fields.get("sizes") == _DEMO_SIZES else ()
         ),
         description="further rungs of the scratch ladder alone, so that the losses of good "
         "finetunes fall inside it",
     )
     pretrain_size: SizeField = Field(Size(800_000, "800k"), description="bytes of source data")
     models: Models = Field(("nano",), description=f"model sizes: {', '.join(MODELS)}")
-    seeds: Seeds = Field((0, 1), description="each cell once per seed")
+    seeds: Seeds = Field((0, 1, 2), description="each cell once per seed")
     protocol: Protocol = Field(default_factory=lambda fields: _default_protocol(fields))
 
     # What follows decides where and how fast a sweep runs, and never what comes out of it.

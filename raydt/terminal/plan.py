@@ -47,7 +47,7 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     )
     table.add_column("cell", no_wrap=True)
     table.add_column("starts from", no_wrap=True)
-    for column in ("data", "sees", "at most", "FLOPs", "time", "GPU-h"):
+    for column in ("data", "sees", "at most", "time", "GPU-h"):
         table.add_column(column, justify="right", no_wrap=True)
     simulation = simulate(missing, seconds, sweep.num_slots)
     ordered = [*done, *simulation.order]
@@ -69,7 +69,6 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
             approximate_bytes(cell.size.num_bytes),
             approximate_bytes(cost.expected_bytes),
             approximate_bytes(cost.budget_bytes),
-            short(cost.expected_flops),
             "done" if is_done else duration(cost.seconds),
             short(cost.gpu_hours),
             style="dim" if is_done else None,
@@ -85,8 +84,8 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
         f"{duration(simulation.makespan_seconds)} with {sweep.num_slots} "
         f"at a time{'' if sweep.slots else ' on this machine'}, "
         f"or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours; at most "
-        f"{short(sum(cost.flops for cost in to_do) / max(1, expected))} times that, "
-        f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes"
+        f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes and "
+        f"{short(sum(cost.flops for cost in to_do))} FLOPs"
     )
     console.print(_basis(sweep, rates), style="dim")
     total = sum(cost.expected_flops for cost in costs.values())

@@ -121,7 +121,9 @@ def _alphabet(
         parent = EVERY_BYTE
     if config.recipe is None:
         return parent or EVERY_BYTE
-    escapes = config.recipe.unseen_bytes == "escape"
+    escapes = config.recipe.unseen_bytes == "escape" or (
+        config.recipe.unseen_bytes == "auto" and config.model.family == "paper"
+    )
     return Alphabet.of_data(splits.train, parent, escapes=escapes)
 
 

@@ -28,10 +28,10 @@ def test_the_demo_is_the_whole_product_of_its_axes() -> None:
     sweep = Sweep()
     cells = build_grid(sweep)
     assert Counter(cell.stage for cell in cells) == {
-        Stage.PRETRAIN: 3 * 2,
-        Stage.SCRATCH: 2 * 4 * 2,
-        Stage.ZEROSHOT: 3 * 2 * 2,
-        Stage.FINETUNE: 3 * 2 * 3 * 2,
+        Stage.PRETRAIN: 3 * 3,
+        Stage.SCRATCH: 2 * 3 * 3,
+        Stage.ZEROSHOT: 3 * 2 * 3,
+        Stage.FINETUNE: 3 * 2 * 2 * 3,
     }
     assert len({cell.cell_id for cell in cells}) == len(cells)
 

@@ -122,8 +122,8 @@ class Recipe(BaseModel):
     unseen_bytes: Literal["train", "escape", "auto"] = Field(
         "train",
         description="bytes that neither the training data nor the parent's has: train pushes their "
-        "rows away; escape leaves the rows alone and gives all of them one fixed probability; auto: "
-        "escape where the embedding is tied (family paper)",
+        "rows away; escape leaves the rows alone and gives all of them one fixed probability; "
+        "auto: escape where the embedding is tied (family paper)",
     )
     compile: bool = Field(False, description="the forward pass by torch.compile")
     learning_rate_exponent: float = Field(

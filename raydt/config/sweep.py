@@ -26,7 +26,11 @@ from raydt.units import Size
 
 _RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"))
+_DEMO_AXES: dict[str, Any] = {
+    "sources": ("related", "unrelated", "nonsense"),
+    "targets": ("alba", "brio"),
+    "sizes": (Size(2_000, "2k"), Size(8_000, "8k")),
+}
 
 
 def _check_name(name: str) -> str:
@@ -152,14 +156,16 @@ class Sweep(BaseModel):
         default_factory=_default_name,
         description="of the sweep and its experiment in MLflow [after the corpus]",
     )
-    sources: Names = Field(
-        ("related", "unrelated", "nonsense"), description="languages to pretrain on"
+    sources: Names = Field(_DEMO_AXES["sources"], description="languages to pretrain on")
+    targets: Names = Field(_DEMO_AXES["targets"], description="languages to transfer to")
+    sizes: Sizes = Field(
+        _DEMO_AXES["sizes"], description="bytes of target data, as 8k, 6M or LABEL=BYTES"
     )
-    targets: Names = Field(("alba", "brio"), description="languages to transfer to")
-    sizes: Sizes = Field(_DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
     scratch_sizes: ExtraSizes = Field(
         default_factory=lambda fields: (
-            (Size(32_000, "32k"),) if fields.get("sizes") == _DEMO_SIZES else ()
+            (Size(32_000, "32k"),)
+            if all(fields.get(name) == value for name, value in _DEMO_AXES.items())
+            else ()
         ),
         description="further rungs of the scratch ladder alone, so that the losses of good "
         "finetunes fall inside it",

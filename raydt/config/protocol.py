@@ -362,9 +362,9 @@ DEMO_PROTOCOL = Protocol(
     pretrain=_CONVERGED.model_copy(
         update={"epochs": (FromSize(0, 1),), "max_batch_windows": 8, "batch_exponent": 0.0}
     ),
-    evaluation_growth=1.4,
+    evaluation_growth=1.25,
     tolerance=0.01,
-    patience=2,
+    patience=3,
     val_bytes=Size(8_000, "8k"),
     test_bytes=Size(32_000, "32k"),
 )

@@ -228,7 +228,7 @@ def test_one_name_is_one_protocol(tmp_path: Path) -> None:
         check_name_is_free(other)
     text = str(caught.value)
     assert "corpus: 'controlled'" in text
-    assert "protocol.patience: 2" in text
+    assert "protocol.patience: 3" in text
     assert "protocol.scratch.clip_norm: 1.0" in text
     assert "--name" in text
 

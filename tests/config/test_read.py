@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from raydt.config.protocol import Protocol
 from raydt.config.read import add_sweep_arguments, leaf_fields, read_sweep
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError
@@ -39,6 +40,18 @@ def test_the_command_line_of_the_issue() -> None:
     assert sweep.name == "files-corpora"  # `corpora` is where prepared languages are
     assert sweep.sources == ("en", "zh")
     assert [size.num_bytes for size in sweep.ladder] == [8_000, 32_000, 128_000]
+
+
+def test_text_of_ones_own_has_none_of_the_demos_shortcuts(tmp_path: Path) -> None:
+    own = read("--corpus", "files:texts", "--protocol.scratch.clip-norm", "2")
+    assert own.protocol.pretrain == Protocol().pretrain
+    assert own.protocol.tolerance == Protocol().tolerance < read().protocol.tolerance
+    assert own.protocol.scratch == Protocol().scratch.model_copy(update={"clip_norm": 2.0})
+    # Read once, whatever else is said of a controlled corpus.
+    assert read("--corpus", "controlled:1").protocol == read().protocol
+    file = tmp_path / "sweep.toml"
+    file.write_text('corpus = "files:texts"\n')
+    assert read("--sweep", str(file)).protocol == Protocol()
 
 
 def test_every_field_has_an_option() -> None:

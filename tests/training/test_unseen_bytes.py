@@ -158,3 +158,11 @@ def test_finetuning_on_another_script_no_longer_starts_from_rows_that_drifted(
         assert target.test_loss is not None
         losses[unseen_bytes] = target.test_loss
     assert losses["escape"] < 0.8 * losses["train"]
+
+
+@both_families
+def test_auto_escapes_where_the_embedding_is_tied(model: ModelConfig) -> None:
+    recipe = ESCAPE.model_copy(update={"unseen_bytes": "auto"})
+    outcome = train(TrainConfig(model, recipe, 4_000), splits_of(LATIN))
+    assert outcome.alphabet is not None
+    assert (outcome.alphabet.escape is not None) == (model.family == "paper")

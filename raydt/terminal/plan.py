@@ -106,8 +106,8 @@ def _saved(saved: Savings, total: int, sweep: Sweep) -> str:
         f"are reported and not on {val_bytes} {more(saved.val_sample)}."
     )
     if saved.stopped_share is None:
-        return f"{text} Early stopping may spare more."
-    text += f" Early stopping left {saved.stopped_share:.0%} of the budgets of what is done."
+        return text
+    text += f" What is done left {saved.stopped_share:.0%} of the bytes that it might have seen."
     if saved.test_loss_stderr is not None:
         text += f" The standard error of a test loss is {saved.test_loss_stderr:.3f} nats."
     return text

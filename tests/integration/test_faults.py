@@ -24,7 +24,8 @@ pytestmark = pytest.mark.integration
 
 # Cells of a few seconds, that keep checkpoints all the time, so that a kill falls inside one.
 LONGER = (
-    "--protocol.pretrain.epochs 20 --protocol.tolerance 0 --protocol.patience 50 "
+    "--protocol.pretrain.epochs 20 --protocol.scratch.epochs 30 --protocol.finetune.epochs 30 "
+    "--protocol.tolerance 0 --protocol.patience 50 "
     "--checkpoint-seconds 0.05"
 ).split()
 

@@ -53,8 +53,8 @@ STEPS_A_ROUND = {"nano": 10, "micro": 2, "mini": 1}
 ADAMW_RATES = (2e-3, 4e-3, 8e-3, 16e-3)  # of the peers, for the loss after equal time
 LOSS_SECONDS = {"nano": 6.0, "micro": 20.0}  # of `mini` too few steps fit into a short run
 Step = Callable[[], Tensor]
-# The number of steps is given here, so the rate falls to its end; a cell of the default protocol has
-# a constant rate and an average of the weights instead.
+# The number of steps is given here, so the rate falls to its end. A cell of the default protocol
+# has a constant rate and an average of the weights instead.
 MUON = Recipe(schedule="cosine")
 
 FIRST_STEP = """

@@ -108,8 +108,11 @@ class Curve:
 def read_splits(language: str, corpora: Path | None, size_bytes: int) -> list[NDArray[np.uint8]]:
     """Train, val and test: a controlled language, or `<language>.txt`, a document a line."""
     if corpora is None or not (corpora / f"{language}.txt").exists():
-        sizes = {"train": size_bytes, "val": VAL_BYTES, "test": TEST_BYTES}
-        return [generate(language, split, num_bytes, 0) for split, num_bytes in sizes.items()]
+        return [
+            generate(language, "train", size_bytes, 0),
+            generate(language, "val", VAL_BYTES, 0),
+            generate(language, "test", TEST_BYTES, 0),
+        ]
     lines = [line for line in (corpora / f"{language}.txt").read_bytes().split(b"\n") if line]
     order = np.random.default_rng(0).permutation(len(lines))
     documents = [lines[i] for i in order]

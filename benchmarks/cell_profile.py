@@ -38,10 +38,7 @@ from raydt.training.process import set_up_process
 from raydt.training.state import TrainingState
 from raydt.training.step import Gradients
 
-CELLS = [
-    (Stage.SCRATCH, 2_000), (Stage.FINETUNE, 8_000), (Stage.SCRATCH, 32_000),
-    (Stage.SCRATCH, 128_000),
-]  # fmt: skip
+CELLS = [(Stage.SCRATCH, 2_000), (Stage.FINETUNE, 8_000), (Stage.SCRATCH, 32_000)]
 
 
 class Stopwatch:

@@ -98,7 +98,7 @@ def profile_cells(protocol: Protocol) -> None:
             print(f"{stage} {size_bytes}: done in {seconds:.0f} s", file=sys.stderr)
             whole += seconds
             evaluating += watch.seconds + checkpoints.seconds
-    Console().print(table)
+    Console(width=120).print(table)
     print(f"evaluation and checkpoints of all these: {100 * evaluating / whole:.1f} % of the time")
 
 

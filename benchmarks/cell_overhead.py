@@ -41,9 +41,9 @@ from raydt.tracking.schema import Stage
 
 GRID = (
     "--sources related --targets alba --sizes 4k --pretrain-size 8k --slots 1 --name overhead "
-    "--protocol.pretrain.budget-bytes 8k --protocol.pretrain.budget-at-bytes 8k "
-    "--protocol.scratch.budget-bytes 16k --protocol.finetune.budget-bytes 16k "
-    "--protocol.evaluations 3 --protocol.val-bytes 4k --protocol.test-bytes 4k"
+    "--protocol.pretrain.epochs 1 --protocol.scratch.epochs 5 --protocol.finetune.epochs 5 "
+    "--protocol.evaluation-growth 1 --protocol.evaluations 3 --protocol.tolerance 0 "
+    "--protocol.val-bytes 4k --protocol.test-bytes 4k"
 ).split()
 
 
@@ -78,9 +78,9 @@ def plain_task(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "language": str(languages[str(cell.target)].folder), "model": cell.model,
-        "recipe": protocol.recipe(cell.stage).model_dump(mode="json"),
-        "size_bytes": cell.size.num_bytes, "seed": cell.seed, "patience": protocol.patience,
-        "evaluations": protocol.evaluations, "val_bytes": val_bytes, "test_bytes": test_bytes,
+        "protocol": protocol.model_dump(mode="json"), "stage": str(cell.stage),
+        "size_bytes": cell.size.num_bytes, "seed": cell.seed,
+        "val_bytes": val_bytes, "test_bytes": test_bytes,
     }  # fmt: skip
 
 

@@ -1,22 +1,21 @@
-"""Do the dials do what they say? Transfer from w<share>-s<share> to `related`.
+r"""Do the dials do what they say? Transfer from w<share>-s<share> to `related`.
 
-    python benchmarks/controlled_dials.py [SEED ...]
+    python benchmarks/controlled_dials.py
+    python benchmarks/controlled_dials.py --seeds 0 --finetune-sizes 0 8000 32000
 
 For each seed: a scratch ladder of `related`, and for each setting of the two dials a pretraining,
-a zeroshot evaluation and finetunes at three sizes. Each seed is a corpus of its own (another world,
+a zeroshot evaluation and finetunes at each size. Each seed is a corpus of its own (another world,
 other words, another choice of what is kept) as well as another start of the model. D_E by the
 `loglog` estimator: the size at which the ladder, interpolated in log loss over log bytes, has the
 finetune's loss.
 
-The demo's model, and its protocol with two changes. Finetunes have a quarter of its learning rate:
-at the full one a finetune soon forgets (pretrained on 1 MB of the very same language, D_E at 8k was
-86 kB). The budget of the ladder grows faster with size, so that its large rungs are limited by
-their data, as the pretraining is.
+The demo's model and protocol: a source is read once, ladder and finetunes train until they have
+converged.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -25,40 +24,28 @@ import numpy as np
 import torch
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import DEMO_PROTOCOL
 from raydt.corpora.controlled.catalog import generate
+from raydt.tracking.schema import Stage
 from raydt.training.checkpoint import save_weights
 from raydt.training.loop import Outcome, Splits, TrainConfig, train
-from raydt.units import Size
+from raydt.training.process import set_up_process
 
 TARGET = "related"
 # (world, surface): each dial at three settings while the other is at 1, and neither.
 SETTINGS = ((0.0, 0.0), (1.0, 0.0), (1.0, 0.5), (0.0, 1.0), (0.5, 1.0), (1.0, 1.0))
-FINETUNE_SIZES = (0, 2_000, 8_000, 32_000)  # 0 is zeroshot
-LADDER = (2_000, 8_000, 32_000, 128_000, 512_000)
-PRETRAIN_BYTES = 400_000
-DEMO = Protocol()
-SCRATCH = DEMO.scratch.model_copy(update={"budget_exponent": 0.5})
-PRETRAIN = SCRATCH.model_copy(
-    update={"budget_bytes": Size(640_000, "640k"), "budget_at_bytes": Size(400_000, "400k")}
-)
-FINETUNE = DEMO.finetune.model_copy(
-    update={
-        "learning_rate": DEMO.finetune.learning_rate / 4,
-        "embedding_learning_rate": DEMO.finetune.embedding_learning_rate / 4,
-    }
-)
+Found = dict[tuple[float, float, int], tuple[float, float]]
 
 
 def train_cell(
-    recipe: Recipe | None, language: str, num_bytes: int, seed: int, start: Path | None = None
+    stage: Stage, language: str, num_bytes: int, seed: int, start: Path | None = None
 ) -> Outcome:
     splits = Splits(
         generate(language, "train", num_bytes, seed),
-        generate(language, "val", DEMO.most_val_bytes, seed),
-        generate(language, "test", DEMO.most_test_bytes, seed),
+        generate(language, "val", DEMO_PROTOCOL.most_val_bytes, seed),
+        generate(language, "test", DEMO_PROTOCOL.most_test_bytes, seed),
     )
-    config = TrainConfig(MODELS["nano"], recipe, num_bytes, seed, DEMO.evaluations, DEMO.patience)
+    config = TrainConfig.of(DEMO_PROTOCOL, stage, MODELS["nano"], num_bytes, seed)
     return train(config, splits, initial_weights=start, device=torch.device("cpu"))
 
 
@@ -80,19 +67,25 @@ def effective_bytes(finetune_loss: float, ladder: dict[int, float]) -> float:
     return float(np.exp(inverse))
 
 
-def run_seed(seed: int) -> dict[tuple[float, float, int], tuple[float, float]]:
+def run_seed(seed: int, asked: argparse.Namespace) -> Found:
     """(world, surface, size) -> (loss, D_E)."""
-    ladder = {size: loss(train_cell(SCRATCH, TARGET, size, seed)) for size in LADDER}
-    print(f"seed {seed}, scratch: " + "  ".join(f"{n // 1000}k {x:.3f}" for n, x in ladder.items()))
+    ladder = {
+        size: loss(train_cell(Stage.SCRATCH, TARGET, size, seed)) for size in sorted(asked.ladder)
+    }
+    print(
+        f"seed {seed}, scratch: " + "  ".join(f"{n // 1000}k {x:.3f}" for n, x in ladder.items()),
+        flush=True,
+    )
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for world, surface in SETTINGS:
             source = f"w{world:g}-s{surface:g}"
             weights = Path(folder) / f"{source}.safetensors"
-            pretrained = train_cell(PRETRAIN, source, PRETRAIN_BYTES, seed)
-            save_weights(pretrained.weights, weights)
-            for size in FINETUNE_SIZES:
-                tuned = loss(train_cell(FINETUNE if size else None, TARGET, size, seed, weights))
+            pretrained = train_cell(Stage.PRETRAIN, source, asked.pretrain_size, seed)
+            save_weights(pretrained.weights, weights, pretrained.alphabet)
+            for size in asked.finetune_sizes:
+                stage = Stage.FINETUNE if size else Stage.ZEROSHOT
+                tuned = loss(train_cell(stage, TARGET, size, seed, weights))
                 effective = effective_bytes(tuned, ladder)
                 found[world, surface, size] = tuned, effective
                 print(
@@ -102,15 +95,15 @@ def run_seed(seed: int) -> dict[tuple[float, float, int], tuple[float, float]]:
     return found
 
 
-def print_table(runs: list[dict[tuple[float, float, int], tuple[float, float]]]) -> None:
+def print_table(runs: list[Found], finetune_sizes: list[int]) -> None:
     """Mean D_T in kB, and in brackets that of each seed; no mean where the ladder is left."""
-    sizes = [f"D_T, D_F = {size // 1000}k" for size in FINETUNE_SIZES]
+    sizes = [f"D_T, D_F = {size // 1000}k" for size in finetune_sizes]
     print("\n| source | " + " | ".join(sizes) + " |")
     print("|---" * (len(sizes) + 1) + "|")
     outside = {float("-inf"): "below", float("inf"): "above"}
     for world, surface in SETTINGS:
         cells = []
-        for size in FINETUNE_SIZES:
+        for size in finetune_sizes:
             kilobytes = [(run[world, surface, size][1] - size) / 1000 for run in runs]
             each = ", ".join(outside.get(number, f"{number:.0f}") for number in kilobytes)
             mean = np.mean(kilobytes)
@@ -119,9 +112,17 @@ def print_table(runs: list[dict[tuple[float, float, int], tuple[float, float]]])
 
 
 def main() -> None:
-    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--finetune-sizes", nargs="+", type=int, default=[0, 2_000, 8_000, 32_000],
+                        help="0 is zeroshot")  # fmt: skip
+    parser.add_argument("--ladder", nargs="+", type=int,
+                        default=[2_000, 8_000, 32_000, 128_000, 512_000])  # fmt: skip
+    parser.add_argument("--pretrain-size", type=int, default=400_000)
+    asked = parser.parse_args()
+    set_up_process(1)
     start = time.perf_counter()
-    print_table([run_seed(seed) for seed in map(int, sys.argv[1:] or ("0", "1", "2"))])
+    print_table([run_seed(seed, asked) for seed in asked.seeds], asked.finetune_sizes)
     print(f"\n{time.perf_counter() - start:.0f} s on one core")
 
 

@@ -1,134 +1,173 @@
-"""What smaller splits and fewer evaluations would cost: wrong checkpoints and standard errors.
+r"""How large must `val` be so that what it decides costs less than the noise of seeds?
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation_choices.py
-    OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation_choices.py ../shared/corpora/fi.txt
+    OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation_choices.py \
+        --corpora ../shared/corpora --languages alba fi --sizes 2000 8000 32000 --seeds 0 1 2 3
 
-Scratch cells of `nano` at the demo's sizes, by seeds. At each evaluation the loss of every byte of
-8 kB of `val` and 32 kB of `test` is kept; afterwards other protocols choose among the same weights.
-"Lost" is the test loss of their choice above that of the whole `val`'s, in nats per byte. "se" is
-the standard error of a test loss over documents, and "se of a difference" that of the difference
-between two cells of a size, which are tested on the same bytes: it is what D_T rests on, where two
-losses of one target are compared. Beside it stands the standard deviation between seeds.
+Scratch cells of `nano` by the default protocol, but without `tolerance`: each trains until four
+evaluations on 32 kB of `val` were no better, so its curve reaches past the place where the default
+ends. Of every evaluation the losses of `val` and of 64 kB of `test` are kept. Afterwards the
+beginnings of `val` (2 kB to 32 kB) decide by the default's rules: where the cell ends, and which of
+the evaluations up to there is kept.
+
+- lost: the log of the test loss of what is kept, above the best of the curve on `test` itself;
+  means over seeds. "at most" is the worst seed's. `choice alone`: the same without an early end,
+  where `val` only chooses among all evaluations.
+- seeds: standard deviation of the log test loss over seeds, of what 32 kB keep. The target of a
+  `val` is to lose less than that.
+- ended: bytes seen where it ends, median.
+
+Real languages are held out as raydt lays them out: excerpts of 1 kB, each of another document.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Protocol, forwarded_bytes
+from raydt.config.protocol import Protocol
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
+from raydt.tracking.schema import Stage
 from raydt.training import loop
+from raydt.training.ending import LEAST_STEPS, has_converged
 from raydt.training.evaluate import Evaluation, Evaluator
-from raydt.training.heap import keep_freed_memory
-from raydt.training.loop import Splits, TrainConfig, train
+from raydt.training.loop import Report, Splits, TrainConfig, train
+from raydt.training.process import set_up_process
 
-SIZES, SEEDS = (2_000, 8_000, 32_000, 128_000), (0, 1, 2, 3)
-# Evaluations, bytes of val, bytes of test.
-CHOICES = (
-    (8, 8_000, 32_000), (8, 4_000, 32_000), (8, 2_000, 32_000), (4, 8_000, 32_000),
-    (8, 4_000, 16_000), (8, 2_000, 16_000), (8, 2_000, 8_000), (8, 1_000, 4_000),
-)  # fmt: skip
-VAL_BYTES, TEST_BYTES = 8_000, 32_000  # what is kept of
-Losses = NDArray[np.float64]
+VAL_SIZES = (2_000, 4_000, 8_000, 16_000, 32_000)
+VAL_BYTES, TEST_BYTES, EXCERPT_BYTES = 32_000, 64_000, 1_000
+PROTOCOL, MODEL = Protocol(), MODELS["nano"]
 
 
 class Keeping(Evaluator):
-    """Keeps what each evaluation of `val` says of every byte of both splits."""
+    """Keeps what each evaluation says of the beginnings of `val`, and the loss on `test`."""
 
-    val: NDArray[np.uint8]
     test: NDArray[np.uint8]
-    kept: list[tuple[Losses, Losses]]
+    kept: list[tuple[dict[int, float], float]]
 
     def evaluate(self, model: Decoder, data: NDArray[np.uint8]) -> Evaluation:
-        if len(data) == len(self.val):
-            Keeping.kept.append((self.byte_losses(model, data), self.byte_losses(model, self.test)))
-        return super().evaluate(model, data)
+        losses = self.byte_losses(model, data)
+        by_size = {size: float(losses[:size].mean()) for size in VAL_SIZES}
+        Keeping.kept.append((by_size, float(self.byte_losses(model, Keeping.test).mean())))
+        return Evaluation(float(losses.mean()), float("nan"))
 
 
-def standard_error(losses: Losses, data: NDArray[np.uint8]) -> float:
-    """Over documents, as `Evaluator.evaluate` has it."""
-    starts = np.concatenate([[0], np.flatnonzero(data[:-1] == 0) + 1])
-    lengths = np.diff(np.append(starts, len(losses)))
-    residual = np.add.reduceat(losses, starts) - losses.mean() * lengths
-    count = len(starts)
-    return float(np.sqrt((residual**2).sum() * count / (count - 1)) / len(losses))
+@dataclass(frozen=True)
+class Decided:
+    """What a `val` of one size makes of one curve."""
+
+    lost: float
+    lost_by_choice: float
+    bytes_seen: int
+    log_test: float
 
 
-def splits(path: Path | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Train, val and test of `alba`, or of a text file whose lines are the documents."""
-    num_bytes = {"val": VAL_BYTES, "test": TEST_BYTES, "train": max(SIZES)}
-    if path is None:
-        val, test, train = (generate("alba", split, n, 0) for split, n in num_bytes.items())
-        return train, val, test
-    text = np.frombuffer(path.read_bytes().replace(b"\n", b"\0"), np.uint8)
-    val, test, train, _ = np.split(text, np.cumsum(list(num_bytes.values())))
-    return train, val, test
+@dataclass(frozen=True)
+class Curve:
+    """The evaluations of a cell."""
+
+    bytes_seen: list[int]
+    val: list[dict[int, float]]
+    test: list[float]
+    least_bytes: int
+
+    def decide(self, val_bytes: int) -> Decided:
+        losses = [each[val_bytes] for each in self.val]
+        reports = [
+            Report(seen, None, loss, None)
+            for seen, loss in zip(self.bytes_seen, losses, strict=True)
+        ]
+        end = next(
+            (
+                number
+                for number in range(1, len(reports))
+                if has_converged(
+                    reports[:number], self.least_bytes, PROTOCOL.tolerance, PROTOCOL.patience
+                )
+            ),
+            len(reports),
+        )
+        logs = np.log(self.test)
+        kept = logs[int(np.argmin(losses[:end]))]
+        chosen = logs[int(np.argmin(losses))]
+        return Decided(
+            float(kept - logs.min()), float(chosen - logs.min()), self.bytes_seen[end - 1],
+            float(kept),
+        )  # fmt: skip
+
+
+def read_splits(language: str, corpora: Path | None, size_bytes: int) -> list[NDArray[np.uint8]]:
+    """Train, val and test: a controlled language, or `<language>.txt`, a document a line."""
+    if corpora is None or not (corpora / f"{language}.txt").exists():
+        return [
+            generate(language, "train", size_bytes, 0),
+            generate(language, "val", VAL_BYTES, 0),
+            generate(language, "test", TEST_BYTES, 0),
+        ]
+    lines = [line for line in (corpora / f"{language}.txt").read_bytes().split(b"\n") if line]
+    order = np.random.default_rng(0).permutation(len(lines))
+    documents = [lines[i] for i in order]
+    num_held_out, held_out = 0, b""
+    while len(held_out) < VAL_BYTES + TEST_BYTES:
+        held_out += documents[num_held_out][:EXCERPT_BYTES] + b"\0"
+        num_held_out += 1
+    data = np.frombuffer(held_out, np.uint8)
+    learnt = np.frombuffer(b"\0".join(documents[num_held_out:]), np.uint8)
+    return [learnt[:size_bytes], data[:VAL_BYTES], data[VAL_BYTES : VAL_BYTES + TEST_BYTES]]
+
+
+def train_curve(data: list[NDArray[np.uint8]], seed: int) -> Curve:
+    learnt, val, Keeping.test = data
+    Keeping.kept = []
+    config = TrainConfig.of(PROTOCOL, Stage.SCRATCH, MODEL, len(learnt), seed)
+    reports: list[Report] = []
+    with mock.patch.object(loop, "Evaluator", Keeping):
+        train(replace(config, tolerance=0.0), Splits(learnt, val, None), report=reports.append)
+    step_bytes = PROTOCOL.scratch.batch_windows(len(learnt), MODEL.window_bytes)
+    least_bytes = max(len(learnt), LEAST_STEPS * step_bytes * MODEL.window_bytes)
+    vals, tests = zip(*Keeping.kept, strict=True)
+    return Curve([report.bytes_seen for report in reports], list(vals), list(tests), least_bytes)
+
+
+def show(language: str, size_bytes: int, curves: list[Curve]) -> Iterable[str]:
+    """The rows of one language and size."""
+    whole = [curve.decide(VAL_BYTES).log_test for curve in curves]
+    seeds = float(np.std(whole, ddof=1)) if len(whole) > 1 else float("nan")
+    for val_bytes in VAL_SIZES:
+        decided = [curve.decide(val_bytes) for curve in curves]
+        lost = [each.lost for each in decided]
+        yield (
+            f"| {language} | {size_bytes // 1000}k | {val_bytes // 1000}k | {np.mean(lost):.2%} | "
+            f"{max(lost):.2%} | {np.mean([each.lost_by_choice for each in decided]):.2%} | "
+            f"{seeds:.2%} | {np.median([each.bytes_seen for each in decided]) / 1000:,.0f}k |"
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("text", nargs="?", type=Path, help="lines are documents; without it alba")
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    protocol, model = Protocol(), MODELS["nano"]
-    text, Keeping.val, Keeping.test = splits(parser.parse_args().text)
-    loop.Evaluator = Keeping  # type: ignore[misc]
-    cells: dict[tuple[int, int], tuple[Losses, Losses]] = {}
-    for size_bytes in SIZES:
-        for seed in SEEDS:
-            Keeping.kept = []
-            config = TrainConfig(model, protocol.scratch, size_bytes, seed, 8, patience=8)
-            train(config, Splits(text[:size_bytes], Keeping.val, Keeping.test))
-            val, test = (np.stack(losses) for losses in zip(*Keeping.kept, strict=True))
-            cells[size_bytes, seed] = val, test
-    table = Table("evaluations", "val", "test", "wrong", "lost at most",
-                  *(f"{what} {size:,}" for what in ("se", "se of a difference", "FLOPs %")
-                    for size in SIZES))  # fmt: skip
-    for evaluations, val_bytes, test_bytes in CHOICES:
-        among = range(8 // evaluations - 1, 8, 8 // evaluations)
-        lost: list[float] = []
-        errors, paired, shares = [], [], []
-        tested = Keeping.test[:test_bytes]
-        for size_bytes in SIZES:
-            chosen = []
-            for seed in SEEDS:
-                val, test = cells[size_bytes, seed]
-                full = int(val.mean(axis=1).argmin())
-                best = min(among, key=lambda i: float(val[i, :val_bytes].mean()))
-                if best != full:
-                    lost.append(float(test[best].mean() - test[full].mean()))
-                chosen.append(test[best, :test_bytes])
-            errors.append(np.mean([standard_error(losses, tested) for losses in chosen]))
-            pairs = itertools.combinations(chosen, 2)
-            paired.append(np.mean([standard_error(a - b, tested) for a, b in pairs]))
-            forward = evaluations * forwarded_bytes(val_bytes, model.window_bytes)
-            forward += forwarded_bytes(test_bytes, model.window_bytes)
-            shares.append(100 * forward / (forward + 3 * protocol.scratch.budget(size_bytes)))
-        table.add_row(
-            str(evaluations), f"{val_bytes:,}", f"{test_bytes:,}", f"{len(lost)} of {len(cells)}",
-            f"{max(lost, default=0):.4f}", *(f"{error:.4f}" for error in errors + paired),
-            *(f"{share:.1f}" for share in shares),
-        )  # fmt: skip
-    console = Console(width=200)
-    console.print(table)
-    for size_bytes in SIZES:
-        losses = [cells[size_bytes, s][1][cells[size_bytes, s][0].mean(axis=1).argmin()].mean()
-                  for s in SEEDS]  # fmt: skip
-        console.print(
-            f"{size_bytes:,}: standard deviation between seeds {np.std(losses, ddof=1):.4f}"
-        )
+    parser.add_argument("--corpora", type=Path, help="a folder of <language>.txt")
+    parser.add_argument("--languages", nargs="+", default=["alba"])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[2_000, 8_000, 32_000])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3])
+    asked = parser.parse_args()
+    set_up_process(1)
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    print("| language | size | val | lost | at most | choice alone | seeds | ended |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    for language in asked.languages:
+        for size_bytes in asked.sizes:
+            data = read_splits(language, asked.corpora, size_bytes)
+            curves = [train_curve(data, seed) for seed in asked.seeds]
+            print("\n".join(show(language, size_bytes, curves)), flush=True)
 
 
 if __name__ == "__main__":

@@ -118,9 +118,10 @@ class AdamwOnly(Decoder):
         return []
 
 
-MUON = Recipe()
+# Both spread a cosine over the fixed number of steps, whatever the default protocol does.
+MUON = Recipe(schedule="cosine")
 # AdamW for everything, at one rate: what a plain loop does.
-ADAMW = {rate: Recipe(learning_rate=rate) for rate in (4e-3, 8e-3, 16e-3)}
+ADAMW = {rate: Recipe(schedule="cosine", learning_rate=rate) for rate in (4e-3, 8e-3, 16e-3)}
 VARIANTS: dict[str, tuple[Callable[[ModelConfig], Decoder], Recipe]] = {
     "default": (Decoder, MUON),
     "no convolution": (without_convolution, MUON),

@@ -37,7 +37,7 @@ def measure() -> tuple[float, float]:
     model = Decoder(MODELS["nano"])
     data = np.random.default_rng(0).integers(1, 256, 200_000).astype(np.uint8)
     batches = WindowBatches(data, model.config.window_bytes, 8, seed=0)
-    optimizer = Optimizer(model, Recipe(), 1000)
+    optimizer = Optimizer(model, Recipe(schedule="constant"), 1000)
     for number in range(WARM_UP_STEPS + STEPS):
         if number == WARM_UP_STEPS:
             faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

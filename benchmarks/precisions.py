@@ -1,8 +1,8 @@
-"""What bfloat16 on a CPU costs and gains: the same cells in both number types.
+"""What bfloat16 on a CPU costs and gains: the same cells in both precisions.
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/precisions.py
 
-Scratch cells of `nano` with the demo's protocol, by seeds, once in float32 and once in bfloat16:
+Scratch cells of `nano` by the demo's protocol, by seeds, once in float32 and once in bfloat16:
 bits per byte on the test split, and their paired difference (positive: bfloat16 is worse) with its
 standard error over seeds, beside the standard deviation between seeds. A difference below that is
 what another seed would have done. Then the rate of a step in both, by turns; medians of the ratios
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from dataclasses import replace
 from statistics import fmean, median, stdev
 
 import torch
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import DEMO_PROTOCOL, Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
@@ -33,22 +34,20 @@ from raydt.training.optimizer import Optimizer
 from raydt.training.precision import Precision, cpu_multiplies_bfloat16
 from raydt.training.step import Gradients
 
-DEMO = Protocol()
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 BATCH_WINDOWS, ROUNDS = 8, 5
 STEPS_A_ROUND = {"nano": 10, "micro": 2, "mini": 1, "paper-nano": 10, "paper-micro": 2}
 
 
 def test_bpb(size_bytes: int, seed: int, precision: Precision) -> float:
-    model = MODELS["nano"]
-    recipe = DEMO.recipe(Stage.SCRATCH).model_copy(update={"precision": precision})
+    config = TrainConfig.of(DEMO_PROTOCOL, Stage.SCRATCH, MODELS["nano"], size_bytes, seed)
+    recipe = DEMO_PROTOCOL.scratch.model_copy(update={"precision": precision})
     splits = Splits(
         generate("alba", "train", size_bytes, 0),
-        generate("alba", "val", DEMO.most_val_bytes, 0),
-        generate("alba", "test", DEMO.most_test_bytes, 0),
+        generate("alba", "val", DEMO_PROTOCOL.most_val_bytes, 0),
+        generate("alba", "test", DEMO_PROTOCOL.most_test_bytes, 0),
     )
-    config = TrainConfig(model, recipe, size_bytes, seed, DEMO.evaluations, DEMO.patience)
-    loss = train(config, splits).test_loss
+    loss = train(replace(config, recipe=recipe), splits).test_loss
     assert loss is not None
     return bits(loss)
 
@@ -108,14 +107,16 @@ def rates() -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sizes", nargs="+", type=int, default=[8_000, 32_000, 128_000])
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=8, help="how many, two at least")
+    parser.add_argument("--without-rates", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     console = Console(width=120)
     console.print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs, one thread")
     console.print(f"this CPU multiplies in bfloat16: {cpu_multiplies_bfloat16()}")
-    console.print(rates())
+    if not arguments.without_rates:
+        console.print(rates())
     console.print(losses(arguments.sizes, arguments.seeds))
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.protocol import Protocol
 from raydt.corpora.prepared import open_language
 from raydt.orchestration.runtime import ray_started
+from raydt.tracking.schema import Stage
 from raydt.training.loop import Splits, TrainConfig, train
 from raydt.training.process import set_up_process
 
@@ -21,10 +22,9 @@ def train_plainly(cell: dict[str, Any]) -> float:
     start = time.perf_counter()
     language = open_language(Path(cell["language"]))
     train(
-        TrainConfig(
-            model=MODELS[cell["model"]], recipe=Recipe.model_validate(cell["recipe"]),
-            size_bytes=cell["size_bytes"], seed=cell["seed"], evaluations=cell["evaluations"],
-            patience=cell["patience"],
+        TrainConfig.of(
+            Protocol.model_validate(cell["protocol"]), Stage(cell["stage"]),
+            MODELS[cell["model"]], cell["size_bytes"], cell["seed"],
         ),
         Splits(
             language.train(cell["size_bytes"]), language.val(cell["val_bytes"]),

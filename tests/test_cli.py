@@ -128,7 +128,7 @@ def test_a_plan_is_shown_and_nothing_is_started(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert raydt(tmp_path, "plan").stdout == done.stdout
     whole = raydt(tmp_path, "plan", "--all").stdout
-    assert whole.count("→") == 86 - 6
+    assert whole.count("→") == 81 - 9
 
 
 def test_help_says_what_there_is(tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ _CONVERGED = Recipe(
     min_steps=1,
     weight_decay=0.5,
     weight_decay_exponent=-0.4,
-    epochs=(FromSize(0, 100),),
+    epochs=(FromSize(0, 200),),
 )
 
 

@@ -1,4 +1,4 @@
-"""Alarms about how cells were trained: a pretrain that failed, different number types."""
+"""Alarms about how cells were trained: a pretrain that failed, different precisions."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _precisions(done: pd.DataFrame) -> Iterator[Alarm]:
         yield Alarm(
             Kind.PRECISIONS,
             "",
-            f"Cells were computed in different number types ({said}): on some machines the CPU or "
+            f"Cells were computed in different precisions ({said}): on some machines the CPU or "
             "GPU multiplies in bfloat16, on others not. The difference is small beside that of "
             'seeds, but precision = "float32" in the recipes would leave none.',
         )

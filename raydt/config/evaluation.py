@@ -1,4 +1,5 @@
-"""How much of `val` and `test` a cell reads where a sweep names no sizes."""
+"""When a cell is first evaluated, and how much of `val` and `test` it reads where a sweep names no
+sizes."""
 
 from __future__ import annotations
 
@@ -11,3 +12,5 @@ TEST_BYTES = 128_000
 # the language.
 LEAST_BYTES = 4_000
 LEAST_EXCERPTS = 10
+# Of its data, which a cell has seen at the first of the evaluations that grow apart.
+FIRST_SHARE = 0.5

@@ -343,8 +343,7 @@ class Protocol(BaseModel):
             return before
         if self.evaluation_growth == 1:
             return before + self.evaluations
-        # From half of the data on; see raydt/training/ending.py.
-        times = max(1.0, trained_bytes / (0.5 * size_bytes))
+        times = max(1.0, trained_bytes / (evaluation.FIRST_SHARE * size_bytes))
         return before + 1 + math.ceil(math.log(times, self.evaluation_growth))
 
     def evaluated_bytes(

@@ -3,7 +3,7 @@
 Shape suffixes: B windows, T bytes of a window, D width, H heads, N = B H, K width of
 a head, F half of it.
 
-x + out(attention(rotated(query_key_value(convolved(norm(x)))))), the products in one number type
+x + out(attention(rotated(query_key_value(convolved(norm(x)))))), the products in one dtype
 (bfloat16, say), norm and stream in that of x. What own_block.py writes plainly.
 """
 

@@ -1,4 +1,4 @@
-"""Where gradients are written by hand, and in which number type.
+"""Where gradients are written by hand, and in which dtype.
 
 On a CPU a small model spends as long between the matrix products as in them: torch's autograd keeps
 and walks one array per operation, and autocast converts arrays that would do as they are. There the
@@ -36,13 +36,13 @@ def plain_formulas() -> Iterator[None]:
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
-    """The number type of matrix products with the stream `x`: autocast's, where that is on."""
+    """The dtype of matrix products with the stream `x`: autocast's, where that is on."""
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu")
     return x.dtype
 
 
 def apply(function: type[Function], *arguments: Any) -> Any:
-    """`function.apply`, which torch leaves untyped; it says itself what is in which number type."""
+    """`function.apply`, which torch leaves untyped; it says itself what is in which dtype."""
     with torch.autocast("cpu", enabled=False):
         return function.apply(*arguments)  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 
 Shape suffixes: B windows, T bytes of a window, N = B T, D width, F hidden.
 
-x + out(relu(in(norm(x)))^2), the products in one number type, norm and stream in that of x. What
+x + out(relu(in(norm(x)))^2), the products in one dtype, norm and stream in that of x. What
 own_block.py writes plainly.
 """
 

@@ -22,14 +22,14 @@ class Normed(NamedTuple):
 
 
 def layer_norm(x_BTD: Tensor, weight_D: Tensor) -> Normed:
-    """As nn.LayerNorm, in the number type of x."""
+    """As nn.LayerNorm, in the dtype of x."""
     return Normed(*torch.native_layer_norm(x_BTD, weight_D.shape, weight_D, None, _EPSILON))
 
 
 def layer_norm_backward(
     grad_BTD: Tensor, x_BTD: Tensor, weight_D: Tensor, mean_BT1: Tensor, inverse_std_BT1: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of x, an array of its own, and of the weight, in the number type of x."""
+    """Gradients of x, an array of its own, and of the weight, in the dtype of x."""
     grad_x, grad_weight, _ = torch.ops.aten.native_layer_norm_backward(
         grad_BTD.to(x_BTD.dtype), x_BTD, weight_D.shape, mean_BT1, inverse_std_BT1, weight_D, None,
         (True, True, False),

@@ -25,7 +25,7 @@ class LossRow:
     test_loss: float | None
     reason: str | None = None
     stopped: str | None = None
-    precision: str | None = None  # the number type it was computed in
+    precision: str | None = None  # the dtype it was computed in
     metrics: Mapping[str, float] = field(default_factory=dict)  # by their names in the schema
 
     @property

@@ -60,7 +60,7 @@ TAG_PARENT_CELL = "raydt.parent_cell_id"  # what a finetune or zeroshot cell sta
 TAG_STATUS = "raydt.status"
 TAG_REASON = "raydt.reason"  # why a cell failed or diverged, one line
 TAG_STOPPED = "raydt.stopped"  # why training ended: a `Stop`
-TAG_PRECISION = "raydt.precision"  # the number type that a cell was computed in
+TAG_PRECISION = "raydt.precision"  # the dtype that a cell was computed in
 TAG_TRIAL_ID = "raydt.trial_id"
 TAG_IMPORT = "raydt.import"  # launch: digest of the rows that `raydt import` took in
 

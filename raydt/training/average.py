@@ -1,6 +1,6 @@
 """The average of a cell's weights over its steps: what is evaluated, kept and started from.
 
-At a constant learning rate the weights themselves go on jumping about; their average settles, and
+At a constant learning rate the weights themselves keep jumping about; their average settles, and
 is as good as weights whose rate was annealed, at every step and not only at the last one. So no
 length of training has to be known beforehand.
 """
@@ -45,5 +45,5 @@ class WeightAverage:
         return self.model.state_dict()
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_tensors` gave; `RunError` for another model."""
+        """Resume from what `state_tensors` gave; `RunError` for another model."""
         put_weights(self.model, tensors, "checkpoint", "a cell resumes with the model it had")

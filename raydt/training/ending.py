@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+from raydt.config.evaluation import FIRST_SHARE
 from raydt.training.outcome import Report
 
 # The stretch of training whose worth decides whether another one is worth its bytes.
@@ -13,8 +14,6 @@ _LAST_SHARE = 1 / 3
 # Small cells rest on a plateau for some hundred steps before they learn more than which bytes are
 # frequent. No cell has converged before that, whatever `val` says.
 LEAST_STEPS = 300
-# Of the data, before the first of the evaluations that grow apart.
-_FIRST_SHARE = 1 / 2
 
 
 def evaluation_steps(
@@ -29,7 +28,7 @@ def evaluation_steps(
     if growth == 1:
         return frozenset(math.ceil(num_steps * (i + 1) / evaluations) for i in range(evaluations))
     steps = {num_steps}
-    at = max(1.0, size_bytes * _FIRST_SHARE / step_bytes)
+    at = max(1.0, size_bytes * FIRST_SHARE / step_bytes)
     while at < num_steps:
         steps.add(round(at))
         at = max(at * growth, round(at) + 1)

@@ -1,4 +1,4 @@
-"""Which number type forward and backward compute in; weights and optimiser stay float32."""
+"""Which dtype forward and backward compute in; weights and optimiser stay float32."""
 
 from __future__ import annotations
 

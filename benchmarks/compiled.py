@@ -31,7 +31,7 @@ from torch import nn
 from benchmarks.peers.nano_gpt import NanoGPT
 from benchmarks.training import BATCH_WINDOWS, AdamwOnly, peer_step, shape_of
 from raydt.config.model import MODELS, ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder

@@ -24,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import Protocol
+from raydt.config.recipe import Recipe
 from raydt.tracking.schema import Stage
 from raydt.training.loop import Outcome, Splits, TrainConfig, train
 from raydt.training.process import set_up_process

@@ -32,7 +32,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from raydt.config.model import MODELS, ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.model.by_hand import plain_formulas
 from raydt.model.decoder import Decoder

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.training.heap import keep_freed_memory

@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import DEMO_PROTOCOL, Recipe
+from raydt.config.protocol import DEMO_PROTOCOL
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder

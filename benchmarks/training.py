@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from benchmarks.peers.llama import Llama
 from benchmarks.peers.nano_gpt import NanoGPT, Shape, fused_adamw, random_batch
 from raydt.config.model import MODELS, ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
@@ -60,7 +60,7 @@ MUON = Recipe(schedule="cosine")
 FIRST_STEP = """
 import time, numpy, torch
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.training.heap import keep_freed_memory

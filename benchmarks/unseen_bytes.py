@@ -38,7 +38,8 @@ from safetensors.torch import load_file
 
 from raydt.config.by_size import FromSize
 from raydt.config.model import MODELS, ModelConfig
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import Protocol
+from raydt.config.recipe import Recipe
 from raydt.model.alphabet import Alphabet
 from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Stage

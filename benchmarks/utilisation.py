@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.model.decoder import Decoder
 from raydt.training.optimizer import Optimizer
 from raydt.training.throughput import peak_flops_per_second

@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import DEMO_PROTOCOL, Protocol, SizeField
+from raydt.config.protocol import DEMO_PROTOCOL, Protocol
+from raydt.config.size_field import SizeField
 from raydt.storage.folder import Folder, is_remote, open_folder
 from raydt.tracking.uri import sqlite_uri, without_password
 from raydt.units import Size

@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import decisive_fields
+from raydt.config.recipe import decisive_fields
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
 from raydt.tracking.schema import Stage

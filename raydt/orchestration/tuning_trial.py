@@ -9,7 +9,7 @@ from typing import Any
 from ray import tune
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.files import hash_file
 from raydt.corpora.prepared import open_language
 from raydt.orchestration.languages import fetch_language

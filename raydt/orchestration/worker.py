@@ -13,7 +13,7 @@ import torch
 from ray import tune
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.files import hash_file
 from raydt.corpora.prepared import open_language
 from raydt.errors import RunError

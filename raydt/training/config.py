@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import Protocol
+from raydt.config.recipe import Recipe
 from raydt.errors import InputError, Problem
 from raydt.tracking.schema import Stage
 from raydt.training.precision import Precision

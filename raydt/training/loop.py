@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.errors import RunError
 from raydt.model.alphabet import EVERY_BYTE, Alphabet

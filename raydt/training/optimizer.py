@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from raydt.config.model import VOCABULARY
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.model.decoder import Decoder
 from raydt.training.adamw import FusedAdamW
 from raydt.training.muon import BatchedMuon

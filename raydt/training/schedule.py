@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 
 
 def schedule_factor(step: int, num_steps: int, recipe: Recipe) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import Batch
 from raydt.errors import RunError
 from raydt.model.decoder import IGNORED_TARGET, Decoder

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raydt.config.model import MODELS, ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.config.sweep import Sweep
 from raydt.errors import Problem
 from raydt.grid.identity import NUMERICS_VERSION

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite, log
 
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.tracking.schema import Stage
 from raydt.tuning.check import Comparison, compare, is_better
 from raydt.tuning.cost import SearchCost

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from raydt.config.by_size import FromSize, value_at
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import Protocol
+from raydt.config.recipe import Recipe
 from raydt.units import Size, format_bytes
 
 _DIGITS = 3  # of a value in a file for people

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.tracking.schema import Stage
 from raydt.units import Size, parse_size
 

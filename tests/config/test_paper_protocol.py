@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import Protocol
 from raydt.config.read import add_sweep_arguments, read_sweep
+from raydt.config.recipe import Recipe
 from raydt.config.sweep import Sweep
 from raydt.tracking.schema import Stage
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.units import Size
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import Protocol
+from raydt.config.recipe import Recipe
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError
 from raydt.grid.build import build_grid

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raydt.config.protocol import Protocol, Recipe
+from raydt.config.protocol import Protocol
+from raydt.config.recipe import Recipe
 from raydt.config.sweep import Sweep
 from raydt.grid import identity
 from raydt.grid.cell import Cell

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.model.decoder import Decoder
 from raydt.training.optimizer import Optimizer
 

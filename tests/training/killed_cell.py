@@ -24,7 +24,7 @@ import torch
 
 import raydt.training.checkpoints as checkpoints_module
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import Batch
 from raydt.corpora.controlled.catalog import generate
 from raydt.storage.local import LocalFolder

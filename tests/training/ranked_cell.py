@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.training.checkpoint import save_weights
 from raydt.training.loop import CheckpointFolder, Ranks, Report, Splits, TrainConfig, train

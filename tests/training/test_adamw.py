@@ -14,7 +14,7 @@ from raydt.training.adamw import FusedAdamW
 CELL = """
 import sys, torch
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.training.loop import Splits, TrainConfig, train
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import InputError
 from raydt.tracking.schema import Status

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.model.decoder import Decoder
 from raydt.training import muon
 from raydt.training.muon import BatchedMuon, orthogonalized

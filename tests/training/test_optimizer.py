@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.model.decoder import Decoder
 from raydt.training.optimizer import Optimizer
 

@@ -8,7 +8,7 @@ import sys
 TRAINED = """
 import sys, torch
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.training.loop import Splits, TrainConfig, train
 from raydt.training.process import set_up_process

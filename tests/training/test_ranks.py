@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import InputError
 from raydt.training.loop import Ranks, Splits, TrainConfig, train

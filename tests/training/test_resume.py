@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import InputError, RunError
 from raydt.training.checkpoints import Checkpoint, CheckpointFolder

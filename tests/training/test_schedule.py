@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.training.schedule import schedule_factor
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from raydt.config.model import MODELS, ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import Batch, WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
@@ -87,7 +87,7 @@ def test_bfloat16_is_close(batch: Batch) -> None:
 TOO_LARGE = """
 import resource, torch
 from raydt.config.model import MODELS
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import RunError

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.training import loop
 from raydt.training.loop import Report, Splits, TrainConfig, train

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from raydt.config.model import MODELS, ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import RunError
 from raydt.model.decoder import Decoder

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from raydt.config.model import ModelConfig
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.model.alphabet import EVERY_BYTE, Alphabet
 from raydt.model.decoder import Decoder
 from raydt.training.checkpoint import load_weights, save_weights

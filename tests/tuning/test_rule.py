@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.tuning.rule import Rule, Scored, fit_rule
 from raydt.tuning.sampler import Sampler
 from raydt.tuning.space import EVERY, scaled

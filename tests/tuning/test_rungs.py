@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.tracking.schema import Stage
 from raydt.tuning.rungs import hope, is_stopped, rung_bytes, rungs_passed, standing_at
 from raydt.tuning.score import ended_score, price_of_a_doubling

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from raydt.config.hparams_file import read_hparams
-from raydt.config.protocol import Recipe
+from raydt.config.recipe import Recipe
 from raydt.config.sweep import Sweep
 from raydt.tracking.schema import Stage
 from raydt.tuning.check import compare, is_better

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from raydt.config.by_size import FromSize
-from raydt.config.protocol import DEMO_PROTOCOL, Protocol, Recipe
+from raydt.config.protocol import DEMO_PROTOCOL, Protocol
+from raydt.config.recipe import Recipe
 from raydt.tuning.plan import STAGES
 from raydt.tuning.space import (
     EMBEDDING_LEARNING_RATE,

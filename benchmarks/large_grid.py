@@ -29,7 +29,7 @@ from raydt.grid.build import build_grid
 from raydt.grid.journal import Attempt
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import cell_folder, record_sweep
-from raydt.orchestration.commit import commit
+from raydt.orchestration.grid.commit import commit
 from raydt.storage.folder import Folder
 
 SEEDS, SIZES = 5, ("8k", "32k", "128k", "512k", "2M")

@@ -62,7 +62,7 @@ def hparams_main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _search(parsed: argparse.Namespace, unknown: Sequence[str], command: str) -> int:
-    from raydt.orchestration.tuning import check_search, launch_search
+    from raydt.orchestration.launch_search import check_search, launch_search
     from raydt.terminal.search_outcome import show_found
     from raydt.terminal.search_plan import show_search_plan
     from raydt.terminal.search_progress import SearchProgress

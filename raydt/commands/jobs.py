@@ -71,7 +71,7 @@ def submit(parsed: argparse.Namespace) -> int:
     if problems:
         raise InputError(problems)
     sweep = read_sweep(sweep_words)
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
     cluster = Cluster(parsed.address)
     command = ["python", str(script.resolve().relative_to(here)), *parsed.arguments]
@@ -82,7 +82,7 @@ def submit(parsed: argparse.Namespace) -> int:
 
 def jobs(parsed: argparse.Namespace) -> int:
     """A row per sweep of the cluster."""
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
     cluster = Cluster(parsed.address)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -101,7 +101,7 @@ def jobs(parsed: argparse.Namespace) -> int:
 
 def logs(parsed: argparse.Namespace) -> int:
     """What a sweep has printed, until now or to its end."""
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
     cluster = Cluster(parsed.address)
     job = cluster.job(parsed.name)
@@ -113,7 +113,7 @@ def logs(parsed: argparse.Namespace) -> int:
 
 def stop(parsed: argparse.Namespace) -> int:
     """Stop a sweep; not an error if it is over already."""
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
     cluster = Cluster(parsed.address)
     job = cluster.job(parsed.name)
@@ -132,7 +132,7 @@ def stop(parsed: argparse.Namespace) -> int:
 def resume(parsed: argparse.Namespace) -> int:
     """The same command again where the cluster knows it, else the sweep as its storage records it:
     a new cluster on an old storage knows no jobs."""
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
     storage = parsed.storage
     if storage is not None and not is_remote(storage) and not Path(storage).is_absolute():
@@ -197,7 +197,7 @@ def _left_behind(sweep: Sweep, words: argparse.Namespace, here: Path) -> list[Pr
 
 def _follow(cluster: object, job_id: str, parsed: argparse.Namespace) -> int:
     """With `-f`, the log to the end and the job's end as ours; else what to type next."""
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
     assert isinstance(cluster, Cluster)
     console = _console()

@@ -21,13 +21,13 @@ from raydt.grid.cell import Cell
 from raydt.grid.cost import cell_costs, seen_bytes, workers_of
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, cell_folder, record_sweep
-from raydt.orchestration.commit import DECIDED, commit, make_room
-from raydt.orchestration.facts import headline, plan_rows
-from raydt.orchestration.languages import publish_language
+from raydt.orchestration.cluster.runtime import on_cluster, ray_started, set_environment
+from raydt.orchestration.grid.commit import DECIDED, commit, make_room
+from raydt.orchestration.grid.facts import headline, plan_rows
 from raydt.orchestration.preflight import check_declaration, check_surroundings
-from raydt.orchestration.recorder import Recorder
-from raydt.orchestration.runtime import on_cluster, ray_started, set_environment
-from raydt.orchestration.task import build_tasks
+from raydt.orchestration.run.languages import publish_language
+from raydt.orchestration.run.recorder import Recorder
+from raydt.orchestration.run.task import build_tasks
 from raydt.terminal.progress import Progress
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
@@ -210,7 +210,7 @@ def _train(
             stack.enter_context(
                 ray_started(sweep.num_slots, sweep.cpus_per_cell, sweep.gpus_per_cell)
             )
-            from raydt.orchestration.fan_out import cells_at_once, fan_out
+            from raydt.orchestration.run.fan_out import cells_at_once, fan_out
         writer = opening.result()
         recorder = Recorder(writer, sweep, cells, fingerprints)
         recorder.start()

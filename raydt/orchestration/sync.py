@@ -11,7 +11,7 @@ from raydt.grid.build import build_grid
 from raydt.grid.journal import holder, read_journal
 from raydt.grid.lease import is_alive, running_launch
 from raydt.grid.ledger import Ledger, cell_folder
-from raydt.orchestration.facts import cell_facts, headline, plan_rows
+from raydt.orchestration.grid.facts import cell_facts, headline, plan_rows
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store

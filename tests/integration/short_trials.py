@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from raydt.orchestration.runtime import ray_started
+from raydt.orchestration.cluster.runtime import ray_started
 
 NUM_SLOTS = 3
 NUM_TRIALS = 100
@@ -30,8 +30,8 @@ def main(folder: str, at_a_time: int) -> None:
     ):
         from ray import tune
 
-        from raydt.orchestration.events import Silent
-        from raydt.orchestration.scheduler import PatientScheduler
+        from raydt.orchestration.run.events import Silent
+        from raydt.orchestration.run.scheduler import PatientScheduler
 
         results = tune.Tuner(
             tune.with_resources(short_trial, {"CPU": 1}),

@@ -7,8 +7,8 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from raydt.orchestration.scheduler import PatientScheduler
-from raydt.orchestration.tuning_trial import EVALUATIONS, SCORE
+from raydt.orchestration.run.scheduler import PatientScheduler
+from raydt.orchestration.search.trial import EVALUATIONS, SCORE
 from raydt.tuning.score import Curve
 
 _REDUCTION = 2  # of two trials at a rung one goes on: the rule needs some that end

@@ -11,7 +11,7 @@ from raydt.corpora.prepared import PreparedLanguage
 from raydt.corpora.spec import FilesCorpus
 from raydt.grid.build import build_grid
 from raydt.orchestration.launch import smaller_evaluations
-from raydt.orchestration.task import build_tasks
+from raydt.orchestration.run.task import build_tasks
 
 
 def prepared(tmp_path: Path) -> tuple[FilesCorpus, dict[str, PreparedLanguage]]:

@@ -12,10 +12,10 @@ from typing import Any
 from raydt.corpora.evaluation import evaluation_bytes
 from raydt.errors import InputError, Problem, RunError
 from raydt.grid.lease import LaunchLease
+from raydt.orchestration.cluster.runtime import ray_started, set_environment
 from raydt.orchestration.launch import interrupt, prepare_languages
 from raydt.orchestration.preflight import check_languages, check_surroundings
-from raydt.orchestration.runtime import ray_started, set_environment
-from raydt.orchestration.tuning_recorder import SearchRecorder
+from raydt.orchestration.search.recorder import SearchRecorder
 from raydt.storage.folder import Folder, open_folder
 from raydt.terminal.search_outcome import table_text
 from raydt.terminal.search_progress import SearchProgress
@@ -105,7 +105,7 @@ def _launch(plan: SearchPlan, out: Path | None, command: str, progress: SearchPr
             stack.enter_context(
                 ray_started(sweep.num_slots, sweep.cpus_per_cell, sweep.gpus_per_cell)
             )
-            from raydt.orchestration.tuning_fan_out import fan_out_search
+            from raydt.orchestration.search.policy import fan_out_search
         recorder = opening.result()
         recorder.start()
         note, whole = "Cut off; the same command goes on.", False

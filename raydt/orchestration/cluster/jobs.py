@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from raydt.errors import RunError, bad
-from raydt.orchestration.runtime import require_answer, set_environment
+from raydt.orchestration.cluster.runtime import require_answer, set_environment
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 _SWEEP, _STORAGE, _COMMAND = "raydt.sweep", "raydt.storage", "raydt.command"

@@ -25,8 +25,8 @@ from raydt.grid.journal import (
     attempt_folder,
     holder,
 )
-from raydt.orchestration.languages import fetch_language
-from raydt.orchestration.resuming import AttemptCheckpoints
+from raydt.orchestration.run.languages import fetch_language
+from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.storage.folder import Folder, open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights

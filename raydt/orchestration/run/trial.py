@@ -14,8 +14,8 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from raydt.orchestration.runtime import TRIAL_RESOURCE
-from raydt.orchestration.worker import run_cell
+from raydt.orchestration.cluster.runtime import TRIAL_RESOURCE
+from raydt.orchestration.run.worker import run_cell
 from raydt.storage.folder import open_folder
 
 # The trial of a worker group only waits for it. A core that it held, or a hundredth of one, would

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from raydt.config.sweep import Sweep
-from raydt.orchestration import fan_out
+from raydt.orchestration.run import fan_out
 
 
 def task(num_workers: int) -> dict:

@@ -12,11 +12,11 @@ from ray import tune
 from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.search import Searcher
 
-from raydt.orchestration.events import Silent, reason_of
-from raydt.orchestration.runtime import on_cluster
-from raydt.orchestration.search import LivesInDriver
-from raydt.orchestration.tuning_scheduler import StopsByStudy
-from raydt.orchestration.tuning_trial import run_tuning_trial
+from raydt.orchestration.cluster.runtime import on_cluster
+from raydt.orchestration.run.events import Silent, reason_of
+from raydt.orchestration.run.searcher import LivesInDriver
+from raydt.orchestration.search.stopping import StopsByStudy
+from raydt.orchestration.search.trial import run_tuning_trial
 from raydt.terminal.search_progress import SearchProgress
 from raydt.tuning.score import Curve
 from raydt.tuning.search import Search

@@ -15,9 +15,9 @@ from raydt.config.sweep import Sweep
 from raydt.errors import RunError
 from raydt.grid.journal import RESULT, attempts, holder, is_cancelled, read_journal
 from raydt.grid.ledger import cell_folder
-from raydt.orchestration.commit import commit
-from raydt.orchestration.recorder import Recorder
-from raydt.orchestration.search import LivesInDriver
+from raydt.orchestration.grid.commit import commit
+from raydt.orchestration.run.recorder import Recorder
+from raydt.orchestration.run.searcher import LivesInDriver
 from raydt.terminal.progress import Progress
 from raydt.tracking.schema import Status
 

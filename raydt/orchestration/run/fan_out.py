@@ -16,14 +16,14 @@ from raydt.grid.cell import Cell
 from raydt.grid.journal import is_cancelled
 from raydt.grid.ledger import cell_folder
 from raydt.grid.schedule import Schedule
-from raydt.orchestration.commit import commit
-from raydt.orchestration.events import Events, Silent
-from raydt.orchestration.recorder import Recorder
-from raydt.orchestration.runtime import on_cluster
-from raydt.orchestration.scheduler import PatientScheduler
-from raydt.orchestration.search import GridSearcher
-from raydt.orchestration.task import with_parent
-from raydt.orchestration.trial import run_trial, trial_resources, worker_resources
+from raydt.orchestration.cluster.runtime import on_cluster
+from raydt.orchestration.grid.commit import commit
+from raydt.orchestration.run.events import Events, Silent
+from raydt.orchestration.run.recorder import Recorder
+from raydt.orchestration.run.scheduler import PatientScheduler
+from raydt.orchestration.run.searcher import GridSearcher
+from raydt.orchestration.run.task import with_parent
+from raydt.orchestration.run.trial import run_trial, trial_resources, worker_resources
 from raydt.storage.folder import Folder
 from raydt.terminal.progress import Progress
 

@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from raydt.orchestration.search import LivesInDriver
+from raydt.orchestration.run.searcher import LivesInDriver
 
 
 class PatientScheduler(LivesInDriver, FIFOScheduler):  # type: ignore[misc]

@@ -35,7 +35,7 @@ _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # it would grow by a node per boot; with too many, their order is fixed long before they start.
 _MOST_WAITING = "TUNE_MAX_PENDING_TRIALS_PG"
 _ON_A_CLUSTER = {_MOST_WAITING: "32"}
-# What the trial of a worker group holds in place of a core: see `raydt.orchestration.trial`.
+# What the trial of a worker group holds in place of a core: see `raydt.orchestration.run.trial`.
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CONNECT_SECONDS = 5.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from raydt.orchestration.tuning_scheduler import StopsByStudy
-from raydt.orchestration.tuning_trial import EVALUATIONS, SCORE
+from raydt.orchestration.search.stopping import StopsByStudy
+from raydt.orchestration.search.trial import EVALUATIONS, SCORE
 from raydt.tuning.score import Curve
 
 TRIAL = SimpleNamespace(trial_id="7", config={"task": {"study": "scratch 2000"}})

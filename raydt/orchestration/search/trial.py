@@ -12,8 +12,8 @@ from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
 from raydt.corpora.files import hash_file
 from raydt.corpora.prepared import open_language
-from raydt.orchestration.languages import fetch_language
-from raydt.orchestration.worker import initial_weights
+from raydt.orchestration.run.languages import fetch_language
+from raydt.orchestration.run.worker import initial_weights
 from raydt.storage.folder import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
@@ -26,7 +26,7 @@ EVALUATIONS = "evaluations"
 
 
 def run_tuning_trial(config: dict[str, Any]) -> None:
-    """The Tune trainable: `config["task"]` is a task as `raydt.orchestration.tuning` makes it.
+    """The Tune trainable: `config["task"]` is a task as a launch makes it.
 
     Every report has all evaluations up to it, so that the last one tells the whole trial, however
     it ended. `score` is what ASHA compares: of trials with a fixed budget.

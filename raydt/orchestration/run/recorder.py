@@ -17,7 +17,7 @@ from raydt.errors import RunError
 from raydt.grid.cell import Cell
 from raydt.grid.journal import read_journal
 from raydt.grid.ledger import cell_folder
-from raydt.orchestration.facts import cell_facts
+from raydt.orchestration.grid.facts import cell_facts
 from raydt.tracking.writer import Writer
 
 # While a cell runs its numbers reach MLflow this often; at its end at once.

@@ -9,7 +9,7 @@ from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 from raydt.grid.schedule import Schedule
-from raydt.orchestration.search import GridSearcher
+from raydt.orchestration.run.searcher import GridSearcher
 from raydt.tracking.schema import Stage
 
 

@@ -23,7 +23,7 @@ ALLOWED = {
     "raydt.tuning": {"raydt.config", "raydt.grid", "raydt.storage"},
     "raydt.corpora": {"raydt.config"},
     "raydt.model": {"raydt.config"},
-    "raydt.tracking": {"raydt.storage"},
+    "raydt.tracking": {"raydt.grid", "raydt.storage"},
     "raydt.terminal": {"raydt.config", "raydt.grid", "raydt.storage", "raydt.tuning"},
     "raydt.training": {"raydt.config", "raydt.corpora", "raydt.model"},
     "raydt.orchestration": {
@@ -38,6 +38,14 @@ ALLOWED = {
         "raydt.tuning",
     },
     "analysis": set(),
+}
+# Within orchestration folders are layers too: what each may import, besides itself. The modules
+# above them (launch, launch_search, start, preflight, sync, cells) may import all of them.
+ROOMS = {
+    "raydt.orchestration.cluster": set(),
+    "raydt.orchestration.run": {"raydt.orchestration.cluster"},
+    "raydt.orchestration.grid": {"raydt.orchestration.run"},
+    "raydt.orchestration.search": {"raydt.orchestration.run"},
 }
 WIRING = {
     "raydt.cli", "raydt.__main__",
@@ -91,9 +99,21 @@ def test_imports_run_one_way(module: str, path: Path) -> None:
         assert layer(name) in ALLOWED[own] | {own}, f"{module} imports {name}"
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_of_orchestration_import_one_way(room: str) -> None:
+    for module, path in modules():
+        if module == room or module.startswith(f"{room}."):
+            for name in imported(path):
+                if name.startswith("raydt.orchestration."):
+                    there = ".".join(name.split(".")[:3])
+                    assert there in ROOMS[room] | {room}, f"{module} imports {name}"
+
+
 def test_every_folder_has_a_layer() -> None:
     folders = {f"raydt.{path.parent.name}" for path in (ROOT / "raydt").glob("*/__init__.py")}
     assert folders | {"analysis"} == set(ALLOWED) | {"raydt.commands"}
+    inner = (ROOT / "raydt" / "orchestration").glob("*/__init__.py")
+    assert {f"raydt.orchestration.{path.parent.name}" for path in inner} == set(ROOMS)
 
 
 @pytest.mark.parametrize(

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from raydt.corpora.evaluation import evaluation_bytes
 from raydt.errors import InputError, Problem, RunError
-from raydt.grid.lease import LaunchLease
-from raydt.orchestration.cluster.runtime import ray_started, set_environment
-from raydt.orchestration.launch import interrupt, prepare_languages
 from raydt.orchestration.preflight import check_languages, check_surroundings
-from raydt.orchestration.search.recorder import SearchRecorder
+from raydt.orchestration.run.recorder import Recorder
+from raydt.orchestration.search.recorder import TrialRecorder
+from raydt.orchestration.start import only_launch, opened, prepare_languages
 from raydt.storage.folder import Folder, open_folder
 from raydt.terminal.search_outcome import table_text
 from raydt.terminal.search_progress import SearchProgress
-from raydt.tracking.schema import ARTIFACT_HPARAMS, ARTIFACT_TABLE, Stage
+from raydt.tracking.schema import ARTIFACT_HPARAMS, ARTIFACT_TABLE
+from raydt.tracking.search_writer import SearchWriter
 from raydt.tracking.store import open_store
 from raydt.tuning.cost import check_budget
+from raydt.tuning.found import StageFound
 from raydt.tuning.hparams_file import hparams_text
 from raydt.tuning.plan import SearchPlan, check_plan
-from raydt.tuning.search import Search, StageFound
-from raydt.tuning.space import BUDGET
-from raydt.tuning.trial import Kind, Trial
+from raydt.tuning.search import Search
 from raydt.tuning.trials import TrialRecord, check_same_search, record_search
 
-_PARENTS = "parents"
 _WRITTEN = "written.json"  # the files that this search has written
 
 
@@ -72,12 +67,8 @@ def launch_search(
     problems += check_surroundings(plan.sweep)
     if problems:
         raise InputError(problems)
-    with LaunchLease(plan.folder, on_lost=interrupt) as lease:
-        try:
-            return _launch(plan, out, command, progress)
-        except KeyboardInterrupt:
-            lease.check_held()
-            raise
+    with only_launch(plan.folder):
+        return _launch(plan, out, command, progress)
 
 
 def _launch(plan: SearchPlan, out: Path | None, command: str, progress: SearchProgress) -> Found:
@@ -91,93 +82,63 @@ def _launch(plan: SearchPlan, out: Path | None, command: str, progress: SearchPr
     identity = plan.identity(digests)
     check_same_search(plan.folder, identity)
     record_search(plan.folder, identity)
-    set_environment()
     # Only asked whether there is anything to do, and if not, what was found.
     search = Search(plan, TrialRecord(plan.folder), lambda _: None)
+    is_open = search.next() is not None
 
-    def open_recorder() -> SearchRecorder:
-        return SearchRecorder(open_store(sweep.store_uri), search, identity)
+    def open_writer() -> SearchWriter:
+        return SearchWriter(
+            open_store(sweep.store_uri), sweep.store_uri, plan.experiment, sweep.name
+        )
 
-    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
-        opening = pool.submit(open_recorder)
-        first = search.next()
-        if first is not None:
-            stack.enter_context(
-                ray_started(sweep.num_slots, sweep.cpus_per_cell, sweep.gpus_per_cell)
-            )
-            from raydt.orchestration.search.policy import fan_out_search
-        recorder = opening.result()
+    with opened(sweep, open_writer, with_ray=is_open) as writer:
+        if is_open:
+            search = Search(plan, search.record, progress.found)
+        recorder = Recorder()
+        trials = TrialRecorder(recorder, writer, search)
+        trials.begin(identity)
         recorder.start()
         note, whole = "Cut off; the same command goes on.", False
         try:
-            if first is not None:
-                search = Search(plan, search.record, progress.found)
-                recorder.search = search
-                progress.begin(search)
-                fan_out_search(
-                    search,
-                    lambda trial: _task(search, trial, locations, val_bytes),
-                    progress,
-                    recorder.ended,
-                )
+            if is_open:
+                _run(search, locations, val_bytes, progress, trials)
             stages = tuple(search.found[stage] for stage in plan.stages if stage in search.found)
             whole = len(stages) == len(plan.stages)
             note = f"{len(search.record.finished)} trials."
             if whole:
                 text = hparams_text(plan, stages, command)
                 file = _write(plan, out, text)
-                recorder.write_text(text, ARTIFACT_HPARAMS)
-                recorder.write_text(table_text(plan, stages), ARTIFACT_TABLE)
+                trials.write_text(text, ARTIFACT_HPARAMS)
+                trials.write_text(table_text(plan, stages), ARTIFACT_TABLE)
         finally:
             progress.end()
-            recorder.finish(note, whole)
+            recorder.finish("the search", lambda: writer.end(note, whole))
     if not whole:
         lost = ", ".join(sorted(search.failed))
         raise RunError(f"the search came to no end: {lost} failed; the same command tries again")
     return Found(stages, search.bytes_trained, file, recorder.not_recorded)
 
 
-def _task(
-    search: Search, trial: Trial, locations: Mapping[str, str], val_bytes: Mapping[str, int]
-) -> dict[str, Any]:
-    plan = search.plan
-    sweep, protocol = plan.sweep, plan.sweep.protocol
-    weights = None
-    if trial.stage is Stage.FINETUNE:
-        assert trial.source is not None
-        parent = search.weights_of(trial.source)
-        assert parent is not None
-        weights = {
-            "folder": (plan.folder / _PARENTS).uri,
-            "name": _weights_name(parent.trial),
-            "sha256": parent.weights_sha256,
-        }
-    keep = None
-    if trial.kind is Kind.PARENT:
-        keep = {"folder": (plan.folder / _PARENTS).uri, "name": _weights_name(trial)}
-    return {
-        "study": f"{trial.stage} {trial.size.num_bytes}",
-        "model": plan.model_name,
-        "recipe": trial.recipe.model_dump(mode="json"),
-        "size_bytes": trial.size.num_bytes,
-        "seed": trial.seed,
-        "evaluation_growth": protocol.evaluation_growth,
-        "evaluations": protocol.evaluations,
-        "tolerance": protocol.tolerance,
-        "patience": protocol.patience,
-        "val_bytes": val_bytes[trial.data_language],
-        "language": locations[trial.data_language],
-        "cache": str(sweep.local_storage / "cache"),
-        "cpus": sweep.cpus_per_cell,
-        "initial_weights": weights,
-        "keep_weights": keep,
-        "reference": search.reference(trial),
-        "budget_factor": trial.factors.get(BUDGET.name, 1.0),
-    }
+def _run(
+    search: Search,
+    locations: Mapping[str, str],
+    val_bytes: Mapping[str, int],
+    progress: SearchProgress,
+    recorder: TrialRecorder,
+) -> None:
+    # Ray is imported after its environment is set.
+    from raydt.orchestration.run.fan_out import fan_out
+    from raydt.orchestration.search.policy import SearchPolicy
+    from raydt.orchestration.search.task import search_task
 
-
-def _weights_name(parent: Trial) -> str:
-    return f"{parent.source}-{parent.origin}.safetensors"
+    progress.begin(search)
+    policy = SearchPolicy(
+        search,
+        lambda trial: search_task(search, trial, locations, val_bytes),
+        progress,
+        recorder,
+    )
+    fan_out(policy, search.plan.folder, search.plan.sweep.max_retries)
 
 
 def _place(plan: SearchPlan, out: Path | None) -> tuple[Folder, str]:

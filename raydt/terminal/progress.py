@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from raydt.grid.cell import Cell
+from raydt.grid.journal_rows import ReportRow
+from raydt.grid.result import Result
 from raydt.terminal.amounts import duration
 from raydt.tracking.schema import Status
 
@@ -35,7 +36,7 @@ class Progress:
         self._num_before = 0
         self._started = 0.0
         self._running: dict[str, float] = {}
-        self._reports: dict[str, Mapping[str, Any]] = {}
+        self._reports: dict[str, ReportRow] = {}
         self._status: dict[str, Status] = {}
         self._last: list[str] = []
         self._expected_of_done = 0.0
@@ -79,14 +80,14 @@ class Progress:
         with self._lock:
             self._running.setdefault(cell_id, time.monotonic())
 
-    def reported(self, cell_id: str, row: Mapping[str, Any]) -> None:
+    def reported(self, cell_id: str, row: ReportRow) -> None:
         """A running cell was evaluated."""
         with self._lock:
             self._reports[cell_id] = row
 
-    def ended(self, cell_id: str, result: Mapping[str, Any]) -> None:
+    def ended(self, cell_id: str, result: Result) -> None:
         """A cell is done, failed or diverged."""
-        status = Status(result["status"])
+        status = result.status
         with self._lock:
             began = self._running.pop(cell_id, time.monotonic())
             took = time.monotonic() - began
@@ -95,9 +96,9 @@ class Progress:
             self._actual_of_done += took
             name = self._cells[cell_id].run_name
             if status is Status.DONE:
-                line = f"{name:<24} {result['test_bpb']:.3f} bpb  {duration(took)}"
+                line = f"{name:<24} {result.test_bpb:.3f} bpb  {duration(took)}"
             else:
-                line = f"{name:<24} {status}: {result['reason']}"
+                line = f"{name:<24} {status}: {result.reason}"
             self._last = [*self._last[-2:], line]
             left = self._seconds_left()
         if self._live is None:
@@ -178,7 +179,7 @@ class Progress:
         cell = self._cells[cell_id]
         return (
             cell.run_name,
-            f"{report['bytes_seen'] / 1000:,.0f} kB" if report else "",
-            f"{report['val_bpb']:.3f}" if report else "",
+            f"{report.bytes_seen / 1000:,.0f} kB" if report else "",
+            f"{report.val_bpb:.3f}" if report else "",
             duration(time.monotonic() - began),
         )

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from raydt.tuning.cost import SearchCost
+from raydt.tuning.found import StageFound
 from raydt.tuning.plan import SearchPlan
-from raydt.tuning.search import StageFound
 from raydt.units import approximate_bytes
 
 

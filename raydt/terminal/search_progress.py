@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from raydt.terminal.amounts import duration
+from raydt.tuning.found import StageFound
 from raydt.tuning.plan import Study
-from raydt.tuning.search import Search, StageFound
+from raydt.tuning.search import Search
 from raydt.tuning.trial import End, Finished, Kind, Trial
 from raydt.units import approximate_bytes
 

@@ -44,6 +44,6 @@ def show_status(storage: str, name: str | None, console: Console) -> None:
         table.add_row(stage, *(str(counts[status]) if counts[status] else "·" for status in shown))
     console.print(table)
     for cell in cells:
-        result = ledger.results.get(cell.cell_id, {})
-        if result.get("reason"):
-            console.print(f"{cell.cell_id}: {result['status']}: {result['reason']}", markup=False)
+        result = ledger.results.get(cell.cell_id)
+        if result is not None and result.reason:
+            console.print(f"{cell.cell_id}: {result.status}: {result.reason}", markup=False)

@@ -9,9 +9,9 @@ import tomli_w
 
 from raydt import __version__
 from raydt.grid.identity import NUMERICS_VERSION
+from raydt.tuning.found import StageFound
 from raydt.tuning.plan import SearchPlan
 from raydt.tuning.rule import CONFIDENCE
-from raydt.tuning.search import StageFound
 
 # A sweep decides these for itself: they change no result.
 _NOT_WRITTEN = {"max_windows_at_once", "compile"}

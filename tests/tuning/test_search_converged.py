@@ -112,7 +112,8 @@ def test_the_decay_is_found_though_a_strong_one_starts_slowly(tmp_path: Path) ->
     assert 0 < len(stopped) <= len(trials) / 2
     # None that would have been among the best of its study.
     for each in stopped:
-        peers = [search.score(o) for o in search.trials_of(search._study(each.trial))]
+        (study,) = [s for s in plan.studies(Stage.SCRATCH) if s.size == each.trial.size]
+        peers = [search.score(other) for other in search.trials_of(study)]
         whole = finished(each.trial, curve(plan, each.trial), End.DONE)
         assert search.score(whole) > np.quantile(peers, 0.3)
     assert all("budget_bytes" not in each.trial.factors for each in trials)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from raydt.errors import RunError, bad
+from raydt.orchestration.cluster.ray_private import UPLOAD_LOGGER
 from raydt.orchestration.cluster.runtime import require_answer, set_environment
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
@@ -64,7 +65,7 @@ class Cluster:
         os.environ.pop("RAY_API_SERVER_ADDRESS", None)
         from ray.job_submission import JobSubmissionClient
 
-        for noisy in ("ray", "ray.dashboard", "ray._private.runtime_env"):
+        for noisy in ("ray", "ray.dashboard", UPLOAD_LOGGER):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         with self._asking():
             require_answer(self.address)

@@ -12,12 +12,18 @@ from contextlib import contextmanager
 from types import FrameType
 
 from raydt.errors import bad
+from raydt.orchestration.cluster.ray_private import (
+    LOOPBACK_ONLY,
+    MOST_WAITING,
+    OLD_OUTPUT,
+    cluster_of_this_machine,
+)
 
 # Read by Ray when it is imported, here and in its workers, so set before.
 _ENVIRONMENT = {
+    **OLD_OUTPUT,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
-    "RAY_AIR_NEW_OUTPUT": "0",  # the old output is the one that can be silenced
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journals say more than its csv files
@@ -27,14 +33,10 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # or torch refuses to be deterministic on a GPU
 }
-# A Ray of our own takes loopback as the address of its node, and its servers listen there alone.
-# `_node_ip_address="127.0.0.1"` does not: Ray replaces it by an address that others can reach.
-_LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-# Behind a searcher Tune lets one cell wait at a time. On a machine of a known size as many wait as
-# there are slots, which then start at once. On a cluster they are what an autoscaler sees: with one
-# it would grow by a node per boot; with too many, their order is fixed long before they start.
-_MOST_WAITING = "TUNE_MAX_PENDING_TRIALS_PG"
-_ON_A_CLUSTER = {_MOST_WAITING: "32"}
+# On a machine of a known size as many trials wait in Tune as there are slots, which then start at
+# once. On a cluster they are what an autoscaler sees: with one it would grow by a node per boot;
+# with too many, their order is fixed long before they start.
+_ON_A_CLUSTER = {MOST_WAITING: "32"}
 # What the trial of a worker group holds in place of a core: see `raydt.orchestration.run.trial`.
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -44,7 +46,7 @@ _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store hol
 
 def set_environment() -> None:
     """What Ray reads when it is imported; what the user has set stays."""
-    own = _ON_A_CLUSTER if on_cluster() else _LOOPBACK_ONLY
+    own = _ON_A_CLUSTER if on_cluster() else LOOPBACK_ONLY
     for name, value in {**_ENVIRONMENT, **own}.items():
         os.environ.setdefault(name, value)
 
@@ -66,7 +68,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
     if on_cluster():
         _join()
     else:
-        os.environ.setdefault(_MOST_WAITING, str(num_slots))
+        os.environ.setdefault(MOST_WAITING, str(num_slots))
         ray.init(
             address="local",
             num_cpus=num_slots * cpus_per_cell,
@@ -98,9 +100,7 @@ def require_answer(address: str) -> None:
     that `auto` finds, which may have ended: Ray's own client would abort the process with a native
     stack."""
     if address == "auto":
-        from ray._private.services import canonicalize_bootstrap_address_or_die
-
-        address = canonicalize_bootstrap_address_or_die(address)
+        address = cluster_of_this_machine()
     host, colon, port = address.rpartition(":")
     if not colon or "/" in address:
         return  # a URL, which is asked over HTTP

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.autoscaler._private.node_provider_availability_tracker import NodeAvailabilitySummary
-from ray.autoscaler._private.resource_demand_scheduler import _resource_based_utilization_scorer
+from raydt.orchestration.cluster.ray_private import utilization_score, was_refused
 
 
 def available_first(
@@ -18,17 +17,10 @@ def available_first(
     resources: list[dict[str, float]],
     node_type: str,
     *,
-    node_availability_summary: NodeAvailabilitySummary,
+    node_availability_summary: Any,
 ) -> tuple[Any, ...] | None:
     """Ray's own score of launching a node of that type for these demands, and no score (which is
-    never launched) for a type that the cloud has refused within the last half hour.
-
-    Of two types with the same score Ray takes the one whose name is last in the alphabet.
-    """
-    record = node_availability_summary.node_availabilities.get(node_type)
-    if record is not None and not record.is_available:
+    never launched) for a type that the cloud has refused within the last half hour."""
+    if was_refused(node_type, node_availability_summary):
         return None
-    score: tuple[Any, ...] | None = _resource_based_utilization_scorer(
-        node_resources, resources, node_availability_summary=node_availability_summary
-    )
-    return score
+    return utilization_score(node_resources, resources, node_availability_summary)

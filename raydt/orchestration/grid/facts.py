@@ -53,7 +53,7 @@ def headline(cells: Iterable[Cell], ledger: Ledger) -> dict[str, float]:
         **named,
         schema.METRIC_CELLS_TOTAL: float(counts.total()),
         schema.METRIC_LAUNCH_BYTES_SEEN: float(
-            sum(result["bytes_seen"] for result in ledger.results.values())
+            sum(result.bytes_seen for result in ledger.results.values())
         ),
     }
 
@@ -65,10 +65,9 @@ def plan_rows(
     known."""
     plan = []
     for cell in cells:
-        values = (
-            cell.cell_id, cell.stage, cell.source, cell.target, cell.size.label,
-            cell.size.num_bytes, cell.seed, cell.model, cell.parent_id,
-            fingerprints[cell.cell_id],
-        )  # fmt: skip
+        size = cell.size
+        values: list[object] = [cell.cell_id, cell.stage, cell.source, cell.target]
+        values += [size.label, size.num_bytes, cell.seed, cell.model, cell.parent_id]
+        values.append(fingerprints[cell.cell_id])
         plan.append(dict(zip(PLAN_FIELDS, values, strict=True)))
     return plan

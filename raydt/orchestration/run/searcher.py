@@ -1,85 +1,43 @@
-"""A Tune Searcher that hands out the cells of a grid as their parents are done."""
+"""Tune's searcher: hands out the tasks of a policy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic
 
 from ray.tune.search import Searcher
 
-from raydt.grid.cell import Cell
-from raydt.grid.schedule import Schedule
-from raydt.tracking.schema import Status
+from raydt.orchestration.cluster.ray_private import NotPickled
+from raydt.orchestration.run.policy import Nothing, Policy, ReportT, TaskT
+from raydt.orchestration.run.task import sent
 
 
-class LivesInDriver:
-    """Tune pickles searchers and callbacks to restore an experiment later. Ours hold threads and
-    locks, and a launch never restores: the ledger says what is done. So they pickle as nothing."""
+class PolicySearcher(NotPickled, Searcher, Generic[TaskT, ReportT]):  # type: ignore[misc]
+    """Suggests what the policy has next. Which trial has which task is known here."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (object, ())
-
-
-class GridSearcher(LivesInDriver, Searcher):  # type: ignore[misc]
-    """Suggests the next cell of a `Schedule`, or none yet; children of a failed cell never.
-
-    `task_of` makes the task of a cell, or says None if it was cancelled meanwhile. `result_of`
-    asks the ledger what came of a cell: a trial that ended without an error may still have
-    diverged. `has_room` says whether the workers of another task would find a place.
-    """
-
-    def __init__(
-        self,
-        schedule: Schedule,
-        task_of: Callable[[str], dict[str, Any] | None],
-        result_of: Callable[[str], Mapping[str, Any] | None],
-        on_blocked: Callable[[Cell], None],
-        has_room: Callable[[dict[str, Any], list[dict[str, Any]]], bool],
-    ) -> None:
+    def __init__(self, policy: Policy[TaskT, ReportT]) -> None:
         super().__init__()
-        self._schedule = schedule
-        self._task_of = task_of
-        self._result_of = result_of
-        self._on_blocked = on_blocked
-        self._has_room = has_room
-        self._running: dict[str, dict[str, Any]] = {}  # by trial
-        self._next: dict[str, Any] | None = None  # has waited for room
+        self._policy = policy
+        self.tasks: dict[str, TaskT] = {}  # by trial
+        self._running: dict[str, TaskT] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        task = self._next or self._take()
-        if task is None:
-            return Searcher.FINISHED if self._schedule.exhausted else None
-        if self._running and not self._has_room(task, list(self._running.values())):
-            self._next = task
+        task = self._policy.next(list(self._running.values()))
+        if task is Nothing.YET:
             return None
-        self._next = None
-        self._running[trial_id] = task
-        return {"task": task}
-
-    def _take(self) -> dict[str, Any] | None:
-        while (cell := self._schedule.next()) is not None:
-            task = self._task_of(cell.cell_id)
-            if task is not None:
-                return task
-            self._failed(cell.cell_id)
-        return None
+        if task is Nothing.EVER:
+            return str(Searcher.FINISHED)
+        assert not isinstance(task, Nothing)
+        self.tasks[trial_id] = self._running[trial_id] = task
+        return sent(task)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        cell_id = self._running.pop(trial_id)["cell_id"]
-        decided = self._result_of(cell_id)
-        if decided is not None and decided["status"] == Status.DONE:
-            self._schedule.done(cell_id)
-        else:
-            self._failed(cell_id)
-
-    def _failed(self, cell_id: str) -> None:
-        for cell in self._schedule.failed(cell_id):
-            self._on_blocked(cell)
+        # What it means is asked by `Events`, which Tune tells right after this.
+        del self._running[trial_id]
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        # Without this Tune wraps the searcher in a limiter that counts cells held back as running.
+        # Without this Tune wraps the searcher in a limiter that counts tasks held back as running.
         return True
 
     def save(self, checkpoint_path: str) -> None:

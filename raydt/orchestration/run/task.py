@@ -1,104 +1,113 @@
-"""What the driver sends to a trial: a cell with all it needs, as plain values."""
+"""What the driver sends to a trial and what a trial reports back.
+
+Both are typed values on either side and plain values on the way, which Tune copies, flattens and
+writes into its own files; this is the one place that turns one into the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from raydt.config.model import MODELS
-from raydt.config.sweep import Sweep
-from raydt.corpora.evaluation import evaluation_bytes
-from raydt.corpora.prepared import PreparedLanguage
-from raydt.grid.cell import Cell
-from raydt.grid.identity import fingerprint
-from raydt.grid.journal import WEIGHTS, attempt_folder
-from raydt.grid.ledger import cell_folder
-from raydt.tracking.schema import Stage
+from pydantic import BaseModel, ConfigDict
+
+from raydt.config.recipe import Recipe
+from raydt.grid.journal_rows import ReportRow
+
+_TASK, _REPORT = "task", "report"
 
 
-def data_language(cell: Cell) -> str:
-    """The language whose bytes the cell reads."""
-    language = cell.source if cell.stage is Stage.PRETRAIN else cell.target
-    assert language is not None
-    return language
+class _Sent(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def build_tasks(
-    cells: list[Cell],
-    sweep: Sweep,
-    languages: Mapping[str, PreparedLanguage],
-    locations: Mapping[str, str],
-    num_workers: Mapping[str, int],
-    launch_id: str,
-) -> dict[str, dict[str, Any]]:
-    """A task per cell, by cell id.
+class Processes(_Sent):
+    """How a task is trained: in the process of its trial, or by a group of workers."""
 
-    `cells` has parents before children. `locations` says where each language is for a worker,
-    `num_workers` how many train a cell together, 0 for the trial's own process.
-    """
-    protocol = sweep.protocol
-    # Of each language by itself: a cell stays what it is when others are added to the sweep.
-    sizes = {
-        name: (
-            evaluation_bytes(language, "val", protocol.asked_val_bytes),
-            evaluation_bytes(language, "test", protocol.asked_test_bytes),
-        )
-        for name, language in languages.items()
-    }
-    digests: dict[tuple[str, int], str] = {}
-    tasks: dict[str, dict[str, Any]] = {}
-    for cell in cells:
-        language = languages[data_language(cell)]
-        val_bytes, test_bytes = sizes[data_language(cell)]
-        key = (language.name, cell.size.num_bytes)
-        if key not in digests:
-            digests[key] = language.digest(cell.size.num_bytes, val_bytes, test_bytes)
-        parent = tasks[cell.parent_id]["fingerprint"] if cell.parent_id else None
-        recipe = None
-        if cell.stage is not Stage.ZEROSHOT:
-            recipe = protocol.recipe(cell.stage).model_dump(mode="json")
-        tasks[cell.cell_id] = {
-            "cell_id": cell.cell_id,
-            "parent_id": cell.parent_id,
-            "launch": launch_id,
-            "sweep": sweep.folder.uri,
-            "folder": cell_folder(sweep, cell.cell_id).uri,
-            "cache": str(sweep.local_storage / "cache"),
-            "fingerprint": fingerprint(cell, sweep, digests[key], parent),
-            "model": cell.model,
-            "recipe": recipe,
-            "size_bytes": cell.size.num_bytes,
-            "seed": cell.seed,
-            "evaluation_growth": protocol.evaluation_growth,
-            "evaluations": protocol.evaluations,
-            "tolerance": protocol.tolerance,
-            "patience": protocol.patience,
-            "test_stride_bytes": protocol.test_stride(MODELS[cell.model].window_bytes),
-            # A zeroshot has no recipe: it is evaluated as its weights were.
-            "precision": protocol.pretrain.precision,
-            "checkpoint_seconds": sweep.checkpoint_seconds,
-            "language": locations[language.name],
-            "val_bytes": val_bytes,
-            "test_bytes": test_bytes,
-            "num_workers": num_workers[cell.cell_id],
-            "gpus": sweep.gpus_per_cell,
-            "cpus": sweep.cpus_per_cell,
-            "max_retries": sweep.max_retries,
-        }
-    return tasks
+    num_workers: int = 0  # of the group; 0: in the trial's own process
+    cpus: int = 1  # of each process that trains, as are `gpus`
+    gpus: float = 0.0
 
 
-def with_parent(
-    task: Mapping[str, Any], sweep: Sweep, results: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """A task with the weights it starts from, known once its parent is done."""
-    if task["parent_id"] is None:
-        return {**task, "initial_weights": None}
-    parent = results[task["parent_id"]]
-    folder = attempt_folder(cell_folder(sweep, task["parent_id"]), parent["attempt"])
-    return {
-        **task,
-        "initial_weights": {
-            "folder": folder.uri, "name": WEIGHTS, "sha256": parent["weights_sha256"]
-        },
-    }  # fmt: skip
+class WeightsPlace(_Sent):
+    """A file of weights on the storage."""
+
+    folder: str  # its URI
+    name: str
+
+
+class Weights(WeightsPlace):
+    """Weights that are there, and that have to be these."""
+
+    sha256: str
+
+
+class Task(_Sent):
+    """What is trained, on what, and with how many processes."""
+
+    model: str
+    recipe: Recipe | None  # None: nothing is trained, the weights are evaluated as they are
+    size_bytes: int
+    seed: int
+    # When it is evaluated and ends: see `raydt.config.protocol.Protocol`.
+    evaluation_growth: float
+    evaluations: int
+    tolerance: float
+    patience: int
+    language: str  # the URI of the prepared language
+    val_bytes: int
+    cache: str  # a folder of the machine on which it is trained
+    initial_weights: Weights | None = None  # None: it starts at random
+    processes: Processes
+
+
+class CellTask(Task):
+    """A cell of a grid."""
+
+    cell_id: str
+    parent_id: str | None
+    fingerprint: str
+    launch: str  # the id of the launch that may write its journal
+    sweep: str  # the URI of the sweep's folder
+    folder: str  # the URI of its own
+    test_bytes: int
+    test_stride_bytes: int
+    precision: Literal["auto", "float32", "bfloat16"]  # of a cell without a recipe
+    checkpoint_seconds: float
+    max_retries: int
+
+
+class CellReport(_Sent):
+    """What a cell in its trial's own process reports, after it was journaled."""
+
+    attempt: str
+    row: ReportRow
+
+
+TaskT = TypeVar("TaskT", bound=Task)
+ReportT = TypeVar("ReportT", bound=BaseModel)
+
+
+def sent(task: Task) -> dict[str, Any]:
+    """The task as the config of a Tune trial."""
+    return {_TASK: task.model_dump(mode="json")}
+
+
+def received(config: Mapping[str, Any], kind: type[TaskT]) -> TaskT:
+    """The task of a trial."""
+    return kind.model_validate(config[_TASK])
+
+
+def processes_of(config: Mapping[str, Any]) -> Processes:
+    """Of the task of a trial, whatever its kind."""
+    return Processes.model_validate(config[_TASK]["processes"])
+
+
+def sent_report(report: BaseModel) -> dict[str, Any]:
+    """A report as what `tune.report` takes."""
+    return {_REPORT: report.model_dump()}
+
+
+def received_report(result: Mapping[str, Any], kind: type[ReportT]) -> ReportT | None:
+    """The report in a result of Tune, which has some of its own without one."""
+    return kind.model_validate(result[_REPORT]) if _REPORT in result else None

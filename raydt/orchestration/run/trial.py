@@ -10,52 +10,33 @@ from __future__ import annotations
 
 from typing import Any
 
-import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from raydt.orchestration.cluster.runtime import TRIAL_RESOURCE
+from raydt.orchestration.run.room import process_resources
+from raydt.orchestration.run.task import CellTask, received
 from raydt.orchestration.run.worker import run_cell
 from raydt.storage.folder import open_folder
 
-# The trial of a worker group only waits for it. A core that it held, or a hundredth of one, would
-# be a core that its workers lack; so it holds a `TRIAL_RESOURCE`, which a Ray of our own and the
-# head of cluster.yaml have in plenty.
-_GROUP_DRIVER_CPUS = 0.01  # on another cluster
-
 
 def run_trial(config: dict[str, Any]) -> None:
-    """The Tune trainable: `config["task"]` is a task as `build_tasks` makes it."""
-    task = config["task"]
-    if task["num_workers"] == 0:
+    """The Tune trainable: `config` is of a trial whose task is a `CellTask`."""
+    task = received(config, CellTask)
+    processes = task.processes
+    if processes.num_workers == 0:
         scaling = ScalingConfig(num_workers=0)
-        TorchTrainer(run_cell, train_loop_config=task, scaling_config=scaling).fit()
+        TorchTrainer(run_cell, train_loop_config=config, scaling_config=scaling).fit()
         return
     scaling = ScalingConfig(
-        num_workers=task["num_workers"],
-        use_gpu=task["gpus"] > 0,
-        resources_per_worker=worker_resources(task),
+        num_workers=processes.num_workers,
+        use_gpu=processes.gpus > 0,
+        resources_per_worker=process_resources(processes),
     )
-    sweep = open_folder(task["sweep"])
+    sweep = open_folder(task.sweep)
     run = RunConfig(
-        name=task["fingerprint"][:16],
+        name=task.fingerprint[:16],
         # Train's own state; ours is in the cell's folder.
         storage_path=(sweep / "tune" / "train").uri,
-        failure_config=FailureConfig(max_failures=task["max_retries"]),
+        failure_config=FailureConfig(max_failures=task.max_retries),
     )
-    TorchTrainer(run_cell, train_loop_config=task, scaling_config=scaling, run_config=run).fit()
-
-
-def worker_resources(task: dict[str, Any]) -> dict[str, float]:
-    """What one process that trains needs."""
-    resources = {"CPU": float(task["cpus"]), "GPU": float(task["gpus"])}
-    return {name: amount for name, amount in resources.items() if amount}
-
-
-def trial_resources(task: dict[str, Any]) -> dict[str, float]:
-    """What the trial itself holds."""
-    if task["num_workers"] == 0:
-        return worker_resources(task)
-    if TRIAL_RESOURCE in ray.cluster_resources():
-        return {"CPU": 0.0, TRIAL_RESOURCE: 1.0}
-    return {"CPU": _GROUP_DRIVER_CPUS}
+    TorchTrainer(run_cell, train_loop_config=config, scaling_config=scaling, run_config=run).fit()

@@ -5,18 +5,16 @@ from __future__ import annotations
 import shutil
 import time
 import traceback
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
 
-from raydt.config.model import MODELS
-from raydt.config.recipe import Recipe
 from raydt.corpora.files import hash_file
 from raydt.corpora.prepared import open_language
-from raydt.errors import RunError
 from raydt.grid.journal import (
     WEIGHTS,
     Attempt,
@@ -25,31 +23,37 @@ from raydt.grid.journal import (
     attempt_folder,
     holder,
 )
+from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
+from raydt.grid.result import Result
 from raydt.orchestration.run.languages import fetch_language
 from raydt.orchestration.run.resuming import AttemptCheckpoints
+from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
+from raydt.orchestration.run.training import fetch_weights, train_config
 from raydt.storage.folder import Folder, open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
 from raydt.training.evaluate import bits
-from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, TrainConfig, train
+from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, train
 from raydt.training.process import set_up_process
 
 
-def run_cell(task: dict[str, Any]) -> None:
-    """Train one cell and journal it; its outcome is put in place last.
+def run_cell(config: Mapping[str, Any]) -> None:
+    """Train one cell and journal it; its outcome is put in place last. `config` is of a trial whose
+    task is a `CellTask`.
 
     In a worker group every worker runs this, and the first alone writes.
     """
-    set_up_process(task["cpus"])
+    task = received(config, CellTask)
+    set_up_process(task.processes.cpus)
     started = time.time()
-    ranks = Ranks.of_process_group() if task["num_workers"] else Ranks()
-    cell = open_folder(task["folder"])
-    attempt = Attempt(cell, open_folder(task["sweep"]), task["launch"])
+    ranks = Ranks.of_process_group() if task.processes.num_workers else Ranks()
+    cell = open_folder(task.folder)
+    attempt = Attempt(cell, open_folder(task.sweep), task.launch)
     if ranks.is_first:
-        attempt.begin(cell_id=task["cell_id"], fingerprint=task["fingerprint"])
-    work = Path(task["cache"]) / "attempts" / attempt.attempt_id
+        attempt.begin(task.cell_id, task.fingerprint)
+    work = Path(task.cache) / "attempts" / attempt.attempt_id
     checkpoints = AttemptCheckpoints(
-        attempt.folder, work, task["fingerprint"], task["checkpoint_seconds"]
+        attempt.folder, work, task.fingerprint, task.checkpoint_seconds
     )
     try:
         if ranks.is_first:
@@ -61,8 +65,7 @@ def run_cell(task: dict[str, Any]) -> None:
         outcome = _train(task, attempt, checkpoints, ranks)
         if ranks.is_first:
             sha256 = _keep_weights(task, attempt, outcome, work)
-            result = _result(task, attempt, outcome, sha256)
-            attempt.end({**result, "seconds": time.time() - started})
+            attempt.end(_result(task, attempt, outcome, sha256, started))
     except Exception:
         # Tune keeps tracebacks in a folder that goes with the launch.
         if ranks.is_first:
@@ -72,59 +75,51 @@ def run_cell(task: dict[str, Any]) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _checkpoints_of_first(task: dict[str, Any], cell: Folder, work: Path) -> AttemptCheckpoints:
+def _checkpoints_of_first(task: CellTask, cell: Folder, work: Path) -> AttemptCheckpoints:
     """The checkpoints that the first of a group goes on from."""
     lease = holder(cell)
     assert lease is not None, "the first has taken the cell"
-    first = attempt_folder(cell, lease["attempt"])
-    checkpoints = AttemptCheckpoints(first, work, task["fingerprint"], task["checkpoint_seconds"])
+    first = attempt_folder(cell, lease.attempt)
+    checkpoints = AttemptCheckpoints(first, work, task.fingerprint, task.checkpoint_seconds)
     if first.local_path is None:
-        checkpoints.take_over(cell, lease["attempt"])
+        checkpoints.take_over(cell, lease.attempt)
     return checkpoints
 
 
 def _journal_error(attempt: Attempt) -> None:
     text = traceback.format_exc()
     try:
-        attempt.write("error", traceback=text)
+        attempt.write(ErrorRow(traceback=text))
     except (LeaseLostError, CancelledError, OSError) as error:
         # The cell is another's, or the disk is full, which may be why: the trial's own error says.
         print(f"no journal for {attempt.folder.uri}: {error}")
 
 
 def _train(
-    task: dict[str, Any], attempt: Attempt, checkpoints: AttemptCheckpoints, ranks: Ranks
+    task: CellTask, attempt: Attempt, checkpoints: AttemptCheckpoints, ranks: Ranks
 ) -> Outcome:
     def report(report: Report) -> None:
-        row = attempt.write("report", **_row(report))
-        if task["num_workers"] == 0:
-            tune.report({"cell_id": task["cell_id"], "attempt": attempt.attempt_id, "row": row})
+        row = _row(report)
+        attempt.write(row)
+        if task.processes.num_workers == 0:
+            tune.report(sent_report(CellReport(attempt=attempt.attempt_id, row=row)))
 
     def resumed(resumed: Resumed) -> None:
-        rows = [_row(report) for report in resumed.reports]
-        attempt.go_on(rows, bytes_seen=resumed.bytes_seen, damaged=list(resumed.damaged))
+        row = ResumeRow(bytes_seen=resumed.bytes_seen, damaged=tuple(resumed.damaged))
+        attempt.go_on(row, [_row(report) for report in resumed.reports])
 
-    cache = Path(task["cache"])
-    language = open_language(fetch_language(task["language"], cache / "corpora"))
+    cache = Path(task.cache)
+    language = open_language(fetch_language(task.language, cache / "corpora"))
     return train(
-        TrainConfig(
-            model=MODELS[task["model"]],
-            recipe=None if task["recipe"] is None else Recipe.model_validate(task["recipe"]),
-            size_bytes=task["size_bytes"],
-            seed=task["seed"],
-            evaluation_growth=task["evaluation_growth"],
-            evaluations=task["evaluations"],
-            tolerance=task["tolerance"],
-            patience=task["patience"],
-            test_stride_bytes=task["test_stride_bytes"],
-            precision=task["precision"],
+        replace(
+            train_config(task), test_stride_bytes=task.test_stride_bytes, precision=task.precision
         ),
         Splits(
-            train=language.train(task["size_bytes"]),
-            val=language.val(task["val_bytes"]),
-            test=language.test(task["test_bytes"]),
+            train=language.train(task.size_bytes),
+            val=language.val(task.val_bytes),
+            test=language.test(task.test_bytes),
         ),
-        initial_weights=initial_weights(task["initial_weights"], cache),
+        initial_weights=fetch_weights(task.initial_weights, cache),
         report=report,
         checkpoints=checkpoints,
         resumed=resumed,
@@ -132,16 +127,14 @@ def _train(
     )
 
 
-def _row(report: Report) -> dict[str, Any]:
-    return {**asdict(report), "val_bpb": bits(report.val_loss)}
+def _row(report: Report) -> ReportRow:
+    return ReportRow(**asdict(report), val_bpb=bits(report.val_loss))
 
 
-def _keep_weights(
-    task: dict[str, Any], attempt: Attempt, outcome: Outcome, work: Path
-) -> str | None:
+def _keep_weights(task: CellTask, attempt: Attempt, outcome: Outcome, work: Path) -> str | None:
     """Put the weights on the storage; their SHA-256."""
     # Those of a zero-shot are its parent's.
-    if outcome.status is not Status.DONE or task["recipe"] is None:
+    if outcome.status is not Status.DONE or task.recipe is None:
         return None
     weights = (attempt.folder.local_path or work) / WEIGHTS
     save_weights(outcome.weights, weights, outcome.alphabet)
@@ -149,52 +142,29 @@ def _keep_weights(
     return hash_file(weights)
 
 
-def initial_weights(parent: dict[str, Any] | None, cache: Path) -> Path | None:
-    """The parent's weights as a file here; `RunError` if they are not those that it ended with.
-
-    `parent` has `folder`, `name` and `sha256`.
-    """
-    if parent is None:
-        return None
-    cached = cache / "weights" / f"{parent['sha256']}.safetensors"
-    folder = open_folder(parent["folder"])
-    try:
-        path = cached if cached.exists() else folder.fetch(parent["name"], cached)
-    except FileNotFoundError:
-        raise RunError(
-            f"weights {folder.uri}/{parent['name']}: those of the parent are required; found no "
-            "such file (raydt retry trains the parent again)"
-        ) from None
-    found = hash_file(path)
-    if found != parent["sha256"]:
-        raise RunError(
-            f"weights {path}: SHA-256 {parent['sha256'][:12]}… is required, as its cell ended; "
-            f"found {found[:12]}… (raydt retry trains the parent again)"
-        )
-    return path
-
-
 def _result(
-    task: dict[str, Any], attempt: Attempt, outcome: Outcome, sha256: str | None
-) -> dict[str, Any]:
-    return {
-        "cell_id": task["cell_id"],
-        "fingerprint": task["fingerprint"],
-        "attempt": attempt.attempt_id,
-        "model": task["model"],
-        "time": time.time(),
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "stopped": outcome.stopped,
-        "test_loss": outcome.test_loss,
-        "test_bpb": None if outcome.test_loss is None else bits(outcome.test_loss),
-        "test_loss_stderr": outcome.test_loss_stderr,
-        "unseen_share": outcome.unseen_share,
-        "best_val_loss": outcome.best_val_loss,
-        "best_bytes_seen": outcome.best_bytes_seen,
-        "bytes_seen": outcome.bytes_seen,
-        "unfinished": outcome.unfinished,
-        "training_seconds": outcome.training_seconds,
-        "precision": outcome.precision,
-        "weights_sha256": sha256,
-    }
+    task: CellTask, attempt: Attempt, outcome: Outcome, sha256: str | None, started: float
+) -> Result:
+    now = time.time()
+    return Result(
+        cell_id=task.cell_id,
+        fingerprint=task.fingerprint,
+        attempt=attempt.attempt_id,
+        model=task.model,
+        time=now,
+        status=outcome.status,
+        reason=outcome.reason,
+        stopped=outcome.stopped,
+        test_loss=outcome.test_loss,
+        test_bpb=None if outcome.test_loss is None else bits(outcome.test_loss),
+        test_loss_stderr=outcome.test_loss_stderr,
+        unseen_share=outcome.unseen_share,
+        best_val_loss=outcome.best_val_loss,
+        best_bytes_seen=outcome.best_bytes_seen,
+        bytes_seen=outcome.bytes_seen,
+        unfinished=outcome.unfinished,
+        training_seconds=outcome.training_seconds,
+        precision=outcome.precision,
+        weights_sha256=sha256,
+        seconds=now - started,
+    )

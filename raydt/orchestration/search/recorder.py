@@ -1,39 +1,35 @@
-"""MLflow beside a search: a thread of the driver. A store that is away costs nothing: the next
-launch writes what is missing, from the record."""
+"""Finished trials for the recorder."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from raydt.orchestration.run.recorder import Recorder
 from raydt.tracking import schema
 from raydt.tracking.search_writer import SearchWriter
 from raydt.tuning.search import Search
 from raydt.tuning.trial import Finished, Kind
 
 
-class SearchRecorder(threading.Thread):
-    """Takes finished trials to write into the store."""
+class TrialRecorder:
+    """Writes finished trials into the store, by way of a `Recorder`."""
 
-    def __init__(self, client: Any, search: Search, identity: Mapping[str, Any]) -> None:
-        super().__init__(name="mlflow", daemon=True)
-        plan = search.plan
-        self.search = search
-        self._writer = SearchWriter(client, plan.sweep.store_uri, plan.experiment, plan.sweep.name)
-        self.experiment_id = self._writer.experiment_id
-        self.not_recorded: dict[str, str] = {}  # trial id, or a file -> why
-        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
-        self._put("plan", lambda: self._writer.write_plan(identity))
-        for finished in search.record.finished.values():
+    def __init__(self, recorder: Recorder, writer: SearchWriter, search: Search) -> None:
+        self._recorder = recorder
+        self._writer = writer
+        self._search = search
+
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Write what is searched, and the trials of launches of before that the store lacks."""
+        self._recorder.put("plan", lambda: self._writer.write_plan(identity))
+        for finished in self._search.record.finished.values():
             if finished.trial.trial_id not in self._writer.recorded:
                 self.ended(finished)
 
     def ended(self, finished: Finished) -> None:
         """A trial is in the record."""
-        trial, plan = finished.trial, self.search.plan
-        compared = trial.kind is Kind.TRIAL
+        trial, plan = finished.trial, self._search.plan
         size, window = trial.size.num_bytes, plan.window_bytes
         here = trial.recipe.for_size(size)
         params = {
@@ -58,38 +54,23 @@ class SearchRecorder(threading.Thread):
             schema.METRIC_BYTES_SEEN: float(finished.bytes_seen),
             schema.METRIC_SECONDS: finished.seconds,
         }
-        if compared:
-            final[schema.METRIC_SCORE] = self.search.score(finished)
-        self._put(
+        if trial.kind is Kind.TRIAL:
+            final[schema.METRIC_SCORE] = self._search.score(finished)
+        run_name = f"{trial.kind} {trial.stage} {trial.languages} {trial.size.label} {trial.number}"
+        self._recorder.put(
             trial.trial_id,
             lambda: self._writer.write_trial(
                 trial.trial_id,
-                f"{trial.kind} {trial.stage} {trial.languages} {trial.size.label} {trial.number}",
-                params, finished.val_losses, final, finished.end,
-                finished.time - finished.seconds, finished.time,
+                run_name,
+                params,
+                finished.val_losses,
+                final,
+                finished.end,
+                finished.time - finished.seconds,
+                finished.time,
             ),
-        )  # fmt: skip
+        )
 
     def write_text(self, text: str, name: str) -> None:
         """An artifact of the search."""
-        self._put(name, lambda: self._writer.write_text(text, name))
-
-    def finish(self, note: str, whole: bool) -> None:
-        """Write what is queued and close the run of the search."""
-        self._put("the search", lambda: self._writer.end(note, whole))
-        self._queue.put(None)
-        self.join()
-
-    def run(self) -> None:
-        while (write := self._queue.get()) is not None:
-            write()
-
-    def _put(self, what: str, write: Callable[[], None]) -> None:
-        def tried() -> None:
-            try:
-                write()
-            # Whatever a tracking server does, the search goes on; its end says what is missing.
-            except Exception as error:  # noqa: BLE001
-                self.not_recorded[what] = f"{type(error).__name__}: {error}".splitlines()[0]
-
-        self._queue.put(tried)
+        self._recorder.put(name, lambda: self._writer.write_text(text, name))

@@ -1,61 +1,61 @@
-"""What a cell is sent: the sizes of val and test follow from its own language."""
+"""What is sent arrives as it was, by way of plain values."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import json
+import math
 
-from raydt.config.sweep import Sweep
-from raydt.corpora.prepare import prepare_corpus
-from raydt.corpora.prepared import PreparedLanguage
-from raydt.corpora.spec import FilesCorpus
-from raydt.grid.build import build_grid
-from raydt.orchestration.launch import smaller_evaluations
-from raydt.orchestration.run.task import build_tasks
+import pytest
+from pydantic import ValidationError
 
-
-def prepared(tmp_path: Path) -> tuple[FilesCorpus, dict[str, PreparedLanguage]]:
-    """`en` has more than a cell reads, `de` has less in both splits."""
-    folder = tmp_path / "texts"
-    folder.mkdir(exist_ok=True)
-    for language, num_lines in (("en", 90_000), ("de", 4_000)):
-        lines = (f"{language} says that {i} is more than {i - 1}\n" for i in range(num_lines))
-        (folder / f"{language}.txt").write_text("".join(lines))
-    corpus = FilesCorpus(folder)
-    return corpus, prepare_corpus(corpus, {"en": 1, "de": 1}, None, None, tmp_path / "prepared")
-
-
-def tasks(sweep: Sweep, languages: dict[str, PreparedLanguage]) -> dict[str, dict[str, Any]]:
-    cells = build_grid(sweep)
-    workers = {cell.cell_id: 0 for cell in cells}
-    return build_tasks(cells, sweep, languages, dict.fromkeys(languages, ""), workers, "launch")
+from raydt.config.recipe import Recipe
+from raydt.orchestration.run.task import (
+    CellReport,
+    CellTask,
+    Processes,
+    Weights,
+    processes_of,
+    received,
+    received_report,
+    sent,
+    sent_report,
+)
+from tests.grid.results import report_of
+from tests.orchestration.tasks import cell_task
 
 
-def test_each_language_is_evaluated_on_what_it_has(tmp_path: Path) -> None:
-    corpus, languages = prepared(tmp_path)
-    sweep = Sweep(
-        corpus=corpus.name, sources=("en",), targets=("de",), sizes=("2k",), pretrain_size="8k",
-        seeds=(0,), storage=str(tmp_path / "runs"),
-    )  # fmt: skip
-    sent = tasks(sweep, languages)
-    splits = languages["de"].manifest.splits
-    for task in sent.values():
-        if task["cell_id"].startswith("pretrain"):
-            assert (task["val_bytes"], task["test_bytes"]) == (32_000, 128_000)
-        else:
-            assert task["val_bytes"] == splits["val"].num_bytes < 32_000
-            assert task["test_bytes"] == splits["test"].num_bytes < 128_000
-    said = smaller_evaluations(sweep, languages)
-    assert "of de instead of 32k of val" in said
-    assert "of de instead of 128k of test" in said
-    assert "of en" not in said
-    named = sweep.model_copy(
-        update={"protocol": sweep.protocol.model_validate(
-            {**sweep.protocol.model_dump(), "val_bytes": "2k", "test_bytes": "3k"}
-        )}
-    )  # fmt: skip
-    fixed = tasks(named, languages)
-    assert {(t["val_bytes"], t["test_bytes"]) for t in fixed.values()} == {(2_000, 3_000)}
-    assert smaller_evaluations(named, languages) == ""
-    # What is read enters the fingerprint by the data.
-    assert all(fixed[cell_id]["fingerprint"] != t["fingerprint"] for cell_id, t in sent.items())
+@pytest.mark.parametrize(
+    "task",
+    [
+        cell_task("scratch/alba/2k/nano/s0", recipe=Recipe(epochs=3, budget_bytes="60k")),
+        cell_task(
+            "zeroshot/en-de/0/nano/s0",
+            parent_id="pretrain/en/2k/nano/s0",
+            recipe=None,
+            initial_weights=Weights(folder="f", name="weights.safetensors", sha256="ab"),
+            processes=Processes(num_workers=2, cpus=3, gpus=0.5),
+        ),
+    ],
+    ids=["recipe", "weights"],
+)
+def test_a_task_travels_as_plain_values(task: CellTask) -> None:
+    config = sent(task)
+    on_the_way = json.loads(json.dumps(config))
+    assert on_the_way == config
+    assert received(on_the_way, CellTask) == task
+    assert processes_of(on_the_way) == task.processes
+
+
+def test_a_task_has_no_field_that_nobody_knows() -> None:
+    with pytest.raises(ValidationError, match="lerning_rate"):
+        cell_task("a", lerning_rate=1)
+
+
+def test_a_report_travels_too_whatever_its_losses() -> None:
+    report = CellReport(attempt="1", row=report_of(8, math.nan, time=1.0, val_bpb=math.inf))
+    found = received_report({**sent_report(report), "training_iteration": 1}, CellReport)
+    assert found is not None
+    assert math.isnan(found.row.val_loss)
+    assert math.isinf(found.row.val_bpb)
+    assert (found.attempt, found.row.bytes_seen, found.row.time) == ("1", 8, 1.0)
+    assert received_report({"done": True}, CellReport) is None

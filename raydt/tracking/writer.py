@@ -20,11 +20,11 @@ from raydt.storage.folder import Folder
 from raydt.tracking import schema
 from raydt.tracking.experiment import open_experiment
 from raydt.tracking.recorded import Recorded, key_of, read_state, write_state
+from raydt.tracking.runs import log
 from raydt.tracking.schema import Status
 from raydt.tracking.uri import sqlite_path, without_password
 from raydt.tracking.views import add_views
 
-_MAX_METRICS_PER_BATCH = 1000  # MLflow's own limit
 # Fields of a journal's reports and of a result, and the metrics they become.
 _HISTORY = {
     "train_loss": schema.METRIC_TRAIN_LOSS,
@@ -258,30 +258,23 @@ class Writer:
         rows: list[tuple[str, float, float, int]],
         result: Result | None,
     ) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Metric
 
         metrics = [
             Metric(name, value, int(seconds * 1000), step)
             for name, value, seconds, step in rows
             if math.isfinite(value)
         ]
-        tags = []
-        if result is not None:
-            tags.append(RunTag(schema.TAG_STATUS, result.status))
-            if result.reason:
-                tags.append(RunTag(schema.TAG_REASON, result.reason[:500]))
-            if result.stopped:
-                tags.append(RunTag(schema.TAG_STOPPED, result.stopped))
-            # Of a cell that an earlier version trained it is not known.
-            if result.precision:
-                tags.append(RunTag(schema.TAG_PRECISION, result.precision))
-        for start in range(0, max(1, len(metrics)), _MAX_METRICS_PER_BATCH):
-            part = metrics[start : start + _MAX_METRICS_PER_BATCH]
-            first = start == 0
-            self._client.log_batch(
-                run_id,
-                metrics=part,
-                # Writing a param again with the same value is no error.
-                params=[Param(*item) for item in params.items()] if first else [],
-                tags=tags if first else [],
-            )
+        log(self._client, run_id, metrics, params, {} if result is None else _tags_of(result))
+
+
+def _tags_of(result: Result) -> dict[str, str]:
+    tags = {schema.TAG_STATUS: str(result.status)}
+    if result.reason:
+        tags[schema.TAG_REASON] = result.reason[:500]
+    if result.stopped:
+        tags[schema.TAG_STOPPED] = result.stopped
+    # Of a cell that an earlier version trained it is not known.
+    if result.precision:
+        tags[schema.TAG_PRECISION] = result.precision
+    return tags

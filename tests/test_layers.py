@@ -12,9 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEAVES = {
-    "raydt", "raydt.errors", "raydt.units",
-    "raydt.tracking", "raydt.tracking.schema", "raydt.tracking.uri",
-}  # fmt: skip
+    "raydt",
+    "raydt.errors",
+    "raydt.units",
+    "raydt.tracking",
+    "raydt.tracking.schema",
+    "raydt.tracking.uri",
+}
 # What each layer may import, besides itself and the leaves.
 ALLOWED = {
     "raydt.config": {"raydt.storage"},
@@ -48,10 +52,15 @@ ROOMS = {
     "raydt.orchestration.search": {"raydt.orchestration.run"},
 }
 WIRING = {
-    "raydt.cli", "raydt.__main__",
-    "raydt.commands", "raydt.commands.cells", "raydt.commands.corpora", "raydt.commands.hparams",
-    "raydt.commands.jobs", "raydt.commands.results",
-}  # fmt: skip
+    "raydt.cli",
+    "raydt.__main__",
+    "raydt.commands",
+    "raydt.commands.cells",
+    "raydt.commands.corpora",
+    "raydt.commands.hparams",
+    "raydt.commands.jobs",
+    "raydt.commands.results",
+}
 # Heavy libraries, and the only layers that may import them.
 HEAVY = {
     "ray": {"raydt.orchestration"},

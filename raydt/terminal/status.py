@@ -34,8 +34,13 @@ def show_status(storage: str, name: str | None, console: Console) -> None:
     ledger = Ledger.read(sweep, cells)
     statuses = {cell.cell_id: ledger.status(cell) for cell in cells}
     shown = [status for status in Status if status is not Status.RUNNING]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"sweep {sweep.name}",
-                  title_justify="left", title_style="bold")  # fmt: skip
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"sweep {sweep.name}",
+        title_justify="left",
+        title_style="bold",
+    )
     table.add_column("stage")
     for status in shown:
         table.add_column(status, justify="right")

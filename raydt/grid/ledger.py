@@ -188,8 +188,8 @@ def recorded_sweep(storage: str, name: str) -> Sweep:
         raise bad(f"{folder.uri}/{_SWEEP}", "the fields of a sweep", error) from None
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for key, item in value.items():
         if isinstance(item, Mapping):
             flat.update(_flat(item, f"{prefix}{key}."))

@@ -127,7 +127,7 @@ def _written(client: Any, experiment_id: str) -> set[str]:
     return found
 
 
-def _plan_row(row: LossRow) -> dict[str, Any]:
+def _plan_row(row: LossRow) -> dict[str, object]:
     values: list[object] = [row.cell_id, row.stage, row.source, row.target]
     values += [row.size, row.size_bytes, row.seed, row.model, None, row.fingerprint]
     return dict(zip(schema.PLAN_FIELDS, values, strict=True))

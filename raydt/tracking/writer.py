@@ -62,8 +62,8 @@ class Writer:
 
     def start_launch(
         self,
-        plan: list[dict[str, Any]],
-        sweep: Mapping[str, Any],
+        plan: list[dict[str, object]],
+        sweep: Mapping[str, object],
         note: str,
         *,
         more_tags: Mapping[str, str] | None = None,
@@ -117,7 +117,7 @@ class Writer:
         self,
         folder: Folder,
         run_name: str,
-        facts: Mapping[str, Any],
+        facts: Mapping[str, object],
         rows: Sequence[JournalRow],
         attempt: str,
         result: Result | None,
@@ -217,7 +217,7 @@ class Writer:
         self,
         folder: Folder,
         run_name: str,
-        facts: Mapping[str, Any],
+        facts: Mapping[str, object],
         attempt: str,
         started_seconds: float | None,
     ) -> Recorded:

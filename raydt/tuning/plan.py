@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
@@ -197,7 +196,7 @@ class SearchPlan:
         languages = self._languages(Stage.FINETUNE)
         return list(dict.fromkeys(source for source, _ in languages if source is not None))
 
-    def identity(self, val_digests: Mapping[str, str]) -> dict[str, Any]:
+    def identity(self, val_digests: Mapping[str, str]) -> dict[str, object]:
         """What trials are only comparable under; more of them, more sizes and stages may come."""
         dumped = self.sweep.model_dump(mode="json")
         kept = ("corpus", "sources", "targets", "pretrain_size", "models", "protocol")

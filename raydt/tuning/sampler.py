@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
@@ -37,7 +36,7 @@ class Sampler:
                 seed=seed,
             )
         )
-        self._asked: dict[str, Any] = {}
+        self._asked: dict[str, optuna.trial.Trial] = {}
 
     def ask(self, trial_id: str) -> dict[str, float]:
         """Factors by hyperparameter."""

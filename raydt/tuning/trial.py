@@ -71,7 +71,7 @@ class Trial:
         batch = self.recipe.batch_windows(size, window_bytes)
         return self.recipe.num_steps(size, window_bytes) * batch * window_bytes
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """As JSON has it; `trial_of` is the inverse."""
         return {
             **asdict(self),

@@ -82,7 +82,7 @@ class Cluster:
         if any(job.storage == storage for job in running):
             found = f"{running[0].job_id} is {running[0].status.lower()}"
             raise bad(f"sweep {sweep}", "one that does not run on the cluster yet", found)
-        runtime_env: dict[str, Any] = {}
+        runtime_env: dict[str, object] = {}
         if folder is not None:
             runtime_env = {"working_dir": str(folder), "excludes": _LEFT_HERE}
         # Not the sweep's name alone: the same sweep is submitted again to go on.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
@@ -14,10 +13,10 @@ from raydt.tracking import schema
 from raydt.tracking.schema import PLAN_FIELDS, Stage
 
 
-def cell_facts(cell: Cell, sweep: Sweep, fingerprint: str) -> dict[str, Any]:
+def cell_facts(cell: Cell, sweep: Sweep, fingerprint: str) -> dict[str, object]:
     """The cell's params and tags, by their names in the schema."""
     model = MODELS[cell.model]
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         schema.PARAM_STAGE: cell.stage,
         schema.PARAM_SOURCE: cell.source,
         schema.PARAM_TARGET: cell.target,
@@ -60,7 +59,7 @@ def headline(cells: Iterable[Cell], ledger: Ledger) -> dict[str, float]:
 
 def plan_rows(
     cells: Iterable[Cell], fingerprints: Mapping[str, str | None]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """The plan of a launch as `ARTIFACT_PLAN` holds it; a fingerprint is None where it is not
     known."""
     plan = []

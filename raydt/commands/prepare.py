@@ -17,7 +17,10 @@ def make_parser(prog: str, about: str) -> CommandParser:
         "--corpus", required=True, help="files:PATH, hub:DATASET or controlled[:SEED], and ?OPTIONS"
     )
     parser.add_argument(
-        "--languages", nargs="+", help="languages to prepare [all that the corpus can list]"
+        "--languages",
+        nargs="+",
+        metavar="LANGUAGE",
+        help="languages to prepare [all that the corpus can list]",
     )
     parser.add_argument(
         "--train-bytes",

@@ -15,11 +15,11 @@ from raydt.errors import RunError, bad
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = SweepParser(prog, about)
-    recorded = parser.add_argument_group("A sweep that there is")
+    recorded = parser.add_argument_group("Without any other option")
     recorded.add_argument(
         "--recorded",
         metavar="FOLDER",
-        help="folder of a sweep: run it as its sweep.json has it, with no other options",
+        help="folder of a sweep, to be run as its sweep.json has it",
     )
     parser.add_sweep_options()
     return parser

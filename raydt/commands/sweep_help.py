@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 
-from raydt.config.fields import SweepField
+from raydt.config.fields import FIELDS, SweepField
 from raydt.config.protocol import RECIPES
 from raydt.config.read import DERIVED
 from raydt.config.sweep import Sweep
 
-# Each field that is not of the protocol.
+# Each field that is not of the protocol, in the order in which they are shown.
 GROUPS = {
-    "What to measure": "corpus sources targets sizes scratch_sizes pretrain_size models seeds",
+    "What to measure": "corpus sources targets sizes seeds models pretrain_size scratch_sizes",
     "Where it goes": "name storage tracking_uri",
     "How it runs": "slots gpus_per_cell cpus_per_cell workers large_cell_seconds "
     "checkpoint_seconds max_retries",
@@ -25,6 +25,8 @@ _PROTOCOL = "How cells are evaluated, and when they end"
 _STAGES = f"How a stage trains: STAGE is {', '.join(RECIPES[:-1])} or {RECIPES[-1]}"
 HIDDEN_GROUPS = (_PROTOCOL, _STAGES)
 _GROUP_OF = {name: title for title, names in GROUPS.items() for name in names.split()}
+_ORDER = {name: place for place, name in enumerate(_GROUP_OF)}
+FIELDS_AS_SHOWN = sorted(FIELDS, key=lambda field: _ORDER.get(field.path[0], len(_ORDER)))
 
 
 def group_of(field: SweepField) -> str:

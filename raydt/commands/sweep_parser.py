@@ -7,7 +7,13 @@ import difflib
 from collections.abc import Sequence
 
 from raydt.commands.parser import CommandParser
-from raydt.commands.sweep_help import GROUPS, HIDDEN_GROUPS, group_of, prepare_help
+from raydt.commands.sweep_help import (
+    FIELDS_AS_SHOWN,
+    GROUPS,
+    HIDDEN_GROUPS,
+    group_of,
+    prepare_help,
+)
 from raydt.config.fields import FIELDS, OPTIONS, SweepField, fields_meant_by
 from raydt.config.read import Typed
 from raydt.errors import Problem
@@ -31,7 +37,7 @@ class SweepParser(CommandParser):
         groups = {title: self.add_argument_group(title) for title in GROUPS}
         files = self.add_argument_group("From files")
         groups |= {title: self.add_argument_group(title) for title in HIDDEN_GROUPS}
-        for field in FIELDS:
+        for field in FIELDS_AS_SHOWN:
             self._field_options[field] = groups[group_of(field)].add_argument(
                 *field.spellings,
                 dest=field.dotted,
@@ -103,9 +109,10 @@ class SweepParser(CommandParser):
         if not close:
             return Problem(option, "a field of a sweep (--help-all lists them)", "no such option")
         meant = fields_meant_by(close[0])
+        kind = "a field of a sweep" if meant else "an option"
         names = [field.spellings[0] for field in meant] if len(meant) > 1 else close
         hint = f"did you mean {' or '.join(names)}?"
-        return Problem(option, f"a field of a sweep ({hint})", "no such option")
+        return Problem(option, f"{kind} ({hint})", "no such option")
 
 
 class _HelpAll(argparse.Action):

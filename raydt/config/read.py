@@ -3,11 +3,10 @@
 Later wins: the command line over `--hparams` over `--sweep` over the defaults. Fields of the
 protocol are reached by dots (`--protocol.scratch.learning-rate`), in a file by tables.
 
-Why no library maps the command line onto `Sweep` (tried in November 2026: tyro 1.0.17, jsonargparse
-4.53.0, cyclopts 5.5.2, pydantic-settings 2.16.3): none reports unknown options together with bad
-values, and none keeps defaults that follow another field where a field beside them is set. Layers,
-wording and short names would stay ours; all that falls away is the loop of 30 lines that makes an
-option of each field (`raydt/commands/sweep_parser.py`).
+Why no library does this (tried in November 2026: tyro 1.0.17, jsonargparse 4.53.0, cyclopts 5.5.2,
+pydantic-settings 2.16.3): none reports unknown options together with bad values, and none keeps
+defaults that follow another field where a field beside them is set. What would fall away is the
+loop in `raydt/commands/sweep_parser.py` that makes an option of each field, and little else.
 """
 
 from __future__ import annotations

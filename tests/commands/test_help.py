@@ -50,7 +50,9 @@ def test_help_shows_what_most_people_want_in_the_order_they_want_it(
         *"--dry-run --all --sweep --hparams --help --help-all".split(),
     }
     assert len(found) == len(set(found))
-    assert found.index("--corpus") < found.index("--name") < found.index("--slots")
+    first = "--dry-run --all --corpus --sources --targets --sizes --seeds --models"
+    assert found[:8] == first.split()
+    assert found.index("--models") < found.index("--name") < found.index("--slots")
     assert "--test-bytes 64k" in " ".join(text.split()), "an example of what --help-all has"
 
 

@@ -57,7 +57,6 @@ def test_only_what_each_stage_has_needs_more_than_its_own_name() -> None:
         ("--tolerence", "--tolerance"),
         ("--protocol.tolerence", "--protocol.tolerance"),
         ("--scratch.lerning-rate", "--scratch.learning-rate"),
-        ("--hparam", "--hparams"),
         (
             "--lerning-rate",
             "--pretrain.learning-rate or --scratch.learning-rate or --finetune.learning-rate",
@@ -69,6 +68,11 @@ def test_a_misspelt_option_is_told_what_was_meant(option: str, meant: str) -> No
     assert problem == (
         f"{option}: a field of a sweep (did you mean {meant}?); found no such option"
     )
+
+
+def test_so_is_one_that_is_no_field() -> None:
+    (problem,) = problems("--hparam", "x.toml")
+    assert problem == "--hparam: an option (did you mean --hparams?); found no such option"
 
 
 def test_an_option_like_no_other_is_sent_to_the_list_of_them() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from importlib import import_module
 
 import pytest
 
@@ -113,3 +114,10 @@ def test_the_overview_has_every_command_and_fits(
 def test_a_misspelt_command_is_told_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["statsu"]) == 2
     assert "(did you mean status?); found 'statsu'" in capsys.readouterr().err
+
+
+def test_every_command_has_its_module() -> None:
+    for command in (*COMMANDS.values(), *SCRIPTS.values()):
+        module = import_module(f"raydt.commands.{command.module}")
+        assert callable(module.make_parser)
+        assert callable(module.run)

@@ -8,9 +8,9 @@ from typing import Any, Generic
 from ray.tune import Callback, Stopper
 
 from raydt.orchestration.cluster.ray_private import NotPickled
-from raydt.orchestration.run.policy import Policy, ReportT, TaskT
+from raydt.orchestration.run.policy import Policy
 from raydt.orchestration.run.searcher import PolicySearcher
-from raydt.orchestration.run.task import received_report
+from raydt.orchestration.run.task import ReportT, TaskT, received_report
 
 # What Ray says of a process that is gone, and what a person would say.
 _LOST = {

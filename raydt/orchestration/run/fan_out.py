@@ -12,10 +12,10 @@ from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 from raydt.orchestration.cluster.ray_private import patient_scheduler, silent
 from raydt.orchestration.cluster.runtime import on_cluster
 from raydt.orchestration.run.events import Events, PolicyStopper
-from raydt.orchestration.run.policy import Policy, ReportT, TaskT
+from raydt.orchestration.run.policy import Policy
 from raydt.orchestration.run.room import trial_resources
 from raydt.orchestration.run.searcher import PolicySearcher
-from raydt.orchestration.run.task import processes_of
+from raydt.orchestration.run.task import ReportT, TaskT, processes_of
 from raydt.storage.folder import Folder
 
 _TUNE = "tune"

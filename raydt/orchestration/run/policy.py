@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from pydantic import BaseModel
-
-from raydt.orchestration.run.task import Task
-
-TaskT = TypeVar("TaskT", bound=Task)
-ReportT = TypeVar("ReportT", bound=BaseModel)
+from raydt.orchestration.run.task import ReportT, TaskT
 
 
 class Nothing(Enum):

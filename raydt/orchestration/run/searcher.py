@@ -7,8 +7,8 @@ from typing import Any, Generic
 from ray.tune.search import Searcher
 
 from raydt.orchestration.cluster.ray_private import NotPickled
-from raydt.orchestration.run.policy import Nothing, Policy, ReportT, TaskT
-from raydt.orchestration.run.task import sent
+from raydt.orchestration.run.policy import Nothing, Policy
+from raydt.orchestration.run.task import ReportT, TaskT, sent
 
 
 class PolicySearcher(NotPickled, Searcher, Generic[TaskT, ReportT]):  # type: ignore[misc]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.arrays import Floats
 from analysis.estimators import (
     CAUTIONS,
     ESTIMATORS,
@@ -18,7 +19,7 @@ from analysis.estimators import (
     log_loss_at,
     nominal_bytes,
 )
-from analysis.ladder import Floats, Ladder, ladders
+from analysis.ladder import Ladder, ladders
 from analysis.uncertainty import (
     Interval,
     Noise,

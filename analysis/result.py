@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.alarm import Alarm
+from analysis.alarms.alarm import Alarm
 from analysis.answer import Answer
 from analysis.claims.claim import ClaimAnswer
 from analysis.ladder import Ladder

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_cache_path
 
 import raydt.errors
-from analysis.folder import require_ours
-from analysis.store import SweepRuns, read_sweep
+from analysis.report.folder import require_ours
+from analysis.store.read import SweepRuns, read_sweep
 
 if TYPE_CHECKING:
     from analysis.result import Analysis

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from analysis.plan import CellKey, cell_key, inferred_cells, not_done, planned_cells
-from analysis.store import SweepRuns
-from analysis.stored_run import StoredRun
+from analysis.store.plan import CellKey, cell_key, inferred_cells, not_done, planned_cells
+from analysis.store.read import SweepRuns
+from analysis.store.run import StoredRun
 from analysis.wording import counted, listed
 from raydt.errors import Problem
 from raydt.tracking import schema
@@ -65,7 +65,7 @@ class CellTable:
     """The cells of a sweep, and everything that was not taken at face value."""
 
     cells: pd.DataFrame  # columns `COLUMNS`, sorted by cell id
-    not_done: pd.DataFrame  # columns of `analysis.plan.NOT_DONE_COLUMNS`
+    not_done: pd.DataFrame  # columns of `analysis.store.plan.NOT_DONE_COLUMNS`
     num_expected: int
     inferred: bool  # whether the expected cells were inferred, for lack of plan.json
     problems: list[Problem]  # runs that were left out, or not believed

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from analysis.estimators import Range, loglog
-from analysis.figures import SOURCE_COLOURS, SOURCE_MARKERS, STYLE
 from analysis.ladder import Ladder, cell_means, ladders
+from analysis.report.figures import SOURCE_COLOURS, SOURCE_MARKERS, STYLE
 from raydt.tracking.schema import Stage
 from raydt.units import approximate_bytes
 

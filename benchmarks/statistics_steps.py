@@ -10,11 +10,11 @@ import time
 
 import numpy as np
 
+from analysis.coverage import CONFIDENCE, Design
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means, ladders
 from analysis.laws import fit_ladders, one_law_tests, transfer_laws
 from analysis.uncertainty import draw_means, pooled_noise, transfer_draws
-from analysis.uncertainty.coverage import CONFIDENCE, Design
 from raydt.tracking.schema import Stage
 
 

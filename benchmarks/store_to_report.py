@@ -120,14 +120,14 @@ def fill(folder: Path, num_runs: int) -> int:
 
 
 _READ = """
-from analysis import store, store_api, store_sql
+from analysis.store import api, read, sql
 from analysis.table import tidy
 uri = "sqlite:///{folder}/mlflow.db"
 if {through_client}:
     def reader(stack, kind, uri):
-        return store._api_reader(uri)
-    store._sql_reader = reader
-table = tidy(store.read_sweep(uri, "big"))
+        return read._api_reader(uri)
+    read._sql_reader = reader
+table = tidy(read.read_sweep(uri, "big"))
 assert len(table.cells) == {num_runs}, len(table.cells)
 """
 

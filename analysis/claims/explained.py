@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
 from analysis.claims.grid import Grid, censored_note, pooled
 from analysis.claims.permutation import (
@@ -22,7 +23,6 @@ from analysis.claims.permutation import (
 )
 from analysis.claims.predictors import COMPOSITE, CorpusFacts, predictors
 from analysis.claims.twoway import connected, two_way
-from analysis.ladder import Floats
 
 NAME = "similarity"
 QUESTION = "Does similarity of languages explain what transfers?"

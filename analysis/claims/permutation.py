@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from analysis.arrays import Floats
 from analysis.claims.grid import Grid
-from analysis.ladder import Floats
 
 Places = npt.NDArray[np.intp]
 MOST_ENUMERATED = 5040  # 7!

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from analysis.arrays import Floats
 from analysis.claims.grid import Grid
-from analysis.ladder import Floats
 
 MIN_LEFT_OUT = 3  # units for a jackknife
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 
 Places = npt.NDArray[np.int8]  # -1 below the ladder, 0 inside, 1 above
 

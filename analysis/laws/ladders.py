@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.ladder import Floats, Ladder
+from analysis.arrays import Floats
+from analysis.ladder import Ladder
 from analysis.laws.concerns import LawWarning
 from analysis.laws.scaling import MIN_RUNGS, MIN_RUNGS_IRREDUCIBLE, ScalingLaw, huber_agrees
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_ndtr
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.censored import censored_regression
 from analysis.laws.coding import OUT, PLACES, coded, is_negative
 from analysis.laws.draws import Places, TransferDraws

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 
 BETA_BOUNDS = (0.005, 3.0)
 _BETA_GRID = np.geomspace(*BETA_BOUNDS, 80)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.concerns import BoundaryWarning, ConvergenceWarning
 from analysis.laws.epochs import R_STAR_EPOCHS, effective_unique_bytes
 from analysis.laws.huber import HuberFit, huber_fit

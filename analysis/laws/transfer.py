@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t as student
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.censored import CensoredFit, censored_regression
 from analysis.laws.coding import OUT, PLACES, Coded, coded, is_negative
 from analysis.laws.concerns import BoundaryWarning, ConvergenceWarning

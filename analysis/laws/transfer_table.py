@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.coding import PLACES
 from analysis.laws.concerns import LawWarning
 from analysis.laws.draws import TransferDraws

@@ -77,8 +77,8 @@ def _import(parsed: argparse.Namespace) -> int:
 
 
 def _analyze(parsed: argparse.Namespace) -> int:
+    from analysis.report.terminal import print_analysis
     from analysis.reuse import analyzed
-    from analysis.terminal import print_analysis
     from raydt.tracking.uri import sqlite_uri
 
     storage = local_folder(parsed.storage)

@@ -20,12 +20,12 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from analysis.alarm import Alarm
-from analysis.alarms import alarms
+from analysis.alarms.alarm import Alarm
+from analysis.alarms.every import alarms
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means, ladders
 from analysis.laws import fit_ladders
-from analysis.plan import NOT_DONE_COLUMNS
+from analysis.store.plan import NOT_DONE_COLUMNS
 from analysis.table import COLUMNS, CellTable
 from analysis.uncertainty import draw_means, pooled_noise
 from raydt.tracking import schema

@@ -103,9 +103,11 @@ def coverage(
     noise: that interpolating between rungs has an error too is another matter. `shared=False`
     treats every run as independent, for comparison.
     """
-    exact = cell_means(Design(**{**design.__dict__, "sd_own": 0.0, "sd_shared": 0.0}).cells(
-        np.random.default_rng(0)
-    ))  # fmt: skip
+    exact = cell_means(
+        Design(**{**design.__dict__, "sd_own": 0.0, "sd_shared": 0.0}).cells(
+            np.random.default_rng(0)
+        )
+    )
     truth = effective_table(exact, Resamples(np.full((1, len(exact)), np.nan), CONFIDENCE))
     true = truth["transferred_bytes"].to_numpy(dtype=float)
     held: dict[str, list[bool]] = {

@@ -70,11 +70,26 @@ COLUMNS = {
 
 # The table `estimates`: every estimator's answer side by side.
 _COMPARED = (
-    "source", "target", "finetune_bytes", "estimator", "effective_bytes", "transferred_bytes",
-    "range", "effective_low_bytes", "effective_high_bytes", "transferred_low_bytes",
-    "transferred_high_bytes", "low_range", "high_range", "confidence", "model", "stage", "size",
-    "loss", "scratch_loss",
-)  # fmt: skip
+    "source",
+    "target",
+    "finetune_bytes",
+    "estimator",
+    "effective_bytes",
+    "transferred_bytes",
+    "range",
+    "effective_low_bytes",
+    "effective_high_bytes",
+    "transferred_low_bytes",
+    "transferred_high_bytes",
+    "low_range",
+    "high_range",
+    "confidence",
+    "model",
+    "stage",
+    "size",
+    "loss",
+    "scratch_loss",
+)
 ESTIMATES_COLUMNS = {**{name: COLUMNS[name] for name in _COMPARED}, "caution": "str"}
 
 

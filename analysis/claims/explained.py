@@ -69,12 +69,15 @@ def explained_by_similarity(
                 found.append(_row(name, "QAP", measure, main_effects, grid, drawn, result))
     if not found:
         return insufficient(
-            NAME, QUESTION, model,
+            NAME,
+            QUESTION,
+            model,
             f"4 languages whose distances are known and whose labels permute in {MIN_PERMUTATIONS} "
             "ways",
             f"{len(languages)} languages, {len(known)} kinds of distance known",
-            len(languages), "languages",
-        )  # fmt: skip
+            len(languages),
+            "languages",
+        )
     found += _together(numbers, ranks, known, num_permutations, random, notes)
     table = pd.DataFrame(found)
     table["p_holm"] = table.groupby(FAMILY)["p"].transform(
@@ -98,10 +101,17 @@ def explained_by_similarity(
         f"effects, p_holm <= {LEVEL}."
     )
     return ClaimAnswer(
-        NAME, QUESTION, model, sentence, verdict,
-        {CORRELATES: table, PAIRS: _pairs_table(numbers, known)}, tested, len(languages),
-        "languages", notes,
-    )  # fmt: skip
+        NAME,
+        QUESTION,
+        model,
+        sentence,
+        verdict,
+        {CORRELATES: table, PAIRS: _pairs_table(numbers, known)},
+        tested,
+        len(languages),
+        "languages",
+        notes,
+    )
 
 
 def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -111,10 +121,14 @@ def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
     for i, j in zip(*np.nonzero(grid.observed), strict=True):
         source, target = grid.sources[i], grid.targets[j]
         rows.append(
-            {"source": source, "target": target, "log_ratio": float(grid.values[i, j]),
-             "beyond_main_effects": float(beyond[i, j]),
-             **{name: float(square.loc[source, target]) for name, square in known.items()}}
-        )  # fmt: skip
+            {
+                "source": source,
+                "target": target,
+                "log_ratio": float(grid.values[i, j]),
+                "beyond_main_effects": float(beyond[i, j]),
+                **{name: float(square.loc[source, target]) for name, square in known.items()},
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -160,9 +174,13 @@ def _together(
             for name, x in whole.items():
                 others = tuple(one for other, one in whole.items() if other != name)
                 result = associated(
-                    ranks if by_rank else numbers, x, drawn, controls=others,
-                    main_effects=main_effects, ranks=by_rank,
-                )  # fmt: skip
+                    ranks if by_rank else numbers,
+                    x,
+                    drawn,
+                    controls=others,
+                    main_effects=main_effects,
+                    ranks=by_rank,
+                )
                 found.append(_row(name, "MRQAP", measure, main_effects, numbers, drawn, result))
     lost = [name for name in known if name not in whole and not name.startswith(COMPOSITE)]
     if lost:

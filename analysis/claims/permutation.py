@@ -80,9 +80,12 @@ def label_permutations(
         for _ in range(num_permutations):
             orders = (random.permutation(len(names)) for names in classes)
             drawn.append(
-                tuple(names[place] for names, order in zip(classes, orders, strict=True)
-                      for place in order)
-            )  # fmt: skip
+                tuple(
+                    names[place]
+                    for names, order in zip(classes, orders, strict=True)
+                    for place in order
+                )
+            )
     labels = list(chain(*classes))
     source_place = {name: place for place, name in enumerate(sources)}
     target_place = {name: place for place, name in enumerate(targets)}
@@ -127,9 +130,12 @@ def associated(
         x_taken.max() == x_taken.min()
     ):
         return Association(
-            math.nan, math.nan, math.nan, int(observed.sum()),
+            math.nan,
+            math.nan,
+            math.nan,
+            int(observed.sum()),
             "does not vary beyond the controls",
-        )  # fmt: skip
+        )
     square = np.zeros(grid.values.shape)
     square[different] = residual
 
@@ -138,9 +144,12 @@ def associated(
     freedom = len(design) - np.linalg.matrix_rank(design)
     if freedom < MIN_FREEDOM:
         return Association(
-            math.nan, math.nan, math.nan, len(design),
+            math.nan,
+            math.nan,
+            math.nan,
+            len(design),
             f"needs at least {MIN_FREEDOM} pairs beyond the controls; found {freedom}",
-        )  # fmt: skip
+        )
     y = annihilator @ scaled(grid.values, observed)
     row, column = np.nonzero(observed)
     moved = square[drawn.sources[:, row], drawn.targets[:, column]] @ annihilator

@@ -126,9 +126,15 @@ def effects_table(grid: Grid, confidence: float) -> pd.DataFrame:
             low, high, _ = jackknife(_effect_of(role, name), grid, axis, confidence)
             cells = grid.observed[place] if role == "source" else grid.observed[:, place]
             rows.append(
-                {"role": role, "language": name, "effect": float(effects[place]), "low": low,
-                 "high": high, "num_cells": int(cells.sum())}
-            )  # fmt: skip
+                {
+                    "role": role,
+                    "language": name,
+                    "effect": float(effects[place]),
+                    "low": low,
+                    "high": high,
+                    "num_cells": int(cells.sum()),
+                }
+            )
     return pd.DataFrame(rows)
 
 

@@ -17,10 +17,28 @@ from analysis.laws.points import ALL, by_model, one_estimator, resolution_bytes
 from analysis.laws.transfer import TransferLaw
 
 TRANSFER_LAW_COLUMNS = [
-    "level", "model", "source", "target", "k", "alpha", "beta", "k_low", "k_high", "alpha_low",
-    "alpha_high", "beta_low", "beta_high", "confidence", "intervals", "num_points", "num_censored",
-    "num_negative", "num_zeroshot", "rmse_log", "note",
-]  # fmt: skip
+    "level",
+    "model",
+    "source",
+    "target",
+    "k",
+    "alpha",
+    "beta",
+    "k_low",
+    "k_high",
+    "alpha_low",
+    "alpha_high",
+    "beta_low",
+    "beta_high",
+    "confidence",
+    "intervals",
+    "num_points",
+    "num_censored",
+    "num_negative",
+    "num_zeroshot",
+    "rmse_log",
+    "note",
+]
 _TEXTS = ("level", "model", "source", "target", "intervals", "note")
 _COUNTS = ("num_points", "num_censored", "num_negative", "num_zeroshot")
 # Resampling fewer sources or targets than this says nothing of those that were not taken.

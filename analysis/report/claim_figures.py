@@ -61,8 +61,15 @@ def correlates_figure(pairs: pd.DataFrame, results: pd.DataFrame) -> Figure | No
             panel.set_visible(False)
         for name, panel in zip(names, grid, strict=False):
             panel.axhline(0, color=INK, lw=0.8, ls=(0, (5, 4)))
-            panel.plot(pairs[name], pairs["beyond_main_effects"], "o", ms=4, alpha=0.7,
-                       mew=0, color=SOURCE_COLOURS[0])  # fmt: skip
+            panel.plot(
+                pairs[name],
+                pairs["beyond_main_effects"],
+                "o",
+                ms=4,
+                alpha=0.7,
+                mew=0,
+                color=SOURCE_COLOURS[0],
+            )
             title = name
             if name in chosen.index and np.isfinite(chosen.loc[name, "r"]):
                 title += f"\nr {chosen.loc[name, 'r']:+.2f}, p {chosen.loc[name, 'p_holm']:.2g}"

@@ -212,8 +212,9 @@ def _loss_ticks(axes: Axes) -> None:
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
         return
-    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 1e9)
-                if (high - low) / step <= 6)  # fmt: skip
+    step = next(
+        step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 1e9) if (high - low) / step <= 6
+    )
     ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
     axes.yaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.yaxis.set_minor_locator(NullLocator())

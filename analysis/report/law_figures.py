@@ -41,20 +41,47 @@ def transfer_law_figure(
             pair = law["level"] == "pair"
             colour = styles[str(law["source"])][0] if pair else INK
             line = "-" if pair else (0, (5, 4))
-            axes.plot(x, law["k"] * x ** law["alpha"], color=colour, lw=1.0 if pair else 1.8,
-                      ls=line, label=None if pair else "all sources")  # fmt: skip
+            axes.plot(
+                x,
+                law["k"] * x ** law["alpha"],
+                color=colour,
+                lw=1.0 if pair else 1.8,
+                ls=line,
+                label=None if pair else "all sources",
+            )
         for source, mine in tuned.groupby("source", sort=True):
             colour, marker = styles[str(source)]
             up = mine[mine["transferred_bytes"] > 0]
             inside = up["range"] == "inside"
-            axes.plot(up["finetune_bytes"][inside], up["transferred_bytes"][inside], ls="",
-                      marker=marker, color=colour, ms=6, label=source)  # fmt: skip
-            axes.plot(up["finetune_bytes"][~inside], up["transferred_bytes"][~inside], ls="",
-                      marker=marker, color=colour, ms=6, mfc="none")  # fmt: skip
+            axes.plot(
+                up["finetune_bytes"][inside],
+                up["transferred_bytes"][inside],
+                ls="",
+                marker=marker,
+                color=colour,
+                ms=6,
+                label=source,
+            )
+            axes.plot(
+                up["finetune_bytes"][~inside],
+                up["transferred_bytes"][~inside],
+                ls="",
+                marker=marker,
+                color=colour,
+                ms=6,
+                mfc="none",
+            )
             lost = mine[mine["transferred_bytes"] <= 0]
-            axes.plot(lost["finetune_bytes"], np.zeros(len(lost)), ls="", marker="v",
-                      ms=6, color=colour, transform=axes.get_xaxis_transform(),
-                      clip_on=False)  # fmt: skip
+            axes.plot(
+                lost["finetune_bytes"],
+                np.zeros(len(lost)),
+                ls="",
+                marker="v",
+                ms=6,
+                color=colour,
+                transform=axes.get_xaxis_transform(),
+                clip_on=False,
+            )
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _: approximate_bytes(value)))
             axis.set_minor_locator(NullLocator())

@@ -61,9 +61,14 @@ def _map(rows: pd.DataFrame, values: pd.Series, texts: list[str], limit: float) 
             dark = 0.299 * paper[0] + 0.587 * paper[1] + 0.114 * paper[2] < 0.55
             ink = "#6b6b6b" if np.isnan(value) else "#ffffff" if dark else "#1a1a1a"
             axes.text(
-                right, down, text, ha="center", va="center",
-                color=ink, fontsize=8.5 if large else 10,
-            )  # fmt: skip
+                right,
+                down,
+                text,
+                ha="center",
+                va="center",
+                color=ink,
+                fontsize=8.5 if large else 10,
+            )
         # A mesh of rectangles and not an image: it stays sharp, and needs no embedded bitmap.
         axes.pcolormesh(grid, cmap=colours, norm=norm, edgecolors="none", clip_on=False)
         axes.collections[0].set_transform(

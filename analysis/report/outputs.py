@@ -87,13 +87,21 @@ def claims_table(claims: list[ClaimAnswer]) -> pd.DataFrame:
     """One row a claim: model, claim, question, verdict, answer, n, unit, tested."""
     return pd.DataFrame(
         [
-            {"model": one.model, "claim": one.name, "question": one.question,
-             "verdict": str(one.verdict), "answer": one.sentence, "n": one.n, "unit": one.unit,
-             "tested": one.tested, "notes": " ".join(one.notes)}
+            {
+                "model": one.model,
+                "claim": one.name,
+                "question": one.question,
+                "verdict": str(one.verdict),
+                "answer": one.sentence,
+                "n": one.n,
+                "unit": one.unit,
+                "tested": one.tested,
+                "notes": " ".join(one.notes),
+            }
             for one in claims
         ],
         columns=["model", "claim", "question", "verdict", "answer", "n", "unit", "tested", "notes"],
-    )  # fmt: skip
+    )
 
 
 def latex(table: pd.DataFrame) -> str:

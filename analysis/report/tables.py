@@ -24,17 +24,32 @@ from analysis.wording import (
 MOST_ROWS = 40  # of a claim's table on the page; its file has them all
 _ORDER = (similar.NAME, explained.NAME, commutative.NAME, specific.NAME, hurt.NAME)
 _HEADS = {
-    "finetune_bytes": "D_F", "num_pairs": "pairs", "num_bounds": "bounds", "num_cells": "cells",
-    "num_targets": "targets", "num_worse": "worse", "num_surely_worse": "surely worse",
-    "num_surely_better": "surely better", "share_source": "source", "share_target": "target",
-    "share_rest": "pair and noise", "p_source": "p of source", "p_source_ranks": "p, ranks",
-    "sd_between_sources": "sd between sources", "transferred_bytes": "D_T",
-    "transferred_there_bytes": "D_T one→other", "transferred_back_bytes": "D_T other→one",
-    "there": "one→other", "back": "other→one", "nearest_bytes": "D_T nearest",
-    "farthest_bytes": "D_T farthest", "mean_transferred_bytes": "mean D_T",
-    "transferred_low_bytes": "low", "transferred_high_bytes": "high",
+    "finetune_bytes": "D_F",
+    "num_pairs": "pairs",
+    "num_bounds": "bounds",
+    "num_cells": "cells",
+    "num_targets": "targets",
+    "num_worse": "worse",
+    "num_surely_worse": "surely worse",
+    "num_surely_better": "surely better",
+    "share_source": "source",
+    "share_target": "target",
+    "share_rest": "pair and noise",
+    "p_source": "p of source",
+    "p_source_ranks": "p, ranks",
+    "sd_between_sources": "sd between sources",
+    "transferred_bytes": "D_T",
+    "transferred_there_bytes": "D_T one→other",
+    "transferred_back_bytes": "D_T other→one",
+    "there": "one→other",
+    "back": "other→one",
+    "nearest_bytes": "D_T nearest",
+    "farthest_bytes": "D_T farthest",
+    "mean_transferred_bytes": "mean D_T",
+    "transferred_low_bytes": "low",
+    "transferred_high_bytes": "high",
     "unseen_share": "unseen bytes",
-}  # fmt: skip
+}
 _PERCENT = ("share_source", "share_target", "share_rest", "agnostic_share", "unseen_share")
 
 
@@ -205,9 +220,9 @@ def correlates(table: pd.DataFrame) -> pd.DataFrame:
     ]
     effects = table["main_effects"].map({True: "beyond main effects", False: "raw"})
     tests = table["method"] + " " + table["measure"] + ", " + effects
-    wide = pd.DataFrame(
-        {"predictor": table["predictor"], "test": tests, "text": texts}
-    ).pivot(index="predictor", columns="test", values="text")  # fmt: skip
+    wide = pd.DataFrame({"predictor": table["predictor"], "test": tests, "text": texts}).pivot(
+        index="predictor", columns="test", values="text"
+    )
     return wide.reindex(columns=list(dict.fromkeys(tests))).fillna("–").reset_index()
 
 

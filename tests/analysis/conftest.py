@@ -105,17 +105,26 @@ class Planted:
                 for source, worth in self.worth.items():
                     found += [
                         Cell(
-                            Stage.FINETUNE, source, target, size, seed,
+                            Stage.FINETUNE,
+                            source,
+                            target,
+                            size,
+                            seed,
                             loss=noisy(curve(size + worth)),
                         )
                         for size in self.finetune
-                    ]  # fmt: skip
+                    ]
                     found.append(
                         Cell(
-                            Stage.ZEROSHOT, source, target, 0, seed,
-                            loss=noisy(curve(worth)), stopped=Stop.EVALUATED,
+                            Stage.ZEROSHOT,
+                            source,
+                            target,
+                            0,
+                            seed,
+                            loss=noisy(curve(worth)),
+                            stopped=Stop.EVALUATED,
                         )
-                    )  # fmt: skip
+                    )
         return found
 
 
@@ -244,15 +253,29 @@ def tidy_table() -> Callable[[Iterable[Cell]], pd.DataFrame]:
     def made(cells: Iterable[Cell]) -> pd.DataFrame:
         rows = [
             {
-                **{name: getattr(cell, name) for name in (
-                    "cell_id", "stage", "source", "target", "size_bytes", "seed", "model",
-                    "status", "reason", "stopped", "precision", "unfinished", "unseen_share",
-                )},
+                **{
+                    name: getattr(cell, name)
+                    for name in (
+                        "cell_id",
+                        "stage",
+                        "source",
+                        "target",
+                        "size_bytes",
+                        "seed",
+                        "model",
+                        "status",
+                        "reason",
+                        "stopped",
+                        "precision",
+                        "unfinished",
+                        "unseen_share",
+                    )
+                },
                 "size": format_bytes(cell.size_bytes),
                 "test_loss": cell.loss,
             }
             for cell in cells
-        ]  # fmt: skip
+        ]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
     return made

@@ -99,8 +99,12 @@ def test_the_report_is_one_file_that_needs_nothing_else(result: Analysis) -> Non
 
 def test_claims_stand_at_the_top_in_the_files_and_in_the_terminal(result: Analysis) -> None:
     assert [one.name for one in result.claims] == [
-        "similar", "similarity", "commutative", "specific", "hurt",
-    ]  # fmt: skip
+        "similar",
+        "similarity",
+        "commutative",
+        "specific",
+        "hurt",
+    ]
     html = result.report_path.read_text()
     for one in result.claims:
         assert html.index(one.question) < html.index("<svg")

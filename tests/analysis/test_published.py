@@ -37,8 +37,14 @@ def test_nothing_is_lost_on_the_way(published: Analysis) -> None:
     assert published.num_done == len(published.cells) == len(trained) == 123
     assert sorted(published.cells["test_loss"]) == sorted(trained["loss"])
     assert set(published.cells["size_bytes"]) == {
-        0, 6_815_744, 19_398_656, 60_817_408, 189_267_968, 600_834_048, 6_001_000_448
-    }  # fmt: skip
+        0,
+        6_815_744,
+        19_398_656,
+        60_817_408,
+        189_267_968,
+        600_834_048,
+        6_001_000_448,
+    }
     assert (published.table.problems, published.table.resolved) == ([], [])
 
 
@@ -60,9 +66,14 @@ def test_all_others_agree_with_the_comparison_at_equal_size(published: Analysis)
     estimates = published.estimates
     assert list(estimates.columns) == list(ESTIMATES_COLUMNS)
     assert list(estimates.columns)[:7] == [
-        "source", "target", "finetune_bytes", "estimator", "effective_bytes", "transferred_bytes",
+        "source",
+        "target",
+        "finetune_bytes",
+        "estimator",
+        "effective_bytes",
+        "transferred_bytes",
         "range",
-    ]  # fmt: skip
+    ]
     cells = published.cells
     scratch = cells[cells["stage"] == "scratch"].set_index(["target", "size"])["test_loss"]
     for name in ("loglog", "linear", "law"):

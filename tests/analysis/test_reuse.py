@@ -22,9 +22,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_second_time_it_is_there_until_something_changes(
-    store: Any, make_cell: Any, change: Any, cache: Path, tmp_path: Path,
+    store: Any,
+    make_cell: Any,
+    change: Any,
+    cache: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     cells = [
         make_cell("scratch", None, "de", size, loss=loss)
         for size, loss in ((8_000, 2.0), (32_000, 1.5))
@@ -49,8 +53,11 @@ def test_the_second_time_it_is_there_until_something_changes(
     first.report_path.write_text("edited")
     assert not run()[1]
     assert run()[1]
-    tuned = next(run_ for run_ in reuse.read_sweep(store.uri, "again").cells
-                 if run_.params["stage"] == "finetune")  # fmt: skip
+    tuned = next(
+        run_
+        for run_ in reuse.read_sweep(store.uri, "again").cells
+        if run_.params["stage"] == "finetune"
+    )
     store.client.log_metric(tuned.run_id, schema.METRIC_TEST_LOSS, 1.6)
     changed, reused = run()
     assert not reused

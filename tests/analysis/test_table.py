@@ -154,9 +154,7 @@ def test_only_runs_with_the_fingerprint_of_the_plan_count(
     assert table.resolved == []
     assert table.not_done["cell_id"].tolist() == ["scratch/de/32k/s0"]
     assert table.not_done["status"].tolist() == ["waiting"]
-    assert [problem.what for problem in table.problems] == [
-        "cells with a run", "runs of this name"
-    ]  # fmt: skip
+    assert [problem.what for problem in table.problems] == ["cells with a run", "runs of this name"]
     assert "1 run: scratch/de/64k/s0" in str(table.problems[0])
     assert "2 runs: scratch/de/32k/s0, scratch/de/8k/s0" in str(table.problems[1])
 

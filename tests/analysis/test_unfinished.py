@@ -252,12 +252,18 @@ def test_noise_alone_makes_no_ladder_steeper(raised: Raise, make_cell: Any) -> N
     trials = 60
     for _ in range(trials):
         cells = [
-            make_cell("scratch", None, target, size, seed,
-                      loss=5 * size**-0.1 * np.exp(0.02 * random.standard_normal()))
+            make_cell(
+                "scratch",
+                None,
+                target,
+                size,
+                seed,
+                loss=5 * size**-0.1 * np.exp(0.02 * random.standard_normal()),
+            )
             for target in ("de", "fi", "et", "hu")
             for size in (2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
             for seed in (0, 1, 2)
-        ]  # fmt: skip
+        ]
         alarms += bool(of_kind(raised(cells), Kind.STEP_LIMITED))
         # One seed leaves the noise unknown, and the slopes alone decide.
         single = [cell for cell in cells if cell.seed == 0]
@@ -272,11 +278,12 @@ def test_a_ladder_that_is_steeper_than_its_noise_is_still_named(
     losses = {6_000_000: 2.70, 19_000_000: 2.33, 60_000_000: 1.37, 189_000_000: 1.17}
     random = np.random.default_rng(0)
     cells = [
-        make_cell("scratch", None, "de", size, seed,
-                  loss=loss * np.exp(0.01 * random.standard_normal()))
+        make_cell(
+            "scratch", None, "de", size, seed, loss=loss * np.exp(0.01 * random.standard_normal())
+        )
         for size, loss in losses.items()
         for seed in (0, 1, 2)
-    ]  # fmt: skip
+    ]
     (alarm,) = of_kind(raised(cells), Kind.STEP_LIMITED)
     assert "the rungs 6M, 19M were" in alarm.message
 
@@ -289,13 +296,25 @@ def test_another_doubling_of_both_lies_between_the_ends(
     order = {"below": -1, "inside": 0, "above": 1}
     for _ in range(30):
         cells = [
-            make_cell("scratch", None, "de", size, unfinished=random.uniform(0, 0.05),
-                      loss=5 * size**-0.1 * np.exp(0.02 * random.standard_normal()))
+            make_cell(
+                "scratch",
+                None,
+                "de",
+                size,
+                unfinished=random.uniform(0, 0.05),
+                loss=5 * size**-0.1 * np.exp(0.02 * random.standard_normal()),
+            )
             for size in (4_000, 8_000, 16_000, 32_000)
         ] + [
-            make_cell("finetune", "en", "de", 6_000, unfinished=random.uniform(0, 0.05),
-                      loss=5 * 10_000**-0.1 * np.exp(0.05 * random.standard_normal()))
-        ]  # fmt: skip
+            make_cell(
+                "finetune",
+                "en",
+                "de",
+                6_000,
+                unfinished=random.uniform(0, 0.05),
+                loss=5 * 10_000**-0.1 * np.exp(0.05 * random.standard_normal()),
+            )
+        ]
         # Without noise every amount enters.
         (row,) = answered(cells, sd=0.0, estimator=estimator).to_dict("records")
         on = [change(c, loss=c.loss * np.exp(-c.unfinished), unfinished=None) for c in cells]

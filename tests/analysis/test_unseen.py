@@ -99,8 +99,10 @@ def test_it_is_flagged_in_the_table_named_once_and_read_nowhere(
     for table in (result.effective, result.estimates):
         pairs = table.loc[table["stage"] == "zeroshot", ["source", "target"]].drop_duplicates()
         assert sorted(map(tuple, pairs.to_numpy())) == [
-            ("far", "fi"), ("near", "de"), ("near", "fi"),
-        ]  # fmt: skip
+            ("far", "fi"),
+            ("near", "de"),
+            ("near", "fi"),
+        ]
     (alarm,) = of_kind(result.raised, Kind.ZEROSHOT_ABOVE_UNIFORM)
     assert alarm.message.startswith("1 zeroshot has a loss above 8 bits per byte")
     assert "far→de 8.8" in alarm.message

@@ -34,11 +34,19 @@ def grid(
         noise = lucky + own * factor.get(size, 1.0) * random.standard_normal()
         stage = "scratch" if source is None else "finetune"
         rows.append(
-            {"cell_id": f"{stage}/{source}-{target}/{size}/s{seed}", "stage": stage,
-             "source": source, "target": target, "size": str(size), "size_bytes": size,
-             "seed": seed, "model": "tiny", "status": "done",
-             "test_loss": 10 * size**-0.2 * np.exp(noise)}
-        )  # fmt: skip
+            {
+                "cell_id": f"{stage}/{source}-{target}/{size}/s{seed}",
+                "stage": stage,
+                "source": source,
+                "target": target,
+                "size": str(size),
+                "size_bytes": size,
+                "seed": seed,
+                "model": "tiny",
+                "status": "done",
+                "test_loss": 10 * size**-0.2 * np.exp(noise),
+            }
+        )
 
     for seed in range(seeds):
         for source in (None, *names):
@@ -83,8 +91,10 @@ def test_two_bad_groups_do_not_hide_each_other() -> None:
     ):
         cells.loc[cells["cell_id"] == cell_id, "test_loss"] *= 1.1
     assert {alarm.where for alarm in disagreeing(cells)} == {
-        "l00→l01 8k", "l02→l03 32k", "scratch→l04 2k",
-    }  # fmt: skip
+        "l00→l01 8k",
+        "l02→l03 32k",
+        "scratch→l04 2k",
+    }
 
 
 def test_seeds_close_together_do_not_disagree_however_close_the_others_are() -> None:

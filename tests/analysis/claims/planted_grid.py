@@ -50,15 +50,30 @@ class PlantedGrid:
         ladder += [self.sizes[-1] * 4**step for step in (1, 2, 3)]
         rows: list[dict[str, object]] = []
 
-        def add(model: str, stage: str, source: str | None, target: str, size: int, loss: float,
-                seed: int) -> None:  # fmt: skip
+        def add(
+            model: str,
+            stage: str,
+            source: str | None,
+            target: str,
+            size: int,
+            loss: float,
+            seed: int,
+        ) -> None:
             rows.append(
-                {"cell_id": f"{model}/{stage}/{source}-{target}/{size}/s{seed}", "stage": stage,
-                 "source": source, "target": target, "size": format_bytes(size),
-                 "size_bytes": size, "seed": seed, "model": model, "status": "done",
-                 "stopped": "converged",
-                 "test_loss": loss * np.exp(self.noise * random.standard_normal())}
-            )  # fmt: skip
+                {
+                    "cell_id": f"{model}/{stage}/{source}-{target}/{size}/s{seed}",
+                    "stage": stage,
+                    "source": source,
+                    "target": target,
+                    "size": format_bytes(size),
+                    "size_bytes": size,
+                    "seed": seed,
+                    "model": model,
+                    "status": "done",
+                    "stopped": "converged",
+                    "test_loss": loss * np.exp(self.noise * random.standard_normal()),
+                }
+            )
 
         for number, model in enumerate(self.models):
             for target in self.languages:
@@ -88,7 +103,9 @@ class PlantedGrid:
         """The table of `analysis.effective`."""
         means = cell_means(self.cells())
         drawn = draw_means(
-            means, pooled_noise(means), num_resamples=num_resamples,
+            means,
+            pooled_noise(means),
+            num_resamples=num_resamples,
             random=np.random.default_rng(0),
-        )  # fmt: skip
+        )
         return effective_table(means, Resamples(drawn, 0.9))

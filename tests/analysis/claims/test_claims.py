@@ -98,12 +98,16 @@ def test_p_of_the_source_effect_is_uniform_under_the_null() -> None:
     random = np.random.default_rng(1)
     p = [
         source_effect_p(
-            Grid(tuple("abcd"), tuple("tuvw"),
-                 random.standard_normal((4, 4)) + 3 * random.standard_normal(4)),
-            99, random,
+            Grid(
+                tuple("abcd"),
+                tuple("tuvw"),
+                random.standard_normal((4, 4)) + 3 * random.standard_normal(4),
+            ),
+            99,
+            random,
         )
         for _ in range(300)
-    ]  # fmt: skip
+    ]
     for level in (0.1, 0.5):
         reach = 4 * math.sqrt(level * (1 - level) / 300)
         assert abs(np.mean(np.array(p) <= level) - level) < reach
@@ -111,17 +115,23 @@ def test_p_of_the_source_effect_is_uniform_under_the_null() -> None:
 
 def test_a_planted_distance_is_found_and_named() -> None:
     grid = PlantedGrid(
-        languages=TEN, slope=4.0, kind="syntactic", pair_noise=0.05, seeds=(0,),
-        source={"en": 1.0, "zh": -1.0}, target={"ar": 1.0},
-    )  # fmt: skip
+        languages=TEN,
+        slope=4.0,
+        kind="syntactic",
+        pair_noise=0.05,
+        seeds=(0,),
+        source={"en": 1.0, "zh": -1.0},
+        target={"ar": 1.0},
+    )
     found = answers(grid.effective(100))
     one = found["similarity"]
     assert one.verdict is Verdict.YES
     assert "syntactic (r = -0.9" in one.sentence
     table = one.tables[explained.CORRELATES]
     assert set(table["method"]) == {"QAP", "MRQAP"}
-    beside = table[(table["method"] == "MRQAP") & (table["measure"] == "Pearson")
-                   & table["main_effects"]].set_index("predictor")  # fmt: skip
+    beside = table[
+        (table["method"] == "MRQAP") & (table["measure"] == "Pearson") & table["main_effects"]
+    ].set_index("predictor")
     assert beside["p"].idxmin() == "syntactic"
     assert "featural" not in beside.index  # made of the others
     assert any("(predicted by URIEL)" in name for name in table["predictor"])  # por

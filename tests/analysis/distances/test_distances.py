@@ -19,8 +19,13 @@ CORPORA = ["ar", "de", "en", "es", "fi", "ja", "ko", "pt", "ru", "zh"]
 
 def test_names_lead_to_codes_that_exist() -> None:
     assert [iso639_3(name) for name in ("ar", "zh", "id", "iw", "no", "deu")] == [
-        "arb", "cmn", "ind", "heb", "nob", "deu",
-    ]  # fmt: skip
+        "arb",
+        "cmn",
+        "ind",
+        "heb",
+        "nob",
+        "deu",
+    ]
     assert iso639_3("nonsense") is None
     with (FOLDER / "languages.csv").open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))

@@ -125,8 +125,10 @@ def test_a_flat_ladder_has_no_inverse_and_keeps_its_sign() -> None:
     flat = ladder_of([8e3, 32e3, 128e3], [1.5, 1.5, 1.5])
     answers = [law(flat, np.log(loss), 32e3) for loss in (1.6, 1.5, 1.4)]
     assert [Range(int(answer.range)) for answer in answers] == [
-        Range.BELOW, Range.INSIDE, Range.ABOVE
-    ]  # fmt: skip
+        Range.BELOW,
+        Range.INSIDE,
+        Range.ABOVE,
+    ]
     assert float(answers[1].effective_bytes) == 32e3
 
 

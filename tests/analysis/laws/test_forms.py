@@ -79,8 +79,10 @@ def test_the_huber_optimum_is_that_of_a_general_optimiser() -> None:
 
     best = min(
         minimize(objective, [e, b, beta], method="Nelder-Mead", options={"maxiter": 4000}).fun
-        for e in (-1.0, -0.1) for b in (1.0, 3.0) for beta in (0.2, 0.5)
-    )  # fmt: skip
+        for e in (-1.0, -0.1)
+        for b in (1.0, 3.0)
+        for beta in (0.2, 0.5)
+    )
     assert law.huber_.objective <= best * 1.01
 
 

@@ -45,13 +45,18 @@ def table(
                     transferred = law * np.exp(noise * random.standard_normal())
                     rows.append(
                         {
-                            "model": model, "source": source, "target": target,
-                            "finetune_bytes": int(size), "estimator": "loglog",
-                            "transferred_bytes": transferred, "range": "inside",
-                            "confidence": np.nan, "transferred_low_bytes": np.nan,
+                            "model": model,
+                            "source": source,
+                            "target": target,
+                            "finetune_bytes": int(size),
+                            "estimator": "loglog",
+                            "transferred_bytes": transferred,
+                            "range": "inside",
+                            "confidence": np.nan,
+                            "transferred_low_bytes": np.nan,
                             "transferred_high_bytes": np.nan,
                         }
-                    )  # fmt: skip
+                    )
     return pd.DataFrame(rows)
 
 
@@ -160,9 +165,10 @@ def test_negative_transfer_is_counted_and_small_transfer_is_a_bound() -> None:
 
 def test_zeroshot_and_empty_bounds_are_counted() -> None:
     law = TransferLaw().fit(
-        [0.0, *SIZES, 1e8], [5e4, *(K * SIZES**ALPHA), -5.0],
+        [0.0, *SIZES, 1e8],
+        [5e4, *(K * SIZES**ALPHA), -5.0],
         range=[*["inside"] * 6, "above"],
-    )  # fmt: skip
+    )
     assert (law.num_zeroshot_, law.num_uninformative_, law.num_points_) == (1, 1, 5)
 
 

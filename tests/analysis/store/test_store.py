@@ -42,10 +42,17 @@ def test_a_foreign_sqlite_file_is_left_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        "runs", "sqlite:///relative.db", "ftp://host/x", "", "http://", "http://host:99999",
-        "http://host:port", "postgresql://me:pw@host:x/db", "http://[::1",
+        "runs",
+        "sqlite:///relative.db",
+        "ftp://host/x",
+        "",
+        "http://",
+        "http://host:99999",
+        "http://host:port",
+        "postgresql://me:pw@host:x/db",
+        "http://[::1",
     ],
-)  # fmt: skip
+)
 def test_other_uris_are_refused_with_those_that_are_known(uri: str) -> None:
     with pytest.raises(InputError, match="store") as raised:
         open_store(uri)
@@ -135,8 +142,9 @@ def test_the_tables_and_the_client_give_the_same_runs(
 def test_nan_is_nan_whichever_way_it_is_read(store: Any, make_cell: Any) -> None:
     store.write("nan", [make_cell("scratch", None, "de", 8_000, loss=float("nan"))])
     for read in (
-        read_sweep(store.uri, "nan"), _read(ApiReader(store.client), store.uri, "nan", [])
-    ):  # fmt: skip
+        read_sweep(store.uri, "nan"),
+        _read(ApiReader(store.client), store.uri, "nan", []),
+    ):
         loss = read.cells[0].metrics[schema.METRIC_TEST_LOSS]
         assert loss != loss
 

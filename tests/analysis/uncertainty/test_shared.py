@@ -82,8 +82,10 @@ def test_a_family_that_does_not_occur_has_no_noise(
 ) -> None:
     cells = tidy_table(make_planted().cells())
     assert set(pooled_noise(cell_means(cells), cells)) == {
-        SCRATCH_FAMILY, TRANSFER_FAMILY, ZEROSHOT_FAMILY
-    }  # fmt: skip
+        SCRATCH_FAMILY,
+        TRANSFER_FAMILY,
+        ZEROSHOT_FAMILY,
+    }
     ladder = cells[cells["stage"] == "scratch"]
     assert set(pooled_noise(cell_means(ladder), ladder)) == {SCRATCH_FAMILY}
 

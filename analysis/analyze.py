@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,17 @@ from analysis.table import tidy
 from analysis.uncertainty import draw_means, pooled_noise, transfer_draws
 from raydt.errors import RunError, bad
 from raydt.tracking.schema import PARAM_MODEL, PARAM_NUM_PARAMETERS, Stage
+
+
+class Options(TypedDict, total=False):
+    """How to analyse; what is left out has the default of `analyze`."""
+
+    estimator: str
+    confidence: float
+    num_resamples: int
+    random_seed: int
+    log_to_store: bool
+    corpora_dir: Path | None
 
 
 def analyze(

@@ -6,7 +6,7 @@ python -m analysis.coverage --trials 500 --seeds 2 3 5
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -103,11 +103,8 @@ def coverage(
     noise: that interpolating between rungs has an error too is another matter. `shared=False`
     treats every run as independent, for comparison.
     """
-    exact = cell_means(
-        Design(**{**design.__dict__, "sd_own": 0.0, "sd_shared": 0.0}).cells(
-            np.random.default_rng(0)
-        )
-    )
+    without_noise = replace(design, sd_own=0.0, sd_shared=0.0)
+    exact = cell_means(without_noise.cells(np.random.default_rng(0)))
     truth = effective_table(exact, Resamples(np.full((1, len(exact)), np.nan), CONFIDENCE))
     true = truth["transferred_bytes"].to_numpy(dtype=float)
     held: dict[str, list[bool]] = {

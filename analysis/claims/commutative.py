@@ -40,13 +40,13 @@ def commutative(
     pairs = _pairs(mutual)
     if pairs.empty:
         return insufficient(
-            NAME,
-            QUESTION,
-            model,
-            "two languages that are source and target of each other",
-            f"none ({len(both)} languages in both roles)",
-            0,
-            "languages",
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            needs="two languages that are source and target of each other",
+            found=f"none ({len(both)} languages in both roles)",
+            n=0,
+            unit="languages",
         )
     named = sorted({*pairs["one"], *pairs["other"]})
     by_size = _directions(rows, pairs)
@@ -72,16 +72,16 @@ def commutative(
             f"targets of each other; found {len(named)} ({listed(named)})."
         )
         return ClaimAnswer(
-            NAME,
-            QUESTION,
-            model,
-            sentence,
-            Verdict.UNDECIDED,
-            tables,
-            "not tested",
-            len(named),
-            "languages",
-            notes,
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            sentence=sentence,
+            verdict=Verdict.UNDECIDED,
+            tables=tables,
+            tested="not tested",
+            n=len(named),
+            unit="languages",
+            notes=notes,
         )
     square = mutual.only(named, named)
     one_way = Grid(square.sources, square.targets, _mutual_only(square.values))
@@ -111,7 +111,16 @@ def commutative(
     elif low > MOSTLY and p <= LEVEL:
         verdict = Verdict.YES
     return ClaimAnswer(
-        NAME, QUESTION, model, sentence, verdict, tables, tested, len(named), "languages", notes
+        name=NAME,
+        question=QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables=tables,
+        tested=tested,
+        n=len(named),
+        unit="languages",
+        notes=notes,
     )
 
 

@@ -69,14 +69,14 @@ def explained_by_similarity(
                 found.append(_row(name, "QAP", measure, main_effects, grid, drawn, result))
     if not found:
         return insufficient(
-            NAME,
-            QUESTION,
-            model,
-            f"4 languages whose distances are known and whose labels permute in {MIN_PERMUTATIONS} "
-            "ways",
-            f"{len(languages)} languages, {len(known)} kinds of distance known",
-            len(languages),
-            "languages",
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            needs="4 languages whose distances are known and whose labels permute in "
+            f"{MIN_PERMUTATIONS} ways",
+            found=f"{len(languages)} languages, {len(known)} kinds of distance known",
+            n=len(languages),
+            unit="languages",
         )
     found += _together(numbers, ranks, known, num_permutations, random, notes)
     table = pd.DataFrame(found)
@@ -101,16 +101,16 @@ def explained_by_similarity(
         f"effects, p_holm <= {LEVEL}."
     )
     return ClaimAnswer(
-        NAME,
-        QUESTION,
-        model,
-        sentence,
-        verdict,
-        {CORRELATES: table, PAIRS: _pairs_table(numbers, known)},
-        tested,
-        len(languages),
-        "languages",
-        notes,
+        name=NAME,
+        question=QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables={CORRELATES: table, PAIRS: _pairs_table(numbers, known)},
+        tested=tested,
+        n=len(languages),
+        unit="languages",
+        notes=notes,
     )
 
 

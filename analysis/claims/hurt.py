@@ -26,7 +26,13 @@ def hurt(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswer:
     judged = rows[np.isfinite(rows["gain"].to_numpy(dtype=float))].copy()
     if judged.empty:
         return insufficient(
-            NAME, QUESTION, model, "one finetuned pair at a size of its ladder", "none", 0, "pairs"
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            needs="one finetuned pair at a size of its ladder",
+            found="none",
+            n=0,
+            unit="pairs",
         )
     judged["worse"] = judged["gain"] < 0
     judged["surely_worse"] = judged["transferred_high_bytes"] < 0
@@ -111,7 +117,16 @@ def hurt(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswer:
         "squares of gain on log10 D_F within each pair, jackknife over targets, Student's t."
     )
     return ClaimAnswer(
-        NAME, QUESTION, model, sentence, verdict, tables, tested, targets, "targets", notes
+        name=NAME,
+        question=QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables=tables,
+        tested=tested,
+        n=targets,
+        unit="targets",
+        notes=notes,
     )
 
 
@@ -127,13 +142,8 @@ def _trend(judged: pd.DataFrame, confidence: float) -> tuple[float, float, float
     )
     for name in ("x", "y"):
         frame[name] -= frame.groupby("pair")[name].transform("mean")
-    parts = (
-        pd.DataFrame(
-            {"xy": frame["x"] * frame["y"], "xx": frame["x"] ** 2, "target": frame["target"]}
-        )
-        .groupby("target")
-        .sum()
-    )
+    products = pd.DataFrame({"xy": frame["x"] * frame["y"], "xx": frame["x"] ** 2})
+    parts = products.groupby(frame["target"]).sum()
     count = len(parts)
     xy, xx = parts["xy"].to_numpy(), parts["xx"].to_numpy()
     if xx.sum() <= 0:

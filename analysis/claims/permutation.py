@@ -129,13 +129,7 @@ def associated(
     if float(residual @ residual) <= 1e-12 * float(((x_taken - x_taken.mean()) ** 2).sum()) or (
         x_taken.max() == x_taken.min()
     ):
-        return Association(
-            math.nan,
-            math.nan,
-            math.nan,
-            int(observed.sum()),
-            "does not vary beyond the controls",
-        )
+        return _undefined(int(observed.sum()), "does not vary beyond the controls")
     square = np.zeros(grid.values.shape)
     square[different] = residual
 
@@ -143,13 +137,8 @@ def associated(
     annihilator = np.eye(len(design)) - design @ np.linalg.pinv(design)
     freedom = len(design) - np.linalg.matrix_rank(design)
     if freedom < MIN_FREEDOM:
-        return Association(
-            math.nan,
-            math.nan,
-            math.nan,
-            len(design),
-            f"needs at least {MIN_FREEDOM} pairs beyond the controls; found {freedom}",
-        )
+        note = f"needs at least {MIN_FREEDOM} pairs beyond the controls; found {freedom}"
+        return _undefined(len(design), note)
     y = annihilator @ scaled(grid.values, observed)
     row, column = np.nonzero(observed)
     moved = square[drawn.sources[:, row], drawn.targets[:, column]] @ annihilator
@@ -161,6 +150,10 @@ def associated(
     return Association(
         float(r[0]), p, float(np.quantile(strength, 1 - level, method="higher")), len(design)
     )
+
+
+def _undefined(num_pairs: int, note: str) -> Association:
+    return Association(r=math.nan, p=math.nan, critical_r=math.nan, num_pairs=num_pairs, note=note)
 
 
 def _design(

@@ -53,13 +53,13 @@ def similar(
     )
     if len(compared.sources) < 2 or not compared.num_pairs:
         return insufficient(
-            NAME,
-            QUESTION,
-            model,
-            "two sources into one target, at a size of its ladder",
-            counted(len(compared.targets), "such target"),
-            len(compared.targets),
-            "targets",
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            needs="two sources into one target, at a size of its ladder",
+            found=counted(len(compared.targets), "such target"),
+            n=len(compared.targets),
+            unit="targets",
         )
     spread, mean = _spread(compared), float(np.nanmean(compared.values))
     ratio = spread / mean if mean > 0 else math.nan
@@ -115,16 +115,16 @@ def similar(
         f"each target, {num_permutations} permutations."
     )
     return ClaimAnswer(
-        NAME,
-        QUESTION,
-        model,
-        sentence,
-        verdict,
-        tables,
-        tested,
-        len(compared.targets),
-        "targets",
-        notes,
+        name=NAME,
+        question=QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables=tables,
+        tested=tested,
+        n=len(compared.targets),
+        unit="targets",
+        notes=notes,
     )
 
 

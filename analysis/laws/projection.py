@@ -56,7 +56,7 @@ def project(size: Floats, losses: Floats, weights: Floats, *, irreducible: bool)
         point = np.where(down, high - width, low + width)
         at_point = _error(np.exp(point), x, y, scale, irreducible)[2]
         left, right = np.where(down, point, right), np.where(down, left, point)
-        at_left, at_right = (np.where(down, at_point, at_right), np.where(down, at_left, at_point))
+        at_left, at_right = np.where(down, at_point, at_right), np.where(down, at_left, at_point)
     beta = np.exp((low + high) / 2)
     E, B, _ = _error(beta, x, y, scale, irreducible)
     at_bound = (beta < BETA_BOUNDS[0] * 1.01) | (beta > BETA_BOUNDS[1] / 1.01)

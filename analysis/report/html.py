@@ -7,22 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import jinja2
 import pandas as pd
 
 from analysis.estimators import CAUTIONS
+from analysis.report.claim_tables import claims
 from analysis.report.figures import inline_svg
-from analysis.report.tables import (
-    claims,
-    estimator_spread,
-    generic,
-    ladder_law,
-    one_law,
-    transfer,
-    transfer_law,
-)
+from analysis.report.shown_table import ShownTable, shown_table
+from analysis.report.tables import estimator_spread, ladder_law, one_law, transfer, transfer_law
 from analysis.result import Analysis
 from analysis.unseen import SHOWN_SHARE, unseen_shares
 from analysis.wording import ZEROSHOT, counted
@@ -76,7 +70,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
         date=when.strftime("%Y-%m-%d"),
         confidence=f"{analysis.methods.confidence:.0%}",
         any_interval=bool(analysis.effective["transferred_low_bytes"].notna().any()),
-        any_unfinished=any(row["if_trained_on"] for part in parts for row in part["rows"]),
+        any_unfinished=any(row.if_trained_on for part in parts for row in part.rows),
         unseen=_unseen(analysis.cells),
         alarms_count=counted(len(analysis.alarms), "alarm"),
         claims=claims(analysis.claims),
@@ -95,39 +89,51 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
     )
 
 
-def _figures(drawings: Sequence[Drawing]) -> dict[str, list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class _Figure:
+    """A figure as the page has it; without svg where only its file is named."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The figures of one kind and model; `model` is empty where there is but one."""
+
+    model: str
+    open: bool
+    figures: list[_Figure]
+
+
+def _figures(drawings: Sequence[Drawing]) -> dict[str, list[_Group]]:
     """By kind the models, each with its figures; the first model is open on the page.
 
     Figures beyond `MAX_FIGURES_CHARACTERS` are named by their file: those of the last models go
     first, so that the page of a large grid opens, and nothing is left out unsaid.
     """
     models = list(dict.fromkeys(drawing.model for drawing in drawings))
-    inlined: dict[str, dict[str, str]] = {}
+    inlined: dict[str, _Figure] = {}
     left = MAX_FIGURES_CHARACTERS
     for model in models:
         for drawing in drawings:
             if drawing.model == model:
                 figure = _figure(drawing)
-                left -= len(figure["svg"])
+                left -= len(figure.svg)
                 if left < 0:
-                    figure = {"svg": "", "caption": f"{figure['caption']}: {drawing.name}.svg"}
+                    figure = _Figure("", f"{figure.caption}: {drawing.name}.svg")
                 inlined[drawing.name] = figure
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in get_args(Kind)}
+    found: dict[str, list[_Group]] = {kind: [] for kind in get_args(Kind)}
     for kind, groups in found.items():
         for model in models:
             mine = [one for one in drawings if one.kind == kind and one.model == model]
             if mine:
-                groups.append(
-                    {
-                        "model": model if len(models) > 1 else "",
-                        "open": not groups,
-                        "figures": [inlined[one.name] for one in mine],
-                    }
-                )
+                shown = model if len(models) > 1 else ""
+                groups.append(_Group(shown, not groups, [inlined[one.name] for one in mine]))
     return found
 
 
-def _figure(drawing: Drawing) -> dict[str, str]:
+def _figure(drawing: Drawing) -> _Figure:
     what = drawing.what
     sizes = "not finetuned (zeroshot)" if what == ZEROSHOT else f"finetuned on {what}"
     caption, text = {
@@ -138,22 +144,22 @@ def _figure(drawing: Drawing) -> dict[str, str]:
         "effects": ("", "Effects of sources and targets with intervals"),
         "distances": ("", "Transfer over each distance between languages"),
     }[drawing.kind]
-    return {"svg": inline_svg(drawing.svg, drawing.name, text), "caption": caption}
+    return _Figure(inline_svg(drawing.svg, drawing.name, text), caption)
 
 
-def _unseen(cells: pd.DataFrame) -> dict[str, Any] | None:
+def _unseen(cells: pd.DataFrame) -> ShownTable | None:
     """The table of pairs, where any has a share worth showing."""
     shares = unseen_shares(cells)
     if not (shares["unseen_share"] > SHOWN_SHARE).any():
         return None
     title = "share of the bytes of the target's test split, by pair"
-    return generic(shares, title) | {"file": "unseen.csv"}
+    return shown_table(shares, title, "unseen.csv")
 
 
-def _spread(estimates: pd.DataFrame) -> dict[str, Any] | None:
+def _spread(estimates: pd.DataFrame) -> ShownTable | None:
     if estimates.empty:
         return None
-    return generic(estimator_spread(estimates), "D_T by estimator") | {"file": "estimates.csv"}
+    return shown_table(estimator_spread(estimates), "D_T by estimator", "estimates.csv")
 
 
 def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
@@ -193,10 +199,7 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         ),
         ("Sizes", "True bytes; k, M, G are powers of ten. A label is only a name."),
         ("Law", "Variable projection over β, E and B not negative, residuals relative to loss."),
-        *(
-            ("Claim: " + one["question"], one["answers"][0]["tested"])
-            for one in claims(analysis.claims)
-        ),
+        *(("Claim: " + one.question, one.answers[0].tested) for one in claims(analysis.claims)),
         (
             "Distances",
             "URIEL (Littell et al. 2017) as carried by urielplus 1.3.2 and lang2vec 1.1.2, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -33,10 +34,25 @@ def cell_key(row: Mapping[Any, Any]) -> CellKey:
     return tuple(None if pd.isna(row[name]) else row[name] for name in KEY_COLUMNS)
 
 
-def planned_cells(plan: list[dict[str, Any]]) -> pd.DataFrame:
-    """The rows of plan.json as a typed table with the columns of `PLAN_FIELDS`."""
-    rows = [{name: row.get(name) for name in PLAN_FIELDS} for row in plan]
-    return pd.DataFrame(rows, columns=list(PLAN_FIELDS)).astype(EXPECTED_TYPES)
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of plan.json, with the fields of `PLAN_FIELDS`."""
+
+    cell_id: str
+    stage: str
+    source: str | None
+    target: str | None
+    size: str
+    size_bytes: int
+    seed: int
+    model: str
+    parent_cell_id: str | None
+    fingerprint: str | None
+
+
+def planned_cells(plan: list[PlannedCell]) -> pd.DataFrame:
+    """The cells of plan.json as a typed table with the columns of `PLAN_FIELDS`."""
+    return pd.DataFrame(map(vars, plan), columns=list(PLAN_FIELDS)).astype(EXPECTED_TYPES)
 
 
 def inferred_cells(cells: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +121,7 @@ def not_done(expected: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lost_ancestor(
-    cell_id: str, parents: dict[str, Any], runs: dict[Any, dict[Any, Any]]
+    cell_id: str, parents: Mapping[str, object], runs: Mapping[str, Mapping[Any, Any]]
 ) -> str | None:
     seen: set[str] = set()
     parent = parents.get(cell_id)

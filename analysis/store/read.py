@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from analysis.store.address import check_address, sqlite_file
+from analysis.store.plan import PlannedCell
 from analysis.store.run import RunReader, StoredRun
 from analysis.store.sql import TablesUnreadableError, postgresql_reader, sqlite_reader
 from raydt.errors import InputError, bad
@@ -35,7 +36,7 @@ class SweepRuns:
     experiment_id: str
     launches: list[StoredRun]  # newest first; at least one
     cells: list[StoredRun]
-    plan: list[dict[str, Any]] | None  # rows of `schema.PLAN_FIELDS`; None where there is none
+    plan: list[PlannedCell] | None  # None where there is none
     notes: list[str] = field(default_factory=list)  # what a reader must know about the reading
 
 
@@ -94,7 +95,7 @@ def _read(reader: RunReader, store_uri: str, sweep: str | None, notes: list[str]
     return SweepRuns(shown, chosen, experiment_id, mine, cells, plan, notes)
 
 
-def _plan(store_uri: str, launch: StoredRun, notes: list[str]) -> list[dict[str, Any]] | None:
+def _plan(store_uri: str, launch: StoredRun, notes: list[str]) -> list[PlannedCell] | None:
     inferred = "the sweep's cells are inferred as the full cross product of what was observed."
     try:
         text = _artifact_text(store_uri, launch, schema.ARTIFACT_PLAN)
@@ -116,7 +117,7 @@ def _plan(store_uri: str, launch: StoredRun, notes: list[str]) -> list[dict[str,
         raise bad(
             schema.ARTIFACT_PLAN, "a list of cells with " + ", ".join(schema.PLAN_FIELDS), "others"
         )
-    return plan
+    return [PlannedCell(**{name: row.get(name) for name in schema.PLAN_FIELDS}) for row in plan]
 
 
 def _artifact_text(store_uri: str, launch: StoredRun, name: str) -> str | None:

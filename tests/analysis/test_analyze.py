@@ -142,7 +142,7 @@ def test_one_law_in_words(p_value: float, least_p: float, said: str) -> None:
     )
     part = one_law(tests, several_models=False)
     assert part is not None
-    (sentence,) = part["sentences"]
+    (sentence,) = part.sentences
     assert said in sentence
     assert one_law(tests.head(0), several_models=False) is None
 

@@ -108,7 +108,7 @@ def test_the_newest_launch_has_the_plan_and_cells_of_all_launches_count(
     assert read.launches[0].run_id == newest
     assert len(read.cells) == 2
     assert read.plan is not None
-    assert [row["size_bytes"] for row in read.plan] == [8_000, 32_000]
+    assert [cell.size_bytes for cell in read.plan] == [8_000, 32_000]
 
 
 def same(one: SweepRuns, other: SweepRuns) -> None:

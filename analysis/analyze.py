@@ -16,16 +16,20 @@ from analysis.arrays import Floats
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
 from analysis.claims.predictors import CorpusFacts, corpus_facts
 from analysis.effective import Resamples, effective_table, estimates_table
-from analysis.estimators import estimator_named
+from analysis.estimators.registry import estimator_named
 from analysis.ladder import cell_means, ladders
-from analysis.laws import fit_ladders, one_law_tests, transfer_laws
+from analysis.laws.ladders import fit_ladders
+from analysis.laws.one_law import one_law_tests
+from analysis.laws.transfer_table import transfer_laws
 from analysis.report.folder import require_ours
 from analysis.report.logged import log_answer
 from analysis.report.outputs import write_outputs
 from analysis.result import REPORT, Analysis, Methods
 from analysis.store.read import SweepRuns, read_sweep
 from analysis.table import tidy
-from analysis.uncertainty import draw_means, pooled_noise, transfer_draws
+from analysis.uncertainty.noise import pooled_noise
+from analysis.uncertainty.resample import draw_means
+from analysis.uncertainty.transfer import transfer_draws
 from raydt.errors import RunError, bad
 from raydt.tracking.schema import PARAM_MODEL, PARAM_NUM_PARAMETERS, Stage
 

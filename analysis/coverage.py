@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.effective import Resamples, effective_table
-from analysis.estimators import Range
+from analysis.estimators.answer import Range
 from analysis.ladder import cell_means
 from analysis.laws.scaling import ScalingLaw
 from analysis.laws.transfer import TransferLaw

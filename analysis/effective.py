@@ -10,23 +10,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.arrays import Floats
-from analysis.estimators import (
-    CAUTIONS,
-    ESTIMATORS,
-    NOMINAL,
-    Range,
-    estimator_named,
-    log_loss_at,
-    nominal_bytes,
-)
+from analysis.estimators.answer import Range
+from analysis.estimators.interpolated import log_loss_at
+from analysis.estimators.reference import nominal_bytes
+from analysis.estimators.registry import CAUTIONS, ESTIMATORS, NOMINAL, estimator_named
 from analysis.ladder import Ladder, ladders
-from analysis.uncertainty import (
-    Interval,
-    Noise,
-    beyond_noise,
-    censored_interval,
-    pooled_noise,
-)
+from analysis.uncertainty.intervals import Interval, censored_interval
+from analysis.uncertainty.noise import Noise, pooled_noise
+from analysis.uncertainty.unfinished import beyond_noise
 from raydt.tracking.schema import Stage
 
 # The long table; sizes in bytes, losses in nats per byte.

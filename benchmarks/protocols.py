@@ -20,7 +20,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from analysis.estimators import Range, loglog
+from analysis.estimators.answer import Range
+from analysis.estimators.interpolated import loglog
 from analysis.ladder import Ladder, cell_means, ladders
 from analysis.report.figures import SOURCE_COLOURS, SOURCE_MARKERS, STYLE
 from raydt.tracking.schema import Stage

@@ -20,7 +20,7 @@ from analysis.alarms.steps import step_alarms
 from analysis.alarms.training import training_alarms
 from analysis.ladder import Ladder
 from analysis.table import CellTable
-from analysis.uncertainty import SCRATCH_FAMILY, Noise
+from analysis.uncertainty.noise import SCRATCH_FAMILY, Noise
 from analysis.wording import counted
 from raydt.tracking.schema import Stage, Status
 from raydt.units import approximate_bytes

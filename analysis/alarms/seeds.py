@@ -12,7 +12,7 @@ from scipy.special import fdtrc
 from analysis.alarms.alarm import Alarm, Kind
 from analysis.arrays import Floats
 from analysis.ladder import GROUP, interpreted
-from analysis.uncertainty import FAMILIES, Noise
+from analysis.uncertainty.noise import FAMILIES, Noise
 from analysis.wording import listed
 from raydt.units import approximate_bytes
 

@@ -18,7 +18,8 @@ from scipy.special import stdtrit
 from analysis.alarms.alarm import MOST_NAMES, Alarm, Kind
 from analysis.arrays import Floats
 from analysis.ladder import GROUP, Ladder, interpreted
-from analysis.uncertainty import SCRATCH_FAMILY, Noise, standard_errors
+from analysis.uncertainty.noise import SCRATCH_FAMILY, Noise
+from analysis.uncertainty.unfinished import standard_errors
 from analysis.wording import counted, listed
 from raydt.tracking.schema import Stage, Status, Stop
 from raydt.units import approximate_bytes

@@ -58,7 +58,7 @@ def transfer_laws(
 
     effective: the table of `analysis.effective`, of one estimator. parameters: N of every model;
     with several of them the laws are also fitted over all models, with N^beta (model "all").
-    draws: of `analysis.uncertainty.transfer_draws`, rows as in `effective`.
+    draws: of `analysis.uncertainty.transfer`, rows as in `effective`.
 
     The column `intervals` says what an interval holds. A pair's holds the noise of seeds (from
     draws), or the scatter about the law where there are none. A law of a target or a pooled one

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from analysis.ladder import Ladder
-from analysis.laws import ScalingLaw
+from analysis.laws.scaling import ScalingLaw
 from raydt.tracking.schema import Stage
 from raydt.units import approximate_bytes
 

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import jinja2
 import pandas as pd
 
-from analysis.estimators import CAUTIONS
+from analysis.estimators.registry import CAUTIONS
 from analysis.report.claim_tables import claims
 from analysis.report.figures import inline_svg
 from analysis.report.shown_table import ShownTable, shown_table

@@ -90,7 +90,7 @@ class LadderLaw:
 
 
 def ladder_law(row: Mapping[Any, Any], several: bool) -> LadderLaw:
-    """From a row of `analysis.laws.LAW_COLUMNS`."""
+    """From a row of `analysis.laws.ladders.LAW_COLUMNS`."""
     return LadderLaw(
         name=f"{row['target']} · {row['model']}" if several else row["target"],
         rungs=row["num_rungs"],
@@ -118,7 +118,7 @@ class LawOfTransfer:
 
 
 def transfer_law(row: Mapping[Any, Any]) -> LawOfTransfer:
-    """From a row of `analysis.laws.TRANSFER_LAW_COLUMNS`."""
+    """From a row of `analysis.laws.transfer_table.TRANSFER_LAW_COLUMNS`."""
     return LawOfTransfer(
         level=row["level"],
         model=row["model"],
@@ -150,7 +150,7 @@ class OneLaw:
 
 
 def one_law(tests: pd.DataFrame, several_models: bool) -> OneLaw | None:
-    """From the table of `analysis.laws.ONE_LAW_COLUMNS`; None where it is empty."""
+    """From the table of `analysis.laws.one_law.ONE_LAW_COLUMNS`; None where it is empty."""
     if tests.empty:
         return None
     pooled = tests[tests["level"] == "pooled"]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.arrays import Floats
-from analysis.estimators import Estimate, Range
+from analysis.estimators.answer import Estimate, Range
 from analysis.quantiles import ordered_quantiles
 
 

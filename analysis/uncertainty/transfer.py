@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arrays import Floats
-from analysis.estimators import estimator_named
+from analysis.estimators.registry import estimator_named
 from analysis.ladder import GROUP, ladders
 from analysis.laws.draws import TransferDraws
 from raydt.tracking.schema import Stage

@@ -14,10 +14,11 @@ from analysis.alarms.alarm import Alarm
 from analysis.alarms.every import alarms
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means, ladders
-from analysis.laws import fit_ladders
+from analysis.laws.ladders import fit_ladders
 from analysis.store.plan import NOT_DONE_COLUMNS
 from analysis.table import COLUMNS, CellTable
-from analysis.uncertainty import draw_means, pooled_noise
+from analysis.uncertainty.noise import pooled_noise
+from analysis.uncertainty.resample import draw_means
 from raydt.units import format_bytes
 from tests.analysis.planted import Cell, Planted, curve
 from tests.analysis.planted_store import Store

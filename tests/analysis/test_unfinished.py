@@ -16,7 +16,8 @@ from analysis.analyze import analyze
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means
 from analysis.report.terminal import print_analysis
-from analysis.uncertainty import Noise, beyond_noise, pooled_noise, standard_errors
+from analysis.uncertainty.noise import Noise, pooled_noise
+from analysis.uncertainty.unfinished import beyond_noise, standard_errors
 from analysis.wording import if_trained_on, unfinished_mark
 
 LADDER = {8_000: 2.0, 32_000: 1.6, 128_000: 1.3}

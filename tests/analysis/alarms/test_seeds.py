@@ -10,7 +10,7 @@ from analysis.alarms.alarm import Alarm, Kind
 from analysis.alarms.seeds import seed_alarms
 from analysis.ladder import cell_means
 from analysis.table import COLUMNS
-from analysis.uncertainty import pooled_noise
+from analysis.uncertainty.noise import pooled_noise
 
 SIZES = (2_000, 8_000, 32_000, 128_000)
 

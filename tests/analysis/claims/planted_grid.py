@@ -12,7 +12,8 @@ from analysis.distances.table import language_distances
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means
 from analysis.table import COLUMNS
-from analysis.uncertainty import draw_means, pooled_noise
+from analysis.uncertainty.noise import pooled_noise
+from analysis.uncertainty.resample import draw_means
 from raydt.units import format_bytes
 
 FIVE = ("ar", "de", "en", "es", "fi")

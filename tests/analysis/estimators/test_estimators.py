@@ -7,18 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.estimators import (
-    CAUTIONS,
-    ESTIMATORS,
-    Range,
-    estimator_named,
-    law,
-    linear,
-    log_loss_at,
-    loglog,
-    nominal_bytes,
-    scratch_log_loss,
-)
+from analysis.estimators.answer import Range
+from analysis.estimators.by_law import law
+from analysis.estimators.interpolated import linear, log_loss_at, loglog, scratch_log_loss
+from analysis.estimators.reference import nominal_bytes
+from analysis.estimators.registry import CAUTIONS, ESTIMATORS, estimator_named
 from analysis.ladder import Ladder, non_increasing
 from raydt.errors import InputError
 

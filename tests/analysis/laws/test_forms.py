@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 
 from analysis.ladder import Ladder
-from analysis.laws import (
-    BoundaryWarning,
-    ConvergenceWarning,
-    ScalingLaw,
-    effective_unique_bytes,
-    fit_ladders,
-)
+from analysis.laws.concerns import BoundaryWarning, ConvergenceWarning
+from analysis.laws.epochs import effective_unique_bytes
+from analysis.laws.ladders import fit_ladders
+from analysis.laws.scaling import ScalingLaw
 
 SIZES = 8e3 * 4.0 ** np.arange(6)
 WITH_E = 0.9 + 20.0 * SIZES**-0.35

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.ladder import Ladder
-from analysis.laws import BoundaryWarning, ScalingLaw, fit_ladders
+from analysis.laws.concerns import BoundaryWarning
+from analysis.laws.ladders import fit_ladders
+from analysis.laws.scaling import ScalingLaw
 
 SIZES = 8e3 * 4.0 ** np.arange(6)
 

@@ -7,14 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.laws import (
-    BoundaryWarning,
-    TransferDraws,
-    TransferLaw,
-    one_law_tests,
-    transfer_laws,
-)
 from analysis.laws.censored import censored_regression
+from analysis.laws.concerns import BoundaryWarning
+from analysis.laws.draws import TransferDraws
+from analysis.laws.one_law import one_law_tests
+from analysis.laws.transfer import TransferLaw
+from analysis.laws.transfer_table import transfer_laws
 from raydt.errors import InputError
 
 SIZES = 8e3 * 4.0 ** np.arange(5)

@@ -12,15 +12,15 @@ import pytest
 from analysis.coverage import Design, coverage
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means
-from analysis.uncertainty import (
+from analysis.uncertainty.noise import (
     SCRATCH_FAMILY,
     TRANSFER_FAMILY,
     ZEROSHOT_FAMILY,
-    draw_means,
     pooled_noise,
-    residual_noise,
-    transfer_draws,
 )
+from analysis.uncertainty.resample import draw_means
+from analysis.uncertainty.residuals import residual_noise
+from analysis.uncertainty.transfer import transfer_draws
 
 
 def test_components_are_recovered_from_many_pretrains() -> None:

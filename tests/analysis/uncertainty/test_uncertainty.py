@@ -10,17 +10,12 @@ import pandas as pd
 import pytest
 
 from analysis.effective import Resamples, effective_table
-from analysis.estimators import Estimate, Range
+from analysis.estimators.answer import Estimate, Range
 from analysis.ladder import cell_means
-from analysis.uncertainty import (
-    SCRATCH_FAMILY,
-    TRANSFER_FAMILY,
-    Noise,
-    censored_interval,
-    draw_means,
-    ordered_quantiles,
-    pooled_noise,
-)
+from analysis.quantiles import ordered_quantiles
+from analysis.uncertainty.intervals import censored_interval
+from analysis.uncertainty.noise import SCRATCH_FAMILY, TRANSFER_FAMILY, Noise, pooled_noise
+from analysis.uncertainty.resample import draw_means
 
 
 def effective_of(means: pd.DataFrame, random_seed: int = 0, num: int = 400) -> pd.DataFrame:

@@ -29,7 +29,7 @@ INK = "#767676"  # contrast 4.5 on white, and 3.9 on the report's dark paper
 SOURCE_COLOURS = ("#2B8CCB", "#EE7733", "#009988", "#EE3377", "#33BBEE", "#CC3311")
 SOURCE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MOST_ARROWS = 4  # sources; with more, arrows cover what they point at
-STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {  # as matplotlib takes its settings, each of another type
     "svg.fonttype": "none",
     "text.parse_math": False,  # a corpus may be called "a$b$c"
     "font.family": "sans-serif",

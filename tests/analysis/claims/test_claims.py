@@ -171,7 +171,8 @@ def test_bounds_are_counted_and_carried() -> None:
     for name in ("similar", "similarity", "commutative", "specific"):
         assert any(f"{above} of 60 D_E are bounds" in note for note in found[name].notes), name
     rows = finetuned(effective, "tiny")
-    assert (rows.loc[rows["source"] == "en", "rank"] > rows.loc[rows["source"] != "en", "rank"].max()).all()  # fmt: skip  # noqa: E501
+    of_en = rows["source"] == "en"
+    assert (rows.loc[of_en, "rank"] > rows.loc[~of_en, "rank"].max()).all()
     assert pooled(rows, "rank").num_pairs == 20  # none dropped
 
 

@@ -33,11 +33,13 @@ from raydt.orchestration.commit import commit
 from raydt.storage.folder import Folder
 
 SEEDS, SIZES = 5, ("8k", "32k", "128k", "512k", "2M")
-_MEASURED = "import resource, subprocess, sys, time; start = time.perf_counter(); "\
-    "code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL); "\
-    "print(code, time.perf_counter() - start, "\
-    "(used := resource.getrusage(resource.RUSAGE_CHILDREN)).ru_utime + used.ru_stime, "\
-    "used.ru_maxrss)"  # fmt: skip
+_MEASURED = (
+    "import resource, subprocess, sys, time; start = time.perf_counter(); "
+    "code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL); "
+    "print(code, time.perf_counter() - start, "
+    "(used := resource.getrusage(resource.RUSAGE_CHILDREN)).ru_utime + used.ru_stime, "
+    "used.ru_maxrss)"
+)
 
 
 def axes_of(num_cells: int) -> dict[str, Any]:
@@ -72,10 +74,19 @@ def plan_words(axes: dict[str, Any], texts: Path) -> list[str]:
         with (texts / f"{language}.txt").open("wb") as file:
             file.truncate(3_000_000)  # large enough for the largest size; nobody reads it
     return [
-        "--corpus", f"files:{texts}", "--storage", str(texts.parent / "plan"),
-        "--sources", *axes["sources"], "--targets", *axes["targets"], "--sizes", *axes["sizes"],
-        "--seeds", *map(str, axes["seeds"]),
-    ]  # fmt: skip
+        "--corpus",
+        f"files:{texts}",
+        "--storage",
+        str(texts.parent / "plan"),
+        "--sources",
+        *axes["sources"],
+        "--targets",
+        *axes["targets"],
+        "--sizes",
+        *axes["sizes"],
+        "--seeds",
+        *map(str, axes["seeds"]),
+    ]
 
 
 def write_ledger(storage: Path, num_cells: int) -> tuple[int, float]:
@@ -96,19 +107,34 @@ def write_cell(folder: Folder, sweep: Folder, launch_id: str, number: int) -> No
     attempt.begin(cell_id=folder.uri, fingerprint=f"{number:064d}")
     for report in range(8):
         attempt.write(
-            "report", bytes_seen=report * 40_000, train_loss=2.0 - report / 10,
-            val_loss=2.1 - report / 10, val_bpb=3.0 - report / 7, bytes_per_second=60_000.0,
-        )  # fmt: skip
+            "report",
+            bytes_seen=report * 40_000,
+            train_loss=2.0 - report / 10,
+            val_loss=2.1 - report / 10,
+            val_bpb=3.0 - report / 7,
+            bytes_per_second=60_000.0,
+        )
     attempt.end(
         {
-            "cell_id": folder.uri, "fingerprint": f"{number:064d}",
-            "attempt": attempt.attempt_id, "model": "nano", "time": time.time(),
-            "status": "done", "reason": None, "stopped": "budget", "test_loss": 1.1,
-            "test_bpb": 1.587, "test_loss_stderr": 0.01, "best_val_loss": 1.1,
-            "best_bytes_seen": 317_440, "bytes_seen": 317_440, "training_seconds": 7.5,
-            "weights_sha256": "0" * 64, "seconds": 8.0,
+            "cell_id": folder.uri,
+            "fingerprint": f"{number:064d}",
+            "attempt": attempt.attempt_id,
+            "model": "nano",
+            "time": time.time(),
+            "status": "done",
+            "reason": None,
+            "stopped": "budget",
+            "test_loss": 1.1,
+            "test_bpb": 1.587,
+            "test_loss_stderr": 0.01,
+            "best_val_loss": 1.1,
+            "best_bytes_seen": 317_440,
+            "bytes_seen": 317_440,
+            "training_seconds": 7.5,
+            "weights_sha256": "0" * 64,
+            "seconds": 8.0,
         }
-    )  # fmt: skip
+    )
     commit(folder, f"{number:064d}")
 
 

@@ -4,28 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from analysis.alarms import alarms
+from analysis.alarms.every import alarms
 from analysis.answer import answer
+from analysis.arrays import Floats
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
 from analysis.claims.predictors import CorpusFacts, corpus_facts
 from analysis.effective import Resamples, effective_table, estimates_table
-from analysis.estimators import estimator_named
-from analysis.folder import require_ours
-from analysis.ladder import Floats, cell_means, ladders
-from analysis.laws import fit_ladders, one_law_tests, transfer_laws
-from analysis.logged import log_answer
-from analysis.outputs import write_outputs
+from analysis.estimators.registry import estimator_named
+from analysis.ladder import cell_means, ladders
+from analysis.laws.ladders import fit_ladders
+from analysis.laws.one_law import one_law_tests
+from analysis.laws.transfer_table import transfer_laws
+from analysis.report.folder import require_ours
+from analysis.report.logged import log_answer
+from analysis.report.outputs import write_outputs
 from analysis.result import REPORT, Analysis, Methods
-from analysis.store import SweepRuns, read_sweep
+from analysis.store.read import SweepRuns, read_sweep
 from analysis.table import tidy
-from analysis.uncertainty import draw_means, pooled_noise, transfer_draws
+from analysis.uncertainty.noise import pooled_noise
+from analysis.uncertainty.resample import draw_means
+from analysis.uncertainty.transfer import transfer_draws
 from raydt.errors import RunError, bad
 from raydt.tracking.schema import PARAM_MODEL, PARAM_NUM_PARAMETERS, Stage
+
+
+class Options(TypedDict, total=False):
+    """How to analyse; what is left out has the default of `analyze`."""
+
+    estimator: str
+    confidence: float
+    num_resamples: int
+    random_seed: int
+    log_to_store: bool
+    corpora_dir: Path | None
 
 
 def analyze(
@@ -45,8 +62,8 @@ def analyze(
 
     Writes tables, figures and report.html into `out_dir` (or the folder that it gives for the name
     of the sweep), which appears whole or not at all, and logs that folder to the newest launch,
-    with the answer as its note and metrics (`analysis.logged`). Where only that last step fails,
-    the analysis stands and says so in its notes. `corpora_dir` holds prepared corpora, whose
+    with the answer as its note and metrics (`analysis.report.logged`). Where only that last step
+    fails, the analysis stands and says so in its notes. `corpora_dir` holds prepared corpora, whose
     manifests give bytes per character and contamination. `runs`: what `read_sweep` gave for this
     store and sweep, where it was read before.
 

@@ -9,23 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.estimators import (
-    CAUTIONS,
-    ESTIMATORS,
-    NOMINAL,
-    Range,
-    estimator_named,
-    log_loss_at,
-    nominal_bytes,
-)
-from analysis.ladder import Floats, Ladder, ladders
-from analysis.uncertainty import (
-    Interval,
-    Noise,
-    beyond_noise,
-    censored_interval,
-    pooled_noise,
-)
+from analysis.arrays import Floats
+from analysis.estimators.answer import Range
+from analysis.estimators.interpolated import log_loss_at
+from analysis.estimators.reference import nominal_bytes
+from analysis.estimators.registry import CAUTIONS, ESTIMATORS, NOMINAL, estimator_named
+from analysis.ladder import Ladder, ladders
+from analysis.uncertainty.intervals import Interval, censored_interval
+from analysis.uncertainty.noise import Noise, pooled_noise
+from analysis.uncertainty.unfinished import beyond_noise
 from raydt.tracking.schema import Stage
 
 # The long table; sizes in bytes, losses in nats per byte.
@@ -69,11 +61,26 @@ COLUMNS = {
 
 # The table `estimates`: every estimator's answer side by side.
 _COMPARED = (
-    "source", "target", "finetune_bytes", "estimator", "effective_bytes", "transferred_bytes",
-    "range", "effective_low_bytes", "effective_high_bytes", "transferred_low_bytes",
-    "transferred_high_bytes", "low_range", "high_range", "confidence", "model", "stage", "size",
-    "loss", "scratch_loss",
-)  # fmt: skip
+    "source",
+    "target",
+    "finetune_bytes",
+    "estimator",
+    "effective_bytes",
+    "transferred_bytes",
+    "range",
+    "effective_low_bytes",
+    "effective_high_bytes",
+    "transferred_low_bytes",
+    "transferred_high_bytes",
+    "low_range",
+    "high_range",
+    "confidence",
+    "model",
+    "stage",
+    "size",
+    "loss",
+    "scratch_loss",
+)
 ESTIMATES_COLUMNS = {**{name: COLUMNS[name] for name in _COMPARED}, "caution": "str"}
 
 

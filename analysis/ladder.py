@@ -10,12 +10,10 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from analysis.arrays import Floats
 from raydt.tracking.schema import Stage, Status
-
-Floats = npt.NDArray[np.float64]
 
 # A group of cells that differ only in their seed.
 GROUP = ["model", "stage", "source", "target", "size_bytes"]

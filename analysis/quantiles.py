@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 
 
 def ordered_quantiles(values: Floats, confidence: float) -> tuple[float, float]:

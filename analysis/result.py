@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.alarm import Alarm
+from analysis.alarms.alarm import Alarm
 from analysis.answer import Answer
 from analysis.claims.claim import ClaimAnswer
 from analysis.ladder import Ladder
-from analysis.laws import ScalingLaw
+from analysis.laws.scaling import ScalingLaw
 from analysis.table import CellTable
-from analysis.uncertainty import Noise
+from analysis.uncertainty.noise import Noise
 
 REPORT = "report.html"
 
@@ -43,7 +43,7 @@ class Analysis:
     ladders: dict[tuple[str, str], Ladder]  # by (model, target)
     effective: pd.DataFrame  # columns `analysis.effective.COLUMNS`
     law_fits: dict[tuple[str, str], ScalingLaw]
-    laws: pd.DataFrame  # columns `analysis.laws.LAW_COLUMNS`
+    laws: pd.DataFrame  # columns `analysis.laws.ladders.LAW_COLUMNS`
     answer: Answer
     alarms: list[str]
     notes: list[str]  # how the store was read
@@ -51,9 +51,10 @@ class Analysis:
     out_dir: Path
     report_path: Path
     claims: list[ClaimAnswer] = field(default_factory=list)
-    # Columns `analysis.laws.TRANSFER_LAW_COLUMNS`; empty: the report has no such section.
+    # Columns `analysis.laws.transfer_table.TRANSFER_LAW_COLUMNS`; where empty, the report has no
+    # such section.
     transfer_laws: pd.DataFrame = field(default_factory=pd.DataFrame)
-    # Columns `analysis.laws.ONE_LAW_COLUMNS`: does one law serve all sources?
+    # Columns `analysis.laws.one_law.ONE_LAW_COLUMNS`: does one law serve all sources?
     one_law: pd.DataFrame = field(default_factory=pd.DataFrame)
     tables: list[Path] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)

@@ -20,15 +20,16 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from stat import S_IWGRP, S_IWOTH
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from platformdirs import user_cache_path
 
 import raydt.errors
-from analysis.folder import require_ours
-from analysis.store import SweepRuns, read_sweep
+from analysis.report.folder import require_ours
+from analysis.store.read import SweepRuns, read_sweep
 
 if TYPE_CHECKING:
+    from analysis.analyze import Options
     from analysis.result import Analysis
 
 KEPT_ENTRIES = 20
@@ -48,7 +49,7 @@ def analyzed(
     store_uri: str,
     sweep: str | None,
     out_dir: Path | Callable[[str], Path],
-    **options: Any,
+    **options: Unpack[Options],
 ) -> tuple[Analysis, bool]:
     """`analysis.analyze.analyze`, or what it gave before; and whether it was taken from before.
 
@@ -71,7 +72,7 @@ def analyzed(
     return analysis, False
 
 
-def _key(runs: SweepRuns, folder: Path, options: dict[str, Any]) -> str:
+def _key(runs: SweepRuns, folder: Path, options: Options) -> str:
     digest = hashlib.sha256()
     facts = [runs.store_uri, runs.sweep, runs.experiment_id, str(folder), runs.notes]
     digest.update(json.dumps([facts, runs.plan, options], sort_keys=True, default=str).encode())

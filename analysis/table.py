@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import pandas as pd
 
-from analysis.plan import CellKey, cell_key, inferred_cells, not_done, planned_cells
-from analysis.store import SweepRuns
-from analysis.stored_run import StoredRun
+from analysis.store.plan import CellKey, cell_key, inferred_cells, not_done, planned_cells
+from analysis.store.read import SweepRuns
+from analysis.store.run import StoredRun
 from analysis.wording import counted, listed
 from raydt.errors import Problem
 from raydt.tracking import schema
@@ -65,7 +65,7 @@ class CellTable:
     """The cells of a sweep, and everything that was not taken at face value."""
 
     cells: pd.DataFrame  # columns `COLUMNS`, sorted by cell id
-    not_done: pd.DataFrame  # columns of `analysis.plan.NOT_DONE_COLUMNS`
+    not_done: pd.DataFrame  # columns of `analysis.store.plan.NOT_DONE_COLUMNS`
     num_expected: int
     inferred: bool  # whether the expected cells were inferred, for lack of plan.json
     problems: list[Problem]  # runs that were left out, or not believed
@@ -88,7 +88,7 @@ def tidy(sweep: SweepRuns) -> CellTable:
     for run in sweep.cells:
         row = _row(run, problems)
         if row is not None:
-            found.append(_Found(row, cell_key(row), run))
+            found.append(_Found(row, cell_key(vars(row)), run))
     expected = None if sweep.plan is None else planned_cells(sweep.plan)
     if expected is not None:
         found = _of_the_plan(found, expected, problems)
@@ -104,32 +104,60 @@ def tidy(sweep: SweepRuns) -> CellTable:
         # A cell goes by the name that the plan has for it, whichever label its run was made under.
         names = {cell_key(row): row["cell_id"] for row in expected.to_dict("records")}
         for key, one in taken.items():
-            one.row["cell_id"] = names.get(key, one.row["cell_id"])
+            named = replace(one.row, cell_id=names.get(key, one.row.cell_id))
+            taken[key] = replace(one, row=named)
     resolved = sorted(
-        f"{taken[key].row['cell_id']} has {count + 1} runs; taken: {taken[key].row['run_id']} "
-        f"({taken[key].row['status']})."
+        f"{taken[key].row.cell_id} has {count + 1} runs; taken: {taken[key].row.run_id} "
+        f"({taken[key].row.status})."
         for key, count in others.items()
     )
-    ordered = sorted((one.row for one in taken.values()), key=lambda row: row["cell_id"])
-    cells = pd.DataFrame(ordered, columns=list(COLUMNS)).astype(COLUMNS)
+    ordered = sorted((one.row for one in taken.values()), key=lambda row: row.cell_id)
+    cells = pd.DataFrame(map(vars, ordered), columns=list(COLUMNS)).astype(COLUMNS)
     inferred = expected is None
     if expected is None:
         expected = inferred_cells(cells)
     return CellTable(cells, not_done(expected, cells), len(expected), inferred, problems, resolved)
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A row of the table, with the fields of `COLUMNS`."""
+
+    cell_id: str
+    stage: str
+    source: str | None
+    target: str | None
+    size: str
+    size_bytes: int
+    seed: int
+    model: str
+    status: str
+    reason: str | None
+    stopped: str | None
+    precision: str | None
+    test_loss: float
+    test_loss_stderr: float
+    best_val_loss: float
+    best_bytes_seen: float
+    bytes_seen: float
+    seconds: float
+    unfinished: float
+    unseen_share: float
+    run_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A run that could be read, as a row of the table."""
+    """A run that could be read."""
 
-    row: dict[str, Any]
+    row: _Row
     key: CellKey
     run: StoredRun
 
     def precedence(self) -> tuple[bool, int, str]:
         """The largest is taken. A run that has not ended is the latest there is."""
         ended = self.run.end_time_ms if self.run.end_time_ms is not None else 2**62
-        return (self.row["status"] == Status.DONE, int(ended), self.run.run_id)
+        return (self.row.status == Status.DONE, int(ended), self.run.run_id)
 
 
 def _of_the_plan(
@@ -147,11 +175,11 @@ def _of_the_plan(
     for one in found:
         wanted = prints.get(one.key)
         if one.key not in prints:
-            unplanned.append(one.row["cell_id"])
+            unplanned.append(one.row.cell_id)
             if with_prints:
                 continue
         elif isinstance(wanted, str) and one.run.tags.get(schema.TAG_FINGERPRINT) != wanted:
-            foreign.append(one.row["cell_id"])
+            foreign.append(one.row.cell_id)
             continue
         kept.append(one)
     if unplanned and with_prints:
@@ -176,7 +204,7 @@ def _these(what: str, requirement: str, cell_ids: list[str]) -> Problem:
     return Problem(what, requirement, found)
 
 
-def _row(run: StoredRun, problems: list[Problem]) -> dict[str, Any] | None:
+def _row(run: StoredRun, problems: list[Problem]) -> _Row | None:
     params, tags, metrics = run.params, run.tags, run.metrics
     run_id = run.run_id
     found: list[Problem] = []
@@ -194,7 +222,12 @@ def _row(run: StoredRun, problems: list[Problem]) -> dict[str, Any] | None:
     problems += found
     if found:
         return None
+    # What is None here is named in `found`.
+    assert cell_id is not None
+    assert stage is not None
     assert status is not None
+    assert size_bytes is not None
+    assert seed is not None
     reason, stopped = tags.get(schema.TAG_REASON), tags.get(schema.TAG_STOPPED)
     if stopped is not None and stopped not in set(Stop):
         problems.append(Problem(what, f"{schema.TAG_STOPPED} of {', '.join(Stop)}", repr(stopped)))
@@ -205,22 +238,22 @@ def _row(run: StoredRun, problems: list[Problem]) -> dict[str, Any] | None:
         requirement = f"a positive {schema.METRIC_TEST_LOSS} in a cell that is done"
         problems.append(Problem(what, requirement, shown))
         status, reason = Status.FAILED, f"is tagged done but {schema.METRIC_TEST_LOSS} is {shown}"
-    return {
-        "cell_id": cell_id,
-        "stage": str(stage),
-        "source": params.get(schema.PARAM_SOURCE) if stage in _HAS_SOURCE else None,
-        "target": params.get(schema.PARAM_TARGET) if stage in _HAS_TARGET else None,
-        "size": params.get(schema.PARAM_SIZE) or str(size_bytes),
-        "size_bytes": size_bytes,
-        "seed": seed,
-        "model": params.get(schema.PARAM_MODEL) or "model",
-        "status": str(status),
-        "reason": reason,
-        "stopped": stopped,
-        "precision": tags.get(schema.TAG_PRECISION),
+    return _Row(
+        cell_id=cell_id,
+        stage=str(stage),
+        source=params.get(schema.PARAM_SOURCE) if stage in _HAS_SOURCE else None,
+        target=params.get(schema.PARAM_TARGET) if stage in _HAS_TARGET else None,
+        size=params.get(schema.PARAM_SIZE) or str(size_bytes),
+        size_bytes=size_bytes,
+        seed=seed,
+        model=params.get(schema.PARAM_MODEL) or "model",
+        status=str(status),
+        reason=reason,
+        stopped=stopped,
+        precision=tags.get(schema.TAG_PRECISION),
         **values,
-        "run_id": run_id,
-    }
+        run_id=run_id,
+    )
 
 
 def _count(text: str) -> int:

@@ -133,8 +133,13 @@ def report(sweep: Sweep, console: Console) -> None:
     chain = max(seconds[c.cell_id] + (seconds[c.parent_id] if c.parent_id else 0) for c in cells)
     bound = max(total / num_slots, chain)
 
-    table = Table("measure", "value", "asked", title=f"{len(cells)} cells of {sweep.name}, "
-                  f"{num_slots} slots", title_justify="left")  # fmt: skip
+    table = Table(
+        "measure",
+        "value",
+        "asked",
+        title=f"{len(cells)} cells of {sweep.name}, {num_slots} slots",
+        title_justify="left",
+    )
     table.add_row("busy, first start to last end", f"{total / num_slots / makespan:.1%}", ">= 90 %")
     table.add_row("busy, in the best list schedule", f"{total / num_slots / best:.1%}", "")
     table.add_row("makespan / best list schedule", f"{makespan / best:.3f}", "<= 1.15")
@@ -146,8 +151,9 @@ def report(sweep: Sweep, console: Console) -> None:
     table.add_row("seconds of a cell, median", f"{median(seconds.values()):.2f} s", "")
     if gaps:
         table.add_row("gap between two cells, median", f"{1000 * median(gaps):.0f} ms", "")
-        table.add_row("gaps, together, of the slots' time",
-                      f"{sum(gaps) / num_slots / makespan:.1%}", "")  # fmt: skip
+        table.add_row(
+            "gaps, together, of the slots' time", f"{sum(gaps) / num_slots / makespan:.1%}", ""
+        )
     console.print(table)
 
 
@@ -166,8 +172,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         train(Path(temporary), words)
         report(find_sweep(temporary, parsed.name), console)
-    console.print(f"load {load_before:.1f} before, {os.getloadavg()[0]:.1f} after, on "
-                  f"{os.cpu_count()} cores")  # fmt: skip
+    console.print(
+        f"load {load_before:.1f} before, {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores"
+    )
 
 
 if __name__ == "__main__":

@@ -52,9 +52,11 @@ def launched(storage: Path, num_cells: int) -> tuple[Sweep, list[Cell], list[flo
     seeds = [str(seed) for seed in range(num_cells)]
     grid = [sys.executable, str(ROOT / "sweeps" / "grid.py"), *GRID, "--seeds", *seeds]
     subprocess.run(
-        [*grid, "--storage", str(storage)], check=True, stdout=subprocess.DEVNULL,
+        [*grid, "--storage", str(storage)],
+        check=True,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     sweep = find_sweep(str(storage), "overhead")
     cells = build_grid(sweep)
     spans = spans_of(sweep, cells)
@@ -73,15 +75,22 @@ def plain_task(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     protocol = sweep.protocol
     val_bytes, test_bytes = protocol.most_val_bytes, protocol.most_test_bytes
     languages = prepare_corpus(
-        parse_corpus(sweep.corpus), sweep.train_bytes(), val_bytes, test_bytes,
+        parse_corpus(sweep.corpus),
+        sweep.train_bytes(),
+        val_bytes,
+        test_bytes,
         sweep.local_storage / "corpora",
-    )  # fmt: skip
+    )
     return {
-        "language": str(languages[str(cell.target)].folder), "model": cell.model,
-        "protocol": protocol.model_dump(mode="json"), "stage": str(cell.stage),
-        "size_bytes": cell.size.num_bytes, "seed": cell.seed,
-        "val_bytes": val_bytes, "test_bytes": test_bytes,
-    }  # fmt: skip
+        "language": str(languages[str(cell.target)].folder),
+        "model": cell.model,
+        "protocol": protocol.model_dump(mode="json"),
+        "stage": str(cell.stage),
+        "size_bytes": cell.size.num_bytes,
+        "seed": cell.seed,
+        "val_bytes": val_bytes,
+        "test_bytes": test_bytes,
+    }
 
 
 def main() -> None:
@@ -106,15 +115,27 @@ def main() -> None:
     of_groups = median(in_groups) - training
     table = Table("how", "cells", "wall a cell", "beyond training", "asked")
     table.add_row("plain loop", f"{len(plainly)}", f"{training:.3f} s", "", "")
-    table.add_row("launch", f"{len(in_launch)}", f"{median(in_launch):.3f} s",
-                  f"{of_launch:.3f} s", "<= 0.5 s")  # fmt: skip
-    table.add_row("TorchTrainer, one worker", f"{len(in_groups)}", f"{median(in_groups):.1f} s",
-                  f"{of_groups:.1f} s", "")  # fmt: skip
+    table.add_row(
+        "launch",
+        f"{len(in_launch)}",
+        f"{median(in_launch):.3f} s",
+        f"{of_launch:.3f} s",
+        "<= 0.5 s",
+    )
+    table.add_row(
+        "TorchTrainer, one worker",
+        f"{len(in_groups)}",
+        f"{median(in_groups):.1f} s",
+        f"{of_groups:.1f} s",
+        "",
+    )
     console = Console()
     console.print(table)
     console.print(f"worker group / launch, beyond training: {of_groups / of_launch:.0f}x (>= 20x)")
-    console.print(f"load {load_before:.1f} before, {load_between:.1f} between, "
-                  f"{os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores")  # fmt: skip
+    console.print(
+        f"load {load_before:.1f} before, {load_between:.1f} between, "
+        f"{os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores"
+    )
 
 
 if __name__ == "__main__":

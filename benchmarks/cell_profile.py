@@ -60,8 +60,17 @@ class Stopwatch:
 
 def profile_cells(protocol: Protocol) -> None:
     model = MODELS["nano"]
-    table = Table("stage", "size", "seconds", "steps %", "evaluation %", "checkpoints %", "rest %",
-                  "by FLOPs %", "one checkpoint ms")  # fmt: skip
+    table = Table(
+        "stage",
+        "size",
+        "seconds",
+        "steps %",
+        "evaluation %",
+        "checkpoints %",
+        "rest %",
+        "by FLOPs %",
+        "one checkpoint ms",
+    )
     whole, evaluating = 0.0, 0.0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -78,9 +87,11 @@ def profile_cells(protocol: Protocol) -> None:
             checkpoints = CheckpointFolder(folder / f"{stage}-{size_bytes}")
             start = time.perf_counter()
             outcome = train(
-                config, splits, checkpoints=checkpoints,
+                config,
+                splits,
+                checkpoints=checkpoints,
                 initial_weights=folder / "start.safetensors" if stage is Stage.FINETUNE else None,
-            )  # fmt: skip
+            )
             seconds = time.perf_counter() - start
             loop.Evaluator.evaluate = evaluate
             rest = seconds - outcome.training_seconds - watch.seconds - checkpoints.seconds
@@ -91,10 +102,13 @@ def profile_cells(protocol: Protocol) -> None:
             one = one_checkpoint_seconds(config, splits, folder / "one")
             shares = (outcome.training_seconds, watch.seconds, checkpoints.seconds, rest)
             table.add_row(
-                stage, f"{size_bytes:,}", f"{seconds:.1f}",
+                stage,
+                f"{size_bytes:,}",
+                f"{seconds:.1f}",
                 *(f"{100 * share / seconds:.1f}" for share in shares),
-                f"{100 * closed:.1f}", f"{1000 * one:.1f}",
-            )  # fmt: skip
+                f"{100 * closed:.1f}",
+                f"{1000 * one:.1f}",
+            )
             print(f"{stage} {size_bytes}: done in {seconds:.0f} s", file=sys.stderr)
             whole += seconds
             evaluating += watch.seconds + checkpoints.seconds

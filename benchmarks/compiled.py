@@ -52,9 +52,12 @@ def cpu_seconds() -> float:
 
 
 def own_step(
-    kind: type[Decoder], config: ModelConfig, data: NDArray[np.uint8], precision: Precision,
+    kind: type[Decoder],
+    config: ModelConfig,
+    data: NDArray[np.uint8],
+    precision: Precision,
     compile: bool,
-) -> Step:  # fmt: skip
+) -> Step:
     """A step as `train` takes it."""
     model, recipe = kind(config), Recipe(precision=precision, compile=compile)
     gradients, optimizer = Gradients(model, recipe), Optimizer(model, recipe, 10**6)
@@ -96,8 +99,16 @@ def compare(name: str, data: NDArray[np.uint8], precision: Precision) -> Table:
             for _ in range(STEPS_A_ROUND[name]):
                 step()
             seconds[label].append((time.process_time() - start) / STEPS_A_ROUND[name])
-    table = Table("contender", "kB/s", "x eager", "x nanoGPT eager", "x nanoGPT compiled",
-                  "first step s", "pays after", title=f"{name}, {precision}")  # fmt: skip
+    table = Table(
+        "contender",
+        "kB/s",
+        "x eager",
+        "x nanoGPT eager",
+        "x nanoGPT compiled",
+        "first step s",
+        "pays after",
+        title=f"{name}, {precision}",
+    )
     num_bytes = BATCH_WINDOWS * config.window_bytes
 
     def ratio(label: str, other: str) -> float:
@@ -108,10 +119,14 @@ def compare(name: str, data: NDArray[np.uint8], precision: Precision) -> Table:
         saved = median(a - b for a, b in zip(seconds[eager], taken, strict=True))
         pays = f"{(first[label] - first[eager]) / saved:,.0f} steps" if saved > 0 else ""
         table.add_row(
-            label, f"{num_bytes / median(taken) / 1e3:.1f}", f"{ratio(label, eager):.2f}",
+            label,
+            f"{num_bytes / median(taken) / 1e3:.1f}",
+            f"{ratio(label, eager):.2f}",
             f"{ratio(label, 'nanoGPT-style, eager'):.2f}",
-            f"{ratio(label, 'nanoGPT-style, compiled'):.2f}", f"{first[label]:.2f}", pays,
-        )  # fmt: skip
+            f"{ratio(label, 'nanoGPT-style, compiled'):.2f}",
+            f"{first[label]:.2f}",
+            pays,
+        )
     return table
 
 

@@ -114,10 +114,16 @@ def print_table(runs: list[Found], finetune_sizes: list[int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--finetune-sizes", nargs="+", type=int, default=[0, 2_000, 8_000, 32_000],
-                        help="0 is zeroshot")  # fmt: skip
-    parser.add_argument("--ladder", nargs="+", type=int,
-                        default=[2_000, 8_000, 32_000, 128_000, 512_000])  # fmt: skip
+    parser.add_argument(
+        "--finetune-sizes",
+        nargs="+",
+        type=int,
+        default=[0, 2_000, 8_000, 32_000],
+        help="0 is zeroshot",
+    )
+    parser.add_argument(
+        "--ladder", nargs="+", type=int, default=[2_000, 8_000, 32_000, 128_000, 512_000]
+    )
     parser.add_argument("--pretrain-size", type=int, default=400_000)
     asked = parser.parse_args()
     set_up_process(1)

@@ -106,8 +106,10 @@ def row(name: str, outcome: Outcome) -> dict[str, Any]:
 
 def show(rows: list[dict[str, Any]]) -> None:
     """The table, in nats per byte, and the pooled noise of seeds."""
-    print("| language | size | default (sd of log loss) | bytes seen | unfinished | best of 24 | "
-          "default / best | cosine of equal bytes |")  # fmt: skip
+    print(
+        "| language | size | default (sd of log loss) | bytes seen | unfinished | best of 24 | "
+        "default / best | cosine of equal bytes |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     squares, freedom, worst = 0.0, 0, -math.inf
     kinds = dict.fromkeys((row["model"], row["language"], row["size"]) for row in rows)
@@ -132,9 +134,11 @@ def show(rows: list[dict[str, Any]]) -> None:
             f"{seen / 1000:,.0f}k | {left:.2%} | {brute['loss']:.3f} ({brute['name']}) | "
             f"{ratio:+.1%} | {equal['loss']:.3f} |"
         )
-    print(f"\nPooled sd of log loss over seeds, from 8k on: {math.sqrt(squares / freedom):.2%} "
-          f"({freedom} degrees of freedom). The default is at worst {worst:+.1%} from the best of "
-          "24.")  # fmt: skip
+    print(
+        f"\nPooled sd of log loss over seeds, from 8k on: {math.sqrt(squares / freedom):.2%} "
+        f"({freedom} degrees of freedom). The default is at worst {worst:+.1%} from the best of "
+        "24."
+    )
 
 
 def main() -> None:

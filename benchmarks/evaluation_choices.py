@@ -100,9 +100,11 @@ class Curve:
         kept = logs[int(np.argmin(losses[:end]))]
         chosen = logs[int(np.argmin(losses))]
         return Decided(
-            float(kept - logs.min()), float(chosen - logs.min()), self.bytes_seen[end - 1],
+            float(kept - logs.min()),
+            float(chosen - logs.min()),
+            self.bytes_seen[end - 1],
             float(kept),
-        )  # fmt: skip
+        )
 
 
 def read_splits(language: str, corpora: Path | None, size_bytes: int) -> list[NDArray[np.uint8]]:

@@ -36,11 +36,13 @@ from raydt.storage.folder import Folder
 from raydt.tracking.schema import Status
 
 SEEDS, SIZES = 5, ("8k", "32k", "128k", "512k", "2M")
-_MEASURED = "import resource, subprocess, sys, time; start = time.perf_counter(); "\
-    "code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL); "\
-    "print(code, time.perf_counter() - start, "\
-    "(used := resource.getrusage(resource.RUSAGE_CHILDREN)).ru_utime + used.ru_stime, "\
-    "used.ru_maxrss)"  # fmt: skip
+_MEASURED = (
+    "import resource, subprocess, sys, time; start = time.perf_counter(); "
+    "code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL); "
+    "print(code, time.perf_counter() - start, "
+    "(used := resource.getrusage(resource.RUSAGE_CHILDREN)).ru_utime + used.ru_stime, "
+    "used.ru_maxrss)"
+)
 
 
 def axes_of(num_cells: int) -> dict[str, Any]:
@@ -75,10 +77,19 @@ def plan_words(axes: dict[str, Any], texts: Path) -> list[str]:
         with (texts / f"{language}.txt").open("wb") as file:
             file.truncate(3_000_000)  # large enough for the largest size; nobody reads it
     return [
-        "--corpus", f"files:{texts}", "--storage", str(texts.parent / "plan"),
-        "--sources", *axes["sources"], "--targets", *axes["targets"], "--sizes", *axes["sizes"],
-        "--seeds", *map(str, axes["seeds"]),
-    ]  # fmt: skip
+        "--corpus",
+        f"files:{texts}",
+        "--storage",
+        str(texts.parent / "plan"),
+        "--sources",
+        *axes["sources"],
+        "--targets",
+        *axes["targets"],
+        "--sizes",
+        *axes["sizes"],
+        "--seeds",
+        *map(str, axes["seeds"]),
+    ]
 
 
 def write_ledger(storage: Path, num_cells: int) -> tuple[int, float]:

@@ -170,8 +170,9 @@ def main() -> None:
         texts[language] = np.frombuffer(lines, np.uint8)
     console = Console()
     for name in arguments.models:
-        table = Table(title=f"{name}: {STEPS[name]} steps, {', '.join(LANGUAGES)}, "
-                            f"{len(SEEDS[name])} seeds")  # fmt: skip
+        table = Table(
+            title=f"{name}: {STEPS[name]} steps, {', '.join(LANGUAGES)}, {len(SEEDS[name])} seeds"
+        )
         for column in ("variant", "bpb", "difference", "std. error", "time of a step"):
             table.add_column(column, justify="left" if column == "variant" else "right")
         base: list[float] = []
@@ -191,8 +192,13 @@ def main() -> None:
                 base, base_seconds = bpb, seconds
             differences = [a - b for a, b in zip(bpb, base, strict=True)]
             error = stdev(differences) / math.sqrt(len(differences))
-            table.add_row(variant, f"{fmean(bpb):.4f}", f"{fmean(differences):+.4f}",
-                          f"{error:.4f}", f"{seconds / base_seconds:.2f}x")  # fmt: skip
+            table.add_row(
+                variant,
+                f"{fmean(bpb):.4f}",
+                f"{fmean(differences):+.4f}",
+                f"{error:.4f}",
+                f"{seconds / base_seconds:.2f}x",
+            )
             console.log(name, variant, [f"{value:.4f}" for value in bpb])
         console.print(table)
 

@@ -66,10 +66,13 @@ def losses(sizes_bytes: list[int], num_seeds: int) -> Table:
         exact, rounded = by_precision.values()
         difference = [b - a for a, b in zip(exact, rounded, strict=True)]
         table.add_row(
-            f"{size_bytes:,}", f"{fmean(exact):.4f}", f"{fmean(rounded):.4f}",
-            f"{fmean(difference):+.4f}", f"{stdev(difference) / num_seeds**0.5:.4f}",
+            f"{size_bytes:,}",
+            f"{fmean(exact):.4f}",
+            f"{fmean(rounded):.4f}",
+            f"{fmean(difference):+.4f}",
+            f"{stdev(difference) / num_seeds**0.5:.4f}",
             f"{stdev(exact):.4f}",
-        )  # fmt: skip
+        )
     return table
 
 

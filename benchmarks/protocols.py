@@ -20,9 +20,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from analysis.estimators import Range, loglog
-from analysis.figures import SOURCE_COLOURS, SOURCE_MARKERS, STYLE
+from analysis.estimators.answer import Range
+from analysis.estimators.interpolated import loglog
 from analysis.ladder import Ladder, cell_means, ladders
+from analysis.report.figures import SOURCE_COLOURS, SOURCE_MARKERS, STYLE
 from raydt.tracking.schema import Stage
 from raydt.units import approximate_bytes
 
@@ -65,13 +66,18 @@ def table(heads: list[str], rows: list[list[str]]) -> None:
 
 
 def show_training(cells: dict[str, pd.DataFrame]) -> None:
-    print("What scratch cells did, medians by size: bytes seen over bytes of data, and how many of "
-          "the cells took their best checkpoint from the last evaluation.\n")  # fmt: skip
+    print(
+        "What scratch cells did, medians by size: bytes seen over bytes of data, and how many of "
+        "the cells took their best checkpoint from the last evaluation.\n"
+    )
     rows = []
-    sizes: list[int] = sorted({
-        int(size) for frame in cells.values()
-        for size in frame.loc[frame["stage"] == Stage.SCRATCH, "size_bytes"]
-    })  # fmt: skip
+    sizes: list[int] = sorted(
+        {
+            int(size)
+            for frame in cells.values()
+            for size in frame.loc[frame["stage"] == Stage.SCRATCH, "size_bytes"]
+        }
+    )
     for size in sizes:
         row = [approximate_bytes(size)]
         for frame in cells.values():
@@ -123,15 +129,20 @@ def mean_ratio(frame: pd.DataFrame, size: int, found: dict[str, Ladder]) -> str:
 
 
 def show_exchange(effective: dict[str, pd.DataFrame], by_protocol: Ladders) -> None:
-    print("D_E / D_F, the geometric mean over pairs: the finetunes of a protocol (rows) on the "
-          "scratch ladders of each (columns).\n")  # fmt: skip
+    print(
+        "D_E / D_F, the geometric mean over pairs: the finetunes of a protocol (rows) on the "
+        "scratch ladders of each (columns).\n"
+    )
     sizes = sorted(next(iter(effective.values()))["finetune_bytes"].unique())
     rows = [
-        [name, approximate_bytes(int(size)),
-         *(mean_ratio(frame, int(size), found) for found in by_protocol.values())]
+        [
+            name,
+            approximate_bytes(int(size)),
+            *(mean_ratio(frame, int(size), found) for found in by_protocol.values()),
+        ]
         for size in sizes
         for name, frame in effective.items()
-    ]  # fmt: skip
+    ]
     table(["finetunes of", "D_F", *(f"ladder of {name}" for name in by_protocol)], rows)
 
 
@@ -145,14 +156,24 @@ def draw(path: Path, effective: dict[str, pd.DataFrame], by_protocol: Ladders) -
             for place, (name, found) in enumerate(by_protocol.items()):
                 colour, marker = SOURCE_COLOURS[place], SOURCE_MARKERS[place]
                 ladder = found[target]
-                above.plot(ladder.num_bytes, np.exp(ladder.log_loss) * NATS_TO_BITS,
-                           color=colour, marker=marker, label=name)  # fmt: skip
+                above.plot(
+                    ladder.num_bytes,
+                    np.exp(ladder.log_loss) * NATS_TO_BITS,
+                    color=colour,
+                    marker=marker,
+                    label=name,
+                )
                 frame = effective[name]
                 mine = frame[frame["target"] == target]
                 shift = 1.12 ** (place - (len(by_protocol) - 1) / 2)
-                below.plot(mine["finetune_bytes"] * shift,
-                           mine["effective_bytes"] / mine["finetune_bytes"],
-                           color=colour, marker=marker, ls="", alpha=0.85)  # fmt: skip
+                below.plot(
+                    mine["finetune_bytes"] * shift,
+                    mine["effective_bytes"] / mine["finetune_bytes"],
+                    color=colour,
+                    marker=marker,
+                    ls="",
+                    alpha=0.85,
+                )
             above.set_title(f"into {target}", fontsize=10)
             below.axhline(1, color=mpl.rcParams["axes.edgecolor"], lw=0.8, ls=":")
             below.set_xlabel("bytes of the target")

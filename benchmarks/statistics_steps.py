@@ -10,11 +10,15 @@ import time
 
 import numpy as np
 
+from analysis.coverage import CONFIDENCE, Design
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means, ladders
-from analysis.laws import fit_ladders, one_law_tests, transfer_laws
-from analysis.uncertainty import draw_means, pooled_noise, transfer_draws
-from analysis.uncertainty.coverage import CONFIDENCE, Design
+from analysis.laws.ladders import fit_ladders
+from analysis.laws.one_law import one_law_tests
+from analysis.laws.transfer_table import transfer_laws
+from analysis.uncertainty.noise import pooled_noise
+from analysis.uncertainty.resample import draw_means
+from analysis.uncertainty.transfer import transfer_draws
 from raydt.tracking.schema import Stage
 
 

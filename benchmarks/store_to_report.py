@@ -65,36 +65,70 @@ def fill(folder: Path, num_runs: int) -> int:
         languages = "-".join(name for name in (cell["source"], cell["target"]) if name)
         label = format_bytes(cell["size_bytes"])
         cell_id = f"{cell['stage']}/{languages}/{label}/{cell['model']}/s{cell['seed']}"
-        plan.append({**cell, "cell_id": cell_id, "size": label, "parent_cell_id": None,
-                     "fingerprint": run_id})  # fmt: skip
+        plan.append(
+            {
+                **cell,
+                "cell_id": cell_id,
+                "size": label,
+                "parent_cell_id": None,
+                "fingerprint": run_id,
+            }
+        )
         worth = 1 + (len(cell["source"] or "") and int((cell["source"] or "l0")[1:]) * 0.3)
         data = cell["size_bytes"] * (worth if cell["stage"] is Stage.FINETUNE else 1)
         loss = (0.9 + 20 * data**-0.35) * float(np.exp(0.003 * random.standard_normal()))
         place = f"{folder}/mlflow-artifacts/big/{run_id}/artifacts"
         runs.append(
-            (run_id, cell_id, "LOCAL", "me", "FINISHED", number, number + 1, "active", place,
-             writer.experiment_id)
-        )  # fmt: skip
-        facts = {**cell, "size": label, "num_parameters": 10**6, "learning_rate": 1e-3,
-                 "batch_windows": 8, "budget_bytes": 10**7}  # fmt: skip
+            (
+                run_id,
+                cell_id,
+                "LOCAL",
+                "me",
+                "FINISHED",
+                number,
+                number + 1,
+                "active",
+                place,
+                writer.experiment_id,
+            )
+        )
+        facts = {
+            **cell,
+            "size": label,
+            "num_parameters": 10**6,
+            "learning_rate": 1e-3,
+            "batch_windows": 8,
+            "budget_bytes": 10**7,
+        }
         params += [(name, str(value), run_id) for name, value in facts.items() if value is not None]
         tags += [
             (name, value, run_id)
             for name, value in {
-                schema.TAG_KIND: schema.KIND_CELL, schema.TAG_SWEEP: "big",
-                schema.TAG_CELL_ID: cell_id, schema.TAG_FINGERPRINT: run_id,
-                schema.TAG_ATTEMPT: run_id, schema.TAG_STATUS: "done",
-                schema.TAG_STOPPED: "converged", "mlflow.runName": cell_id,
+                schema.TAG_KIND: schema.KIND_CELL,
+                schema.TAG_SWEEP: "big",
+                schema.TAG_CELL_ID: cell_id,
+                schema.TAG_FINGERPRINT: run_id,
+                schema.TAG_ATTEMPT: run_id,
+                schema.TAG_STATUS: "done",
+                schema.TAG_STOPPED: "converged",
+                "mlflow.runName": cell_id,
             }.items()
-        ]  # fmt: skip
+        ]
         final = {
-            schema.METRIC_TEST_LOSS: loss, schema.METRIC_TEST_BPB: loss / np.log(2),
-            schema.METRIC_TEST_LOSS_STDERR: 0.01, schema.METRIC_BEST_VAL_LOSS: loss,
-            schema.METRIC_BEST_BYTES_SEEN: 5e6, schema.METRIC_BYTES_SEEN: 6e6,
+            schema.METRIC_TEST_LOSS: loss,
+            schema.METRIC_TEST_BPB: loss / np.log(2),
+            schema.METRIC_TEST_LOSS_STDERR: 0.01,
+            schema.METRIC_BEST_VAL_LOSS: loss,
+            schema.METRIC_BEST_BYTES_SEEN: 5e6,
+            schema.METRIC_BYTES_SEEN: 6e6,
             schema.METRIC_SECONDS: 60.0,
-        }  # fmt: skip
-        curve = (schema.METRIC_TRAIN_LOSS, schema.METRIC_VAL_LOSS, schema.METRIC_VAL_BPB,
-                 schema.METRIC_BYTES_PER_SECOND)  # fmt: skip
+        }
+        curve = (
+            schema.METRIC_TRAIN_LOSS,
+            schema.METRIC_VAL_LOSS,
+            schema.METRIC_VAL_BPB,
+            schema.METRIC_BYTES_PER_SECOND,
+        )
         latest += [
             (name, float(value), number, 1, 0, run_id)
             for name, value in {**final, **dict.fromkeys(curve, loss)}.items()
@@ -108,9 +142,12 @@ def fill(folder: Path, num_runs: int) -> int:
     client.set_terminated(launch)
     with sqlite3.connect(folder / "mlflow.db") as connection:
         many = connection.executemany
-        many("INSERT INTO runs (run_uuid, name, source_type, user_id, status, start_time, "
-             "end_time, lifecycle_stage, artifact_uri, experiment_id) "
-             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", runs)  # fmt: skip
+        many(
+            "INSERT INTO runs (run_uuid, name, source_type, user_id, status, start_time, "
+            "end_time, lifecycle_stage, artifact_uri, experiment_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            runs,
+        )
         many("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", params)
         many("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", tags)
         columns = "(key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)"
@@ -120,14 +157,14 @@ def fill(folder: Path, num_runs: int) -> int:
 
 
 _READ = """
-from analysis import store, store_api, store_sql
+from analysis.store import api, read, sql
 from analysis.table import tidy
 uri = "sqlite:///{folder}/mlflow.db"
 if {through_client}:
     def reader(stack, kind, uri):
-        return store._api_reader(uri)
-    store._sql_reader = reader
-table = tidy(store.read_sweep(uri, "big"))
+        return read._api_reader(uri)
+    read._sql_reader = reader
+table = tidy(read.read_sweep(uri, "big"))
 assert len(table.cells) == {num_runs}, len(table.cells)
 """
 

@@ -252,8 +252,10 @@ def main() -> None:
         console.print(speed(name, data))
         first = subprocess.run(
             [sys.executable, "-c", FIRST_STEP.format(name=name)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         console.print(f"{name}: first step {float(first.stdout):.2f} s after the imports")
         if name in LOSS_SECONDS and not arguments.without_losses:
             console.print(loss_after_equal_time(name, data))

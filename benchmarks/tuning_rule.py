@@ -59,8 +59,10 @@ def main() -> None:
                 mean = f", on average {np.mean(kept):+.2f}" if kept else ""
                 print(f"  {exponent:24} kept in {len(kept)} of {len(found)}{mean}")
             levels = [math.log(rule.factors["learning_rate"]) for rule in found]
-            print(f"  ln of the learning rate's factor {np.mean(levels):.2f} ± {np.std(levels):.2f}"
-                  " (planted 0.30)")  # fmt: skip
+            print(
+                f"  ln of the learning rate's factor {np.mean(levels):.2f} ± {np.std(levels):.2f}"
+                " (planted 0.30)"
+            )
 
 
 if __name__ == "__main__":

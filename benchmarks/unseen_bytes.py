@@ -183,8 +183,13 @@ def main() -> None:
                         {target for _, target in PAIRS} if treatment != "reset" else ()
                     ):
                         for size in arguments.sizes:
-                            keep(cells.train(Stage.SCRATCH, texts[target], size),
-                                 "scratch", target, treatment, str(size))  # fmt: skip
+                            keep(
+                                cells.train(Stage.SCRATCH, texts[target], size),
+                                "scratch",
+                                target,
+                                treatment,
+                                str(size),
+                            )
                     for source, target in PAIRS:
                         start = cells.pretrain(
                             texts[source], arguments.pretrain_size, Path(temporary), source
@@ -192,14 +197,21 @@ def main() -> None:
                         parent = Alphabet.of_data(
                             texts[source].train[: arguments.pretrain_size], escapes=False
                         )
-                        zeroshot = train(TrainConfig(how.model, None, 0), texts[target],
-                                         initial_weights=start)  # fmt: skip
+                        zeroshot = train(
+                            TrainConfig(how.model, None, 0), texts[target], initial_weights=start
+                        )
                         assert zeroshot.unseen_share is not None
                         shares[source, target] = zeroshot.unseen_share
                         keep(zeroshot, "zeroshot", source, target, treatment)
                         for size in arguments.sizes:
-                            keep(cells.train(Stage.FINETUNE, texts[target], size, start, parent),
-                                 "finetune", source, target, treatment, str(size))  # fmt: skip
+                            keep(
+                                cells.train(Stage.FINETUNE, texts[target], size, start, parent),
+                                "finetune",
+                                source,
+                                target,
+                                treatment,
+                                str(size),
+                            )
         print_tables(console, family, arguments, bits, shares)
 
 
@@ -214,8 +226,9 @@ def print_tables(
         return f"{fmean(bits[key]):.3f}" if key in bits else ""
 
     for size in map(str, arguments.sizes):
-        table = Table(title=f"{family}, {size} bytes, seeds {arguments.seeds}: scratch / finetune "
-                            "(zero-shot)")  # fmt: skip
+        table = Table(
+            title=f"{family}, {size} bytes, seeds {arguments.seeds}: scratch / finetune (zero-shot)"
+        )
         for column in ("pair", "unseen", *arguments.treatments):
             table.add_column(column, justify="left" if column == "pair" else "right")
         for source, target in PAIRS:

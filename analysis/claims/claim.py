@@ -16,7 +16,7 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClaimAnswer:
     """The answer to one claim for one model.
 
@@ -39,10 +39,18 @@ class ClaimAnswer:
 
 
 def insufficient(
-    name: str, question: str, model: str, needs: str, found: str, n: int, unit: str
+    *, name: str, question: str, model: str, needs: str, found: str, n: int, unit: str
 ) -> ClaimAnswer:
     """The answer where the data do not suffice: what it needs, and what was found."""
     sentence = f"Cannot be answered: needs at least {needs}; found {found}."
     return ClaimAnswer(
-        name, question, model, sentence, Verdict.UNDECIDED, {}, "not tested", n, unit
+        name=name,
+        question=question,
+        model=model,
+        sentence=sentence,
+        verdict=Verdict.UNDECIDED,
+        tables={},
+        tested="not tested",
+        n=n,
+        unit=unit,
     )

@@ -40,9 +40,14 @@ def commutative(
     pairs = _pairs(mutual)
     if pairs.empty:
         return insufficient(
-            NAME, QUESTION, model, "two languages that are source and target of each other",
-            f"none ({len(both)} languages in both roles)", 0, "languages",
-        )  # fmt: skip
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            needs="two languages that are source and target of each other",
+            found=f"none ({len(both)} languages in both roles)",
+            n=0,
+            unit="languages",
+        )
     named = sorted({*pairs["one"], *pairs["other"]})
     by_size = _directions(rows, pairs)
     fold = math.exp(float((pairs["there"] - pairs["back"]).abs().median()))
@@ -67,9 +72,17 @@ def commutative(
             f"targets of each other; found {len(named)} ({listed(named)})."
         )
         return ClaimAnswer(
-            NAME, QUESTION, model, sentence, Verdict.UNDECIDED, tables, "not tested", len(named),
-            "languages", notes,
-        )  # fmt: skip
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            sentence=sentence,
+            verdict=Verdict.UNDECIDED,
+            tables=tables,
+            tested="not tested",
+            n=len(named),
+            unit="languages",
+            notes=notes,
+        )
     square = mutual.only(named, named)
     one_way = Grid(square.sources, square.targets, _mutual_only(square.values))
     rho = _reciprocity(one_way) or math.nan
@@ -98,7 +111,16 @@ def commutative(
     elif low > MOSTLY and p <= LEVEL:
         verdict = Verdict.YES
     return ClaimAnswer(
-        NAME, QUESTION, model, sentence, verdict, tables, tested, len(named), "languages", notes
+        name=NAME,
+        question=QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables=tables,
+        tested=tested,
+        n=len(named),
+        unit="languages",
+        notes=notes,
     )
 
 
@@ -142,14 +164,27 @@ def _directions(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
                 or other["transferred_low_bytes"] > one["transferred_high_bytes"]
             )
             found.append(
-                {"one": pair.one, "other": pair.other, "finetune_bytes": size,
-                 "transferred_there_bytes": one["transferred_bytes"],
-                 "range_there": one["range"],
-                 "transferred_back_bytes": other["transferred_bytes"],
-                 "range_back": other["range"], "clearly_differ": apart}
-            )  # fmt: skip
+                {
+                    "one": pair.one,
+                    "other": pair.other,
+                    "finetune_bytes": size,
+                    "transferred_there_bytes": one["transferred_bytes"],
+                    "range_there": one["range"],
+                    "transferred_back_bytes": other["transferred_bytes"],
+                    "range_back": other["range"],
+                    "clearly_differ": apart,
+                }
+            )
     return pd.DataFrame(
         found,
-        columns=["one", "other", "finetune_bytes", "transferred_there_bytes", "range_there",
-                 "transferred_back_bytes", "range_back", "clearly_differ"],
-    )  # fmt: skip
+        columns=[
+            "one",
+            "other",
+            "finetune_bytes",
+            "transferred_there_bytes",
+            "range_there",
+            "transferred_back_bytes",
+            "range_back",
+            "clearly_differ",
+        ],
+    )

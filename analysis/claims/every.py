@@ -40,18 +40,27 @@ def claim_answers(
         drawn = [np.random.default_rng(seed) for seed in seeds]
         found += [
             similar(
-                rows, model, confidence=confidence, num_permutations=num_permutations,
+                rows,
+                model,
+                confidence=confidence,
+                num_permutations=num_permutations,
                 random=drawn[0],
             ),
             explained_by_similarity(
-                rows, model, facts=facts or CorpusFacts(), num_permutations=num_permutations,
+                rows,
+                model,
+                facts=facts or CorpusFacts(),
+                num_permutations=num_permutations,
                 random=drawn[1],
             ),
             commutative(
-                rows, model, confidence=confidence, num_permutations=num_permutations,
+                rows,
+                model,
+                confidence=confidence,
+                num_permutations=num_permutations,
                 random=drawn[2],
             ),
             specific(rows, model, confidence=confidence),
             hurt(rows, model, confidence=confidence),
-        ]  # fmt: skip
+        ]
     return found

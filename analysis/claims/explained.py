@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
 from analysis.claims.grid import Grid, censored_note, pooled
 from analysis.claims.permutation import (
@@ -22,7 +23,6 @@ from analysis.claims.permutation import (
 )
 from analysis.claims.predictors import COMPOSITE, CorpusFacts, predictors
 from analysis.claims.twoway import connected, two_way
-from analysis.ladder import Floats
 
 NAME = "similarity"
 QUESTION = "Does similarity of languages explain what transfers?"
@@ -69,12 +69,15 @@ def explained_by_similarity(
                 found.append(_row(name, "QAP", measure, main_effects, grid, drawn, result))
     if not found:
         return insufficient(
-            NAME, QUESTION, model,
-            f"4 languages whose distances are known and whose labels permute in {MIN_PERMUTATIONS} "
-            "ways",
-            f"{len(languages)} languages, {len(known)} kinds of distance known",
-            len(languages), "languages",
-        )  # fmt: skip
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            needs="4 languages whose distances are known and whose labels permute in "
+            f"{MIN_PERMUTATIONS} ways",
+            found=f"{len(languages)} languages, {len(known)} kinds of distance known",
+            n=len(languages),
+            unit="languages",
+        )
     found += _together(numbers, ranks, known, num_permutations, random, notes)
     table = pd.DataFrame(found)
     table["p_holm"] = table.groupby(FAMILY)["p"].transform(
@@ -98,10 +101,17 @@ def explained_by_similarity(
         f"effects, p_holm <= {LEVEL}."
     )
     return ClaimAnswer(
-        NAME, QUESTION, model, sentence, verdict,
-        {CORRELATES: table, PAIRS: _pairs_table(numbers, known)}, tested, len(languages),
-        "languages", notes,
-    )  # fmt: skip
+        name=NAME,
+        question=QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables={CORRELATES: table, PAIRS: _pairs_table(numbers, known)},
+        tested=tested,
+        n=len(languages),
+        unit="languages",
+        notes=notes,
+    )
 
 
 def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -111,10 +121,14 @@ def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
     for i, j in zip(*np.nonzero(grid.observed), strict=True):
         source, target = grid.sources[i], grid.targets[j]
         rows.append(
-            {"source": source, "target": target, "log_ratio": float(grid.values[i, j]),
-             "beyond_main_effects": float(beyond[i, j]),
-             **{name: float(square.loc[source, target]) for name, square in known.items()}}
-        )  # fmt: skip
+            {
+                "source": source,
+                "target": target,
+                "log_ratio": float(grid.values[i, j]),
+                "beyond_main_effects": float(beyond[i, j]),
+                **{name: float(square.loc[source, target]) for name, square in known.items()},
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -160,9 +174,13 @@ def _together(
             for name, x in whole.items():
                 others = tuple(one for other, one in whole.items() if other != name)
                 result = associated(
-                    ranks if by_rank else numbers, x, drawn, controls=others,
-                    main_effects=main_effects, ranks=by_rank,
-                )  # fmt: skip
+                    ranks if by_rank else numbers,
+                    x,
+                    drawn,
+                    controls=others,
+                    main_effects=main_effects,
+                    ranks=by_rank,
+                )
                 found.append(_row(name, "MRQAP", measure, main_effects, numbers, drawn, result))
     lost = [name for name in known if name not in whole and not name.startswith(COMPOSITE)]
     if lost:

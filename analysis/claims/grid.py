@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from raydt.tracking.schema import Stage
 
 

@@ -26,7 +26,13 @@ def hurt(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswer:
     judged = rows[np.isfinite(rows["gain"].to_numpy(dtype=float))].copy()
     if judged.empty:
         return insufficient(
-            NAME, QUESTION, model, "one finetuned pair at a size of its ladder", "none", 0, "pairs"
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            needs="one finetuned pair at a size of its ladder",
+            found="none",
+            n=0,
+            unit="pairs",
         )
     judged["worse"] = judged["gain"] < 0
     judged["surely_worse"] = judged["transferred_high_bytes"] < 0
@@ -43,9 +49,19 @@ def hurt(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswer:
     by_size = by_size.reset_index()
     pairs = judged.loc[
         judged["worse"],
-        ["finetune_bytes", "size", "source", "target", "loss", "scratch_loss", "gain",
-         "transferred_bytes", "transferred_low_bytes", "transferred_high_bytes"],
-    ].sort_values(["finetune_bytes", "gain"], ignore_index=True)  # fmt: skip
+        [
+            "finetune_bytes",
+            "size",
+            "source",
+            "target",
+            "loss",
+            "scratch_loss",
+            "gain",
+            "transferred_bytes",
+            "transferred_low_bytes",
+            "transferred_high_bytes",
+        ],
+    ].sort_values(["finetune_bytes", "gain"], ignore_index=True)
     slope, low, high, targets = _trend(judged, confidence)
     with_interval = judged["transferred_high_bytes"].notna()
     sure, worse = int(judged["surely_worse"].sum()), int(judged["worse"].sum())
@@ -70,16 +86,17 @@ def hurt(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswer:
     if not worse:
         sentence = f"No: all {counted(len(judged), 'finetuned pair')} end at or under scratch."
         verdict = (
-            Verdict.NO if with_interval.all() and judged["surely_better"].all()
+            Verdict.NO
+            if with_interval.all() and judged["surely_better"].all()
             else Verdict.UNDECIDED
-        )  # fmt: skip
+        )
         if verdict is Verdict.UNDECIDED:
             sentence = sentence.removeprefix("No: ").capitalize()
     else:
         who = listed(
-            f"{row['source']}→{row['target']} on {row['size']}" for row in
-            pairs.sort_values("gain").to_dict("records")
-        )  # fmt: skip
+            f"{row['source']}→{row['target']} on {row['size']}"
+            for row in pairs.sort_values("gain").to_dict("records")
+        )
         sentence = f"{worse} of {counted(len(judged), 'finetuned pair')} end above scratch: {who}."
         if with_interval.any():
             sentence += f" {sure} of them with the whole interval."
@@ -100,21 +117,33 @@ def hurt(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswer:
         "squares of gain on log10 D_F within each pair, jackknife over targets, Student's t."
     )
     return ClaimAnswer(
-        NAME, QUESTION, model, sentence, verdict, tables, tested, targets, "targets", notes
+        name=NAME,
+        question=QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables=tables,
+        tested=tested,
+        n=targets,
+        unit="targets",
+        notes=notes,
     )
 
 
 def _trend(judged: pd.DataFrame, confidence: float) -> tuple[float, float, float, int]:
     """Slope of gain over log10 D_F within pairs, its interval, and the number of targets."""
     frame = pd.DataFrame(
-        {"pair": judged["source"] + "\0" + judged["target"], "target": judged["target"],
-         "x": np.log10(judged["finetune_bytes"].astype(float)), "y": judged["gain"]}
-    )  # fmt: skip
+        {
+            "pair": judged["source"] + "\0" + judged["target"],
+            "target": judged["target"],
+            "x": np.log10(judged["finetune_bytes"].astype(float)),
+            "y": judged["gain"],
+        }
+    )
     for name in ("x", "y"):
         frame[name] -= frame.groupby("pair")[name].transform("mean")
-    parts = pd.DataFrame(
-        {"xy": frame["x"] * frame["y"], "xx": frame["x"] ** 2, "target": frame["target"]}
-    ).groupby("target").sum()  # fmt: skip
+    products = pd.DataFrame({"xy": frame["x"] * frame["y"], "xx": frame["x"] ** 2})
+    parts = products.groupby(frame["target"]).sum()
     count = len(parts)
     xy, xx = parts["xy"].to_numpy(), parts["xx"].to_numpy()
     if xx.sum() <= 0:

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from analysis.arrays import Floats
 from analysis.claims.grid import Grid
-from analysis.ladder import Floats
 
 Places = npt.NDArray[np.intp]
 MOST_ENUMERATED = 5040  # 7!
@@ -80,9 +80,12 @@ def label_permutations(
         for _ in range(num_permutations):
             orders = (random.permutation(len(names)) for names in classes)
             drawn.append(
-                tuple(names[place] for names, order in zip(classes, orders, strict=True)
-                      for place in order)
-            )  # fmt: skip
+                tuple(
+                    names[place]
+                    for names, order in zip(classes, orders, strict=True)
+                    for place in order
+                )
+            )
     labels = list(chain(*classes))
     source_place = {name: place for place, name in enumerate(sources)}
     target_place = {name: place for place, name in enumerate(targets)}
@@ -126,10 +129,7 @@ def associated(
     if float(residual @ residual) <= 1e-12 * float(((x_taken - x_taken.mean()) ** 2).sum()) or (
         x_taken.max() == x_taken.min()
     ):
-        return Association(
-            math.nan, math.nan, math.nan, int(observed.sum()),
-            "does not vary beyond the controls",
-        )  # fmt: skip
+        return _undefined(int(observed.sum()), "does not vary beyond the controls")
     square = np.zeros(grid.values.shape)
     square[different] = residual
 
@@ -137,10 +137,8 @@ def associated(
     annihilator = np.eye(len(design)) - design @ np.linalg.pinv(design)
     freedom = len(design) - np.linalg.matrix_rank(design)
     if freedom < MIN_FREEDOM:
-        return Association(
-            math.nan, math.nan, math.nan, len(design),
-            f"needs at least {MIN_FREEDOM} pairs beyond the controls; found {freedom}",
-        )  # fmt: skip
+        note = f"needs at least {MIN_FREEDOM} pairs beyond the controls; found {freedom}"
+        return _undefined(len(design), note)
     y = annihilator @ scaled(grid.values, observed)
     row, column = np.nonzero(observed)
     moved = square[drawn.sources[:, row], drawn.targets[:, column]] @ annihilator
@@ -152,6 +150,10 @@ def associated(
     return Association(
         float(r[0]), p, float(np.quantile(strength, 1 - level, method="higher")), len(design)
     )
+
+
+def _undefined(num_pairs: int, note: str) -> Association:
+    return Association(r=math.nan, p=math.nan, critical_r=math.nan, num_pairs=num_pairs, note=note)
 
 
 def _design(

@@ -87,9 +87,8 @@ def predictors(languages: Iterable[str], facts: CorpusFacts) -> dict[str, pd.Dat
         ratio = facts.bytes_per_character
         found["bytes per character (log ratio)"] = _square(
             names,
-            lambda one, other: abs(math.log(ratio[one] / ratio[other]))
-            if one in ratio and other in ratio else math.nan,
-        )  # fmt: skip
+            lambda one, other: abs(math.log(ratio.get(one, math.nan) / ratio.get(other, math.nan))),
+        )
     if facts.contamination:
         shares = facts.contamination
         found["target's text in source"] = _square(

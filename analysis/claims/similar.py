@@ -45,14 +45,22 @@ def similar(
     gains = pooled(known, "gain")
     compared = gains.only(
         list(gains.sources),
-        [name for name, seen in zip(gains.targets, gains.observed.sum(axis=0), strict=True)
-         if seen >= 2],
-    )  # fmt: skip
+        [
+            name
+            for name, seen in zip(gains.targets, gains.observed.sum(axis=0), strict=True)
+            if seen >= 2
+        ],
+    )
     if len(compared.sources) < 2 or not compared.num_pairs:
         return insufficient(
-            NAME, QUESTION, model, "two sources into one target, at a size of its ladder",
-            counted(len(compared.targets), "such target"), len(compared.targets), "targets",
-        )  # fmt: skip
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            needs="two sources into one target, at a size of its ladder",
+            found=counted(len(compared.targets), "such target"),
+            n=len(compared.targets),
+            unit="targets",
+        )
     spread, mean = _spread(compared), float(np.nanmean(compared.values))
     ratio = spread / mean if mean > 0 else math.nan
     low, high = math.nan, math.nan
@@ -107,9 +115,17 @@ def similar(
         f"each target, {num_permutations} permutations."
     )
     return ClaimAnswer(
-        NAME, QUESTION, model, sentence, verdict, tables, tested, len(compared.targets), "targets",
-        notes,
-    )  # fmt: skip
+        name=NAME,
+        question=QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables=tables,
+        tested=tested,
+        n=len(compared.targets),
+        unit="targets",
+        notes=notes,
+    )
 
 
 def _spread(grid: Grid) -> float:
@@ -147,7 +163,17 @@ def _by_size(
             row["p_source"] = source_effect_p(ratios, num_permutations, random)
             row["p_source_ranks"] = source_effect_p(ranks, num_permutations, random)
         found.append(row)
-    columns = ["finetune_bytes", "num_pairs", "num_bounds", "mean_gain", "sd_between_sources",
-               "share_source", "share_target", "share_rest", "sd_rest", "p_source",
-               "p_source_ranks"]  # fmt: skip
+    columns = [
+        "finetune_bytes",
+        "num_pairs",
+        "num_bounds",
+        "mean_gain",
+        "sd_between_sources",
+        "share_source",
+        "share_target",
+        "share_rest",
+        "sd_rest",
+        "p_source",
+        "p_source_ranks",
+    ]
     return pd.DataFrame(found, columns=columns)

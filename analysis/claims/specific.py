@@ -48,21 +48,34 @@ def specific(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswe
     if compared.empty:
         if not len(floor):
             return insufficient(
-                NAME, QUESTION, model,
-                "two sources of known and different distance to a target, or a source that says "
-                "nothing (nonsense, brackets)",
-                f"{rows['source'].nunique()} sources, distances known of "
+                name=NAME,
+                question=QUESTION,
+                model=model,
+                needs="two sources of known and different distance to a target, or a source that "
+                "says nothing (nonsense, brackets)",
+                found=f"{rows['source'].nunique()} sources, distances known of "
                 f"{len(distance)} pairs",
-                0, "targets",
-            )  # fmt: skip
+                n=0,
+                unit="targets",
+            )
         return ClaimAnswer(
-            NAME, QUESTION, model, _floor_sentence(floor), Verdict.UNDECIDED, tables,
-            "D_T of languages that say nothing against the mean of the others.",
-            rows["target"].nunique(), "targets", notes,
-        )  # fmt: skip
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            sentence=_floor_sentence(floor),
+            verdict=Verdict.UNDECIDED,
+            tables=tables,
+            tested="D_T of languages that say nothing against the mean of the others.",
+            n=rows["target"].nunique(),
+            unit="targets",
+            notes=notes,
+        )
     by_size = _by_size(compared, confidence)
-    tables = {"Nearest and farthest source, all targets": by_size,
-              "Nearest and farthest source by target": compared, **tables}  # fmt: skip
+    tables = {
+        "Nearest and farthest source, all targets": by_size,
+        "Nearest and farthest source by target": compared,
+        **tables,
+    }
     telling = by_size[by_size["agnostic_share"].notna()]
     targets = compared["target"].nunique()
     tested = (
@@ -75,9 +88,17 @@ def specific(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswe
     if telling.empty:
         sentence = "At no size does the nearest source transfer anything: there is nothing to part."
         return ClaimAnswer(
-            NAME, QUESTION, model, sentence, Verdict.UNDECIDED, tables, tested, targets, "targets",
-            notes,
-        )  # fmt: skip
+            name=NAME,
+            question=QUESTION,
+            model=model,
+            sentence=sentence,
+            verdict=Verdict.UNDECIDED,
+            tables=tables,
+            tested=tested,
+            n=targets,
+            unit="targets",
+            notes=notes,
+        )
     row = telling.sort_values(["num_bounds", "finetune_bytes"]).iloc[0].to_dict()
     interval = f" [{row['low']:.0%}, {row['high']:.0%}]" if not math.isnan(row["low"]) else ""
     sentence = (
@@ -102,7 +123,16 @@ def specific(rows: pd.DataFrame, model: str, *, confidence: float) -> ClaimAnswe
     if math.isnan(row["low"]):
         notes.append(f"No interval: needs at least 3 targets; found {int(row['num_targets'])}.")
     return ClaimAnswer(
-        NAME, QUESTION, model, sentence, verdict, tables, tested, targets, "targets", notes
+        name=NAME,
+        question=QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables=tables,
+        tested=tested,
+        n=targets,
+        unit="targets",
+        notes=notes,
     )
 
 
@@ -173,11 +203,18 @@ def _by_size(compared: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 reach = float(student.ppf((1 + confidence) / 2, count - 1)) * error
                 low, high = share - reach, share + reach
         found.append(
-            {"finetune_bytes": size, "size": mine["size"].iloc[0], "num_targets": count,
-             "nearest_bytes": float(near.mean()), "farthest_bytes": float(far.mean()),
-             "agnostic_share": share, "low": low, "high": high,
-             "num_bounds": int(mine["num_bounds"].sum())}
-        )  # fmt: skip
+            {
+                "finetune_bytes": size,
+                "size": mine["size"].iloc[0],
+                "num_targets": count,
+                "nearest_bytes": float(near.mean()),
+                "farthest_bytes": float(far.mean()),
+                "agnostic_share": share,
+                "low": low,
+                "high": high,
+                "num_bounds": int(mine["num_bounds"].sum()),
+            }
+        )
     return pd.DataFrame(found)
 
 

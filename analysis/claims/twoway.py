@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from analysis.arrays import Floats
 from analysis.claims.grid import Grid
-from analysis.ladder import Floats
 
 MIN_LEFT_OUT = 3  # units for a jackknife
 
@@ -126,9 +126,15 @@ def effects_table(grid: Grid, confidence: float) -> pd.DataFrame:
             low, high, _ = jackknife(_effect_of(role, name), grid, axis, confidence)
             cells = grid.observed[place] if role == "source" else grid.observed[:, place]
             rows.append(
-                {"role": role, "language": name, "effect": float(effects[place]), "low": low,
-                 "high": high, "num_cells": int(cells.sum())}
-            )  # fmt: skip
+                {
+                    "role": role,
+                    "language": name,
+                    "effect": float(effects[place]),
+                    "low": low,
+                    "high": high,
+                    "num_cells": int(cells.sum()),
+                }
+            )
     return pd.DataFrame(rows)
 
 

@@ -9,7 +9,8 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from analysis.ladder import Floats, Ladder
+from analysis.arrays import Floats
+from analysis.ladder import Ladder
 
 
 class Range(IntEnum):

@@ -7,9 +7,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from analysis.arrays import Floats
 from analysis.estimators.answer import Estimate, Range
 from analysis.estimators.interpolated import loglog, scratch_log_loss
-from analysis.ladder import Floats, Ladder
+from analysis.ladder import Ladder
+from analysis.laws.scaling import ScalingLaw
 
 MIN_RUNGS = 3  # fewer, and any law fits
 _BETA_GRID = np.geomspace(0.005, 3.0, 120)  # steps of 5 %: enough for resamples
@@ -63,9 +65,6 @@ def _law_of(ladder: Ladder) -> tuple[Floats, Floats, Floats]:
     """E, B and beta, each of the shape of the ladder's resamples (...)."""
     found = _fitted.get(ladder)
     if found is None:
-        # Here and not above: laws rest on the uncertainty, which rests on the estimators.
-        from analysis.laws import ScalingLaw
-
         rows = ladder.log_loss.reshape(-1, len(ladder.num_bytes))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the table of laws says what is wrong with a law

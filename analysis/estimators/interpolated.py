@@ -13,8 +13,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from analysis.arrays import Floats
 from analysis.estimators.answer import Estimate, Range
-from analysis.ladder import Floats, Ladder
+from analysis.ladder import Ladder
 
 # (loss above, loss under, loss wanted; all log nats per byte) -> share of the way to the right rung
 Share = Callable[[Floats, Floats, Floats], Floats]

@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 
+from analysis.arrays import Floats
 from analysis.estimators.answer import Estimate, Range
-from analysis.ladder import Floats, Ladder
+from analysis.ladder import Ladder
 from raydt.errors import InputError
 from raydt.units import parse_bytes
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_ndtr
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.draws import Places
 
 # Added to the residual sum of squares, in squared units of log bytes: without it a line that meets

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.draws import Places
 
 PLACES = {"below": -1, "inside": 0, "above": 1}  # words of the column `range`

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 
 Places = npt.NDArray[np.int8]  # -1 below the ladder, 0 inside, 1 above
 
 
 @dataclass(frozen=True)
 class TransferDraws:
-    """Resampled D_T in bytes, (R, rows of the table), and where D_E lay, as `analysis.estimators`.
+    """Resampled D_T in bytes, (R, rows of the table), and where D_E lay.
 
     Below and above the ladder the bytes are a bound. multiplicity, (R, rows): how often a row is
     in a resample, where sources and targets are resampled too; once if None.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 
 # Epochs beyond the first after which a repeat is worth 1/e of fresh data (same source).
 R_STAR_EPOCHS = 15.39

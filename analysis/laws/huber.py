@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 
 DELTA = 1e-3  # of log loss, as in the source
 _BETAS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.2)

@@ -8,16 +8,36 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.ladder import Floats, Ladder
+from analysis.arrays import Floats
+from analysis.ladder import Ladder
 from analysis.laws.concerns import LawWarning
 from analysis.laws.scaling import MIN_RUNGS, MIN_RUNGS_IRREDUCIBLE, ScalingLaw, huber_agrees
 
 LAW_COLUMNS = [
-    "model", "target", "num_rungs", "irreducible", "E", "B", "beta", "rmse_log",
-    "E_low", "E_high", "B_low", "B_high", "beta_low", "beta_high", "confidence",
-    "chosen_by", "held_out_log_error_with_E", "held_out_log_error_without_E", "selection_share",
-    "huber_beta", "huber_starts", "huber_reached", "note",
-]  # fmt: skip
+    "model",
+    "target",
+    "num_rungs",
+    "irreducible",
+    "E",
+    "B",
+    "beta",
+    "rmse_log",
+    "E_low",
+    "E_high",
+    "B_low",
+    "B_high",
+    "beta_low",
+    "beta_high",
+    "confidence",
+    "chosen_by",
+    "held_out_log_error_with_E",
+    "held_out_log_error_without_E",
+    "selection_share",
+    "huber_beta",
+    "huber_starts",
+    "huber_reached",
+    "note",
+]
 _TEXTS = ["model", "target", "chosen_by", "note"]
 
 
@@ -40,8 +60,12 @@ def fit_ladders(
         trained = ladder.num_bytes > 0
         size = ladder.num_bytes[trained]
         row: dict[str, object] = {
-            "model": model, "target": target, "num_rungs": len(size), "note": "", "chosen_by": ""
-        }  # fmt: skip
+            "model": model,
+            "target": target,
+            "num_rungs": len(size),
+            "note": "",
+            "chosen_by": "",
+        }
         rows.append(row)
         if len(size) < MIN_RUNGS:
             row["note"] = f"no law: {len(size)} of at least {MIN_RUNGS} rungs"

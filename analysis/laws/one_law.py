@@ -10,16 +10,26 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_ndtr
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.censored import censored_regression
 from analysis.laws.coding import OUT, PLACES, coded, is_negative
 from analysis.laws.draws import Places, TransferDraws
 from analysis.laws.points import ALL, by_model, one_estimator, resolution_bytes
 
 ONE_LAW_COLUMNS = [
-    "level", "model", "target", "tested", "statistic", "p_value", "least_p", "method",
-    "num_sources", "num_targets", "num_points", "note",
-]  # fmt: skip
+    "level",
+    "model",
+    "target",
+    "tested",
+    "statistic",
+    "p_value",
+    "least_p",
+    "method",
+    "num_sources",
+    "num_targets",
+    "num_points",
+    "note",
+]
 BOTH = "k and alpha"
 TESTED = ("k", "alpha", BOTH)
 PERMUTED = "whole sources permuted within targets"
@@ -67,8 +77,13 @@ def one_law_tests(
             slopes.append(slope[0])
             if draws is not None:
                 drawn = _trajectories(group, n, sources, draws.of(group.index.to_numpy()))
-                about = {"level": "target", "model": model, "target": str(target),
-                         "num_targets": 1, "num_points": used}  # fmt: skip
+                about = {
+                    "level": "target",
+                    "model": model,
+                    "target": str(target),
+                    "num_targets": 1,
+                    "num_points": used,
+                }
                 rows += _bootstrapped(about, level[0], slope[0], drawn[0], drawn[1])
         about = {"level": "pooled", "model": model, "target": ALL, "num_points": points}
         rows += _permuted(about, np.stack(levels, 1), np.stack(slopes, 1), num_permutations, random)
@@ -124,9 +139,10 @@ def _deviations(design: Floats, outcome: Floats, place: Places) -> Floats:
     w = np.clip(place * (fitted - outcome) / sigma, -1e6, 1e6)
     # E[e | e beyond the bound], by the inverse Mills ratio; far off it is the bound itself.
     mills = np.where(
-        w < -30, -w, np.exp(-(np.maximum(w, -30) ** 2) / 2 - log_ndtr(np.maximum(w, -30)))
-        / np.sqrt(2 * np.pi),
-    )  # fmt: skip
+        w < -30,
+        -w,
+        np.exp(-(np.maximum(w, -30) ** 2) / 2 - log_ndtr(np.maximum(w, -30))) / np.sqrt(2 * np.pi),
+    )
     return np.asarray(np.where(place == 0, outcome - fitted, place * sigma * mills))
 
 
@@ -139,8 +155,12 @@ def _permuted(
     level, slope, present = level[:, kept], slope[:, kept], present[:, kept]
     inside = present.any(axis=1)
     level, slope, present = level[inside], slope[inside], present[inside]
-    about = {**about, "method": PERMUTED, "num_sources": int(inside.sum()),
-             "num_targets": int(kept.sum())}  # fmt: skip
+    about = {
+        **about,
+        "method": PERMUTED,
+        "num_sources": int(inside.sum()),
+        "num_targets": int(kept.sum()),
+    }
     if kept.sum() < 2:
         note = f"needs 2 sources at each of 2 targets; found {int(kept.sum())} such target"
         return [{**about, "tested": tested, "note": note} for tested in TESTED]
@@ -163,10 +183,15 @@ def _permuted(
         usable = bool(np.isfinite(statistic[0]))
         p = (statistic[1:] >= statistic[0] * (1 - 1e-9)).sum() + 1
         found.append(
-            {**about, "tested": tested, "statistic": statistic[0],
-             "p_value": float(p) / (num + 1) if usable else np.nan, "least_p": least,
-             "note": "" if usable else "no source has two sizes at two targets"}
-        )  # fmt: skip
+            {
+                **about,
+                "tested": tested,
+                "statistic": statistic[0],
+                "p_value": float(p) / (num + 1) if usable else np.nan,
+                "least_p": least,
+                "note": "" if usable else "no source has two sizes at two targets",
+            }
+        )
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from raydt.errors import bad
 
 ALL = "all"  # in place of a model, source or target that a law spans

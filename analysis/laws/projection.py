@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 
 BETA_BOUNDS = (0.005, 3.0)
 _BETA_GRID = np.geomspace(*BETA_BOUNDS, 80)
@@ -56,9 +56,7 @@ def project(size: Floats, losses: Floats, weights: Floats, *, irreducible: bool)
         point = np.where(down, high - width, low + width)
         at_point = _error(np.exp(point), x, y, scale, irreducible)[2]
         left, right = np.where(down, point, right), np.where(down, left, point)
-        at_left, at_right = (
-            np.where(down, at_point, at_right), np.where(down, at_left, at_point)
-        )  # fmt: skip
+        at_left, at_right = np.where(down, at_point, at_right), np.where(down, at_left, at_point)
     beta = np.exp((low + high) / 2)
     E, B, _ = _error(beta, x, y, scale, irreducible)
     at_bound = (beta < BETA_BOUNDS[0] * 1.01) | (beta > BETA_BOUNDS[1] / 1.01)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.concerns import BoundaryWarning, ConvergenceWarning
 from analysis.laws.epochs import R_STAR_EPOCHS, effective_unique_bytes
 from analysis.laws.huber import HuberFit, huber_fit
@@ -105,9 +105,14 @@ class ScalingLaw:
         residual = np.log(observed / fitted)
         self.rmse_log_ = float(np.sqrt(np.mean(residual**2)))
         self.rungs_ = pd.DataFrame(
-            {"num_bytes": size, "effective_unique_bytes": data, "loss": observed,
-             "fitted_loss": fitted, "residual_log": residual}
-        )  # fmt: skip
+            {
+                "num_bytes": size,
+                "effective_unique_bytes": data,
+                "loss": observed,
+                "fitted_loss": fitted,
+                "residual_log": residual,
+            }
+        )
         self.huber_ = huber_fit(data, observed, weights, irreducible=self.irreducible_)
         self._draws: Projected | None = None
         self.selection_share_ = float("nan")
@@ -158,9 +163,7 @@ class ScalingLaw:
                 confidence = self.confidence_
                 if name != "E" or self.irreducible_:  # E that is fixed is not estimated
                     low, high = ordered_quantiles(getattr(self._draws, name), confidence)
-            rows[name] = {
-                "estimate": estimate, "low": low, "high": high, "confidence": confidence
-            }  # fmt: skip
+            rows[name] = {"estimate": estimate, "low": low, "high": high, "confidence": confidence}
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def plot(self, ax: Any = None) -> Any:
@@ -206,9 +209,10 @@ class ScalingLaw:
                 fitted = fit.E[0] + fit.B[0] * data ** -fit.beta[0]
                 rmse = float(np.sqrt(np.mean(np.log(fitted / observed) ** 2)))
             rows[name] = {
-                "held_out_log_error": held_out[form], "rmse_log": rmse,
+                "held_out_log_error": held_out[form],
+                "rmse_log": rmse,
                 "chosen": form == self.irreducible_,
-            }  # fmt: skip
+            }
         self.selection_ = pd.DataFrame.from_dict(rows, orient="index")
 
     def _warn(self) -> None:

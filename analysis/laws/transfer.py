@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t as student
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.censored import CensoredFit, censored_regression
 from analysis.laws.coding import OUT, PLACES, Coded, coded, is_negative
 from analysis.laws.concerns import BoundaryWarning, ConvergenceWarning
@@ -125,10 +125,15 @@ class TransferLaw:
         residual = np.where(exact, codes.outcome[0] - fitted, np.nan)
         self.rmse_log_ = float(np.sqrt(np.nanmean(residual**2)))
         self.points_ = pd.DataFrame(
-            {"finetune_bytes": size, "transferred_bytes": transferred,
-             "parameters": np.nan if model is None else model, "used": used,
-             "fitted_bytes": np.where(trained, np.exp(fitted), np.nan), "residual_log": residual}
-        )  # fmt: skip
+            {
+                "finetune_bytes": size,
+                "transferred_bytes": transferred,
+                "parameters": np.nan if model is None else model,
+                "used": used,
+                "fitted_bytes": np.where(trained, np.exp(fitted), np.nan),
+                "residual_log": residual,
+            }
+        )
         self._draws = self._fit_draws(design, resampled, resolution, out)
         self.intervals_ = (
             "resamples"
@@ -174,10 +179,14 @@ class TransferLaw:
             ends = {name: (float(low[at]), float(high[at])) for at, name in enumerate(names)}
         confidence = float("nan") if self.intervals_ == "none" else self.confidence
         rows = {
-            name: {"estimate": getattr(self, f"{name}_"), "low": ends[name][0],
-                   "high": ends[name][1], "confidence": confidence}
+            name: {
+                "estimate": getattr(self, f"{name}_"),
+                "low": ends[name][0],
+                "high": ends[name][1],
+                "confidence": confidence,
+            }
             for name in names
-        }  # fmt: skip
+        }
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def plot(self, ax: Any = None) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.laws.coding import PLACES
 from analysis.laws.concerns import LawWarning
 from analysis.laws.draws import TransferDraws
@@ -17,10 +17,28 @@ from analysis.laws.points import ALL, by_model, one_estimator, resolution_bytes
 from analysis.laws.transfer import TransferLaw
 
 TRANSFER_LAW_COLUMNS = [
-    "level", "model", "source", "target", "k", "alpha", "beta", "k_low", "k_high", "alpha_low",
-    "alpha_high", "beta_low", "beta_high", "confidence", "intervals", "num_points", "num_censored",
-    "num_negative", "num_zeroshot", "rmse_log", "note",
-]  # fmt: skip
+    "level",
+    "model",
+    "source",
+    "target",
+    "k",
+    "alpha",
+    "beta",
+    "k_low",
+    "k_high",
+    "alpha_low",
+    "alpha_high",
+    "beta_low",
+    "beta_high",
+    "confidence",
+    "intervals",
+    "num_points",
+    "num_censored",
+    "num_negative",
+    "num_zeroshot",
+    "rmse_log",
+    "note",
+]
 _TEXTS = ("level", "model", "source", "target", "intervals", "note")
 _COUNTS = ("num_points", "num_censored", "num_negative", "num_zeroshot")
 # Resampling fewer sources or targets than this says nothing of those that were not taken.
@@ -40,7 +58,7 @@ def transfer_laws(
 
     effective: the table of `analysis.effective`, of one estimator. parameters: N of every model;
     with several of them the laws are also fitted over all models, with N^beta (model "all").
-    draws: of `analysis.uncertainty.transfer_draws`, rows as in `effective`.
+    draws: of `analysis.uncertainty.transfer`, rows as in `effective`.
 
     The column `intervals` says what an interval holds. A pair's holds the noise of seeds (from
     draws), or the scatter about the law where there are none. A law of a target or a pooled one

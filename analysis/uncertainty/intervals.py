@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.estimators import Estimate, Range
-from analysis.ladder import Floats
+from analysis.arrays import Floats
+from analysis.estimators.answer import Estimate, Range
 from analysis.quantiles import ordered_quantiles
 
 

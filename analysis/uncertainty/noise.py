@@ -27,7 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.ladder import GROUP, Floats
+from analysis.arrays import Floats
+from analysis.ladder import GROUP
 from raydt.tracking.schema import Stage, Status
 
 SCRATCH_FAMILY = "scratch"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.uncertainty.noise import FAMILIES, Noise, Shared, seed_shares
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.uncertainty.noise import FAMILIES, SCRATCH_FAMILY, Noise
 
 # The factors whose highest interaction is taken for noise, and all terms below it.

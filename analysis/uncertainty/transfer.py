@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.estimators import estimator_named
-from analysis.ladder import GROUP, Floats, ladders
+from analysis.arrays import Floats
+from analysis.estimators.registry import estimator_named
+from analysis.ladder import GROUP, ladders
 from analysis.laws.draws import TransferDraws
 from raydt.tracking.schema import Stage
 

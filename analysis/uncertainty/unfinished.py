@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.ladder import Floats
+from analysis.arrays import Floats
 from analysis.uncertainty.noise import FAMILIES, Noise
 
 # Where one seed leaves the noise unknown, a bias has to be told from something all the same: seeds

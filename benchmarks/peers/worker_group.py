@@ -23,14 +23,18 @@ def train_plainly(cell: dict[str, Any]) -> float:
     language = open_language(Path(cell["language"]))
     train(
         TrainConfig.of(
-            Protocol.model_validate(cell["protocol"]), Stage(cell["stage"]),
-            MODELS[cell["model"]], cell["size_bytes"], cell["seed"],
+            Protocol.model_validate(cell["protocol"]),
+            Stage(cell["stage"]),
+            MODELS[cell["model"]],
+            cell["size_bytes"],
+            cell["seed"],
         ),
         Splits(
-            language.train(cell["size_bytes"]), language.val(cell["val_bytes"]),
+            language.train(cell["size_bytes"]),
+            language.val(cell["val_bytes"]),
             language.test(cell["test_bytes"]),
         ),
-    )  # fmt: skip
+    )
     return time.perf_counter() - start
 
 

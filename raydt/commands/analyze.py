@@ -31,8 +31,8 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 
 def run(parsed: argparse.Namespace) -> int:
+    from analysis.report.terminal import print_analysis
     from analysis.reuse import analyzed
-    from analysis.terminal import print_analysis
     from raydt.tracking.uri import sqlite_uri
 
     storage = local_folder(parsed.storage)

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 
-from analysis.store import SweepRuns, _read, open_store, read_sweep
-from analysis.store_api import ApiReader
+from analysis.store.api import ApiReader
+from analysis.store.read import SweepRuns, _read, open_store, read_sweep
 from analysis.table import tidy
 from raydt.errors import InputError
 from raydt.tracking.imported import import_losses

@@ -1,0 +1,216 @@
+"""Alarms about cells that ran out of steps and not of data.
+
+Cells that report how `unfinished` they are (`analysis.uncertainty.unfinished`) are judged by that:
+one that was capped, but has less to gain than its noise, has lost nothing. Others, of earlier
+versions and other people, are judged by where they stopped and which of their checkpoints was best.
+Pretrains that report it raise none: how long a source is trained is a declared treatment, and D_E
+is what that treatment is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from analysis.alarms.alarm import MOST_NAMES, Alarm, Kind
+from analysis.arrays import Floats
+from analysis.ladder import GROUP, Ladder, interpreted
+from analysis.uncertainty.noise import SCRATCH_FAMILY, Noise
+from analysis.uncertainty.unfinished import standard_errors
+from analysis.wording import counted, listed
+from raydt.tracking.schema import Stage, Status, Stop
+from raydt.units import approximate_bytes
+
+# Under a power law with or without E the slope of log loss over log bytes only flattens with size.
+# A stretch this many times as steep as the one before it says that the smaller rungs had not yet
+# learned what their data holds.
+STEEPENS_BY = 1.5
+# A larger rung that is better by less than this (log loss) shows no slope to speak of.
+SLOPE_LOG_LOSS = 0.01
+# Chance that the noise of seeds makes any ladder of a sweep look steeper than `STEEPENS_BY` allows.
+FALSE_ALARMS = 0.05
+
+
+def step_alarms(
+    cells: pd.DataFrame,
+    means: pd.DataFrame,
+    ladders: dict[tuple[str, str], Ladder],
+    noise: dict[str, Noise],
+    several: bool,
+) -> Iterator[Alarm]:
+    """Takes the table of `analysis.table`, its `cell_means`, the ladders by (model, target) and the
+    pooled noise."""
+    trained = cells[(cells["status"] == Status.DONE) & (cells["stage"] != Stage.ZEROSHOT)]
+    reports = trained["unfinished"].notna()
+    silent = trained[~reports]
+    if reports.any():
+        silent = silent[silent["stage"] != Stage.PRETRAIN]
+    cut_short = _cut_short(cells, means, noise)
+    yield from _steepening(ladders, noise.get(SCRATCH_FAMILY), several)
+    yield from _step_limited(silent, cut_short, ladders, several)
+    yield from _at_cap(cut_short, len(trained))
+    yield from _at_budget(silent, len(trained))
+    # Where weights are averaged the last evaluation is the best one as a rule.
+    if not reports.any():
+        yield from _last_checkpoint(trained)
+
+
+def _cut_short(cells: pd.DataFrame, means: pd.DataFrame, noise: dict[str, Noise]) -> pd.DataFrame:
+    """The groups whose mean a cap has kept above where it would be, by more than the noise.
+
+    Columns of `GROUP`, `missed`: mean over seeds of what those that were capped had still to gain,
+    and `num_capped`; the largest first.
+    """
+    capped = cells["stopped"] == Stop.BUDGET  # missing compares as False
+    seeds = interpreted(
+        cells.assign(
+            capped=capped & cells["unfinished"].notna(),
+            missed=cells["unfinished"].where(capped, 0.0),
+        )
+    )
+    groups = seeds.groupby(GROUP, dropna=False).agg(
+        missed=("missed", "mean"), num_capped=("capped", "sum")
+    )
+    errors = means[GROUP].assign(error=standard_errors(means, noise))
+    found = groups.reset_index().merge(errors, on=GROUP)
+    found = found[found["missed"] > found["error"]]
+    return found.sort_values("missed", ascending=False, kind="stable", ignore_index=True)
+
+
+def _steepening(
+    ladders: dict[tuple[str, str], Ladder], noise: Noise | None, several: bool
+) -> Iterator[Alarm]:
+    num_tests = sum(max(len(ladder.num_bytes) - 2, 0) for ladder in ladders.values())
+    names: dict[str, list[str]] = {}  # by the rungs that are suspect: one alarm, not one a target
+    for (model, target), ladder in ladders.items():
+        if len(ladder.num_bytes) < 3:
+            continue
+        monotone, width = ladder.monotone(), np.diff(np.log(ladder.num_bytes))
+        drop = -np.diff(monotone)
+        slope = drop / width
+        # Between two stretches that both fall: after a flat one anything is steeper.
+        falls = (drop[1:] > SLOPE_LOG_LOSS) & (drop[:-1] > SLOPE_LOG_LOSS)
+        excess = slope[1:] - STEEPENS_BY * slope[:-1]
+        steeper = falls & (excess > _explained(ladder, width, noise, num_tests))
+        if steeper.any():
+            last = int(np.flatnonzero(steeper)[-1]) + 1  # the rung where it gets steeper
+            rungs = ", ".join(approximate_bytes(size) for size in ladder.num_bytes[: last + 1])
+            names.setdefault(rungs, []).append(_name(model, target, several))
+    for rungs, found in names.items():
+        ladder_of = "The scratch ladder of" if len(found) == 1 else "The scratch ladders of"
+        yield Alarm(
+            Kind.STEP_LIMITED,
+            listed(found),
+            f"{ladder_of} {listed(found)} {'gets' if len(found) == 1 else 'get'} steeper with "
+            f"size, which no power law does: the rungs {rungs} were probably limited by steps and "
+            "not by data, and D_T there is too high. Train them for more steps.",
+        )
+
+
+def _explained(ladder: Ladder, width: Floats, noise: Noise | None, num_tests: int) -> Floats:
+    """How far above `STEEPENS_BY` times the slope before it the noise may lift a slope, (K-2,).
+
+    Student's t at a level shared out among all stretches of the sweep. 0 where one seed leaves the
+    noise unknown.
+    """
+    if noise is None or noise.degrees_of_freedom == 0:
+        return np.zeros(len(width) - 1)
+    # The excess is linear in three neighbouring rungs; the middle one is in both slopes.
+    first, second = STEEPENS_BY / width[:-1], 1 / width[1:]
+    of_mean = noise.sd_log_loss**2 / ladder.num_seeds
+    variance = (
+        first**2 * of_mean[:-2] + (first + second) ** 2 * of_mean[1:-1] + second**2 * of_mean[2:]
+    )
+    limit = float(stdtrit(noise.degrees_of_freedom, 1 - FALSE_ALARMS / num_tests))
+    return np.asarray(limit * np.sqrt(variance))
+
+
+def _step_limited(
+    silent: pd.DataFrame,
+    cut_short: pd.DataFrame,
+    ladders: dict[tuple[str, str], Ladder],
+    several: bool,
+) -> Iterator[Alarm]:
+    names: dict[str, list[str]] = {}  # by rungs, as above
+    for (model, target), ladder in ladders.items():
+        silent_rungs = _rungs_of(silent, model, target)
+        all_cut = silent_rungs.assign(cut=_cut_off(silent_rungs)).groupby("size_bytes")["cut"].all()
+        limited = {
+            *all_cut.index[all_cut.to_numpy(dtype=bool)],
+            *_rungs_of(cut_short, model, target)["size_bytes"],
+        }
+        falling = -np.diff(ladder.log_loss) > SLOPE_LOG_LOSS
+        rungs = ", ".join(
+            approximate_bytes(size)
+            for size, slope in zip(ladder.num_bytes[:-1], falling, strict=True)
+            if slope and int(size) in limited
+        )
+        if rungs:
+            names.setdefault(rungs, []).append(_name(model, target, several))
+    for rungs, found in names.items():
+        yield Alarm(
+            Kind.STEP_LIMITED,
+            listed(found),
+            f"The scratch rungs {rungs} of {listed(found)} ended at the budget while they still "
+            "improved, and larger rungs are better: they may be limited by steps, and D_T there "
+            "is too high. Give scratch a larger budget.",
+        )
+
+
+def _rungs_of(rows: pd.DataFrame, model: str, target: str) -> pd.DataFrame:
+    scratch = (rows["stage"] == Stage.SCRATCH) & (rows["model"] == model)
+    return rows[scratch & (rows["target"] == target)]
+
+
+def _cut_off(cells: pd.DataFrame) -> pd.Series:
+    """Whether a cell used up its budget and was best at its last evaluation."""
+    last = cells["best_bytes_seen"] >= cells["bytes_seen"]  # unknown compares as False
+    return (cells["stopped"] == Stop.BUDGET).fillna(False) & last
+
+
+def _at_cap(cut_short: pd.DataFrame, num_trained: int) -> Iterator[Alarm]:
+    if cut_short.empty:
+        return
+    names = [
+        f"{row['source'] if isinstance(row['source'], str) else 'scratch'}→{row['target']} "
+        f"{approximate_bytes(row['size_bytes'])} {row['missed']:.1%}"
+        for row in cut_short.to_dict("records")
+    ]
+    count = int(cut_short["num_capped"].sum())
+    yield Alarm(
+        Kind.AT_BUDGET,
+        "",
+        f"{count} of {counted(num_trained, 'trained cell')} ended at the cap, and another doubling "
+        "of their bytes would lower the mean log loss of their seeds by more than the noise: "
+        f"{listed(names, MOST_NAMES)}. Raise the cap; D_T says how far it may be off.",
+    )
+
+
+def _at_budget(silent: pd.DataFrame, num_trained: int) -> Iterator[Alarm]:
+    capped = silent[silent["stopped"] == Stop.BUDGET]
+    if len(capped):
+        yield Alarm(
+            Kind.AT_BUDGET,
+            "",
+            f"{len(capped)} of {counted(num_trained, 'trained cell')} stopped at the budget and "
+            f"perhaps had not converged: {listed(capped['cell_id'], MOST_NAMES)}.",
+        )
+
+
+def _last_checkpoint(trained: pd.DataFrame) -> Iterator[Alarm]:
+    last = trained[trained["best_bytes_seen"] >= trained["bytes_seen"]]
+    if len(last):
+        yield Alarm(
+            Kind.LAST_CHECKPOINT,
+            "",
+            f"{len(last)} of {counted(len(trained), 'trained cell')} were best at their last "
+            "evaluation, so more training would have helped: "
+            f"{listed(last['cell_id'], MOST_NAMES)}.",
+        )
+
+
+def _name(model: str, target: str, several: bool) -> str:
+    return f"{target} ({model})" if several else target

@@ -1,0 +1,225 @@
+"""The report: one HTML file that needs nothing else, read from top to bottom."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal, get_args
+
+import jinja2
+import pandas as pd
+
+from analysis.estimators.registry import CAUTIONS
+from analysis.report.claim_tables import claims
+from analysis.report.figures import inline_svg
+from analysis.report.shown_table import ShownTable, shown_table
+from analysis.report.tables import estimator_spread, ladder_law, one_law, transfer, transfer_law
+from analysis.result import Analysis
+from analysis.unseen import SHOWN_SHARE, unseen_shares
+from analysis.wording import ZEROSHOT, counted
+
+ESTIMATOR_TEXTS = {
+    "loglog": (
+        "loglog: log loss interpolated linearly over log bytes of the scratch ladder; D_E is the "
+        "fewest bytes at which the ladder is at or under the finetuned loss. Off the ladder it is "
+        "a bound, never an extrapolation."
+    ),
+    "linear": (
+        "linear: bytes interpolated linearly over perplexity of the scratch ladder (what the "
+        "method's authors set out to compute). Off the ladder it is a bound."
+    ),
+    "law": (
+        "law: inverse of the fitted L = E + B·D^-β, led through the scratch loss at D_F so that "
+        "its sign is that of the comparison at equal size. Off the ladder it is a bound."
+    ),
+    "reference": f"reference: {CAUTIONS['reference']}.",
+}
+
+
+Kind = Literal["map", "share", "ladder", "transfer-law", "effects", "distances"]
+MAX_FIGURES_CHARACTERS = 2_200_000  # of a page that shall stay under 3 MB
+FEW_TARGETS = 4  # beyond, tables and sentences of single targets are folded away
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the report."""
+
+    kind: Kind
+    model: str
+    what: str  # the size of a map, the target of a ladder or law
+    name: str  # of its file, and unique in the report
+    svg: bytes
+
+
+def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> str:
+    """The HTML of an analysis, with its figures in the order given."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("analysis.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    several = analysis.effective["model"].nunique() > 1
+    parts = transfer(analysis.effective, several)
+    return environment.get_template("report.html.j2").render(
+        a=analysis,
+        date=when.strftime("%Y-%m-%d"),
+        confidence=f"{analysis.methods.confidence:.0%}",
+        any_interval=bool(analysis.effective["transferred_low_bytes"].notna().any()),
+        any_unfinished=any(row.if_trained_on for part in parts for row in part.rows),
+        unseen=_unseen(analysis.cells),
+        alarms_count=counted(len(analysis.alarms), "alarm"),
+        claims=claims(analysis.claims),
+        transfer=parts,
+        many=len(parts) > FEW_TARGETS,
+        figures=_figures(drawings),
+        laws=[ladder_law(row, several) for row in analysis.laws.to_dict("records")],
+        transfer_laws=[transfer_law(row) for row in analysis.transfer_laws.to_dict("records")],
+        one_law=one_law(analysis.one_law, several),
+        estimates=_spread(analysis.estimates),
+        missing=[
+            {key: "" if pd.isna(value) else value for key, value in row.items()}
+            for row in analysis.missing[["cell_id", "status", "reason"]].to_dict("records")
+        ],
+        methods=_methods(analysis, when),
+    )
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure as the page has it; without svg where only its file is named."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The figures of one kind and model; `model` is empty where there is but one."""
+
+    model: str
+    open: bool
+    figures: list[_Figure]
+
+
+def _figures(drawings: Sequence[Drawing]) -> dict[str, list[_Group]]:
+    """By kind the models, each with its figures; the first model is open on the page.
+
+    Figures beyond `MAX_FIGURES_CHARACTERS` are named by their file: those of the last models go
+    first, so that the page of a large grid opens, and nothing is left out unsaid.
+    """
+    models = list(dict.fromkeys(drawing.model for drawing in drawings))
+    inlined: dict[str, _Figure] = {}
+    left = MAX_FIGURES_CHARACTERS
+    for model in models:
+        for drawing in drawings:
+            if drawing.model == model:
+                figure = _figure(drawing)
+                left -= len(figure.svg)
+                if left < 0:
+                    figure = _Figure("", f"{figure.caption}: {drawing.name}.svg")
+                inlined[drawing.name] = figure
+    found: dict[str, list[_Group]] = {kind: [] for kind in get_args(Kind)}
+    for kind, groups in found.items():
+        for model in models:
+            mine = [one for one in drawings if one.kind == kind and one.model == model]
+            if mine:
+                shown = model if len(models) > 1 else ""
+                groups.append(_Group(shown, not groups, [inlined[one.name] for one in mine]))
+    return found
+
+
+def _figure(drawing: Drawing) -> _Figure:
+    what = drawing.what
+    sizes = "not finetuned (zeroshot)" if what == ZEROSHOT else f"finetuned on {what}"
+    caption, text = {
+        "map": (sizes, f"D_T of every source and target, {sizes}"),
+        "share": (sizes, f"D_T / D_E of every source and target, {sizes}"),
+        "ladder": (f"into {what}", f"Loss over bytes of {what}, from scratch and finetuned"),
+        "transfer-law": (f"into {what}", f"D_T into {what} over bytes finetuned on"),
+        "effects": ("", "Effects of sources and targets with intervals"),
+        "distances": ("", "Transfer over each distance between languages"),
+    }[drawing.kind]
+    return _Figure(inline_svg(drawing.svg, drawing.name, text), caption)
+
+
+def _unseen(cells: pd.DataFrame) -> ShownTable | None:
+    """The table of pairs, where any has a share worth showing."""
+    shares = unseen_shares(cells)
+    if not (shares["unseen_share"] > SHOWN_SHARE).any():
+        return None
+    title = "share of the bytes of the target's test split, by pair"
+    return shown_table(shares, title, "unseen.csv")
+
+
+def _spread(estimates: pd.DataFrame) -> ShownTable | None:
+    if estimates.empty:
+        return None
+    return shown_table(estimator_spread(estimates), "D_T by estimator", "estimates.csv")
+
+
+def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
+    methods = analysis.methods
+    noise = "; ".join(
+        f"{one.family}: sd of log loss {one.sd_log_loss:.2%} with "
+        f"{counted(one.degrees_of_freedom, 'degree')} of freedom"
+        if one.degrees_of_freedom
+        else f"{one.family}: one seed, unknown"
+        for one in methods.noise.values()
+    )
+    if analysis.effective["transferred_low_bytes"].notna().any():
+        intervals = (
+            f"{methods.confidence:.0%} percentile intervals of {methods.num_resamples} resamples "
+            "(parametric bootstrap). The residuals of log loss around cell means are pooled per "
+            "family of stages; each resample draws a variance (scaled inverse χ²), then every "
+            "cell's mean, and passes through ladder, pooling and estimator like the data. They "
+            "hold the noise of seeds only, not of the choice of corpus or of the estimator."
+        )
+    else:
+        intervals = "One seed: no interval."
+    launch = f"{analysis.store_uri}, newest launch {analysis.launch_run_id}"
+    return [
+        ("Estimator", ESTIMATOR_TEXTS.get(methods.estimator, methods.estimator)),
+        (
+            "Ladder",
+            "Per rung the mean of log loss over seeds. Where loss rises with size, neighbouring "
+            "rungs are pooled (isotonic regression, weighted by seeds), and the scratch loss shown "
+            "is the pooled one.",
+        ),
+        ("Intervals", intervals),
+        ("Noise of seeds", noise),
+        (
+            "Losses",
+            "On the test split, of the checkpoint with the best validation loss; nats per byte "
+            "(divide by ln 2 for bits per byte).",
+        ),
+        ("Sizes", "True bytes; k, M, G are powers of ten. A label is only a name."),
+        ("Law", "Variable projection over β, E and B not negative, residuals relative to loss."),
+        *(("Claim: " + one.question, one.answers[0].tested) for one in claims(analysis.claims)),
+        (
+            "Distances",
+            "URIEL (Littell et al. 2017) as carried by urielplus 1.3.2 and lang2vec 1.1.2, "
+            "Glottolog's coordinates: angular distance over the features known of both languages, "
+            "at least 10; geographic: great circle over half the circumference. CC BY-SA 4.0.",
+        ),
+        ("Random numbers", f"seed {methods.random_seed}, {methods.num_permutations} drawn"),
+        ("Sweep", analysis.sweep),
+        ("Store", launch),
+        *(("Note", note) for note in analysis.notes),
+        ("Written", f"{when.strftime('%Y-%m-%d %H:%M')} UTC, {versions()}"),
+    ]
+
+
+def versions() -> str:
+    """The versions behind a report, "raydt 0.1.0, Python 3.11.7, ..."."""
+    found = []
+    for name in ("raydt", "mlflow", "numpy", "scipy", "pandas"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:  # raydt run from its folder, not installed
+            found.append(f"{name} (not installed)")
+    return ", ".join([*found, f"Python {platform.python_version()}"])

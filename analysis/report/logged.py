@@ -1,0 +1,143 @@
+"""The answer in the store: the report, a note and headline numbers of the launch, D_T of each cell.
+
+What is written has names of its own and is never read back by an analysis.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.result import REPORT, Analysis
+from analysis.store.read import open_store
+from analysis.wording import (
+    LEGEND,
+    UNFINISHED_LEGEND,
+    size_name,
+    transferred_with_interval,
+    unfinished_mark,
+)
+from raydt.tracking import schema
+from raydt.tracking.schema import Stage
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# More headline numbers than a page shows are none: beyond this only the leading sources are told.
+MOST_HEADLINES = 40
+# A call for each cell: more than these take longer than the analysis, and the tables have them all.
+MOST_CELLS = 2_000
+# MLflow takes these in the name of a metric, and languages may have any letters.
+_REFUSED = re.compile(r"[^\w\-./ :]", re.ASCII)
+
+
+def log_answer(store_uri: str, analysis: Analysis) -> None:
+    """Put the report's folder under the launch as artifact `schema.ARTIFACT_REPORT`, the answer in
+    its note and metrics, and D_E and D_T into the cells' runs.
+
+    Raises `MlflowException` or `OSError` where the store or its artifacts cannot be written.
+    """
+    from mlflow.entities import RunTag
+
+    client = open_store(store_uri)
+    launch = analysis.launch_run_id
+    client.log_artifacts(launch, str(analysis.out_dir), artifact_path=schema.ARTIFACT_REPORT)
+    client.log_batch(
+        launch,
+        metrics=_metrics(headlines(analysis.effective)),
+        tags=[RunTag(schema.TAG_NOTE, note(analysis))],
+    )
+    _log_cells(client, analysis)
+
+
+def headlines(effective: pd.DataFrame) -> dict[str, float]:
+    """D_T in bytes by the name of its metric; of many, those of the leading sources."""
+    inside = effective[effective["range"] == "inside"]
+    if len(inside) > MOST_HEADLINES:
+        inside = inside[inside["leads"]].head(MOST_HEADLINES)
+    several = effective["model"].nunique() > 1
+    found = {}
+    for row in inside.to_dict("records"):
+        name = schema.METRIC_LAUNCH_TRANSFERRED.format(
+            target=row["target"], size=row["size"], source=row["source"]
+        )
+        name += f" {row['model']}" if several else ""
+        found[_REFUSED.sub("_", name)] = float(round(row["transferred_bytes"]))
+    return found
+
+
+def note(analysis: Analysis) -> str:
+    """The launch's page in MLflow: the answer, D_T as a table, and where the report is."""
+    lines = [
+        f"### {_plain(analysis.answer.headline)}",
+        "",
+        *(f"- {_plain(sentence)}" for sentence in analysis.answer.per_target),
+        "",
+        *_table(analysis.effective),
+        "",
+        f"{analysis.num_done} of {analysis.table.num_expected} cells done, {analysis.seeds}; "
+        f"{len(analysis.alarms)} alarms. The whole report is the artifact "
+        f"`{schema.ARTIFACT_REPORT}/{REPORT}`.",
+    ]
+    return "\n".join(lines)
+
+
+def _table(effective: pd.DataFrame) -> Iterator[str]:
+    rows = effective
+    if rows.empty:
+        return
+    if len(rows) > MOST_HEADLINES:
+        rows = rows[rows["leads"]].head(MOST_HEADLINES)
+    marked = any(unfinished_mark(row) for row in rows.to_dict("records"))
+    more = f" {UNFINISHED_LEGEND}" if marked else ""
+    yield f"{LEGEND} < and >: off the ladder, a bound.{more}"
+    yield ""
+    yield "| into | on | source | D_T | loss | scratch |"
+    yield "|---|---|---|---:|---:|---:|"
+    for row in rows.sort_values(["model", "target", "finetune_bytes", "loss"]).to_dict("records"):
+        scratch = "" if pd.isna(row["scratch_loss"]) else f"{row['scratch_loss']:.4f}"
+        source = f"**{_plain(row['source'])}**" if row["leads"] else _plain(row["source"])
+        yield (
+            f"| {_plain(row['target'])} | {size_name(row)} | {source} "
+            f"| {_plain(transferred_with_interval(row))} | {row['loss']:.4f} | {scratch} |"
+        )
+
+
+def _plain(text: Any) -> str:
+    """As text, where markdown would read marks."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", str(text))
+
+
+def _log_cells(client: MlflowClient, analysis: Analysis) -> None:
+    inside = analysis.effective[analysis.effective["range"] == "inside"]
+    keys = ["model", "stage", "source", "target"]
+    cells = analysis.cells[
+        (analysis.cells["stage"] == Stage.FINETUNE) & (analysis.cells["status"] == "done")
+    ].merge(
+        inside[[*keys, "finetune_bytes", "effective_bytes", "transferred_bytes"]],
+        left_on=[*keys, "size_bytes"],
+        right_on=[*keys, "finetune_bytes"],
+    )
+    if len(cells) > MOST_CELLS:
+        analysis.notes.append(
+            f"D_T stands in the report and not beside each run in MLflow: {len(cells)} runs are "
+            f"more than {MOST_CELLS}."
+        )
+        return
+    for row in cells.to_dict("records"):
+        values = {
+            schema.METRIC_EFFECTIVE_BYTES: float(round(row["effective_bytes"])),
+            schema.METRIC_TRANSFERRED_BYTES: float(round(row["transferred_bytes"])),
+        }
+        client.log_batch(str(row["run_id"]), metrics=_metrics(values))
+
+
+def _metrics(values: Mapping[str, float]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, 0) for name, value in values.items()]

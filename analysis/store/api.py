@@ -1,0 +1,103 @@
+"""Runs through MLflow's client: a tracking server, or a SQL store whose tables are not as known."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from analysis.store.run import WANTED_METRICS, WANTED_PARAMS, WANTED_TAGS, StoredRun
+from raydt.tracking import schema
+from raydt.tracking.uri import client_uri
+
+# Artifacts are a handful of small files; MLflow's progress bars would bury the report.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# A server that has answered once and then falls silent should not be waited for all day.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+
+PAGE_RUNS = 1000
+
+
+def new_client(store_uri: str) -> MlflowClient:
+    """MLflow's client of a store."""
+    return MlflowClient(tracking_uri=client_uri(store_uri))
+
+
+class ApiReader:
+    """Reads page by page, and keeps of a page only what is wanted."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def experiments(self) -> dict[str, str]:
+        """Names by id of the experiments that are not deleted."""
+        return {str(e.experiment_id): str(e.name) for e in self._found(ViewType.ACTIVE_ONLY)}
+
+    def deleted_experiments(self) -> set[str]:
+        """Names of the experiments in the store's bin."""
+        return {str(e.name) for e in self._found(ViewType.DELETED_ONLY)}
+
+    def launches(self) -> list[StoredRun]:
+        """Runs of kind launch, of experiments and runs that are not deleted."""
+        experiments = self.experiments()
+        # An empty list of experiments would mean all of them.
+        return list(self._runs(list(experiments), schema.KIND_LAUNCH)) if experiments else []
+
+    def cells(self, experiment_id: str) -> Iterator[StoredRun]:
+        """Runs of kind cell of an experiment, those that are deleted left out."""
+        return self._runs([experiment_id], schema.KIND_CELL)
+
+    def _found(self, view: ViewType) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self._client.search_experiments(
+                view_type=view, max_results=PAGE_RUNS, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _runs(self, experiment_ids: list[str], kind: str) -> Iterator[StoredRun]:
+        where = f"tags.`{schema.TAG_KIND}` = '{kind}'"
+        token = None
+        while True:
+            page, token = self._page(experiment_ids, where, token)
+            yield from page
+            if not token:
+                return
+
+    def _page(
+        self, experiment_ids: list[str], where: str, token: str | None
+    ) -> tuple[list[StoredRun], str | None]:
+        # MLflow builds some ten thousand small objects here, and the collector walking them again
+        # and again doubles the time (14 s against 21-31 s for 10,000 runs).
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            page = self._client.search_runs(
+                experiment_ids, filter_string=where, max_results=PAGE_RUNS, page_token=token
+            )
+            return [_stored(run) for run in page], page.token
+        finally:
+            if collecting:
+                gc.enable()
+
+
+def _stored(run: Run) -> StoredRun:
+    info, data = run.info, run.data
+    return StoredRun(
+        str(info.run_id),
+        str(info.experiment_id),
+        info.start_time,
+        # 0 is how an old server says that a run has not ended.
+        info.end_time or None,
+        str(info.artifact_uri),
+        {name: data.params[name] for name in WANTED_PARAMS if name in data.params},
+        {name: data.tags[name] for name in WANTED_TAGS if name in data.tags},
+        {name: float(data.metrics[name]) for name in WANTED_METRICS if name in data.metrics},
+    )

@@ -1,0 +1,230 @@
+"""The claims: what is planted is answered, and where data do not suffice that is the answer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.claims import commutative, explained, hurt, similar, specific
+from analysis.claims.claim import ClaimAnswer, Verdict
+from analysis.claims.every import claim_answers
+from analysis.claims.grid import Grid, finetuned, pooled
+from analysis.claims.twoway import effects_table, jackknife, shares, source_effect_p, two_way
+from analysis.effective import COLUMNS
+from tests.analysis.claims.planted_grid import TEN, PlantedGrid
+
+
+def answers(effective: pd.DataFrame, **options: Any) -> dict[str, ClaimAnswer]:
+    found = claim_answers(effective, num_permutations=299, **options)
+    assert len(found) == 5
+    return {one.name: one for one in found}
+
+
+@pytest.fixture(scope="module")
+def alike() -> dict[str, ClaimAnswer]:
+    """Five languages that all give and take the same."""
+    return answers(PlantedGrid().effective())
+
+
+def test_equal_sources_are_similar_and_do_no_harm(alike: dict[str, ClaimAnswer]) -> None:
+    assert alike["similar"].verdict is Verdict.YES
+    assert alike["hurt"].verdict is Verdict.NO
+    assert "all 60 finetuned pairs end at or under scratch" in alike["hurt"].sentence
+    assert alike["similarity"].verdict is not Verdict.YES
+    assert alike["specific"].verdict is Verdict.YES  # the farthest gives what the nearest gives
+
+
+def test_every_claim_says_what_was_tested_over_how_many(alike: dict[str, ClaimAnswer]) -> None:
+    for one in alike.values():
+        assert one.question.endswith("?")
+        assert one.n >= 4
+        assert len(one.tested) > 40
+
+
+def test_sources_that_differ_are_not_similar_and_the_effects_come_back() -> None:
+    source = {"ar": -1.5, "de": 1.0, "en": 1.5, "es": 0.0, "fi": -1.0}
+    target = {"ar": 0.4, "de": -0.4}
+    grid = PlantedGrid(source=source, target=target)
+    found = answers(grid.effective())
+    one = found["similar"]
+    assert one.verdict is Verdict.NO
+    effects = one.tables[similar.EFFECTS].set_index(["role", "language"])
+    for role, planted in (("source", source), ("target", target)):
+        mean = np.mean([planted.get(name, 0.0) for name in grid.languages])
+        for name in grid.languages:
+            row = effects.loc[(role, name)]
+            assert row["effect"] == pytest.approx(planted.get(name, 0.0) - mean, abs=0.05)
+            assert row["low"] - 0.02 < planted.get(name, 0.0) - mean < row["high"] + 0.02
+    by_size = one.tables[similar.SPREAD]
+    assert (by_size["share_source"] > 0.8).all()
+    assert (by_size["share_rest"] < 0.01).all()
+    assert (by_size["p_source"] < 0.05).all()
+    assert (by_size["p_source_ranks"] < 0.05).all()
+
+
+def test_missing_cells_do_not_bend_the_effects() -> None:
+    source = np.array([0.0, 1.0, 2.0, 3.0])
+    target = np.array([0.0, 10.0, 20.0])
+    values = source[:, None] + target[None]
+    values[0, 0] = values[2, 1] = values[3, 2] = np.nan
+    fit = two_way(Grid(tuple("abcd"), tuple("xyz"), values))
+    assert fit.source == pytest.approx(source - 1.5)
+    assert fit.target == pytest.approx(target - 10)
+    assert shares(Grid(tuple("abcd"), tuple("xyz"), values))[2] == pytest.approx(0, abs=1e-12)
+    apart = np.full((2, 2), np.nan)
+    apart[0, 0] = apart[1, 1] = 1.0
+    with pytest.raises(ValueError, match="fall into parts"):
+        two_way(Grid(("a", "b"), ("x", "y"), apart))
+
+
+def test_intervals_of_source_effects_cover_where_pairs_are_not_independent() -> None:
+    """Targets react to sources each in its own way; 90 % intervals hold the truth 85-95 %."""
+    random = np.random.default_rng(0)
+    truth = np.array([-1.0, 0.0, 1.0])
+    hits = []
+    for _ in range(200):
+        values = truth[:, None] + random.standard_normal((3, 6)) + 3 * random.standard_normal(6)
+        table = effects_table(Grid(tuple("abc"), tuple("tuvwxy"), values), 0.9)
+        mine = table[table["role"] == "source"]
+        hits.append((mine["low"] < truth) & (truth < mine["high"]))
+    assert 0.85 <= np.mean(hits) <= 0.95
+
+
+def test_p_of_the_source_effect_is_uniform_under_the_null() -> None:
+    random = np.random.default_rng(1)
+    p = [
+        source_effect_p(
+            Grid(
+                tuple("abcd"),
+                tuple("tuvw"),
+                random.standard_normal((4, 4)) + 3 * random.standard_normal(4),
+            ),
+            99,
+            random,
+        )
+        for _ in range(300)
+    ]
+    for level in (0.1, 0.5):
+        reach = 4 * math.sqrt(level * (1 - level) / 300)
+        assert abs(np.mean(np.array(p) <= level) - level) < reach
+
+
+def test_a_planted_distance_is_found_and_named() -> None:
+    grid = PlantedGrid(
+        languages=TEN,
+        slope=4.0,
+        kind="syntactic",
+        pair_noise=0.05,
+        seeds=(0,),
+        source={"en": 1.0, "zh": -1.0},
+        target={"ar": 1.0},
+    )
+    found = answers(grid.effective(100))
+    one = found["similarity"]
+    assert one.verdict is Verdict.YES
+    assert "syntactic (r = -0.9" in one.sentence
+    table = one.tables[explained.CORRELATES]
+    assert set(table["method"]) == {"QAP", "MRQAP"}
+    beside = table[
+        (table["method"] == "MRQAP") & (table["measure"] == "Pearson") & table["main_effects"]
+    ].set_index("predictor")
+    assert beside["p"].idxmin() == "syntactic"
+    assert "featural" not in beside.index  # made of the others
+    assert any("(predicted by URIEL)" in name for name in table["predictor"])  # por
+    # Distances are symmetric, so with no main effects transfer is commutative.
+    even = answers(PlantedGrid(languages=TEN, slope=4.0, seeds=(0,)).effective(100))
+    assert even["commutative"].verdict is Verdict.YES
+    assert even["specific"].verdict is not Verdict.YES
+
+
+def test_good_sources_that_are_thrifty_targets_are_not_commutative() -> None:
+    source = dict(zip(TEN, np.linspace(-1, 1, 10), strict=True))
+    target = {name: -value for name, value in source.items()}
+    found = answers(PlantedGrid(languages=TEN, source=source, target=target).effective())
+    one = found["commutative"]
+    assert one.verdict is Verdict.NO
+    directions = one.tables["Both directions by size"]
+    assert directions["clearly_differ"].mean() > 0.5
+    assert len(directions) == 45 * 3
+
+
+def test_harm_is_found_where_it_is() -> None:
+    grid = PlantedGrid(base=0.3, fade=0.0, hurt={128_000: 0.15})
+    one = answers(grid.effective())["hurt"]
+    assert one.verdict is Verdict.YES
+    by_size = one.tables["By size"].set_index("finetune_bytes")
+    assert by_size["num_surely_worse"].to_dict() == {8_000: 0, 32_000: 0, 128_000: 20}
+    assert "20 of 60 finetuned pairs end above scratch" in one.sentence
+    assert "20 of them with the whole interval" in one.sentence
+
+
+def test_bounds_are_counted_and_carried() -> None:
+    grid = PlantedGrid(source={"en": 12.0})  # far beyond the ladder
+    effective = grid.effective()
+    above = int((effective["range"] == "above").sum())
+    assert above == 12
+    found = answers(effective)
+    for name in ("similar", "similarity", "commutative", "specific"):
+        assert any(f"{above} of 60 D_E are bounds" in note for note in found[name].notes), name
+    rows = finetuned(effective, "tiny")
+    of_en = rows["source"] == "en"
+    assert (rows.loc[of_en, "rank"] > rows.loc[~of_en, "rank"].max()).all()
+    assert pooled(rows, "rank").num_pairs == 20  # none dropped
+
+
+def test_too_little_is_said_to_be_too_little() -> None:
+    effective = PlantedGrid().effective(100)
+    one_pair = effective[(effective["source"] == "en") & (effective["target"] == "de")]
+    found = answers(one_pair)
+    for name in ("similar", "similarity", "commutative", "specific"):
+        assert found[name].verdict is Verdict.UNDECIDED
+        assert "needs at least" in found[name].sentence
+        assert "; found " in found[name].sentence
+    empty = pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+    assert claim_answers(empty) == []
+
+
+def test_two_languages_in_both_roles_are_shown_and_not_tested() -> None:
+    effective = PlantedGrid(languages=("de", "en")).effective(100)
+    one = answers(effective)["commutative"]
+    assert one.verdict is Verdict.UNDECIDED
+    assert "needs at least 4 languages" in one.sentence
+    assert len(one.tables["Both directions by size"]) == 3
+
+
+def test_controlled_languages_have_a_floor_and_known_relatives() -> None:
+    grid = PlantedGrid(
+        languages=("alba", "brio", "related", "unrelated", "nonsense"),
+        source={"related": 1.5, "nonsense": -1.55},
+    )
+    one = answers(grid.effective())["specific"]
+    floor = one.tables["Against languages that say nothing"]
+    assert set(floor["sources"]) == {"languages", "nonsense"}
+    by_target = one.tables["Nearest and farthest source by target"].set_index("target")
+    assert (by_target.loc[["alba", "brio"], "nearest"] == "related").all()
+    assert (by_target.loc[["alba", "brio"], "farthest"] == "unrelated").all()
+    assert not by_target["nearest"].str.contains("nonsense").any()
+
+
+def test_answers_are_the_same_each_time_and_for_each_model() -> None:
+    effective = PlantedGrid(models=("small", "large")).effective(100)
+    first, again = claim_answers(effective), claim_answers(effective)
+    assert [one.sentence for one in first] == [one.sentence for one in again]
+    assert [one.model for one in first] == ["large"] * 5 + ["small"] * 5
+
+
+def test_the_jackknife_needs_three() -> None:
+    grid = Grid(("a", "b"), ("x", "y"), np.array([[1.0, 2.0], [3.0, 5.0]]))
+    low, high, count = jackknife(lambda part: float(np.nanmean(part.values)), grid, "target", 0.9)
+    assert math.isnan(low)
+    assert math.isnan(high)
+    assert count == 2
+
+
+def test_modules_name_themselves() -> None:
+    names = {module.NAME for module in (similar, explained, commutative, specific, hurt)}
+    assert names == {"similar", "similarity", "commutative", "specific", "hurt"}

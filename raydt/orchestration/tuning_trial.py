@@ -16,7 +16,7 @@ from raydt.orchestration.languages import fetch_language
 from raydt.orchestration.worker import initial_weights
 from raydt.storage.folder import open_folder
 from raydt.tracking.schema import Status
-from raydt.training.checkpoint import save_weights
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import Outcome, Report, Splits, TrainConfig, train
 from raydt.training.process import set_up_process
 from raydt.tuning.score import score

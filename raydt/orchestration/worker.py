@@ -29,7 +29,7 @@ from raydt.orchestration.languages import fetch_language
 from raydt.orchestration.resuming import AttemptCheckpoints
 from raydt.storage.folder import Folder, open_folder
 from raydt.tracking.schema import Status
-from raydt.training.checkpoint import save_weights
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.evaluate import bits
 from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, TrainConfig, train
 from raydt.training.process import set_up_process

@@ -27,13 +27,13 @@ from raydt.config.model import MODELS
 from raydt.config.protocol import DEMO_PROTOCOL, Protocol
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
-from raydt.model.decoder import Decoder
+from raydt.model.families import new_decoder
 from raydt.tracking.schema import Stage
 from raydt.training import loop
 from raydt.training.average import WeightAverage
-from raydt.training.checkpoint import save_weights
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import CheckpointFolder, Splits, TrainConfig, train
-from raydt.training.optimizer import Optimizer
+from raydt.training.optimizer.combined import Optimizer
 from raydt.training.process import set_up_process
 from raydt.training.state import TrainingState
 from raydt.training.step import Gradients
@@ -75,7 +75,7 @@ def profile_cells(protocol: Protocol) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         torch.manual_seed(0)
-        save_weights(Decoder(model).state_dict(), folder / "start.safetensors")
+        save_weights(new_decoder(model).state_dict(), folder / "start.safetensors")
         val = generate("alba", "val", protocol.most_val_bytes, 0)
         test = generate("alba", "test", protocol.most_test_bytes, 0)
         evaluate = loop.Evaluator.evaluate
@@ -119,7 +119,7 @@ def profile_cells(protocol: Protocol) -> None:
 def one_checkpoint_seconds(config: TrainConfig, splits: Splits, path: Path) -> float:
     """Of a cell after a step, with average and best weights: as large as they get."""
     assert config.recipe is not None
-    model = Decoder(config.model)
+    model = new_decoder(config.model)
     batches = WindowBatches(splits.train, config.model.window_bytes, 8, 0)
     optimizer = Optimizer(model, config.recipe, 10)
     Gradients(model, config.recipe)(batches.next_batch())

@@ -3,12 +3,11 @@
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/compiled.py nano micro
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/compiled.py nano micro --precision float32
 
-One thread; in bfloat16, the peer by autocast, or in float32. Without the compiler raydt has its
-gradients by hand, with it the plain formulas. What is compiled is what `compile = true` of a recipe
-compiles, the loss with its gradient; of the peer the model, as its users do. Contenders take turns;
-a ratio is the median over rounds of ratios within a round, of CPU seconds. Compiling is timed with
-an empty cache, the compiler's own processes (g++) counted, and "pays after" divides it by what a
-step saves.
+One thread; in bfloat16, the peer by autocast, or in float32. What is compiled is what
+`compile = true` of a recipe compiles, the loss with its gradient; of the peer the model, as its
+users do. Contenders take turns; a ratio is the median over rounds of ratios within a round, of CPU
+seconds. Compiling is timed with an empty cache, the compiler's own processes (g++) counted, and
+"pays after" divides it by what a step saves.
 """
 
 from __future__ import annotations
@@ -35,9 +34,10 @@ from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
-from raydt.training.heap import keep_freed_memory
-from raydt.training.optimizer import Optimizer
+from raydt.model.families import new_decoder
+from raydt.training.optimizer.combined import Optimizer
 from raydt.training.precision import Precision
+from raydt.training.process import keep_freed_memory
 from raydt.training.step import Gradients
 
 ROUNDS = {"nano": 15, "micro": 7, "mini": 5}
@@ -52,7 +52,7 @@ def cpu_seconds() -> float:
 
 
 def own_step(
-    kind: type[Decoder],
+    kind: Callable[[ModelConfig], Decoder],
     config: ModelConfig,
     data: NDArray[np.uint8],
     precision: Precision,
@@ -76,7 +76,7 @@ def compare(name: str, data: NDArray[np.uint8], precision: Precision) -> Table:
     for compile in (False, True):
         how = "compiled" if compile else "eager"
         steps[f"raydt, AdamW, {how}"] = own_step(AdamwOnly, config, data, precision, compile)
-        steps[f"raydt, Muon, {how}"] = own_step(Decoder, config, data, precision, compile)
+        steps[f"raydt, Muon, {how}"] = own_step(new_decoder, config, data, precision, compile)
         peer = NanoGPT(shape_of(config))
         model: nn.Module = torch.compile(peer) if compile else peer  # type: ignore[assignment]
         steps[f"nanoGPT-style, {how}"] = peer_step(

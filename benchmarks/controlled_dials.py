@@ -27,7 +27,7 @@ from raydt.config.model import MODELS
 from raydt.config.protocol import DEMO_PROTOCOL
 from raydt.corpora.controlled.catalog import generate
 from raydt.tracking.schema import Stage
-from raydt.training.checkpoint import save_weights
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import Outcome, Splits, TrainConfig, train
 from raydt.training.process import set_up_process
 

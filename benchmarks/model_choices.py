@@ -34,12 +34,12 @@ from torch import Tensor, nn
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
-from raydt.model.by_hand import plain_formulas
 from raydt.model.decoder import Decoder
-from raydt.model.own_block import Block, Surroundings
+from raydt.model.default import Block, DefaultDecoder, Surroundings
+from raydt.model.families import new_decoder
 from raydt.training.evaluate import evaluate
 from raydt.training.loop import train_step
-from raydt.training.optimizer import Optimizer
+from raydt.training.optimizer.combined import Optimizer
 
 LANGUAGES = ("en", "fi", "zh")
 TRAIN_BYTES, HELD_OUT_BYTES, BATCH_WINDOWS = 1_000_000, 32_768, 8
@@ -89,7 +89,7 @@ class RootMeanSquare(Block):
         self.feed_forward_norm = nn.RMSNorm(config.width, eps=1e-6)
 
 
-class SoftCap(Decoder):
+class SoftCap(DefaultDecoder):
     """Logits kept within 15 (Gemma 2, arXiv 2408.00118)."""
 
     def forward(self, x_BT: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class SoftCap(Decoder):
 
 def with_blocks(block: type[Block]) -> Callable[[ModelConfig], Decoder]:
     def build(config: ModelConfig) -> Decoder:
-        model = Decoder(config)
+        model = new_decoder(config)
         model.blocks = nn.ModuleList(block(config) for _ in range(config.num_layers))
         first: list[Tensor] = []
         for number, own in enumerate(model.blocks):
@@ -110,10 +110,10 @@ def with_blocks(block: type[Block]) -> Callable[[ModelConfig], Decoder]:
 
 
 def without_convolution(config: ModelConfig) -> Decoder:
-    return Decoder(config.model_copy(update={"conv_bytes": 1}))
+    return new_decoder(config.model_copy(update={"conv_bytes": 1}))
 
 
-class AdamwOnly(Decoder):
+class AdamwOnly(DefaultDecoder):
     def matrices(self) -> list[Tensor]:
         return []
 
@@ -123,7 +123,7 @@ MUON = Recipe(schedule="cosine")
 # AdamW for everything, at one rate: what a plain loop does.
 ADAMW = {rate: Recipe(schedule="cosine", learning_rate=rate) for rate in (4e-3, 8e-3, 16e-3)}
 VARIANTS: dict[str, tuple[Callable[[ModelConfig], Decoder], Recipe]] = {
-    "default": (Decoder, MUON),
+    "default": (new_decoder, MUON),
     "no convolution": (without_convolution, MUON),
     "QK-norm": (with_blocks(QueryKeyNorm), MUON),
     "value residual": (with_blocks(ValueResidual), MUON),
@@ -179,13 +179,11 @@ def main() -> None:
         base_seconds = math.nan
         for variant in dict.fromkeys(["default", *arguments.variants]):
             build, recipe = VARIANTS[variant]
-            # Of the variants there are no gradients by hand: none has them.
-            with plain_formulas():
-                results = [
-                    run(build, recipe, name, texts[language], seed)
-                    for language in LANGUAGES
-                    for seed in SEEDS[name]
-                ]
+            results = [
+                run(build, recipe, name, texts[language], seed)
+                for language in LANGUAGES
+                for seed in SEEDS[name]
+            ]
             bpb = [result[0] for result in results]
             seconds = median(result[1] for result in results)
             if not base:

@@ -26,13 +26,13 @@ from raydt.config.protocol import DEMO_PROTOCOL
 from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
-from raydt.model.decoder import Decoder
+from raydt.model.families import new_decoder
 from raydt.tracking.schema import Stage
 from raydt.training.evaluate import bits
-from raydt.training.heap import keep_freed_memory
 from raydt.training.loop import Splits, TrainConfig, train
-from raydt.training.optimizer import Optimizer
+from raydt.training.optimizer.combined import Optimizer
 from raydt.training.precision import Precision, cpu_multiplies_bfloat16
+from raydt.training.process import keep_freed_memory
 from raydt.training.step import Gradients
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
@@ -83,7 +83,7 @@ def rates() -> Table:
         config = MODELS[name]
         runs = {}
         for precision in PRECISIONS:
-            model, recipe = Decoder(config), Recipe(precision=precision)
+            model, recipe = new_decoder(config), Recipe(precision=precision)
             runs[precision] = (
                 Gradients(model, recipe),
                 Optimizer(model, recipe, 1000),

@@ -10,7 +10,7 @@ The loss after equal time is in bfloat16 for all where this CPU multiplies in it
 default, else in float32.
 Contenders take turns; a ratio is the median over rounds of ratios within a round. Seconds are those
 of the CPU that the process used, because the machine may be shared; the load is printed. All share
-one process, whose C library keeps freed memory (raydt/training/heap.py): peers gain by that, too.
+one process, whose C library keeps freed memory (raydt/cpu/heap.py): peers gain by that, too.
 
 The rate of `nano` is what `raydt plan` assumes before a sweep has cells of its own
 (`ASSUMED_CORE_FLOPS_PER_SECOND`). With a GPU the model FLOPs' utilisation of `paper-small` is
@@ -42,10 +42,11 @@ from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
-from raydt.model.decoder import Decoder
-from raydt.training.heap import keep_freed_memory
-from raydt.training.optimizer import Optimizer
+from raydt.model.default import DefaultDecoder
+from raydt.model.families import new_decoder
+from raydt.training.optimizer.combined import Optimizer
 from raydt.training.precision import cpu_multiplies_bfloat16
+from raydt.training.process import keep_freed_memory
 
 BATCH_WINDOWS = 8
 ROUNDS = {"nano": 7, "micro": 5, "mini": 3}
@@ -62,14 +63,14 @@ import time, numpy, torch
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
-from raydt.model.decoder import Decoder
-from raydt.training.heap import keep_freed_memory
+from raydt.model.families import new_decoder
+from raydt.training.process import keep_freed_memory
 from raydt.training.loop import train_step
-from raydt.training.optimizer import Optimizer
+from raydt.training.optimizer.combined import Optimizer
 torch.set_num_threads(1)
 keep_freed_memory()
 start = time.process_time()
-model = Decoder(MODELS["{name}"])
+model = new_decoder(MODELS["{name}"])
 data = numpy.ones(100_000, numpy.uint8)
 batches = WindowBatches(data, model.config.window_bytes, 8, seed=0)
 optimizer = Optimizer(model, Recipe(schedule="cosine"), 1000)
@@ -79,7 +80,7 @@ print(time.process_time() - start)
 """
 
 
-class AdamwOnly(Decoder):
+class AdamwOnly(DefaultDecoder):
     """The default family without matrices for Muon."""
 
     def matrices(self) -> list[Tensor]:
@@ -96,7 +97,7 @@ def raydt_step(
     bf16: bool,
 ) -> tuple[Step, nn.Module]:
     """A step of raydt: its batches, its loss, its optimiser with clipping and schedule."""
-    model = Decoder(config) if muon else AdamwOnly(config)
+    model = new_decoder(config) if muon else AdamwOnly(config)
     optimizer = Optimizer(model, recipe, num_steps)
     batches = WindowBatches(data, config.window_bytes, BATCH_WINDOWS, seed=0)
     number = 0

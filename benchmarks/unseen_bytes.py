@@ -42,11 +42,12 @@ from raydt.config.protocol import Protocol
 from raydt.config.recipe import Recipe
 from raydt.model.alphabet import Alphabet
 from raydt.model.decoder import Decoder
+from raydt.model.families import new_decoder
 from raydt.tracking.schema import Stage
 from raydt.training import loop
-from raydt.training.checkpoint import save_weights
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import Outcome, Splits, TrainConfig, train
-from raydt.training.optimizer import Optimizer
+from raydt.training.optimizer.combined import Optimizer
 from raydt.training.process import set_up_process
 
 PAIRS = (("en", "ru"), ("en", "zh"), ("ru", "en"), ("zh", "ja"), ("en", "de"))
@@ -142,7 +143,7 @@ class Cells:
         alphabet = Alphabet.of_data(splits.train[:size_bytes], escapes=False)
         unseen = sorted(set(range(256)) - alphabet.seen)
         torch.manual_seed(self.seed)
-        weights, fresh = load_file(path), Decoder(self.stages.model).state_dict()
+        weights, fresh = load_file(path), new_decoder(self.stages.model).state_dict()
         for name in {"embedding.weight", "head.weight"} & weights.keys():
             weights[name][unseen] = fresh[name][unseen]
         reset = folder / f"{source}-reset-{self.seed}.safetensors"

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
-from raydt.model.decoder import Decoder
-from raydt.training.optimizer import Optimizer
+from raydt.model.families import new_decoder
+from raydt.training.optimizer.combined import Optimizer
 from raydt.training.throughput import peak_flops_per_second
 
 BATCH_WINDOWS, WINDOWS_AT_ONCE, STEPS = 512, 64, 5
@@ -28,7 +28,7 @@ BATCH_WINDOWS, WINDOWS_AT_ONCE, STEPS = 512, 64, 5
 def bytes_per_second(name: str, compiled: bool) -> tuple[float, int]:
     """Of training steps, and the peak of memory in bytes."""
     config = MODELS[name]
-    model = Decoder(config).cuda()
+    model = new_decoder(config).cuda()
     optimizer = Optimizer(model, Recipe(learning_rate=2e-4), 1000)
     loss_of = torch.compile(model.loss) if compiled else model.loss
     x = torch.randint(1, 256, (WINDOWS_AT_ONCE, config.window_bytes), device="cuda")

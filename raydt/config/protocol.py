@@ -150,7 +150,7 @@ class Protocol(BaseModel):
 # by and reported is a quarter of what text of one's own gets.
 DEMO_PROTOCOL = Protocol(
     pretrain=_CONVERGED.model_copy(
-        update={"epochs": (FromSize(0, 1),), "max_batch_windows": 8, "batch_exponent": 0.0}
+        update={"epochs": (FromSize(0, 1),), "max_batch_windows": 4, "batch_exponent": 0.0}
     ),
     evaluation_growth=1.25,
     tolerance=0.01,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from raydt.model.decoder import Decoder
-from raydt.training.checkpoint import put_weights
+from raydt.training.checkpoints.weights import put_weights
 
 
 class WeightAverage:
@@ -38,7 +38,8 @@ class WeightAverage:
     def update(self, num_steps: int) -> None:
         """Take in the weights as they are after `num_steps` steps, one or more."""
         share = 1 - (1 - 1 / num_steps) ** (self._power + 1)
-        torch._foreach_lerp_(self._means, self._weights, share)
+        for mean, weight in zip(self._means, self._weights, strict=True):
+            mean.lerp_(weight, share)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """The average by the names of the model's weights; not copied."""

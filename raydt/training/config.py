@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ class TrainConfig:
             protocol.pretrain.precision,  # a zeroshot is evaluated as its weights were
         )
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Its values by dotted names, for what is resumed to be compared with what is asked."""
         model = {f"model.{k}": v for k, v in self.model.model_dump(mode="json").items()}
         recipe = {} if self.recipe is None else self.recipe.identity()
@@ -121,7 +120,7 @@ def _cannot_train(
     return problems
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[Problem]:
+def differences(there: Mapping[str, object], here: Mapping[str, object]) -> list[Problem]:
     """One problem for each value of a checkpoint that is not the one asked for."""
     return [
         Problem(f"checkpoint: {name}", f"{here.get(name)!r}, as in the cell", repr(there.get(name)))

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 import torch.utils.deterministic
 
-from raydt.training.heap import keep_freed_memory
+from raydt.fast_path import fast_path
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what a step frees for the next one, where it can be told to."""
+    heap = fast_path("heap")
+    if heap is not None:
+        heap.keep_freed_memory()
 
 
 def set_up_process(num_threads: int) -> None:

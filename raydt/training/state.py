@@ -10,9 +10,9 @@ from torch import Tensor
 from raydt.corpora.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.training.average import WeightAverage
-from raydt.training.checkpoint import put_weights
-from raydt.training.checkpoints import Checkpoint
-from raydt.training.optimizer import Optimizer
+from raydt.training.checkpoints.folder import Checkpoint
+from raydt.training.checkpoints.weights import put_weights
+from raydt.training.optimizer.combined import Optimizer
 from raydt.training.outcome import Report
 
 
@@ -99,9 +99,7 @@ class TrainingState:
         if self.average is not None:
             self.average.load_state_tensors(parts["average"])
         self.best_weights = parts["best"]
-        self.optimizer.load_state_tensors(
-            {name: tensor.to(self.device) for name, tensor in parts["optimizer"].items()}
-        )
+        self.optimizer.load_state_tensors(parts["optimizer"])
         self.loss_since_report = loop["loss_since_report"].to(self.device)
         torch.set_rng_state(loop["rng"])
         if "cuda_rng" in loop and self.device.type == "cuda":

@@ -71,7 +71,9 @@ class Gradients:
             sizes = [gradient.numel() for gradient in gradients]
             for gradient, summed in zip(gradients, torch.split(flat[2:], sizes), strict=True):
                 gradient.copy_(summed.view_as(gradient))
-        torch._foreach_mul_(gradients, all_targets / sums[1])
+        correction = all_targets / sums[1]
+        for gradient in gradients:
+            gradient *= correction
         return sums[0] / sums[1]
 
     def _eager_loss(self, x_BT: Tensor, y_BT: Tensor, reduction: str) -> Tensor:
@@ -138,8 +140,8 @@ def _parts(batch: Batch, max_windows_at_once: int | None) -> Iterator[Batch]:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    # On a CPU torch raises a plain RuntimeError.
-    known = "DefaultCPUAllocator", "can't allocate memory"
+    # On a CPU torch raises a plain RuntimeError; the last is what its oneDNN says.
+    known = "DefaultCPUAllocator", "can't allocate memory", "could not create a primitive"
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
         words in str(error) for words in known
     )

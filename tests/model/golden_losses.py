@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
-from raydt.model.decoder import Decoder
-from raydt.training.optimizer import Optimizer
+from raydt.model.families import new_decoder
+from raydt.training.optimizer.combined import Optimizer
 
 FOLDER = Path(__file__).parent / "golden"
 NUM_STEPS, BATCH_WINDOWS = 10, 4
@@ -52,7 +52,7 @@ def losses(case: str) -> list[float]:
     found = []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Decoder(config)
+        model = new_decoder(config)
     optimizer = Optimizer(model, recipe, NUM_STEPS)
     for step in range(NUM_STEPS):
         rows = slice(step * BATCH_WINDOWS, (step + 1) * BATCH_WINDOWS)

@@ -7,8 +7,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from raydt.config.model import MODELS, ModelConfig
-from raydt.model.by_hand import plain_formulas
 from raydt.model.decoder import IGNORED_TARGET, Decoder
+from raydt.model.families import new_decoder
 
 OWN = ModelConfig(width=32, num_layers=2, num_heads=2, hidden=64, window_bytes=16)
 PAPER = ModelConfig(**OWN.model_dump() | {"family": "paper", "conv_bytes": 1})
@@ -18,7 +18,7 @@ both = pytest.mark.parametrize("config", [OWN, PAPER], ids=["default", "paper"])
 def with_random_weights(config: ModelConfig) -> Decoder:
     """Also where weights begin at zero, so that nothing is hidden by them."""
     torch.manual_seed(0)
-    model = Decoder(config)
+    model = new_decoder(config)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return model
@@ -27,20 +27,20 @@ def with_random_weights(config: ModelConfig) -> Decoder:
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_in_closed_form(name: str) -> None:
     with torch.device("meta"):
-        model = Decoder(MODELS[name])
+        model = new_decoder(MODELS[name])
     assert sum(p.numel() for p in model.parameters()) == MODELS[name].num_parameters
 
 
 @pytest.mark.parametrize("name", ["nano", "micro", "paper-nano", "paper-micro"])
 def test_flops_in_closed_form(name: str) -> None:
     config = MODELS[name]
-    model = Decoder(config)
+    model = new_decoder(config)
     x = torch.zeros(1, config.window_bytes, dtype=torch.long)
     # torch counts the plain attention, which computes what is masked, too: not the fused one.
-    with plain_formulas(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(x)
     assert counter.get_total_flops() == config.forward_flops_per_byte * config.window_bytes
-    with plain_formulas(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model.loss(x, x).backward()
     assert counter.get_total_flops() == config.training_flops_per_byte * config.window_bytes
 
@@ -97,11 +97,11 @@ def test_the_z_loss_is_in_the_gradient_and_not_in_the_value(
     plain = model.loss(x, y, reduction)
     with_z = model.loss(x, y, reduction, z_loss=0.01)
     assert torch.equal(plain, with_z)
-    by_hand = model(x)[y != IGNORED_TARGET].logsumexp(-1).square()
-    by_hand = plain + 0.01 * (by_hand.mean() if reduction == "mean" else by_hand.sum())
+    penalty = model(x)[y != IGNORED_TARGET].logsumexp(-1).square()
+    penalized = plain + 0.01 * (penalty.mean() if reduction == "mean" else penalty.sum())
     parameters = list(model.parameters())
     ours = torch.autograd.grad(with_z, parameters)
-    for a, b in zip(ours, torch.autograd.grad(by_hand, parameters), strict=True):
+    for a, b in zip(ours, torch.autograd.grad(penalized, parameters), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
@@ -136,8 +136,8 @@ def test_a_head_or_a_convolution_that_cannot_be_is_refused() -> None:
 
 
 def test_only_the_default_family_has_matrices_for_muon() -> None:
-    assert len(Decoder(OWN).matrices()) == 4 * OWN.num_layers
-    assert Decoder(PAPER).matrices() == []
+    assert len(new_decoder(OWN).matrices()) == 4 * OWN.num_layers
+    assert new_decoder(PAPER).matrices() == []
 
 
 def test_logits_begin_small_enough() -> None:
@@ -148,7 +148,7 @@ def test_logits_begin_small_enough() -> None:
     torch.manual_seed(0)
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 128)))
     with torch.no_grad():
-        own = Decoder(MODELS["nano"]).loss(x[:, :-1], x[:, 1:])
-        paper = Decoder(MODELS["paper-nano"]).loss(x[:, :-1], x[:, 1:])
+        own = new_decoder(MODELS["nano"]).loss(x[:, :-1], x[:, 1:])
+        paper = new_decoder(MODELS["paper-nano"]).loss(x[:, :-1], x[:, 1:])
     assert own.item() == pytest.approx(np.log(256), abs=1e-5)
     assert np.log(256) < paper.item() < 8

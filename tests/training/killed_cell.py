@@ -22,14 +22,14 @@ from pathlib import Path
 
 import torch
 
-import raydt.training.checkpoints as checkpoints_module
+import raydt.training.checkpoints.folder as folder_module
 from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.batches import Batch
 from raydt.corpora.controlled.catalog import generate
 from raydt.storage.local import LocalFolder
-from raydt.training import loop
-from raydt.training.checkpoint import save_weights
+from raydt.training import cell
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import CheckpointFolder, Report, Resumed, Splits, TrainConfig, train
 from raydt.training.process import set_up_process
 
@@ -42,7 +42,7 @@ NUM_STEPS = RECIPE.num_steps(1_000, 32)
 SPLITS = Splits(*(generate("alba", split, 1_000, 0) for split in ("train", "val", "test")))
 
 
-class Watched(loop.Gradients):
+class Watched(cell.Gradients):
     """Gradients that write down what they were given and what came out."""
 
     out: Path
@@ -63,7 +63,7 @@ def attempt(folder: Path, checkpoints: CheckpointFolder | None) -> None:
     journal: list[Report] = []
     number = len(list(folder.glob("steps-*")))
     Watched.out = folder / f"steps-{number}"
-    loop.Gradients = Watched
+    cell.Gradients = Watched
 
     Watched.out.write_text("")
     first = folder / f"first-{number}"
@@ -110,7 +110,7 @@ def prepare_kill(rng: random.Random, where: str) -> float:
         # At most 12 of the 50 steps an attempt: at least four kills, however fast the machine is.
         Watched.after = staticmethod(after_calls(rng.randint(1, 12)))
         return 60.0
-    real_move, real_save = checkpoints_module.move_into_place, checkpoints_module.save_file
+    real_move, real_save = folder_module.move_into_place, folder_module.save_file
     trap = after_calls(rng.randint(1, 15))
 
     def save(tensors: dict[str, torch.Tensor], path: Path) -> None:
@@ -129,7 +129,7 @@ def prepare_kill(rng: random.Random, where: str) -> float:
         real_move(partial, path)
         trap()  # tensors without a manifest, or nothing pruned yet
 
-    checkpoints_module.save_file, checkpoints_module.move_into_place = save, move
+    folder_module.save_file, folder_module.move_into_place = save, move
     return 60.0
 
 

@@ -19,14 +19,22 @@ import torch.distributed as dist
 from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
-from raydt.training.checkpoint import save_weights
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import CheckpointFolder, Ranks, Report, Splits, TrainConfig, train
 
 MODEL = ModelConfig(width=32, num_layers=2, num_heads=1, hidden=64, window_bytes=32)
 # 1,010 bytes: rows with targets that do not count, and not as many on each rank.
-RECIPE = Recipe(budget_bytes="5k", budget_at_bytes="1010", max_batch_windows=8, min_steps=1,
-                optimizer="adamw", learning_rate=1e-3, average="power", precision="float32",
-                unseen_bytes=sys.argv[2])  # fmt: skip
+RECIPE = Recipe(
+    budget_bytes="5k",
+    budget_at_bytes="1010",
+    max_batch_windows=8,
+    min_steps=1,
+    optimizer="adamw",
+    learning_rate=1e-3,
+    average="power",
+    precision="float32",
+    unseen_bytes=sys.argv[2],
+)
 SPLITS = Splits(*(generate("alba", split, 1_010, 0) for split in ("train", "val", "test")))
 CONFIG = TrainConfig(MODEL, RECIPE, 1_010, evaluations=4, patience=4, test_stride_bytes=8)
 
@@ -35,8 +43,9 @@ def run(folder: Path, rank: int, num_ranks: int) -> None:
     torch.set_num_threads(1)
     reports: list[Report] = []
     checkpoints = CheckpointFolder(folder / f"checkpoints-{num_ranks}", every_steps=3)
-    outcome = train(CONFIG, SPLITS, report=reports.append, checkpoints=checkpoints,
-                    ranks=Ranks(rank, num_ranks))  # fmt: skip
+    outcome = train(
+        CONFIG, SPLITS, report=reports.append, checkpoints=checkpoints, ranks=Ranks(rank, num_ranks)
+    )
     save_weights(outcome.weights, folder / f"{num_ranks}-{rank}.safetensors")
     facts = {
         "test_loss": outcome.test_loss,

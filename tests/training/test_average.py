@@ -10,7 +10,7 @@ from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import RunError
-from raydt.model.decoder import Decoder
+from raydt.model.families import new_decoder
 from raydt.training.average import WeightAverage
 from raydt.training.evaluate import evaluate
 from raydt.training.loop import Splits, TrainConfig, train
@@ -20,7 +20,7 @@ CONSTANT = Recipe(schedule="constant", epochs=4, max_batch_windows=2, min_steps=
 
 
 def averaged(power: float, values: list[float]) -> float:
-    model = Decoder(TINY)
+    model = new_decoder(TINY)
     average = WeightAverage(model, power)
     for step, value in enumerate(values, start=1):
         with torch.no_grad():
@@ -46,7 +46,7 @@ def test_the_first_step_alone_is_its_average() -> None:
 
 
 def test_it_is_not_the_model_that_goes_on() -> None:
-    model = Decoder(TINY)
+    model = new_decoder(TINY)
     average = WeightAverage(model, 1.0)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     average.update(5)
@@ -57,8 +57,8 @@ def test_it_is_not_the_model_that_goes_on() -> None:
 
 
 def test_the_average_of_another_model_is_refused() -> None:
-    average = WeightAverage(Decoder(TINY), 1.0)
-    other = Decoder(TINY.model_copy(update={"hidden": 96})).state_dict()
+    average = WeightAverage(new_decoder(TINY), 1.0)
+    other = new_decoder(TINY.model_copy(update={"hidden": 96})).state_dict()
     with pytest.raises(RunError, match=r"checkpoint.*feed_forward_in"):
         average.load_state_tensors(other)
 
@@ -70,7 +70,7 @@ def test_what_is_kept_is_the_average_and_better_than_the_last_weights() -> None:
     def trained(average: str) -> float:
         recipe = CONSTANT.model_copy(update={"average": average})
         outcome = train(TrainConfig(TINY, recipe, 4_000, evaluation_growth=1.2), splits)
-        model = Decoder(TINY)
+        model = new_decoder(TINY)
         model.load_state_dict(outcome.weights)
         assert evaluate(model, splits.val).loss == outcome.best_val_loss
         assert outcome.best_val_loss is not None

@@ -13,8 +13,8 @@ from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import InputError
 from raydt.tracking.schema import Status
-from raydt.training.checkpoint import save_weights
-from raydt.training.checkpoints import CheckpointFolder
+from raydt.training.checkpoints.folder import CheckpointFolder
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import Report, Splits, TrainConfig, train
 
 TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
@@ -36,9 +36,12 @@ def test_a_size_below_one_window(splits: Splits) -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "what"),
-    [(Recipe(budget_bytes=0), "budget_bytes"), (Recipe(epochs=0), "epochs"),
-     (Recipe(epochs=0.0001), "epochs")],
-)  # fmt: skip
+    [
+        (Recipe(budget_bytes=0), "budget_bytes"),
+        (Recipe(epochs=0), "epochs"),
+        (Recipe(epochs=0.0001), "epochs"),
+    ],
+)
 def test_zero_steps(recipe: Recipe, what: str, splits: Splits) -> None:
     with pytest.raises(InputError, match=f"{what}: enough of them for one step.*no step at all"):
         train(TrainConfig(TINY, recipe, 4_000), splits)
@@ -49,8 +52,12 @@ def test_all_problems_at_once(splits: Splits) -> None:
     with pytest.raises(InputError) as caught:
         train(config, Splits(splits.train, NONE, NONE))
     assert [problem.what for problem in caught.value.problems] == [
-        "evaluations", "patience", "val split", "test split", "train split",
-    ]  # fmt: skip
+        "evaluations",
+        "patience",
+        "val split",
+        "test split",
+        "train split",
+    ]
 
 
 def test_a_cell_that_diverges_keeps_its_last_good_checkpoint(
@@ -88,14 +95,14 @@ def train_with_model(config, splits, report, checkpoints):
     """`train`, with its model put where the test can reach it."""
     from raydt.training import loop
 
-    real = loop.Decoder
+    real = loop.new_decoder
 
     def make(model_config: ModelConfig):
         _models.append(real(model_config))
         return _models[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "Decoder", make)
+        patch.setattr(loop, "new_decoder", make)
         return train(config, splits, report=report, checkpoints=checkpoints)
 
 
@@ -126,7 +133,11 @@ def test_a_finetune_that_helps_is_what_it_was_without_the_look_at_its_start(
     start = tmp_path / "w.safetensors"
     save_weights(train(TrainConfig(TINY, TEN_STEPS, 4_000), splits).weights, start)
     reports: list[Report] = []
-    outcome = train(TrainConfig(TINY, TEN_STEPS, 4_000, evaluations=5), splits,
-                    initial_weights=start, report=reports.append)  # fmt: skip
+    outcome = train(
+        TrainConfig(TINY, TEN_STEPS, 4_000, evaluations=5),
+        splits,
+        initial_weights=start,
+        report=reports.append,
+    )
     assert outcome.best_bytes_seen == reports[-1].bytes_seen == 2560
     assert min(report.val_loss for report in reports) == outcome.best_val_loss

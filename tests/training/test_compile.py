@@ -32,12 +32,20 @@ for compile in (False, True):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
 def test_it_gives_the_same_losses_to_rounding(root: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CELLS], capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(root), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
-             "TORCHINDUCTOR_COMPILE_THREADS": "1", "TORCHINDUCTOR_VEC_ISA_OK": "1"},
-    )  # fmt: skip
+        [sys.executable, "-c", CELLS],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(root),
+            "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
+            "TORCHINDUCTOR_COMPILE_THREADS": "1",
+            "TORCHINDUCTOR_VEC_ISA_OK": "1",
+        },
+    )
     assert done.returncode == 0, done.stderr
     plain, compiled = ([float(x) for x in line.split()] for line in done.stdout.splitlines())
     assert len(plain) == len(compiled) == 9
-    assert compiled == pytest.approx(plain, rel=1e-4)
+    # Products in bfloat16 are good to 2^-8, and eight steps carry the differences on.
+    assert compiled == pytest.approx(plain, rel=1e-3)
     assert compiled != plain  # fused kernels round otherwise: it was compiled

@@ -46,9 +46,10 @@ def test_the_last_step_is_evaluated_and_none_after_it(num_steps: int) -> None:
 
 def test_it_ends_where_the_last_third_brings_less_than_the_tolerance() -> None:
     ended = next(
-        k for k in range(len(GEOMETRIC))
+        k
+        for k in range(len(GEOMETRIC))
         if has_converged(reports(power_law, GEOMETRIC[: k + 1]), 0, 0.003, 4)
-    )  # fmt: skip
+    )
     gains = [
         math.log(power_law(GEOMETRIC[k - 3]) / power_law(GEOMETRIC[k])) for k in (ended - 1, ended)
     ]  # 1.2^3 = 1.7: the last evaluation at or before two thirds of the bytes

@@ -11,6 +11,7 @@ from raydt.config.protocol import forwarded_bytes
 from raydt.corpora.batches import EvaluationWindows
 from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
+from raydt.model.families import new_decoder
 from raydt.training.evaluate import Evaluator, byte_losses
 from raydt.training.precision import Precision
 
@@ -21,7 +22,7 @@ TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=
 def model() -> Decoder:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = Decoder(TINY)
+    model = new_decoder(TINY)
     torch.nn.init.normal_(model.head.weight, std=0.5)
     torch.nn.init.normal_(model.blocks[0].attention_out.weight, std=0.5)
     return model
@@ -43,14 +44,16 @@ def test_windows_have_each_byte_once_and_cost_what_the_formula_says(
     data = np.arange(1, num_bytes + 1, dtype=np.uint8)
     windows = EvaluationWindows(data, 16, stride)
     batch = windows.rows(0, len(windows))
-    targets = [row[1:][ignored:] for row, ignored in zip(batch.windows, batch.num_ignored,
-                                                         strict=True)]  # fmt: skip
+    targets = [
+        row[1:][ignored:] for row, ignored in zip(batch.windows, batch.num_ignored, strict=True)
+    ]
     np.testing.assert_array_equal(np.concatenate(targets), data)
     assert batch.windows.shape == (len(windows), 17)
     assert len(windows) * 16 == forwarded_bytes(num_bytes, 16, stride)
     # Piece by piece they are the same rows.
-    pieces = [windows.rows(start, min(start + 3, len(windows)))
-              for start in range(0, len(windows), 3)]  # fmt: skip
+    pieces = [
+        windows.rows(start, min(start + 3, len(windows))) for start in range(0, len(windows), 3)
+    ]
     np.testing.assert_array_equal(np.concatenate([p.windows for p in pieces]), batch.windows)
 
 

@@ -9,7 +9,7 @@ from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.training import precision
-from raydt.training.checkpoint import save_weights
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import Splits, TrainConfig, train
 from raydt.training.precision import cpu_multiplies_bfloat16, is_bfloat16
 

@@ -17,7 +17,6 @@ assert torch.are_deterministic_algorithms_enabled() and torch.get_num_threads() 
 assert not torch.utils.deterministic.fill_uninitialized_memory
 splits = Splits(*(generate("alba", split, 2_000, 0) for split in ("train", "val", "test")))
 for family, conv_bytes in (("default", 4), ("paper", 1)):
-    # 150 bytes: more than one strip of attention, in either dtype.
     model = ModelConfig(width=32, num_layers=2, num_heads=2, hidden=64, window_bytes=150,
                         family=family, conv_bytes=conv_bytes)
     for precision in ("float32", "bfloat16"):

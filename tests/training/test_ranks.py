@@ -24,16 +24,20 @@ def test_two_ranks_train_as_one(unseen_bytes: str, tmp_path: Path, root: Path) -
     program = root / "tests" / "training" / "ranked_cell.py"
     done = subprocess.run(
         [sys.executable, str(program), str(tmp_path), unseen_bytes],
-        env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stderr
     alone, first, second = (load_file(tmp_path / f"{n}.safetensors") for n in ("1-0", "2-0", "2-1"))
     for name in alone:
         # Between ranks to the bit, to one process up to the order of sums.
         assert torch.equal(first[name], second[name])
         assert (first[name] - alone[name]).norm() <= 1e-5 * max(1.0, alone[name].norm().item())
-    one, two, other = (json.loads((tmp_path / f"{n}.json").read_text()) for n in
-                       ("1-0", "2-0", "2-1"))  # fmt: skip
+    one, two, other = (
+        json.loads((tmp_path / f"{n}.json").read_text()) for n in ("1-0", "2-0", "2-1")
+    )
     # Only the first reports; all end with the same numbers.
     assert other["val_losses"] == []
     assert {**two, "val_losses": [], "train_losses": []} == other

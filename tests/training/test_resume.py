@@ -16,7 +16,7 @@ from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import InputError, RunError
-from raydt.training.checkpoints import Checkpoint, CheckpointFolder
+from raydt.training.checkpoints.folder import Checkpoint, CheckpointFolder
 from raydt.training.loop import Report, Resumed, Splits, TrainConfig, train
 
 TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
@@ -41,8 +41,10 @@ def test_a_cell_killed_again_and_again_ends_with_the_same_bits(
     program = root / "tests" / "training" / "killed_cell.py"
     done = subprocess.run(
         [sys.executable, str(program), str(tmp_path), str(seed), where],
-        env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["kills"] >= 4
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
@@ -100,8 +102,13 @@ def test_of_a_damaged_checkpoint_the_one_before_is_used(
         path.write_bytes(content)
     found: list[Resumed] = []
     reports: list[Report] = []
-    train(CONFIG, splits, report=reports.append, checkpoints=folder(tmp_path / "c"),
-          resumed=found.append)  # fmt: skip
+    train(
+        CONFIG,
+        splits,
+        report=reports.append,
+        checkpoints=folder(tmp_path / "c"),
+        resumed=found.append,
+    )
     (where,) = found
     assert where.bytes_seen == 8 * 8 * 32
     assert [*where.reports, *reports] == whole
@@ -117,8 +124,13 @@ def test_if_all_are_damaged_the_cell_begins_anew_and_says_why(
         path.write_bytes(path.read_bytes()[:-1])
     found: list[Resumed] = []
     reports: list[Report] = []
-    train(CONFIG, splits, report=reports.append, checkpoints=folder(tmp_path / "c"),
-          resumed=found.append)  # fmt: skip
+    train(
+        CONFIG,
+        splits,
+        report=reports.append,
+        checkpoints=folder(tmp_path / "c"),
+        resumed=found.append,
+    )
     assert (found[0].bytes_seen, found[0].reports, len(found[0].damaged)) == (0, (), 2)
     assert reports == whole
 
@@ -139,8 +151,12 @@ def test_a_checkpoint_of_something_else_is_refused_by_all_that_differs(
         train(other, splits, checkpoints=folder(tmp_path / "c", "g"))
     text = str(caught.value)
     assert len(caught.value.problems) == 4
-    for words in ("model.hidden: 96, as in the cell; found 64", "recipe.learning_rate: 0.5",
-                  "seed: 1", "fingerprint 'g'; found 'f'"):  # fmt: skip
+    for words in (
+        "model.hidden: 96, as in the cell; found 64",
+        "recipe.learning_rate: 0.5",
+        "seed: 1",
+        "fingerprint 'g'; found 'f'",
+    ):
         assert words in text
 
 

@@ -15,7 +15,7 @@ from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.batches import Batch, WindowBatches
 from raydt.corpora.controlled.catalog import generate
-from raydt.model.decoder import Decoder
+from raydt.model.families import new_decoder
 from raydt.training.step import Gradients
 
 TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
@@ -29,7 +29,7 @@ def batch() -> Batch:
 
 def gradients(recipe: Recipe, batch: Batch) -> tuple[float, torch.Tensor]:
     torch.manual_seed(0)
-    model = Decoder(TINY)
+    model = new_decoder(TINY)
     torch.nn.init.normal_(model.head.weight, std=0.5)
     loss = Gradients(model, recipe)(batch).item()
     return loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
@@ -65,7 +65,7 @@ def test_z_loss_is_the_square_of_log_z() -> None:
     batch = next(b for b in (whole.next_batch() for _ in range(20)) if not b.num_ignored.any())
     _, found = gradients(Recipe(z_loss=0.1, precision="float32"), batch)
     torch.manual_seed(0)
-    model = Decoder(TINY)
+    model = new_decoder(TINY)
     torch.nn.init.normal_(model.head.weight, std=0.5)
     rows = torch.from_numpy(batch.windows).long()
     logits = model(rows[:, :-1]).flatten(0, 1)
@@ -91,11 +91,11 @@ from raydt.config.recipe import Recipe
 from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import RunError
-from raydt.model.decoder import Decoder
+from raydt.model.families import new_decoder
 from raydt.training.step import Gradients
 torch.set_num_threads(1)
 batches = WindowBatches(generate("alba", "train", 100_000, 0), 128, 1024, seed=0)
-model = Decoder(MODELS["nano"])
+model = new_decoder(MODELS["nano"])
 few = WindowBatches(generate("alba", "train", 2_000, 0), 128, 1, 0)
 Gradients(model, Recipe())(few.next_batch())
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -114,9 +114,11 @@ except RunError as error:
 def test_a_batch_that_does_not_fit_says_what_would(root: Path) -> None:
     assert MODELS["nano"].window_bytes == 128
     done = subprocess.run(
-        [sys.executable, "-c", TOO_LARGE], capture_output=True, text=True,
+        [sys.executable, "-c", TOO_LARGE],
+        capture_output=True,
+        text=True,
         env={**os.environ, "PYTHONPATH": str(root)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     message, loss = done.stdout.splitlines()
     assert message.startswith("1024 windows of 128 bytes at once do not fit in memory; max_windows")

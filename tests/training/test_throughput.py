@@ -6,7 +6,7 @@ import torch
 from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
-from raydt.training import loop
+from raydt.training import cell
 from raydt.training.loop import Report, Splits, TrainConfig, train
 from raydt.training.outcome import Outcome
 from raydt.training.throughput import peak_flops_per_second
@@ -43,7 +43,7 @@ def test_mfu_is_the_share_of_the_rate_of_large_products(
     splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peak = 5e11  # as if there were a GPU
-    monkeypatch.setattr(loop, "peak_flops_per_second", lambda device, bfloat16: peak)
+    monkeypatch.setattr(cell, "peak_flops_per_second", lambda device, bfloat16: peak)
     for report in reports_of(splits)[0]:
         assert report.bytes_per_second is not None
         assert report.mfu == report.bytes_per_second * TINY.training_flops_per_byte / peak

@@ -11,9 +11,9 @@ from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import RunError
-from raydt.model.decoder import Decoder
+from raydt.model.families import new_decoder
 from raydt.tracking.schema import Status, Stop
-from raydt.training.checkpoint import load_weights, save_weights
+from raydt.training.checkpoints.weights import load_weights, save_weights
 from raydt.training.evaluate import Evaluator, bits, byte_losses, evaluate
 from raydt.training.loop import Report, Splits, TrainConfig, train
 
@@ -24,8 +24,17 @@ TEN_STEPS = Recipe(budget_bytes="2560", budget_at_bytes="4k", max_batch_windows=
 # `NUMERICS_VERSION` in raydt/grid/identity.py, and write them anew.
 GOLDEN_RECIPE = Recipe(budget_bytes="10240", budget_at_bytes="4k", min_steps=1, precision="float32")
 GOLDEN = [
-    5.54518, 4.88977, 3.56320, 2.92366, 2.37489, 2.18312, 2.17864, 2.08257, 2.03185, 2.03450,
-]  # fmt: skip
+    5.54518,
+    4.88977,
+    3.56320,
+    2.92366,
+    2.37489,
+    2.18312,
+    2.17864,
+    2.08257,
+    2.03185,
+    2.03450,
+]
 
 
 @pytest.fixture(autouse=True)
@@ -94,15 +103,20 @@ def test_it_stops_when_validation_no_longer_improves(splits: Splits) -> None:
     losses = [report.val_loss for report in reports]
     assert outcome.best_val_loss == min(losses) == losses[-3]
     # What is kept is the best checkpoint, not the last.
-    model = Decoder(TINY)
+    model = new_decoder(TINY)
     model.load_state_dict(outcome.weights)
     assert evaluate(model, splits.val).loss == outcome.best_val_loss
     assert evaluate(model, splits.test).loss == outcome.test_loss
 
 
 def test_a_loss_that_is_not_finite_ends_the_cell_and_says_so(splits: Splits) -> None:
-    wild = Recipe(learning_rate=1e30, embedding_learning_rate=1e30, clip_norm=1e30,
-                  budget_bytes="20k", budget_at_bytes="4k")  # fmt: skip
+    wild = Recipe(
+        learning_rate=1e30,
+        embedding_learning_rate=1e30,
+        clip_norm=1e30,
+        budget_bytes="20k",
+        budget_at_bytes="4k",
+    )
     outcome = train(TrainConfig(TINY, wild, 4_000), splits)
     assert outcome.status is Status.DIVERGED
     assert "not finite" in (outcome.reason or "")
@@ -112,8 +126,9 @@ def test_a_loss_that_is_not_finite_ends_the_cell_and_says_so(splits: Splits) -> 
 @pytest.mark.parametrize("max_batch_windows", [1, 3])
 def test_ignored_targets_leave_the_inputs_alone(splits: Splits, max_batch_windows: int) -> None:
     # 45 bytes in windows of 32: most rows have targets that do not count.
-    recipe = Recipe(budget_bytes="2k", budget_at_bytes="45", max_batch_windows=max_batch_windows,
-                    min_steps=1)  # fmt: skip
+    recipe = Recipe(
+        budget_bytes="2k", budget_at_bytes="45", max_batch_windows=max_batch_windows, min_steps=1
+    )
     short = Splits(splits.train[:45], splits.val, splits.test)
     outcome = train(TrainConfig(TINY, recipe, 45), short)
     assert outcome.status is Status.DONE
@@ -131,7 +146,7 @@ def test_zeroshot_trains_nothing(splits: Splits, tmp_path: Path) -> None:
 
 def test_every_byte_is_counted_once_with_what_is_before_it(splits: Splits) -> None:
     torch.manual_seed(0)
-    model = Decoder(TINY)
+    model = new_decoder(TINY)
     torch.nn.init.normal_(model.head.weight, std=0.5)
     data = splits.test[:100]
     losses = Evaluator(precision="float32").byte_losses(model, data)
@@ -154,7 +169,7 @@ def test_every_byte_is_counted_once_with_what_is_before_it(splits: Splits) -> No
 
 def test_the_standard_error_is_over_documents() -> None:
     torch.manual_seed(0)
-    model = Decoder(TINY)
+    model = new_decoder(TINY)
     torch.nn.init.normal_(model.head.weight, std=0.5)
     data = generate("alba", "test", 4_000, 0)
     losses = byte_losses(model, data)
@@ -169,18 +184,18 @@ def test_the_standard_error_is_over_documents() -> None:
 
 def test_weights_are_whole_or_absent(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    save_weights(Decoder(TINY).state_dict(), path)
+    save_weights(new_decoder(TINY).state_dict(), path)
     assert [file.name for file in tmp_path.iterdir()] == ["w.safetensors"]
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(RunError, match="whole safetensors file"):
-        load_weights(Decoder(TINY), path)
+        load_weights(new_decoder(TINY), path)
 
 
 def test_weights_of_another_model_are_refused_by_their_first_difference(tmp_path: Path) -> None:
-    save_weights(Decoder(TINY).state_dict(), tmp_path / "w.safetensors")
+    save_weights(new_decoder(TINY).state_dict(), tmp_path / "w.safetensors")
     wider = TINY.model_copy(update={"hidden": 96})
     with pytest.raises(RunError, match=r"feed_forward_in\.weight is \(96, 32\).*\(64, 32\)"):
-        load_weights(Decoder(wider), tmp_path / "w.safetensors")
+        load_weights(new_decoder(wider), tmp_path / "w.safetensors")
 
 
 def test_bits() -> None:

@@ -13,16 +13,22 @@ from safetensors.torch import load_file, save_file
 from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.model.alphabet import EVERY_BYTE, Alphabet
-from raydt.model.decoder import Decoder
-from raydt.training.checkpoint import load_weights, save_weights
-from raydt.training.checkpoints import CheckpointFolder
+from raydt.model.families import new_decoder
+from raydt.training.checkpoints.folder import CheckpointFolder
+from raydt.training.checkpoints.weights import load_weights, save_weights
 from raydt.training.loop import Outcome, Splits, TrainConfig, train
 
 OWN = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
 PAPER = ModelConfig(**OWN.model_dump() | {"family": "paper", "conv_bytes": 1})
 both_families = pytest.mark.parametrize("model", [OWN, PAPER], ids=["default", "paper"])
-ESCAPE = Recipe(budget_bytes="2560", budget_at_bytes="4k", max_batch_windows=8, min_steps=1,
-                weight_decay=1.0, unseen_bytes="escape")  # fmt: skip
+ESCAPE = Recipe(
+    budget_bytes="2560",
+    budget_at_bytes="4k",
+    max_batch_windows=8,
+    min_steps=1,
+    weight_decay=1.0,
+    unseen_bytes="escape",
+)
 LATIN, OTHER = ord("a"), 0xC0
 
 
@@ -58,7 +64,7 @@ def test_rows_of_unseen_bytes_do_not_move(model: ModelConfig, optimizer: str) ->
     recipe = ESCAPE.model_copy(update={"optimizer": optimizer})
     outcome = train(TrainConfig(model, recipe, 4_000, seed=5), splits_of(LATIN))
     torch.manual_seed(5)
-    fresh = Decoder(model).state_dict()
+    fresh = new_decoder(model).state_dict()
     seen = {0, *range(LATIN, LATIN + 16)}
     assert outcome.alphabet == Alphabet(frozenset(seen), 1 / 4_002)
     for ours, theirs in zip(
@@ -68,8 +74,10 @@ def test_rows_of_unseen_bytes_do_not_move(model: ModelConfig, optimizer: str) ->
     moved = outcome.weights["embedding.weight"] - fresh["embedding.weight"]
     assert moved[sorted(seen - {0})].abs().min() > 0
     # As it is by default, all of them move.
-    pushed = train(TrainConfig(model, recipe.model_copy(update={"unseen_bytes": "train"}), 4_000,
-                               seed=5), splits_of(LATIN))  # fmt: skip
+    pushed = train(
+        TrainConfig(model, recipe.model_copy(update={"unseen_bytes": "train"}), 4_000, seed=5),
+        splits_of(LATIN),
+    )
     assert unseen_rows(pushed.weights, seen)[-1].sub(unseen_rows(fresh, seen)[-1]).abs().min() > 0
 
 
@@ -84,8 +92,12 @@ def test_a_finetune_that_is_cut_off_ends_with_the_same_bits(
     save_weights(source.weights, start, source.alphabet)
 
     def finetune(checkpoints: CheckpointFolder | None) -> Outcome:
-        return train(TrainConfig(model, recipe, 4_000), splits_of(OTHER), initial_weights=start,
-                     checkpoints=checkpoints)  # fmt: skip
+        return train(
+            TrainConfig(model, recipe, 4_000),
+            splits_of(OTHER),
+            initial_weights=start,
+            checkpoints=checkpoints,
+        )
 
     whole = finetune(None)
     finetune(CheckpointFolder(tmp_path / "c", every_steps=3))
@@ -107,7 +119,7 @@ def test_the_alphabet_travels_with_the_weights(tmp_path: Path) -> None:
     start = tmp_path / "start.safetensors"
     source = train(config, splits_of(LATIN))
     save_weights(source.weights, start, source.alphabet)
-    assert load_weights(Decoder(OWN), start) == source.alphabet
+    assert load_weights(new_decoder(OWN), start) == source.alphabet
     assert source.unseen_share is None
     # A zero-shot is what its weights were, the escape included: the source's own test is as it was.
     zeroshot = train(TrainConfig(OWN, None, 0), splits_of(LATIN), initial_weights=start)
@@ -123,7 +135,7 @@ def test_the_alphabet_travels_with_the_weights(tmp_path: Path) -> None:
 def test_weights_without_a_record_may_have_seen_anything(tmp_path: Path) -> None:
     torch.manual_seed(0)
     start = tmp_path / "start.safetensors"
-    save_file(Decoder(OWN).state_dict(), start)
+    save_file(new_decoder(OWN).state_dict(), start)
     outcome = train(TrainConfig(OWN, ESCAPE, 4_000), splits_of(OTHER), initial_weights=start)
     assert outcome.alphabet == EVERY_BYTE
     assert outcome.unseen_share is None
@@ -134,8 +146,9 @@ def test_a_share_is_known_where_nothing_is_treated(tmp_path: Path) -> None:
     source = train(TrainConfig(OWN, recipe, 4_000), splits_of(LATIN))
     save_weights(source.weights, tmp_path / "start.safetensors", source.alphabet)
     half = splits_of(LATIN + 8)
-    outcome = train(TrainConfig(OWN, recipe, 4_000), half,
-                    initial_weights=tmp_path / "start.safetensors")  # fmt: skip
+    outcome = train(
+        TrainConfig(OWN, recipe, 4_000), half, initial_weights=tmp_path / "start.safetensors"
+    )
     assert half.test is not None
     assert outcome.unseen_share == pytest.approx(float((half.test >= LATIN + 16).mean()))
 
@@ -147,14 +160,22 @@ def test_finetuning_on_another_script_no_longer_starts_from_rows_that_drifted(
     """Planted: the language is the same, and only its letters are others."""
     losses = {}
     for unseen_bytes in ("train", "escape"):
-        pretrain = Recipe(epochs="20", optimizer="adamw", learning_rate=4e-3, min_steps=1,
-                          unseen_bytes=unseen_bytes)  # fmt: skip
+        pretrain = Recipe(
+            epochs="20",
+            optimizer="adamw",
+            learning_rate=4e-3,
+            min_steps=1,
+            unseen_bytes=unseen_bytes,
+        )
         finetune = pretrain.model_copy(update={"learning_rate": 1e-3})
         start = tmp_path / f"{unseen_bytes}.safetensors"
         source = train(TrainConfig(model, pretrain, 8_000, patience=8), splits_of(LATIN, 8_000))
         save_weights(source.weights, start, source.alphabet)
-        target = train(TrainConfig(model, finetune, 1_000, patience=8), splits_of(OTHER, 1_000),
-                       initial_weights=start)  # fmt: skip
+        target = train(
+            TrainConfig(model, finetune, 1_000, patience=8),
+            splits_of(OTHER, 1_000),
+            initial_weights=start,
+        )
         assert target.test_loss is not None
         losses[unseen_bytes] = target.test_loss
     assert losses["escape"] < 0.8 * losses["train"]

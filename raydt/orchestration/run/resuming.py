@@ -8,7 +8,7 @@ from typing import Any
 
 from raydt.grid.journal import CHECKPOINTS, attempt_folder, attempts
 from raydt.storage.folder import Folder
-from raydt.training.checkpoints import Checkpoint, CheckpointFolder
+from raydt.training.checkpoints.folder import Checkpoint, CheckpointFolder
 
 
 class AttemptCheckpoints(CheckpointFolder):

@@ -31,7 +31,7 @@ from raydt.orchestration.run.task import CellReport, CellTask, received, sent_re
 from raydt.orchestration.run.training import fetch_weights, train_config
 from raydt.storage.folder import Folder, open_folder
 from raydt.tracking.schema import Status
-from raydt.training.checkpoint import save_weights
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.evaluate import bits
 from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, train
 from raydt.training.process import set_up_process

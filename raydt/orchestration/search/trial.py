@@ -16,7 +16,7 @@ from raydt.orchestration.run.training import fetch_weights, train_config
 from raydt.orchestration.search.task import SearchTask, TrialReport
 from raydt.storage.folder import open_folder
 from raydt.tracking.schema import Status
-from raydt.training.checkpoint import save_weights
+from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import Outcome, Report, Splits, train
 from raydt.training.process import set_up_process
 from raydt.tuning.trial import End

@@ -1,4 +1,4 @@
-"""The block of the published model: t5x's decoder-only example.
+"""The published model: t5x's decoder-only example.
 
 Shape suffixes: B batch, T bytes of a window, D width, H heads, K width of a head, F hidden, N
 buckets of distances.
@@ -6,7 +6,8 @@ buckets of distances.
 Source: google-research/t5x, t5x/examples/decoder_only (network.py, layers.py), and T5 (Raffel et
 al. 2020, arXiv 1910.10683, section 2.1). RMSNorm, a gated GELU by the tanh approximation, no
 biases, attention scores that are not divided by sqrt(K) (the queries' matrix begins that much
-smaller instead), and one table of relative position biases that all layers share.
+smaller instead), one table of relative position biases that all layers share, and an output that is
+tied to the embedding.
 """
 
 from __future__ import annotations
@@ -18,12 +19,42 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raydt.config.model import RELATIVE_BUCKETS, ModelConfig
-from raydt.model.documents import attention_mask
+from raydt.model.decoder import Decoder
+from raydt.model.documents import attention_mask, document_numbers
 
-NORM_EPSILON = 1e-6
+_NORM_EPSILON = 1e-6
 _MAX_DISTANCE_BYTES = 128  # from here on all distances are one bucket
 # What is left of the standard deviation of a normal that is cut at two of them.
 _CUT_NORMAL_STD = 0.87962566103423978
+
+
+class PaperDecoder(Decoder):
+    """Embedding, blocks, norm, and the embedding again."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.position_bias = RelativePositionBias(config)
+        self.blocks = nn.ModuleList(PaperBlock(config) for _ in range(config.num_layers))
+        self.final_norm = nn.RMSNorm(config.width, eps=_NORM_EPSILON)
+        nn.init.normal_(self.embedding.weight, std=1.0)
+
+    def logits(self, x_BT: Tensor) -> Tensor:
+        x_BTD: Tensor = self.embedding(x_BT)
+        document_BT = document_numbers(x_BT) if self.config.mask_documents else None
+        bias_BHTT = self.position_bias(x_BT.shape[1], document_BT)
+        for block in self.blocks:
+            x_BTD = block(x_BTD, bias_BHTT)
+        n_BTD: Tensor = self.final_norm(x_BTD)
+        # t5x computes logits in float32 for stability, and divides tied ones by sqrt(D).
+        with torch.autocast(x_BT.device.type, enabled=False):
+            scaled_BTD = n_BTD.float() * self.config.width**-0.5
+            return F.linear(scaled_BTD, self.output_rows().float())
+
+    def byte_rows(self) -> list[Tensor]:
+        return [self.embedding.weight]
+
+    def matrices(self) -> list[Tensor]:
+        return []  # AdamW trains all, as published
 
 
 class PaperBlock(nn.Module):
@@ -33,10 +64,10 @@ class PaperBlock(nn.Module):
         super().__init__()
         width, hidden = config.width, config.hidden
         self.num_heads = config.num_heads
-        self.attention_norm = nn.RMSNorm(width, eps=NORM_EPSILON)
+        self.attention_norm = nn.RMSNorm(width, eps=_NORM_EPSILON)
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
         self.attention_out = nn.Linear(width, width, bias=False)
-        self.feed_forward_norm = nn.RMSNorm(width, eps=NORM_EPSILON)
+        self.feed_forward_norm = nn.RMSNorm(width, eps=_NORM_EPSILON)
         self.feed_forward_in = nn.Linear(width, 2 * hidden, bias=False)  # the gate, then the rest
         self.feed_forward_out = nn.Linear(hidden, width, bias=False)
         for linear in (self.query_key_value, self.attention_out):

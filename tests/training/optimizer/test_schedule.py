@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from raydt.config.recipe import Recipe
-from raydt.training.schedule import schedule_factor
+from raydt.training.optimizer.schedule import schedule_factor
 
 
 def factors(recipe: Recipe, num_steps: int) -> list[float]:
@@ -30,8 +30,9 @@ def test_constant_stays() -> None:
 
 
 def test_wsd_holds_then_falls_by_a_root() -> None:
-    recipe = Recipe(schedule="wsd", warmup_steps=0, decay_fraction=0.2,
-                    final_learning_rate_fraction=0.1)  # fmt: skip
+    recipe = Recipe(
+        schedule="wsd", warmup_steps=0, decay_fraction=0.2, final_learning_rate_fraction=0.1
+    )
     found = factors(recipe, 100)
     assert set(found[:81]) == {1.0}
     assert all(a > b for a, b in pairwise(found[80:]))

@@ -15,10 +15,10 @@ from torch import Tensor
 from raydt.config.model import VOCABULARY
 from raydt.config.recipe import Recipe
 from raydt.model.decoder import Decoder
-from raydt.training.adamw import FusedAdamW
-from raydt.training.muon import BatchedMuon
+from raydt.training.optimizer.adamw import AdamW
+from raydt.training.optimizer.muon import Muon
+from raydt.training.optimizer.schedule import schedule_factor
 from raydt.training.precision import is_bfloat16
-from raydt.training.schedule import schedule_factor
 
 _FEW_ROWS = 128
 
@@ -39,10 +39,10 @@ class Optimizer:
         self._recipe = recipe
         self._num_steps = num_steps
         rest_rate = recipe.embedding_learning_rate if matrices else recipe.learning_rate
-        adamw = FusedAdamW(rest, (recipe.beta1, recipe.beta2), recipe.weight_decay)
-        self._parts: list[tuple[BatchedMuon | FusedAdamW, float]] = [(adamw, rest_rate)]
+        adamw = AdamW(rest, (recipe.beta1, recipe.beta2), recipe.weight_decay)
+        self._parts: list[tuple[Muon | AdamW, float]] = [(adamw, rest_rate)]
         if matrices:
-            muon = BatchedMuon(
+            muon = Muon(
                 matrices, recipe.weight_decay, bfloat16_rows=_bfloat16_rows(recipe, matrices[0])
             )
             self._parts.insert(0, (muon, recipe.learning_rate))
@@ -77,7 +77,10 @@ class Optimizer:
         }
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_tensors` gave for the same model and recipe; copies."""
+        """Go on from a copy of what `state_tensors` gave for the same model and recipe.
+
+        What has its parameter's shape comes to its device; counts stay on the CPU.
+        """
         for optimizer, _ in self._parts:
             optimizer.state.clear()
             for parameter in optimizer.parameters:
@@ -85,7 +88,9 @@ class Optimizer:
                 for key, tensor in tensors.items():
                     quantity = key.removeprefix(prefix)
                     if key.startswith(prefix) and "." not in quantity:
-                        optimizer.state.setdefault(parameter, {})[quantity] = tensor.clone()
+                        device = parameter.device if tensor.shape == parameter.shape else "cpu"
+                        state = optimizer.state.setdefault(parameter, {})
+                        state[quantity] = tensor.to(device, copy=True)
 
 
 def _unseen(model: Decoder) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from raydt.config.model import MODELS
-from raydt.model.decoder import Decoder
-from raydt.model.paper_block import RelativePositionBias, distance_buckets
+from raydt.model.families import new_decoder
+from raydt.model.paper import RelativePositionBias, distance_buckets
 
 
 def test_buckets_are_those_of_t5() -> None:
@@ -40,7 +40,7 @@ def test_the_forward_pass_is_that_of_t5x_written_out() -> None:
     """One layer by einsum, as the source writes it: query, key and value per head, no scaling."""
     torch.manual_seed(0)
     config = MODELS["paper-nano"].model_copy(update={"num_heads": 2, "window_bytes": 24})
-    model = Decoder(config)
+    model = new_decoder(config)
     x = torch.randint(0, 256, (2, 24))
     block = model.blocks[0]
     K = config.width // 2
@@ -65,13 +65,17 @@ def test_the_forward_pass_is_that_of_t5x_written_out() -> None:
 def test_weights_begin_as_in_t5x() -> None:
     torch.manual_seed(0)
     config = MODELS["paper-small"].model_copy(update={"num_layers": 1})
-    model = Decoder(config)
+    model = new_decoder(config)
     block = model.blocks[0]
     query, key, value = block.query_key_value.weight.view(3, 640, 640)
     expected = [
-        (model.embedding.weight, 1.0), (query, 640**-0.5 / 8), (key, 640**-0.5),
-        (value, 640**-0.5), (block.attention_out.weight, 640**-0.5),
-        (block.feed_forward_in.weight, 640**-0.5), (block.feed_forward_out.weight, 2560**-0.5),
-    ]  # fmt: skip
+        (model.embedding.weight, 1.0),
+        (query, 640**-0.5 / 8),
+        (key, 640**-0.5),
+        (value, 640**-0.5),
+        (block.attention_out.weight, 640**-0.5),
+        (block.feed_forward_in.weight, 640**-0.5),
+        (block.feed_forward_out.weight, 2560**-0.5),
+    ]
     for weight, std in expected:
         torch.testing.assert_close(weight.std().item(), std, rtol=0.01, atol=0)

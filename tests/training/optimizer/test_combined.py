@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.model.decoder import Decoder
-from raydt.training.optimizer import Optimizer
+from raydt.model.families import new_decoder
+from raydt.training.optimizer.combined import Optimizer
 
 OWN = ModelConfig(width=32, num_layers=2, num_heads=2, hidden=64, window_bytes=16)
 PAPER = ModelConfig(**OWN.model_dump() | {"family": "paper", "conv_bytes": 1})
@@ -30,8 +31,8 @@ def test_going_on_from_a_file_is_bit_for_bit(config: ModelConfig, tmp_path: Path
     torch.set_num_threads(1)
     recipe = Recipe(learning_rate=0.01)
     torch.manual_seed(0)
-    whole = Decoder(config)
-    begun = Decoder(config)
+    whole = new_decoder(config)
+    begun = new_decoder(config)
     begun.load_state_dict(whole.state_dict())
     steps(whole, Optimizer(whole, recipe, 8), range(8))
 
@@ -39,7 +40,7 @@ def test_going_on_from_a_file_is_bit_for_bit(config: ModelConfig, tmp_path: Path
     assert optimizer.state_tensors() == {}
     steps(begun, optimizer, range(3))
     save_file(optimizer.state_tensors(), tmp_path / "optimizer.safetensors")
-    resumed = Decoder(config)
+    resumed = new_decoder(config)
     resumed.load_state_dict(begun.state_dict())
     going_on = Optimizer(resumed, recipe, 8)
     going_on.load_state_tensors(load_file(tmp_path / "optimizer.safetensors"))
@@ -49,7 +50,7 @@ def test_going_on_from_a_file_is_bit_for_bit(config: ModelConfig, tmp_path: Path
 
 
 def test_what_is_loaded_is_a_copy() -> None:
-    model = Decoder(OWN)
+    model = new_decoder(OWN)
     optimizer = Optimizer(model, Recipe(), 8)
     steps(model, optimizer, range(2))
     saved = {name: tensor.clone() for name, tensor in optimizer.state_tensors().items()}

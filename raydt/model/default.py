@@ -1,10 +1,12 @@
-"""The block of the default family.
+"""The default family, raydt's own.
 
-Shape suffixes: B batch, T bytes of a window, D width, H heads, K width of a head, F half of it.
+Shape suffixes: B batch, T bytes of a window, D width, H heads, K width of a head, F half of it,
+V vocabulary.
 
 Pre-norm with rotary positions, squared ReLU and no biases, and before attention a causal depthwise
 convolution over the last few bytes. The convolution lets one layer find "what followed this string
-before", which otherwise takes two layers and many more steps to learn.
+before", which otherwise takes two layers and many more steps to learn. Embeddings and output are
+apart.
 """
 
 from __future__ import annotations
@@ -15,11 +17,56 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from raydt.config.model import ModelConfig
-from raydt.model.attention_half import attention_half, turn_tables
-from raydt.model.by_hand import by_hand, product_dtype
-from raydt.model.documents import attention_mask
-from raydt.model.feed_forward_half import feed_forward_half
+from raydt.config.model import VOCABULARY, ModelConfig
+from raydt.model.attention import attend
+from raydt.model.decoder import Decoder
+from raydt.model.documents import attention_mask, document_numbers
+
+
+class DefaultDecoder(Decoder):
+    """Embedding, blocks, norm, head."""
+
+    cos_TF: Tensor
+    sin_TF: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.final_norm = nn.LayerNorm(config.width, bias=False)
+        self.head = nn.Linear(config.width, VOCABULARY, bias=False)
+        nn.init.normal_(self.embedding.weight, std=0.5)
+        nn.init.zeros_(self.head.weight)
+        half = config.width // config.num_heads // 2
+        frequency_F = 10_000.0 ** (-torch.arange(half) / half)
+        angle_TF = torch.arange(config.window_bytes)[:, None] * frequency_F
+        self.register_buffer("cos_TF", angle_TF.cos(), persistent=False)
+        self.register_buffer("sin_TF", angle_TF.sin(), persistent=False)
+
+    def logits(self, x_BT: Tensor) -> Tensor:
+        x_BTD: Tensor = self.embedding(x_BT)
+        around = self._surroundings(x_BT)
+        for block in self.blocks:
+            x_BTD = block(x_BTD, around)
+        return F.linear(self.final_norm(x_BTD), self.output_rows())
+
+    def _surroundings(self, x_BT: Tensor) -> Surroundings:
+        T = x_BT.shape[1]
+        cos_TF, sin_TF = self.cos_TF[:T], self.sin_TF[:T]
+        if not self.config.mask_documents:
+            return Surroundings(cos_TF, sin_TF)
+        document_BT = document_numbers(x_BT)
+        return Surroundings(cos_TF, sin_TF, document_BT, attention_mask(document_BT))
+
+    def byte_rows(self) -> list[Tensor]:
+        return [self.embedding.weight, self.head.weight]
+
+    def matrices(self) -> list[Tensor]:
+        return [
+            linear.weight
+            for block in self.blocks
+            for linear in block.modules()
+            if isinstance(linear, nn.Linear)
+        ]
 
 
 @dataclass(frozen=True)
@@ -28,21 +75,8 @@ class Surroundings:
 
     cos_TF: Tensor
     sin_TF: Tensor
-    document_BT: Tensor | None  # None: the window is one text
-    mask_B1TT: Tensor | None
-    turn: Tensor | None  # for gradients by hand, which know no documents
-
-    @classmethod
-    def of(
-        cls, x_BTD: Tensor, cos_TF: Tensor, sin_TF: Tensor, document_BT: Tensor | None
-    ) -> Surroundings:
-        """Those of a stream whose bytes are of `document_BT`."""
-        if document_BT is not None:
-            return cls(cos_TF, sin_TF, document_BT, attention_mask(document_BT), None)
-        if by_hand(x_BTD):
-            turn = turn_tables(cos_TF, sin_TF, product_dtype(x_BTD))
-            return cls(cos_TF, sin_TF, None, None, turn)
-        return cls(cos_TF, sin_TF, None, None, None)
+    document_BT: Tensor | None = None  # None: the window is one text
+    mask_B1TT: Tensor | None = None
 
 
 class Block(nn.Module):
@@ -66,23 +100,11 @@ class Block(nn.Module):
         nn.init.zeros_(self.feed_forward_out.weight)
 
     def forward(self, x_BTD: Tensor, around: Surroundings) -> Tensor:
-        if around.turn is None:
-            return self._by_formulas(x_BTD, around)
-        x_BTD = attention_half(
-            x_BTD, self.attention_norm.weight, self.conv_weight, self.query_key_value.weight,
-            self.attention_out.weight, around.turn,
-        )  # fmt: skip
-        return feed_forward_half(
-            x_BTD, self.feed_forward_norm.weight, self.feed_forward_in.weight,
-            self.feed_forward_out.weight, around.turn.dtype,
-        )  # fmt: skip
-
-    def _by_formulas(self, x_BTD: Tensor, around: Surroundings) -> Tensor:
         B, T, D = x_BTD.shape
         n_BTD = convolve(self.attention_norm(x_BTD), self.conv_weight, around.document_BT)
         qkv = self.query_key_value(n_BTD).view(B, T, 3, self.num_heads, D // self.num_heads)
         q_BHTK, k_BHTK, v_BHTK = qkv.permute(2, 0, 3, 1, 4)
-        q_BHTK, k_BHTK = (_rotate(x, around.cos_TF, around.sin_TF) for x in (q_BHTK, k_BHTK))
+        q_BHTK, k_BHTK = (rotate(x, around.cos_TF, around.sin_TF) for x in (q_BHTK, k_BHTK))
         y_BHTK = self._attend(q_BHTK, k_BHTK, v_BHTK, around)
         x_BTD = x_BTD + self.attention_out(y_BHTK.transpose(1, 2).reshape(B, T, D))
         hidden = self._activate(self.feed_forward_in(self.feed_forward_norm(x_BTD)))
@@ -93,10 +115,7 @@ class Block(nn.Module):
     def _attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, around: Surroundings
     ) -> Tensor:
-        mask = around.mask_B1TT
-        return F.scaled_dot_product_attention(
-            q_BHTK, k_BHTK, v_BHTK, attn_mask=mask, is_causal=mask is None
-        )
+        return attend(q_BHTK, k_BHTK, v_BHTK, around.mask_B1TT)
 
     def _activate(self, hidden: Tensor) -> Tensor:
         """max(x, 0)^2 (So et al. 2021, arXiv 2109.08668)."""
@@ -120,7 +139,7 @@ def convolve(x_BTD: Tensor, weight: Tensor, document_BT: Tensor | None = None) -
     return mixed
 
 
-def _rotate(x: Tensor, cos_TF: Tensor, sin_TF: Tensor) -> Tensor:
+def rotate(x: Tensor, cos_TF: Tensor, sin_TF: Tensor) -> Tensor:
     """Rotary positions (Su et al. 2021, arXiv 2104.09864), halves paired."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos_TF - b * sin_TF, b * cos_TF + a * sin_TF], dim=-1)

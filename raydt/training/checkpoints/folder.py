@@ -15,14 +15,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from raydt.errors import InputError, Problem, RunError
-from raydt.training.checkpoint import move_into_place
+from raydt.training.checkpoints.weights import move_into_place
 from raydt.training.config import differences
 
 _MANIFEST = ".json"
@@ -37,6 +37,19 @@ class Checkpoint:
     step: int
     tensors: Mapping[str, Tensor]
     state: Mapping[str, Any]  # what are not tensors, as JSON has it
+
+
+class Manifest(TypedDict):
+    """What the small file says of a checkpoint."""
+
+    format: int
+    step: int
+    tensors: str  # the name of the other file
+    tensors_bytes: int
+    tensors_sha256: str
+    fingerprint: str
+    cell: Mapping[str, object]
+    state: Mapping[str, Any]
 
 
 @dataclass
@@ -66,7 +79,7 @@ class CheckpointFolder:
         wait = max(self.every_seconds, self._last_seconds / self.max_share)
         return time.monotonic() - self._last_time >= wait
 
-    def write(self, checkpoint: Checkpoint, cell: Mapping[str, Any]) -> None:
+    def write(self, checkpoint: Checkpoint, cell: Mapping[str, object]) -> None:
         """Write a checkpoint and drop those older than the last `keep`.
 
         `cell` is what `newest` compares. Raises `RunError` where the storage refuses.
@@ -81,7 +94,7 @@ class CheckpointFolder:
         self._last_seconds = self._last_time - start
         self.seconds += self._last_seconds
 
-    def newest(self, cell: Mapping[str, Any]) -> Checkpoint | None:
+    def newest(self, cell: Mapping[str, object]) -> Checkpoint | None:
         """The last checkpoint that is whole; None if there is none.
 
         What is damaged is passed over and named in `damaged`. `InputError` with all that differs
@@ -107,7 +120,7 @@ class CheckpointFolder:
         if self.path.exists():
             shutil.rmtree(self.path)
 
-    def _write(self, checkpoint: Checkpoint, cell: Mapping[str, Any]) -> None:
+    def _write(self, checkpoint: Checkpoint, cell: Mapping[str, object]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         name = f"step-{checkpoint.step:09d}"
         path = self.path / (name + _TENSORS)
@@ -115,7 +128,7 @@ class CheckpointFolder:
         save_file(
             {key: t.detach().cpu().contiguous() for key, t in checkpoint.tensors.items()}, partial
         )
-        manifest = {
+        manifest: Manifest = {
             "format": _FORMAT,
             "step": checkpoint.step,
             "tensors": path.name,
@@ -133,8 +146,11 @@ class CheckpointFolder:
 
     def _prune(self) -> None:
         """Manifests go first: tensors without one are no checkpoint."""
-        old = [(m["step"], m["tensors"], path) for path in self.path.glob(f"*{_MANIFEST}")
-               if (m := self._read_manifest(path)) is not None]  # fmt: skip
+        old = []
+        for path in self.path.glob(f"*{_MANIFEST}"):
+            manifest = self._read_manifest(path)
+            if manifest is not None:
+                old.append((manifest["step"], manifest["tensors"], path))
         kept = sorted(old, reverse=True)[: self.keep]
         names = {path.name for _, _, path in kept} | {tensors for _, tensors, _ in kept}
         for suffix in (_MANIFEST, _TENSORS, ".partial"):
@@ -142,7 +158,7 @@ class CheckpointFolder:
                 if path.name not in names:
                     path.unlink(missing_ok=True)
 
-    def _refuse_another(self, manifest: Mapping[str, Any], cell: Mapping[str, Any]) -> None:
+    def _refuse_another(self, manifest: Manifest, cell: Mapping[str, object]) -> None:
         # As JSON gives it back, where a tuple is a list.
         problems = differences(manifest["cell"], json.loads(json.dumps(dict(cell))))
         if manifest["fingerprint"] != self.fingerprint:
@@ -156,10 +172,10 @@ class CheckpointFolder:
         if problems:
             raise InputError(problems)
 
-    def _read_manifest(self, path: Path) -> dict[str, Any] | None:
+    def _read_manifest(self, path: Path) -> Manifest | None:
         try:
             whole = json.loads(path.read_bytes())
-            manifest: dict[str, Any] = whole["manifest"]
+            manifest: Manifest = whole["manifest"]
             is_whole = whole["sha256"] == _digest(manifest) and manifest["format"] == _FORMAT
         except FileNotFoundError:
             return None  # pruned meanwhile
@@ -171,7 +187,7 @@ class CheckpointFolder:
             return None
         return manifest
 
-    def _read_tensors(self, manifest: Mapping[str, Any]) -> dict[str, Tensor] | None:
+    def _read_tensors(self, manifest: Manifest) -> dict[str, Tensor] | None:
         path = self.path / manifest["tensors"]
         try:
             num_bytes, required_bytes = path.stat().st_size, manifest["tensors_bytes"]
@@ -187,7 +203,7 @@ class CheckpointFolder:
             return None
 
 
-def _digest(manifest: Mapping[str, Any]) -> str:
+def _digest(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 

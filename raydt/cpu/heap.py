@@ -2,7 +2,7 @@
 
 By default glibc gives large blocks, and the free end of its heap, back to the kernel, and fetches
 them anew a millisecond later: a page fault for every 4 KiB. A step of `nano` in a fresh process had
-hundreds of them, and took a sixth more time (benchmarks/page_faults.py, docs/model.md).
+hundreds of them, and took a sixth more time (benchmarks/fast_path.py).
 """
 
 from __future__ import annotations

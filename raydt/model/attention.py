@@ -1,0 +1,29 @@
+"""Causal attention of the default family: the one place where a CPU has a faster way.
+
+Shape suffixes: B batch, H heads, T bytes of a window, K width of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from raydt.fast_path import fast_path
+
+
+def attend(
+    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, mask_B1TT: Tensor | None = None
+) -> Tensor:
+    """softmax(q k^T / sqrt(K)) v, each byte seeing itself and those before it; (B, H, T, K).
+
+    A mask, True where a byte (row) may see another (column), says the same and more.
+    """
+    if mask_B1TT is not None:
+        return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, attn_mask=mask_B1TT)
+    # What is compiled is fused by the compiler.
+    fast = None if torch.compiler.is_compiling() else fast_path("attention")
+    if fast is not None and fast.serves(v_BHTK):
+        attended: Tensor = fast.attend(q_BHTK, k_BHTK, v_BHTK)
+        return attended
+    return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, is_causal=True)

@@ -1,0 +1,15 @@
+"""The families of decoders by the name that a config has for them."""
+
+from __future__ import annotations
+
+from raydt.config.model import ModelConfig
+from raydt.model.decoder import Decoder
+from raydt.model.default import DefaultDecoder
+from raydt.model.paper import PaperDecoder
+
+_FAMILIES: dict[str, type[Decoder]] = {"default": DefaultDecoder, "paper": PaperDecoder}
+
+
+def new_decoder(config: ModelConfig) -> Decoder:
+    """A decoder of the config's family, with weights as they are before any training."""
+    return _FAMILIES[config.family](config)

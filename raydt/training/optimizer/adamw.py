@@ -1,0 +1,56 @@
+"""AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
+
+Its own few lines, because making the first `torch.optim.Optimizer` of a process imports torch's
+compiler, which takes a second that a small cell has better uses for. A test holds it to torch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+_EPSILON = 1e-8
+
+
+class AdamW:
+    """AdamW with decoupled weight decay, for float32 parameters.
+
+    `state` holds of each parameter that had a gradient its `step`, `exp_avg` and `exp_avg_sq`, by
+    torch's names. The step is on the CPU, so that no GPU is waited for.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], betas: tuple[float, float], weight_decay: float
+    ) -> None:
+        self.parameters = list(parameters)
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        self._betas = betas
+        self._weight_decay = weight_decay
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Apply the gradients, where there are any."""
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                self._step(parameter, parameter.grad, learning_rate)
+
+    def _step(self, parameter: Tensor, gradient: Tensor, learning_rate: float) -> None:
+        beta1, beta2 = self._betas
+        state = self.state.get(parameter) or self._begin(parameter)
+        state["step"] += 1
+        step = state["step"].item()
+        mean = state["exp_avg"].lerp_(gradient, 1 - beta1)
+        square = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        root = square.sqrt().div_((1 - beta2**step) ** 0.5).add_(_EPSILON)
+        parameter.mul_(1 - learning_rate * self._weight_decay)
+        parameter.addcdiv_(mean, root, value=-learning_rate / (1 - beta1**step))
+
+    def _begin(self, parameter: Tensor) -> dict[str, Tensor]:
+        self.state[parameter] = {
+            "step": torch.zeros(()),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+        return self.state[parameter]

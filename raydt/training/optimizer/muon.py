@@ -1,0 +1,72 @@
+"""Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+
+R rows, C columns of a matrix. The formulas and constants are those of `torch.optim.Muon`, and a
+test holds the two together; why not that one, says adamw.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+_A, _B, _C = 3.4445, -4.7750, 2.0315  # of the quintic iteration
+_ITERATIONS = 5
+_EPSILON = 1e-7
+
+
+class Muon:
+    """Nesterov momentum, made orthogonal, with decoupled weight decay.
+
+    A step is scaled by sqrt(max(1, rows / columns)). The state of a matrix is `momentum_buffer`.
+    Matrices whose shorter side has `bfloat16_rows` or more are made orthogonal in bfloat16, as
+    published; others in float32.
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[Tensor],
+        weight_decay: float,
+        momentum: float = 0.95,
+        bfloat16_rows: float = 0,
+    ) -> None:
+        self.parameters = list(matrices)
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        self._weight_decay = weight_decay
+        self._momentum = momentum
+        self._bfloat16_rows = bfloat16_rows
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Apply the gradients, where there are any."""
+        for matrix in self.parameters:
+            if matrix.grad is not None:
+                self._step(matrix, matrix.grad, learning_rate)
+
+    def _step(self, matrix: Tensor, gradient: Tensor, learning_rate: float) -> None:
+        if matrix not in self.state:
+            self.state[matrix] = {"momentum_buffer": torch.zeros_like(matrix)}
+        momentum = self.state[matrix]["momentum_buffer"].lerp_(gradient, 1 - self._momentum)
+        update = gradient.lerp(momentum, self._momentum)
+        if min(update.shape) >= self._bfloat16_rows:
+            update = update.bfloat16()
+        rows, columns = matrix.shape
+        scale = max(1, rows / columns) ** 0.5
+        matrix.mul_(1 - learning_rate * self._weight_decay)
+        matrix.add_(orthogonalized(update), alpha=-learning_rate * scale)
+
+
+def orthogonalized(update_RC: Tensor) -> Tensor:
+    """U V^T, roughly, of a matrix U S V^T: five steps of a quintic Newton-Schulz iteration.
+
+    (R, C) in and out; singular values end between 0.5 and 1.5.
+    """
+    if update_RC.shape[0] > update_RC.shape[1]:  # the smaller of the two squares
+        return orthogonalized(update_RC.T).T
+    x_RC: Tensor = update_RC / update_RC.norm().clamp(min=_EPSILON)
+    for _ in range(_ITERATIONS):
+        gram_RR = x_RC @ x_RC.T
+        mixed_RR = torch.addmm(gram_RR, gram_RR, gram_RR, beta=_B, alpha=_C)
+        x_RC = torch.addmm(x_RC, mixed_RR, x_RC, beta=_A)
+    return x_RC

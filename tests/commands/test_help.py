@@ -79,7 +79,7 @@ def test_defaults_are_shown_and_two_where_the_demo_has_its_own(
         "[600]",
         "[0.01; on text of your own 0.003]",
         "[8k; on text of your own auto]",
-        "[8 in pretrain, 2 in scratch and finetune; on text of your own 2]",
+        "[4 in pretrain, 2 in scratch and finetune; on text of your own 2]",
     ):
         assert default in text
 

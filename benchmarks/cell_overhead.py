@@ -32,7 +32,7 @@ from rich.table import Table
 from benchmarks.busy_slots import ROOT, spans_of
 from benchmarks.peers.worker_group import by_worker_groups, train_plainly
 from raydt.config.sweep import Sweep
-from raydt.corpora.prepare import prepare_corpus
+from raydt.corpora.preparing.prepare import prepare_corpus
 from raydt.corpora.spec import parse_corpus
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell

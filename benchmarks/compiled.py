@@ -32,8 +32,8 @@ from benchmarks.peers.nano_gpt import NanoGPT
 from benchmarks.training import BATCH_WINDOWS, AdamwOnly, peer_step, shape_of
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.training.heap import keep_freed_memory
 from raydt.training.optimizer import Optimizer

@@ -31,11 +31,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raydt.corpora.ahead import InTurn
-from raydt.corpora.batches import WindowBatches
-from raydt.corpora.documents import from_column, parts
-from raydt.corpora.duplicates import HeldOut
-from raydt.corpora.prepare import prepare_language
-from raydt.corpora.read_parquet import read_parquet
+from raydt.corpora.prepared.batches import WindowBatches
+from raydt.corpora.preparing.duplicates import HeldOut
+from raydt.corpora.preparing.prepare import prepare_language
+from raydt.corpora.sources.documents import from_column, parts
+from raydt.corpora.sources.read_parquet import read_parquet
 from raydt.corpora.spec import FilesCorpus
 from raydt.units import approximate_bytes, parse_bytes
 

@@ -21,7 +21,7 @@ import torch
 
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.training.heap import keep_freed_memory
 from raydt.training.loop import train_step

@@ -40,8 +40,8 @@ from benchmarks.peers.llama import Llama
 from benchmarks.peers.nano_gpt import NanoGPT, Shape, fused_adamw, random_batch
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.training.heap import keep_freed_memory
 from raydt.training.optimizer import Optimizer
@@ -61,7 +61,7 @@ FIRST_STEP = """
 import time, numpy, torch
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.training.heap import keep_freed_memory
 from raydt.training.loop import train_step

@@ -21,16 +21,29 @@ ALLOWED = {
     "raydt.storage": set(),
     "raydt.grid": {"raydt.config", "raydt.storage"},
     "raydt.tuning": {"raydt.config", "raydt.grid", "raydt.storage"},
-    "raydt.corpora": {"raydt.config"},
+    # The rooms of corpora; the folder itself is the ground that they stand on.
+    "raydt.corpora.controlled": {"raydt.corpora"},
+    "raydt.corpora.sources": {"raydt.config", "raydt.corpora", "raydt.corpora.controlled"},
+    "raydt.corpora.prepared": {"raydt.config", "raydt.corpora"},
+    "raydt.corpora.preparing": {
+        "raydt.corpora",
+        "raydt.corpora.controlled",
+        "raydt.corpora.prepared",
+        "raydt.corpora.sources",
+    },
+    "raydt.corpora": set(),
     "raydt.model": {"raydt.config"},
     "raydt.tracking": {"raydt.storage"},
     "raydt.terminal": {"raydt.config", "raydt.grid", "raydt.storage", "raydt.tuning"},
-    "raydt.training": {"raydt.config", "raydt.corpora", "raydt.model"},
+    "raydt.training": {"raydt.config", "raydt.corpora.prepared", "raydt.model"},
     "raydt.orchestration": {
         "raydt.storage",
         "raydt.config",
         "raydt.grid",
         "raydt.corpora",
+        "raydt.corpora.prepared",
+        "raydt.corpora.preparing",
+        "raydt.corpora.sources",
         "raydt.model",
         "raydt.training",
         "raydt.tracking",
@@ -93,7 +106,8 @@ def test_imports_run_one_way(module: str, path: Path) -> None:
 
 def test_every_folder_has_a_layer() -> None:
     folders = {f"raydt.{path.parent.name}" for path in (ROOT / "raydt").glob("*/__init__.py")}
-    assert folders | {"analysis"} == set(ALLOWED) | {"raydt.commands"}
+    top = {name for name in ALLOWED if name.count(".") < 2}
+    assert folders | {"analysis"} == top | {"raydt.commands"}
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def add_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
 def _prepare(parsed: argparse.Namespace) -> int:
     import os
 
-    from raydt.corpora.check import languages_and_sizes
-    from raydt.corpora.parallel import prepare_parallel
+    from raydt.corpora.preparing.parallel import prepare_parallel
+    from raydt.corpora.sources.check import languages_and_sizes
     from raydt.corpora.spec import parse_corpus
     from raydt.terminal.preparing import Preparing
 
@@ -63,7 +63,7 @@ def _prepare(parsed: argparse.Namespace) -> int:
 
 
 def _corpora(storage: Path) -> int:
-    from raydt.corpora.inventory import prepared_languages
+    from raydt.corpora.prepared.inventory import prepared_languages
     from raydt.terminal.corpora_table import LanguageRow, show_corpora
 
     root = storage / "corpora"

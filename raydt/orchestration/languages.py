@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from raydt.corpora.manifest import FILE_NAME
+from raydt.corpora.prepared.manifest import FILE_NAME
 from raydt.storage.folder import Folder, open_folder
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from raydt.config.sweep import Sweep
-from raydt.corpora.evaluation import HeldOutSplit, at_most, evaluation_bytes
-from raydt.corpora.prepare import prepare_corpus
-from raydt.corpora.prepared import PreparedLanguage
+from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, evaluation_bytes
+from raydt.corpora.prepared.language import PreparedLanguage
+from raydt.corpora.preparing.prepare import prepare_corpus
 from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError
 from raydt.grid.build import build_grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from raydt.config.sweep import Sweep
-from raydt.corpora.check import check_corpus
+from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError, Problem
 from raydt.grid.ledger import check_name_is_free

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raydt.corpora.evaluation import evaluation_bytes
+from raydt.corpora.prepared.evaluation import evaluation_bytes
 from raydt.errors import InputError, Problem, RunError
 from raydt.grid.lease import LaunchLease
 from raydt.orchestration.launch import interrupt, prepare_languages

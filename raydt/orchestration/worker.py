@@ -14,8 +14,8 @@ from ray import tune
 
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
-from raydt.corpora.files import hash_file
-from raydt.corpora.prepared import open_language
+from raydt.corpora.prepared.language import open_language
+from raydt.corpora.prepared.stamps import hash_file
 from raydt.errors import RunError
 from raydt.grid.journal import (
     WEIGHTS,

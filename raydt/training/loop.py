@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.errors import RunError
 from raydt.model.alphabet import EVERY_BYTE, Alphabet
 from raydt.model.decoder import Decoder

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from raydt.config.sweep import Sweep
-from raydt.corpora.prepare import prepare_corpus
-from raydt.corpora.prepared import PreparedLanguage
+from raydt.corpora.prepared.language import PreparedLanguage
+from raydt.corpora.preparing.prepare import prepare_corpus
 from raydt.corpora.spec import FilesCorpus
 from raydt.grid.build import build_grid
 from raydt.orchestration.launch import smaller_evaluations

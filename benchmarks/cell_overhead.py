@@ -33,6 +33,7 @@ from benchmarks.busy_slots import ROOT, spans_of
 from benchmarks.peers.worker_group import by_worker_groups, train_plainly
 from raydt.config.sweep import Sweep
 from raydt.corpora.preparing.prepare import prepare_corpus
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import parse_corpus
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
@@ -73,7 +74,7 @@ def plain_task(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     protocol = sweep.protocol
     val_bytes, test_bytes = protocol.most_val_bytes, protocol.most_test_bytes
     languages = prepare_corpus(
-        parse_corpus(sweep.corpus), sweep.train_bytes(), val_bytes, test_bytes,
+        locate(parse_corpus(sweep.corpus)), sweep.train_bytes(), val_bytes, test_bytes,
         sweep.local_storage / "corpora",
     )  # fmt: skip
     return {

@@ -35,6 +35,7 @@ from raydt.corpora.prepared.batches import WindowBatches
 from raydt.corpora.preparing.duplicates import HeldOut
 from raydt.corpora.preparing.prepare import prepare_language
 from raydt.corpora.sources.documents import from_column, parts
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.sources.read_parquet import read_parquet
 from raydt.corpora.spec import FilesCorpus
 from raydt.units import approximate_bytes, parse_bytes
@@ -71,7 +72,7 @@ def measure_speed(folder: Path, num_bytes: int, rounds: int) -> None:
     )
 
     def prepare() -> None:
-        prepare_language(FilesCorpus(folder), "xx", 0, 0, 0, folder / "prepared")
+        prepare_language(locate(FilesCorpus(folder)), "xx", 0, 0, 0, folder / "prepared")
 
     # In turn, so that a machine that is busy for a while is busy for all, and the median of what
     # one round says of two. CPU seconds hardly change with what else the machine does.
@@ -238,7 +239,9 @@ def measure_memory(folder: Path, num_bytes: int) -> None:
 
 def measure_peak(folder: Path) -> None:
     """Prepare, and print the time and the peak of this process."""
-    took = seconds(lambda: prepare_language(FilesCorpus(folder), "xx", 0, 0, 0, folder / "out"))
+    took = seconds(
+        lambda: prepare_language(locate(FilesCorpus(folder)), "xx", 0, 0, 0, folder / "out")
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(f"{took:.1f} s, peak {peak:.0f} MB")
 

@@ -89,13 +89,11 @@ def _search(parsed: argparse.Namespace, unknown: Sequence[str], command: str) ->
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120  # a file or a pipe has no width, and the tables are wider than 80
-    problems = check_search(plan, parsed.out)
-    if problems:
-        raise InputError(problems)
+    corpus = check_search(plan, parsed.out)
     show_search_plan(plan, console)
     if parsed.dry_run:
         return 0
-    found = launch_search(plan, parsed.out, command, SearchProgress())
+    found = launch_search(plan, corpus, parsed.out, command, SearchProgress())
     show_found(plan, found.stages, found.bytes_trained, found.file, found.not_recorded, console)
     return 0
 

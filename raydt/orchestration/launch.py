@@ -14,7 +14,7 @@ from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, evaluation_bytes
 from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.preparing.prepare import prepare_corpus
-from raydt.corpora.spec import parse_corpus
+from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
@@ -58,12 +58,13 @@ def launch(sweep: Sweep, progress: Progress) -> Launch:
     Raises `InputError` before anything is written if the sweep is not possible, and `RunError` if
     another launch of it is running, or took it over. Cells that fail are in the returned statuses.
     """
-    problems = check_declaration(sweep) + check_surroundings(sweep)
-    if problems:
+    corpus, problems = check_declaration(sweep)
+    problems += check_surroundings(sweep)
+    if problems or corpus is None:
         raise InputError(problems)
     with LaunchLease(sweep.folder, on_lost=interrupt) as lease:
         try:
-            return _launch(sweep, progress, lease)
+            return _launch(sweep, corpus, progress, lease)
         except KeyboardInterrupt:
             lease.check_held()  # says so if that was why
             raise
@@ -73,9 +74,9 @@ def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
+def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease) -> Launch:
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
-    languages, locations = prepare_languages(sweep)
+    languages, locations = prepare_languages(sweep, corpus)
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
         progress.say(smaller)
@@ -123,12 +124,14 @@ def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
     )
 
 
-def prepare_languages(sweep: Sweep) -> tuple[dict[str, PreparedLanguage], dict[str, str]]:
+def prepare_languages(
+    sweep: Sweep, corpus: Corpus
+) -> tuple[dict[str, PreparedLanguage], dict[str, str]]:
     """The languages on this machine, and where a worker finds each."""
     root = sweep.local_storage / "corpora"
     protocol = sweep.protocol
     languages = prepare_corpus(
-        parse_corpus(sweep.corpus),
+        corpus,
         sweep.train_bytes(),
         protocol.asked_val_bytes,
         protocol.asked_test_bytes,

@@ -8,6 +8,7 @@ from typing import Any
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.preparing.prepare import prepare_corpus
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.grid.build import build_grid
 from raydt.orchestration.launch import smaller_evaluations
@@ -22,7 +23,9 @@ def prepared(tmp_path: Path) -> tuple[FilesCorpus, dict[str, PreparedLanguage]]:
         lines = (f"{language} says that {i} is more than {i - 1}\n" for i in range(num_lines))
         (folder / f"{language}.txt").write_text("".join(lines))
     corpus = FilesCorpus(folder)
-    return corpus, prepare_corpus(corpus, {"en": 1, "de": 1}, None, None, tmp_path / "prepared")
+    return corpus, prepare_corpus(
+        locate(corpus), {"en": 1, "de": 1}, None, None, tmp_path / "prepared"
+    )
 
 
 def tasks(sweep: Sweep, languages: dict[str, PreparedLanguage]) -> dict[str, dict[str, Any]]:

@@ -50,9 +50,9 @@ class Source:
 
     def _identity(self) -> tuple[object, ...]:
         hashes = None if self.files is None else tuple(file.sha256 for file in self.files)
-        return (
-            self.seed, self.generator, hashes, self.revision, self.num_documents, self.aligned
-        )  # fmt: skip
+        drawn = (self.seed, self.generator)
+        read = (hashes, self.revision, self.num_documents, self.aligned)
+        return drawn + read
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from raydt.corpora.preparing.duplicates import DUPLICATES_RULE, HeldOut
 from raydt.corpora.preparing.few import count_few, few_rule, split_few
 from raydt.corpora.sources.documents import not_blank
 from raydt.corpora.sources.files import read_files, stamp
-from raydt.corpora.sources.locate import language_files, languages
 from raydt.corpora.spec import FilesCorpus
 from raydt.corpora.splits import SPLITS, Split, SplitKeys
 from raydt.errors import InputError, Problem
@@ -61,23 +60,29 @@ class Lost:
         return hashlib.sha256(json.dumps(lists).encode()).hexdigest()
 
 
-def lost_documents(spec: FilesCorpus, work: Path, first: str) -> Lost:
-    """What is dropped in every language of an aligned corpus.
+def lost_documents(
+    spec: FilesCorpus, files: Mapping[str, Sequence[Path]], work: Path, first: str
+) -> Lost:
+    """What is dropped in every language of an aligned corpus, of which `files` has all.
 
     `work` keeps what was found. `first` is the language that is looked at first: of processes that
     prepare a language each, none waits for another as long as there is something else to find.
     `InputError` if the languages differ in how many documents they have.
     """
-    names = languages(spec)
+    names = list(files)
     at = names.index(first) if first in names else 0
-    found = {name: _lost_in(spec, name, work) for name in (*names[at:], *names[:at])}
+    found = {name: _lost_in(spec, name, files[name], work) for name in (*names[at:], *names[:at])}
     counts = {name: found[name]["num_documents"] for name in names}
     usual = max(set(counts.values()), key=list(counts.values()).count)
     problems = [
-        Problem(f"{name} of {spec.name}", f"{usual} documents, as the others it is aligned with",
-                f"{count} documents")
-        for name, count in counts.items() if count != usual
-    ]  # fmt: skip
+        Problem(
+            f"{name} of {spec.name}",
+            f"{usual} documents, as the others it is aligned with",
+            f"{count} documents",
+        )
+        for name, count in counts.items()
+        if count != usual
+    ]
     if problems:
         raise InputError(problems)
     blank, repeated = (
@@ -87,8 +92,7 @@ def lost_documents(spec: FilesCorpus, work: Path, first: str) -> Lost:
     return Lost(blank, np.setdiff1d(repeated, blank))
 
 
-def _lost_in(spec: FilesCorpus, language: str, work: Path) -> dict[str, Any]:
-    paths = language_files(spec, language)
+def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path) -> dict[str, Any]:
     plan = {
         "files": [list(stamp(path)) for path in paths],
         "rules": [str(spec.split_rule), few_rule(spec.split_rule), DUPLICATES_RULE],
@@ -109,7 +113,7 @@ def _lost_in(spec: FilesCorpus, language: str, work: Path) -> dict[str, Any]:
     return found
 
 
-def _find(spec: FilesCorpus, paths: list[Path]) -> dict[str, Any]:
+def _find(spec: FilesCorpus, paths: Sequence[Path]) -> dict[str, Any]:
     """How many documents there are, which are blank, and which stand in two splits."""
     held_out = HeldOut()
     blank: list[int] = []
@@ -133,7 +137,7 @@ def _find(spec: FilesCorpus, paths: list[Path]) -> dict[str, Any]:
 
 
 def _blocks(
-    spec: FilesCorpus, paths: list[Path]
+    spec: FilesCorpus, paths: Sequence[Path]
 ) -> Iterator[tuple[int, pa.LargeBinaryArray, NDArray[np.int8]]]:
     """Index of the first document, documents (D,) and the split of each (D,)."""
     rule = spec.split_rule

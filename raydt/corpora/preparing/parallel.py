@@ -13,17 +13,19 @@ from typing import Any
 from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.preparing.prepare import prepare_language
 from raydt.corpora.preparing.shuffle import OnBytes
-from raydt.corpora.spec import CorpusSpec
+from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, Problem
 
 _POLL_SECONDS = 0.2
 _HEARD_BYTES = 2**24  # between two messages of a process
 
-_messages: Any = None  # the queue of a worker's process
+# Of a worker's process: the corpus, sent once, as its files may be very many, and the queue.
+_corpus: Corpus
+_messages: Any
 
 
 def prepare_parallel(
-    spec: CorpusSpec,
+    corpus: Corpus,
     train_bytes: Mapping[str, int],
     val_bytes: int | None,
     test_bytes: int | None,
@@ -44,14 +46,19 @@ def prepare_parallel(
     prepared: dict[str, PreparedLanguage] = {}
     failure: Exception | None = None
     with ProcessPoolExecutor(
-        min(num_processes, len(train_bytes)), context, _begin, (messages,)
+        min(num_processes, len(train_bytes)), context, _begin, (corpus, messages)
     ) as pool:
         jobs: dict[Future[PreparedLanguage], str] = {}
         for language, num_bytes in train_bytes.items():
             whole = partial(
-                prepare_language, spec, language, num_bytes, val_bytes, test_bytes, root,
+                prepare_language,
+                language=language,
+                train_bytes=num_bytes,
+                val_bytes=val_bytes,
+                test_bytes=test_bytes,
+                root=root,
                 corpus_languages=tuple(train_bytes),
-            )  # fmt: skip
+            )
             jobs[pool.submit(_prepare, whole)] = language
         waiting = set(jobs)
         try:
@@ -79,9 +86,9 @@ def prepare_parallel(
     return {language: prepared[language] for language in train_bytes}
 
 
-def _begin(messages: Any) -> None:
-    global _messages
-    _messages = messages
+def _begin(corpus: Corpus, messages: Any) -> None:
+    global _corpus, _messages
+    _corpus, _messages = corpus, messages
 
 
 def _prepare(prepare: Callable[..., PreparedLanguage]) -> PreparedLanguage:
@@ -94,7 +101,7 @@ def _prepare(prepare: Callable[..., PreparedLanguage]) -> PreparedLanguage:
             last = (done, phase)
             _messages.put((name, phase, done, total))
 
-    return prepare(on_bytes=hear)
+    return prepare(_corpus, on_bytes=hear)
 
 
 def _hear(messages: Any, on_bytes: OnBytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,10 @@ from raydt.corpora.prepared.manifest import FILE_NAME, Manifest, Source, SplitRe
 from raydt.corpora.prepared.stamps import hash_file, write_stamps
 from raydt.corpora.preparing.aligned import Lost, lost_documents
 from raydt.corpora.preparing.shuffle import OnBytes, shuffle_text
-from raydt.corpora.sources.check import available_languages, check_corpus
+from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.files import stamp
-from raydt.corpora.sources.locate import language_files
-from raydt.corpora.spec import ControlledCorpus, CorpusSpec, FilesCorpus
+from raydt.corpora.sources.locate import Corpus
+from raydt.corpora.spec import ControlledCorpus, FilesCorpus
 from raydt.corpora.splits import SEPARATOR, SPLITS, Split
 from raydt.errors import InputError, Problem, bad
 
@@ -33,7 +33,7 @@ _CONTROLLED_SPLIT_RULE = "a random stream for each split, seeded by corpus, lang
 
 
 def prepare_corpus(
-    spec: CorpusSpec,
+    corpus: Corpus,
     train_bytes: Mapping[str, int],
     val_bytes: int | None,
     test_bytes: int | None,
@@ -50,9 +50,15 @@ def prepare_corpus(
     for language, num_bytes in train_bytes.items():
         try:
             prepared[language] = prepare_language(
-                spec, language, num_bytes, val_bytes, test_bytes, root, on_bytes,
+                corpus,
+                language,
+                num_bytes,
+                val_bytes,
+                test_bytes,
+                root,
+                on_bytes,
                 corpus_languages=tuple(train_bytes),
-            )  # fmt: skip
+            )
         except InputError as error:
             # An absent corpus or a full disk is every language's problem, and said once.
             problems += [problem for problem in error.problems if problem not in problems]
@@ -65,7 +71,7 @@ def prepare_corpus(
 
 
 def prepare_language(
-    spec: CorpusSpec,
+    corpus: Corpus,
     language: str,
     train_bytes: int,
     val_bytes: int | None,
@@ -85,7 +91,7 @@ def prepare_language(
     What is there already, whole, from the same source and large enough, is taken and not written
     again. `InputError` if the corpus cannot give so much, or `root` cannot be written.
     """
-    problems = check_corpus(spec, {language: train_bytes}, val_bytes, test_bytes)
+    problems = check_corpus(corpus, {language: train_bytes}, val_bytes, test_bytes)
     if problems:
         raise InputError(problems)
     held_out: dict[HeldOutSplit, int | None] = {"val": val_bytes, "test": test_bytes}
@@ -95,9 +101,9 @@ def prepare_language(
         asked[split] = at_most(split, num_bytes)
         if num_bytes is not None:
             named[split] = num_bytes
-    folder = root / spec.key / language
+    folder = root / corpus.spec.key / language
     try:
-        prepared = _find_or_write(spec, language, asked, root, on_bytes, corpus_languages)
+        prepared = _find_or_write(corpus, language, asked, root, on_bytes, corpus_languages)
     except OSError as error:
         path = error.filename or folder
         raise bad(f"folder {root}", "one that raydt can write to", f"{path}: {error}") from error
@@ -111,18 +117,19 @@ def prepare_language(
 
 
 def _find_or_write(
-    spec: CorpusSpec,
+    corpus: Corpus,
     language: str,
     asked: dict[Split, int],
     root: Path,
     on_bytes: OnBytes | None,
     corpus_languages: tuple[str, ...],
 ) -> PreparedLanguage:
+    spec = corpus.spec
     folder = root / spec.key / language
     lost: Lost | None = None
     if isinstance(spec, FilesCorpus) and spec.aligned == "yes":
-        lost = lost_documents(spec, root / _WORK / spec.key, language)
-    existing = _find(spec, language, folder, lost)
+        lost = lost_documents(spec, corpus.files, root / _WORK / spec.key, language)
+    existing = _find(corpus, language, folder, lost)
     work = root / _WORK / spec.key / language
     if existing is not None and _is_enough(existing, asked):
         _sweep(work)
@@ -130,7 +137,7 @@ def _find_or_write(
     work.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(work.with_name(f"{language}.lock")):
         # Another process may have written it while this one waited.
-        existing = _find(spec, language, folder, lost)
+        existing = _find(corpus, language, folder, lost)
         if existing is not None:
             if _is_enough(existing, asked):
                 return existing
@@ -146,8 +153,11 @@ def _find_or_write(
             if isinstance(spec, ControlledCorpus):
                 manifest = _write_controlled(spec, language, asked, new)
             else:
-                others = (*available_languages(spec), *corpus_languages)
-                manifest = shuffle_text(spec, language, asked, others, work, new, on_bytes, lost)
+                paths = corpus.files.get(language, ())
+                others = (*corpus.languages, *corpus_languages)
+                manifest = shuffle_text(
+                    spec, language, paths, asked, others, work, new, on_bytes, lost
+                )
         except InputError:
             shutil.rmtree(work, ignore_errors=True)  # the source is to change; begin anew then
             raise
@@ -179,7 +189,7 @@ def _is_enough(existing: PreparedLanguage, asked: dict[Split, int]) -> bool:
 
 
 def _find(
-    spec: CorpusSpec, language: str, folder: Path, lost: Lost | None
+    corpus: Corpus, language: str, folder: Path, lost: Lost | None
 ) -> PreparedLanguage | None:
     """What is prepared in a folder, if it is whole and still from this source."""
     try:
@@ -187,17 +197,17 @@ def _find(
         whole = prepared.is_whole()
     except InputError:
         return None  # half-written, damaged or of another format: to be written again
-    source = prepared.manifest.source
+    spec, source = corpus.spec, prepared.manifest.source
     if not whole or prepared.name != language or source.aligned != (lost and lost.digest):
         return None
     if isinstance(spec, ControlledCorpus):
         return prepared if source.same_text(_controlled_source(spec, language)) else None
     if not isinstance(spec, FilesCorpus):
         return prepared  # a commit does not change, and `main` stays what it was at first
-    return prepared if _same_files(source, language_files(spec, language)) else None
+    return prepared if _same_files(source, corpus.files[language]) else None
 
 
-def _same_files(source: Source, paths: list[Path]) -> bool:
+def _same_files(source: Source, paths: Sequence[Path]) -> bool:
     """Whether these files are those that were read; hashes only where the times differ."""
     before = source.files or ()
     if len(before) != len(paths):

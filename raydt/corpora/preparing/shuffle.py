@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -28,10 +28,10 @@ from raydt.corpora.preparing.assemble import assemble
 from raydt.corpora.preparing.buckets import Buckets
 from raydt.corpora.preparing.duplicates import DUPLICATES_RULE
 from raydt.corpora.preparing.few import count_few, few_rule, split_few
-from raydt.corpora.sources.documents import Block, parts
+from raydt.corpora.sources.documents import Block, Position, parts
 from raydt.corpora.sources.files import read_files, stamp
+from raydt.corpora.sources.formats import compression, file_format
 from raydt.corpora.sources.hub import Origin, find_origin, read_hub
-from raydt.corpora.sources.locate import compression, file_format, language_files
 from raydt.corpora.spec import FilesCorpus, HubCorpus, TextCorpus
 from raydt.corpora.splits import Split
 from raydt.errors import bad
@@ -51,6 +51,7 @@ _WORK_FORMAT = 3
 def shuffle_text(
     spec: TextCorpus,
     language: str,
+    paths: Sequence[Path],
     asked: dict[Split, int],
     others: Iterable[str],
     work: Path,
@@ -60,15 +61,14 @@ def shuffle_text(
 ) -> Manifest:
     """Write the splits of a language to `folder`, and return what the manifest says of them.
 
-    Files are stored whole, whatever is `asked`; of the Hub as much as that and a margin for what
-    is dropped. `lost` is what an aligned corpus drops. `work` keeps the buckets. Raises
-    `InputError` for text that cannot be used, `OSError` for a disk that is full, `RunError` for a
-    stream that is lost.
+    `paths` are its files, none of the Hub. Files are stored whole, whatever is `asked`; of the Hub
+    as much as that and a margin for what is dropped. `lost` is what an aligned corpus drops. `work`
+    keeps the buckets. Raises `InputError` for text that cannot be used, `OSError` for a disk that
+    is full, `RunError` for a stream that is lost.
     """
     plan: dict[str, Any] = {"format": _WORK_FORMAT, "corpus": spec.name, "raydt": __version__}
     stamps: list[tuple[str, int, int]] = []
     if isinstance(spec, FilesCorpus):
-        paths = language_files(spec, language)
         stamps = [stamp(path) for path in paths]
         plan["files"] = [list(each) for each in stamps]
         total = sum(size for _, size, _ in stamps)
@@ -83,7 +83,7 @@ def shuffle_text(
         total = expected = sum(enough.values())
     if lost is not None:
         plan["lost"] = lost.digest
-    origin, lengths, begun = _take_up(spec, language, plan, work)
+    origin, lengths, begun = _take_up(spec, language, paths, plan, work)
     rule, is_parallel = spec.split_rule, lost is not None
     few = None if lengths is None else split_few(lengths, rule, is_parallel)
     if few is not None:
@@ -102,7 +102,7 @@ def shuffle_text(
         loading = pool.submit(load_model, language)
         hashes = [pool.submit(hash_file, Path(path)) for path, _, _ in stamps]
         if not progress.is_done:
-            blocks = begun or _blocks(spec, language, origin, progress.position)
+            blocks = begun or _blocks(spec, language, paths, origin, progress.position)
             indices = lost.indices if lost else None
             buckets.fill(blocks, enough, partial(hear, "reading", total), indices)
             # What the threads of this pass held, which the next would add its own to.
@@ -151,16 +151,20 @@ def shuffle_text(
 
 
 def _blocks(
-    spec: TextCorpus, language: str, origin: Origin | None, position: dict[str, Any] | None
+    spec: TextCorpus,
+    language: str,
+    paths: Sequence[Path],
+    origin: Origin | None,
+    position: Position | None,
 ) -> Iterator[Block]:
     if isinstance(spec, FilesCorpus):
-        return read_files(spec, language_files(spec, language), position)
+        return read_files(spec, paths, position)
     assert origin is not None
     return read_hub(spec, language, origin.revision, position)
 
 
 def _take_up(
-    spec: TextCorpus, language: str, plan: dict[str, Any], work: Path
+    spec: TextCorpus, language: str, paths: Sequence[Path], plan: dict[str, Any], work: Path
 ) -> tuple[Origin | None, list[int] | None, Iterator[Block] | None]:
     """Where the text is from, the lengths of its documents if there are few (`count_few`), and all
     blocks if this has begun to read them.
@@ -177,7 +181,9 @@ def _take_up(
         return Origin(*origin) if origin else None, lengths, None
     shutil.rmtree(work / "buckets", ignore_errors=True)
     found = find_origin(spec) if isinstance(spec, HubCorpus) else None
-    lengths, blocks = _look_ahead(partial(_blocks, spec, language, found, None), "lost" in plan)
+    lengths, blocks = _look_ahead(
+        partial(_blocks, spec, language, paths, found, None), "lost" in plan
+    )
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(plan | {"origin": found, "lengths": lengths}), "utf-8")
     temporary.replace(path)

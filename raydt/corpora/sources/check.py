@@ -7,34 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from raydt.config.evaluation import LEAST_BYTES
-from raydt.corpora.controlled.languages import LANGUAGES
 from raydt.corpora.controlled.names import check_name
-from raydt.corpora.sources.locate import (
-    SUFFIXES,
-    compression,
-    file_format,
-    language_files,
-    languages,
-)
-from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus, CorpusSpec, FilesCorpus, HubCorpus
+from raydt.corpora.sources.formats import SUFFIXES, compression, file_format
+from raydt.corpora.sources.locate import Corpus
+from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus, FilesCorpus, HubCorpus
 from raydt.errors import InputError, Problem
 from raydt.units import parse_bytes
 
 
-def available_languages(spec: CorpusSpec) -> list[str]:
-    """Names of the languages of a corpus; none where a folder cannot be listed, or of the Hub."""
-    if isinstance(spec, ControlledCorpus):
-        return list(LANGUAGES)
-    return languages(spec) if isinstance(spec, FilesCorpus) else []
-
-
-def languages_and_sizes(
-    spec: CorpusSpec, names: Sequence[str] | None, train: str
-) -> dict[str, int]:
+def languages_and_sizes(corpus: Corpus, names: Sequence[str] | None, train: str) -> dict[str, int]:
     """Bytes of train by language, as the command line says: named or all, a size or `all`.
 
     All is 0 bytes at least: files are stored whole anyway. `InputError` with every problem.
     """
+    spec = corpus.spec
     problems = []
     if names is None and isinstance(spec, HubCorpus):
         problems.append(Problem("--languages", f"names, which {spec.name} does not list", "none"))
@@ -46,9 +32,9 @@ def languages_and_sizes(
             num_bytes = parse_bytes(train)
         except InputError as error:
             problems += error.problems
-    asked = names if names is not None else available_languages(spec)
+    asked = names if names is not None else corpus.languages
     if not asked and not problems:
-        folder_problem = _check_folder(spec)
+        folder_problem = _check_folder(corpus)
         nothing = Problem(f"corpus {spec.name}", f"at least one language: {SUFFIXES}", "none")
         problems.append(folder_problem or nothing)
     if problems:
@@ -57,7 +43,7 @@ def languages_and_sizes(
 
 
 def check_corpus(
-    spec: CorpusSpec,
+    corpus: Corpus,
     train_bytes: Mapping[str, int],
     val_bytes: int | None,
     test_bytes: int | None,
@@ -68,46 +54,47 @@ def check_corpus(
     Cheap, and so not complete: what only reading shows, such as bytes that are not UTF-8, is found
     when the languages are prepared.
     """
-    folder_problem = _check_folder(spec)
+    folder_problem = _check_folder(corpus)
     if folder_problem is not None:
         return [folder_problem]
     held_out = sum(LEAST_BYTES if asked is None else asked for asked in (val_bytes, test_bytes))
     return [
         problem
         for language, num_bytes in train_bytes.items()
-        for problem in check_language(spec, language, num_bytes + held_out)
+        for problem in check_language(corpus, language, num_bytes + held_out)
     ]
 
 
-def check_language(spec: CorpusSpec, language: str, num_bytes: int) -> list[Problem]:
+def check_language(corpus: Corpus, language: str, num_bytes: int) -> list[Problem]:
     """The problems of one language that is asked for `num_bytes`, all splits together."""
+    spec = corpus.spec
     if not LANGUAGE_NAME.fullmatch(language):
         return [Problem("language", "a name of letters, digits, _ . and -", repr(language))]
     if isinstance(spec, ControlledCorpus):
         return check_name(language)
     if isinstance(spec, HubCorpus):
         return []  # only the Hub knows its configs, and a plan needs no network
-    available = available_languages(spec)
-    if language not in available:
-        close = difflib.get_close_matches(language, available, n=3, cutoff=0.5)
+    if language not in corpus.files:
+        close = difflib.get_close_matches(language, corpus.files, n=3, cutoff=0.5)
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-        there = ", ".join(available) or "no languages"
+        there = ", ".join(corpus.files) or "no languages"
         return [Problem("language", f"one that {spec.name} has: {there}", f"{language!r}{hint}")]
-    return _check_size(language_files(spec, language), num_bytes)
+    return _check_size(corpus.files[language], num_bytes)
 
 
-def _check_folder(spec: CorpusSpec) -> Problem | None:
+def _check_folder(corpus: Corpus) -> Problem | None:
+    spec = corpus.spec
     if not isinstance(spec, FilesCorpus) or spec.path.is_dir():
         return None
     if spec.is_glob:
-        if languages(spec):
+        if corpus.files:
             return None
         return Problem(f"corpus {spec.name}", f"a pattern of {SUFFIXES} files", "no such file")
     found = "a file" if spec.path.exists() else "nothing there"
     return Problem(f"corpus {spec.name}", f"a folder of <language> files: {SUFFIXES}", found)
 
 
-def _check_size(paths: list[Path], num_bytes: int) -> list[Problem]:
+def _check_size(paths: Sequence[Path], num_bytes: int) -> list[Problem]:
     sizes = []
     for path in paths:
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from raydt.corpora.sources.documents import Block, Position
-from raydt.corpora.sources.locate import file_format
+from raydt.corpora.sources.formats import file_format
 from raydt.corpora.sources.read_parquet import read_parquet
 from raydt.corpora.sources.read_text import read_text
 from raydt.corpora.spec import FilesCorpus
@@ -15,7 +15,7 @@ from raydt.errors import bad
 
 
 def read_files(
-    spec: FilesCorpus, paths: list[Path], position: Position | None = None
+    spec: FilesCorpus, paths: Sequence[Path], position: Position | None = None
 ) -> Iterator[Block]:
     """The documents of files, one after the other; from `position` on where one is given."""
     first = position["file"] if position else 0

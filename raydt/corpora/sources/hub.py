@@ -23,6 +23,7 @@ from raydt.errors import RunError, bad
 _PROBE_SECONDS = 3.0
 _RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _ROWS = 1000
+_CLIENT_ERRORS = {"aiohttp": "ClientError", "httpx": "HTTPError", "httpx2": "HTTPError"}
 _INSTEAD = "or download it where there is one and use files:PATH"
 
 
@@ -152,9 +153,7 @@ def _tables(
 def _breaks() -> tuple[type[Exception], ...]:
     """What a connection that is lost shows itself as, by any of the clients the library uses."""
     kinds: list[type[Exception]] = [OSError, EOFError]
-    for module, name in (
-        ("aiohttp", "ClientError"), ("httpx", "HTTPError"), ("httpx2", "HTTPError"),
-    ):  # fmt: skip
+    for module, name in _CLIENT_ERRORS.items():
         if find_spec(module) is not None:
             kinds.append(getattr(import_module(module), name))
     return tuple(kinds)

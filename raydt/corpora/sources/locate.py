@@ -1,85 +1,87 @@
-"""Which files are the text of a language; looks at names only."""
+"""Which files are the text of each language; looks at names only, and once.
+
+What a command found at its beginning is passed on to all that follows: the check, the preparation
+and its processes see the same files, and a folder of many is listed once.
+"""
 
 from __future__ import annotations
 
 import glob
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-from raydt.corpora.spec import LANGUAGE_NAME, PLACEHOLDER, FilesCorpus
-
-Format: TypeAlias = Literal["txt", "jsonl", "parquet"]
-_SUFFIX = re.compile(r"(?:\.(txt|jsonl)(\.gz|\.zst)?|\.(parquet))$")
-SUFFIXES = ".txt, .jsonl (also .gz, .zst) or .parquet"
-
-
-def file_format(path: Path) -> Format | None:
-    """What kind of text a file holds, by its name; `None` of any other file."""
-    match = _SUFFIX.search(path.name)
-    if match is None:
-        return None
-    if match[3]:
-        return "parquet"
-    return "txt" if match[1] == "txt" else "jsonl"
+from raydt.corpora.controlled.languages import LANGUAGES
+from raydt.corpora.sources.formats import bare_name, file_format
+from raydt.corpora.spec import (
+    LANGUAGE_NAME,
+    PLACEHOLDER,
+    ControlledCorpus,
+    CorpusSpec,
+    FilesCorpus,
+)
 
 
-def compression(path: Path) -> Literal["gzip", "zstd"] | None:
-    """How a file is compressed, by its name."""
-    if path.suffix == ".gz":
-        return "gzip"
-    return "zstd" if path.suffix == ".zst" else None
+@dataclass(frozen=True)
+class Corpus:
+    """What was typed, and what was found there.
 
-
-def languages(spec: FilesCorpus) -> list[str]:
-    """Names of the languages there are, sorted; none where a folder cannot be listed."""
-    if spec.is_glob:
-        return sorted(_matches(spec))
-    if not spec.path.is_dir():
-        return []
-    names = set()
-    for path in spec.path.iterdir():
-        if path.is_dir():
-            name = path.name if any(map(file_format, path.iterdir())) else ""
-        else:
-            name = _SUFFIX.sub("", path.name) if file_format(path) else ""
-        names.add(name)
-    return sorted(name for name in names if LANGUAGE_NAME.fullmatch(name))
-
-
-def language_files(spec: FilesCorpus, language: str) -> list[Path]:
-    """The files of a language in the order they are read; none if there is no such language.
-
-    `de.txt` beside `de.jsonl` or `de/` are all German: more than one is read as one text.
+    Files are listed and not opened. Their sizes are no part of it: who reads a file stamps it when
+    it is read, as it may have changed since.
     """
-    if spec.is_glob:
-        return sorted(_matches(spec).get(language, []))
-    if not spec.path.is_dir():
-        return []
-    single = [
-        path
-        for path in spec.path.glob(f"{glob.escape(language)}.*")
-        if path.is_file() and file_format(path) and _SUFFIX.sub("", path.name) == language
-    ]
-    folder = spec.path / language
-    inside = folder.iterdir() if folder.is_dir() else ()
-    return sorted(single) + sorted(path for path in inside if file_format(path))
+
+    spec: CorpusSpec
+    # By language, sorted, each in the order they are read; none where the corpus is no files.
+    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+
+    @property
+    def languages(self) -> list[str]:
+        """Names of the languages there are; none where a folder cannot be listed, or of the Hub."""
+        return list(LANGUAGES) if isinstance(self.spec, ControlledCorpus) else list(self.files)
 
 
-def _matches(spec: FilesCorpus) -> dict[str, list[Path]]:
+def locate(spec: CorpusSpec) -> Corpus:
+    """Look at what a corpus has; raises `OSError` for a folder that may not be listed."""
+    if not isinstance(spec, FilesCorpus):
+        return Corpus(spec)
+    found = _in_glob(str(spec.path)) if spec.is_glob else _in_folder(spec.path)
+    return Corpus(spec, {name: tuple(found[name]) for name in sorted(found)})
+
+
+def _in_folder(folder: Path) -> dict[str, list[Path]]:
+    """Files by language: `de.txt` beside `de.jsonl` or `de/` are all German, read as one text."""
+    if not folder.is_dir():
+        return {}
+    single: dict[str, list[Path]] = {}
+    inside: dict[str, list[Path]] = {}
+    for path in folder.iterdir():
+        if path.is_dir():
+            inside[path.name] = [each for each in path.iterdir() if file_format(each)]
+        elif file_format(path) and path.is_file():
+            single.setdefault(bare_name(path), []).append(path)
+    found = {
+        name: sorted(single.get(name, ())) + sorted(inside.get(name, ()))
+        for name in single.keys() | inside.keys()
+        if LANGUAGE_NAME.fullmatch(name)
+    }
+    return {name: paths for name, paths in found.items() if paths}
+
+
+def _in_glob(pattern: str) -> dict[str, list[Path]]:
     """Files of a glob by the language in their names; a name has the same one everywhere in it."""
-    before, *after = str(spec.path).split(PLACEHOLDER)
-    pattern = re.compile(
+    before, *after = pattern.split(PLACEHOLDER)
+    expression = re.compile(
         _expression(before)
         + f"(?P<language>{LANGUAGE_NAME.pattern}?)"  # lazy: `en-0001.txt` is en of {language}-*
         + "(?P=language)".join(map(_expression, after))
     )
     found: dict[str, list[Path]] = {}
     for name in glob.iglob("*".join((before, *after)), recursive=True):  # noqa: PTH207
-        match = pattern.fullmatch(name)
+        match = expression.fullmatch(name)
         if match is not None and Path(name).is_file() and file_format(Path(name)):
             found.setdefault(match["language"], []).append(Path(name))
-    return found
+    return {name: sorted(paths) for name, paths in found.items()}
 
 
 def _expression(pattern: str) -> str:

@@ -27,7 +27,7 @@ from raydt.corpora.sources.documents import (
     is_utf8,
     normalised,
 )
-from raydt.corpora.sources.locate import compression, file_format
+from raydt.corpora.sources.formats import compression, file_format
 from raydt.corpora.spec import FilesCorpus, Unit
 from raydt.errors import InputError, bad
 

@@ -10,6 +10,7 @@ from raydt.corpora.controlled.languages import LANGUAGES
 from raydt.corpora.controlled.names import check_name, describe_names, find_language
 from raydt.corpora.controlled.scripts import SCRIPTS
 from raydt.corpora.sources.check import check_language
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus
 from raydt.errors import InputError
 
@@ -35,7 +36,7 @@ def test_a_name_says_what_the_language_is(
     assert (language.world_share, language.surface_share) == (world, surface)
     assert (language.script, language.surface_seed) == (script, seed)
     assert LANGUAGE_NAME.fullmatch(name)
-    assert check_language(ControlledCorpus(), name, 10**9) == []
+    assert check_language(locate(ControlledCorpus()), name, 10**9) == []
     assert len(generate(name, "val", 1000, 3)) == 1000
 
 

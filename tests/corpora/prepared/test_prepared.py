@@ -10,12 +10,13 @@ from raydt.corpora.prepared import stamps
 from raydt.corpora.prepared.language import PreparedLanguage, open_language
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.corpora.preparing.prepare import prepare_language
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.errors import InputError
 
 
 def prepare_en(corpus: FilesCorpus, root: Path) -> PreparedLanguage:
-    return prepare_language(corpus, "en", 5000, 100, 100, root)
+    return prepare_language(locate(corpus), "en", 5000, 100, 100, root)
 
 
 def test_sizes_are_nested_prefixes_that_nobody_can_write(corpus: FilesCorpus, root: Path) -> None:
@@ -100,13 +101,18 @@ def test_digests_depend_on_what_is_read_and_on_nothing_else(
     elsewhere.mkdir()
     more = corpus.file("en").read_text() + "one more\n" * 3
     (elsewhere / "english.txt").write_text(more)
-    other = prepare_language(FilesCorpus(elsewhere), "english", 2000, 100, 100, tmp_path / "r")
+    other = prepare_language(
+        locate(FilesCorpus(elsewhere)), "english", 2000, 100, 100, tmp_path / "r"
+    )
     assert other.folder != prepare_en(corpus, root).folder
     sizes = [(1000, 100, 100), (999, 100, 100), (1000, 99, 100), (1000, 100, 99)]
     digests = {prepare_en(corpus, root).digest(*ask) for ask in sizes}
     assert len(digests) == 4
     assert digest in digests
-    assert prepare_language(corpus, "de", 1000, 100, 100, root).digest(1000, 100, 100) != digest
+    assert (
+        prepare_language(locate(corpus), "de", 1000, 100, 100, root).digest(1000, 100, 100)
+        != digest
+    )
     copied = tmp_path / "copied"
     prepare_en(corpus, root).folder.rename(copied)
     assert open_language(copied).digest(1000, 100, 100) == digest

@@ -13,6 +13,7 @@ from raydt.corpora.prepared.manifest import BLANK_SOMEWHERE, REPEATED_SOMEWHERE
 from raydt.corpora.preparing.few import split_few
 from raydt.corpora.preparing.parallel import prepare_parallel
 from raydt.corpora.preparing.prepare import prepare_corpus, prepare_language
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.corpora.splits import SPLITS, SplitRule, split_documents
 from raydt.errors import InputError
@@ -45,15 +46,14 @@ def corpus(tmp_path: Path) -> FilesCorpus:
 
 def numbers(language: PreparedLanguage) -> list[list[int]]:
     """The numbers of the lines of each split, in their order."""
+    streams = [(language.folder / f"{split}.bin").read_bytes() for split in SPLITS]
     return [
-        [int(document.split()[0]) for document in (language.folder / f"{split}.bin").read_bytes()
-         .split(b"\0")[:-1]]
-        for split in SPLITS
-    ]  # fmt: skip
+        [int(document.split()[0]) for document in stream.split(b"\0")[:-1]] for stream in streams
+    ]
 
 
 def test_a_line_that_one_language_drops_is_dropped_in_all(corpus: FilesCorpus, root: Path) -> None:
-    prepared = prepare_corpus(corpus, dict.fromkeys(("de", "en", "fi"), 1), 1, 1, root)
+    prepared = prepare_corpus(locate(corpus), dict.fromkeys(("de", "en", "fi"), 1), 1, 1, root)
     kept = {name: numbers(language) for name, language in prepared.items()}
     assert kept["de"] == kept["en"] == kept["fi"]
     assert sum(map(len, kept["fi"])) == NUM_LINES - 2
@@ -70,25 +70,31 @@ def test_a_line_that_one_language_drops_is_dropped_in_all(corpus: FilesCorpus, r
 def test_a_language_is_the_same_whoever_is_prepared_with_it(
     corpus: FilesCorpus, root: Path, tmp_path: Path
 ) -> None:
-    alone = prepare_language(corpus, "fi", 1, 1, 1, tmp_path / "alone")
+    alone = prepare_language(locate(corpus), "fi", 1, 1, 1, tmp_path / "alone")
     together = prepare_parallel(
-        corpus, dict.fromkeys(("de", "en", "fi"), 1), 1, 1, root, 2,
-        lambda *_: None, lambda _: None,
-    )  # fmt: skip
+        locate(corpus),
+        dict.fromkeys(("de", "en", "fi"), 1),
+        1,
+        1,
+        root,
+        2,
+        lambda *_: None,
+        lambda _: None,
+    )
     assert alone.manifest == together["fi"].manifest
     # Not aligned it keeps the lines the others lose, and is kept in another folder.
-    own = prepare_language(FilesCorpus(corpus.path), "fi", 1, 1, 1, root)
+    own = prepare_language(locate(FilesCorpus(corpus.path)), "fi", 1, 1, 1, root)
     assert own.manifest.num_documents == NUM_LINES
     assert own.folder != together["fi"].folder
 
 
 def test_another_text_of_one_language_changes_the_others(corpus: FilesCorpus, root: Path) -> None:
-    before = prepare_language(corpus, "fi", 1, 1, 1, root)
-    again = prepare_language(corpus, "fi", 1, 1, 1, root)
+    before = prepare_language(locate(corpus), "fi", 1, 1, 1, root)
+    again = prepare_language(locate(corpus), "fi", 1, 1, 1, root)
     assert again.manifest == before.manifest
     path = corpus.file("en")
     path.write_text(path.read_text().replace("\n  \n", "\nno longer blank at all\n"))
-    after = prepare_language(corpus, "fi", 1, 1, 1, root)
+    after = prepare_language(locate(corpus), "fi", 1, 1, 1, root)
     assert after.manifest.num_documents == before.manifest.num_documents + 1
 
 
@@ -96,7 +102,7 @@ def test_languages_of_different_length_are_not_aligned(corpus: FilesCorpus, root
     path = corpus.file("en")
     path.write_text(path.read_text() + "one more\n")
     with pytest.raises(InputError, match="400 documents, as the others") as caught:
-        prepare_language(corpus, "fi", 1, 1, 1, root)
+        prepare_language(locate(corpus), "fi", 1, 1, 1, root)
     (problem,) = caught.value.problems
     assert problem.what.startswith("en of ")
     assert problem.found == "401 documents"

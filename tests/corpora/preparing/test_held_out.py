@@ -22,13 +22,14 @@ from raydt.corpora.preparing.few import EXCERPTS_BELOW, FEW, FLOOR, GAP_BYTES, L
 from raydt.corpora.preparing.prepare import prepare_corpus, prepare_language
 from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.documents import from_list
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import ControlledCorpus, FilesCorpus, parse_corpus
 from raydt.corpora.splits import SPLITS, Few, Split, SplitKeys, SplitRule, split_documents
 from raydt.errors import InputError
 
 WINDOW_BYTES = 64
-WORDS = ["".join(np.random.default_rng(i).choice(list("abcdefghijklmnopqrstuväöß日"), 6))
-         for i in range(3000)]  # fmt: skip
+LETTERS = list("abcdefghijklmnopqrstuväöß日")
+WORDS = ["".join(np.random.default_rng(i).choice(LETTERS, 6)) for i in range(3000)]
 
 
 def words(seed: int, num_bytes: int) -> str:
@@ -66,14 +67,20 @@ def lengths_of(num: int, low: int = 3_000, high: int = 9_000) -> list[int]:
 
 @pytest.mark.parametrize(
     ("num", "low", "high"),
-    [(115, 3_500, 9_000), (115, 20_000, 40_000), (80, 3_500, 9_000), (40, 3_500, 9_000),
-     (10, 20_000, 40_000), (1, 400_000, 500_000)],
-)  # fmt: skip
+    [
+        (115, 3_500, 9_000),
+        (115, 20_000, 40_000),
+        (80, 3_500, 9_000),
+        (40, 3_500, 9_000),
+        (10, 20_000, 40_000),
+        (1, 400_000, 500_000),
+    ],
+)
 def test_few_long_documents_give_excerpts(
     tmp_path: Path, root: Path, num: int, low: int, high: int
 ) -> None:
     corpus = articles(tmp_path / "long", lengths_of(num, low, high))
-    language = prepare_language(corpus, "en", 1, None, None, root)
+    language = prepare_language(locate(corpus), "en", 1, None, None, root)
     documents = corpus.file("en").read_text().splitlines()
     total = sum(len(document.encode()) for document in documents)
     splits = language.manifest.splits
@@ -102,7 +109,7 @@ def test_few_long_documents_give_excerpts(
 
 def test_between_an_excerpt_and_train_there_is_a_gap(tmp_path: Path, root: Path) -> None:
     corpus = articles(tmp_path / "long", lengths_of(80))
-    language = prepare_language(corpus, "en", 1, None, None, root)
+    language = prepare_language(locate(corpus), "en", 1, None, None, root)
     documents = [line.encode() for line in corpus.file("en").read_text().splitlines()]
     texts = split_texts(language)
     whose: dict[int, dict[str, list[tuple[int, int]]]] = {}
@@ -123,7 +130,7 @@ def test_between_an_excerpt_and_train_there_is_a_gap(tmp_path: Path, root: Path)
 @pytest.mark.parametrize("num", [40, 80, 150, 250, 600])
 def test_few_short_documents_are_held_out_whole(tmp_path: Path, root: Path, num: int) -> None:
     corpus = articles(tmp_path / "short", lengths_of(num, 700, 1_400))
-    language = prepare_language(corpus, "en", 1, 1_000, 1_000, root)
+    language = prepare_language(locate(corpus), "en", 1, 1_000, 1_000, root)
     documents = corpus.file("en").read_text().splitlines()
     texts = split_texts(language)
     assert language.manifest.dropped.get(GAPS, 0) == 0
@@ -136,8 +143,8 @@ def test_few_short_documents_are_held_out_whole(tmp_path: Path, root: Path, num:
 def test_of_many_documents_the_index_alone_decides() -> None:
     keys = SplitKeys(3, SplitRule())
     assert np.array_equal(keys.draw(7)[0], SplitKeys().draw(10)[0][3:])
-    assert np.array_equal(SplitRule(seed=1).stream(0, 5).random(3),
-                          SplitRule(seed=1).stream(0).random(8)[5:])  # fmt: skip
+    rule = SplitRule(seed=1)
+    assert np.array_equal(rule.stream(0, 5).random(3), rule.stream(0).random(8)[5:])
     assert not np.array_equal(SplitKeys(0, SplitRule(seed=1)).draw(99)[1], SplitKeys().draw(99)[1])
 
 
@@ -215,7 +222,7 @@ def test_pieces_are_cut_where_characters_begin() -> None:
 @pytest.mark.parametrize("num", [115, 300, 1100])
 def test_a_prefix_has_many_documents(tmp_path: Path, root: Path, num: int) -> None:
     corpus = articles(tmp_path / "long", lengths_of(num, 4_000, 8_000))
-    language = prepare_language(corpus, "en", 1, None, None, root)
+    language = prepare_language(locate(corpus), "en", 1, None, None, root)
     documents = corpus.file("en").read_text().splitlines()
     for split in ("val", "test"):
         stored = language.manifest.splits[split].num_documents
@@ -232,11 +239,11 @@ def test_a_prefix_has_many_documents(tmp_path: Path, root: Path, num: int) -> No
 def test_excerpts_of_0_bytes_are_whole_documents(tmp_path: Path, root: Path) -> None:
     corpus = articles(tmp_path / "long", lengths_of(FEW + 100, 2_000, 4_000))
     whole = parse_corpus(f"{corpus.name}?excerpt_bytes=0")
-    language = prepare_language(whole, "en", 1, None, None, root)
+    language = prepare_language(locate(whole), "en", 1, None, None, root)
     documents = set(corpus.file("en").read_text().splitlines())
     texts = split_texts(language)
     assert all(set(texts[split]) <= documents for split in SPLITS)
-    cut_up = prepare_language(corpus, "en", 1, None, None, root)
+    cut_up = prepare_language(locate(corpus), "en", 1, None, None, root)
     for split in ("val", "test"):
         ours, theirs = cut_up.manifest.splits[split], language.manifest.splits[split]
         assert ours.num_documents == theirs.num_documents == theirs.num_excerpts
@@ -255,7 +262,7 @@ def test_parallel_documents_are_held_out_whole_and_in_all_languages(
     articles(folder, lengths, "en", 0)
     articles(folder, [n // 2 for n in lengths], "de", 1)
     corpus = FilesCorpus(folder, aligned="yes")
-    prepared = prepare_corpus(corpus, {"en": 1, "de": 1}, None, None, root)
+    prepared = prepare_corpus(locate(corpus), {"en": 1, "de": 1}, None, None, root)
     where: dict[str, dict[Split, set[int]]] = {}
     for name, language in prepared.items():
         documents = corpus.file(name).read_text().splitlines()
@@ -279,7 +286,7 @@ def test_a_copy_of_an_article_does_not_bring_its_excerpt_to_train(
     lines = text.splitlines()
     copies = [*lines[::10], f"{words(99, 3000)} {lines[5]} {words(98, 3000)}"]
     corpus.file("en").write_text(text + "".join(f"{line}\n" for line in copies))
-    language = prepare_language(corpus, "en", 1, None, None, root)
+    language = prepare_language(locate(corpus), "en", 1, None, None, root)
     texts = split_texts(language)
     dropped = language.manifest.dropped
     assert dropped["train documents near one of val or test"] >= len(copies)
@@ -291,7 +298,7 @@ def test_interrupted_and_taken_up_again_they_are_the_same(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = articles(tmp_path / "long", lengths_of(115))
-    whole = prepare_language(corpus, "en", 1, None, None, tmp_path / "whole")
+    whole = prepare_language(locate(corpus), "en", 1, None, None, tmp_path / "whole")
     monkeypatch.setattr("raydt.corpora.sources.read_text._BLOCK_BYTES", 10_000)
     monkeypatch.setattr(buckets, "_CHECKPOINT_BYTES", 1)
     monkeypatch.setattr(buckets, "_CHECKPOINT_SECONDS", 0)
@@ -303,11 +310,11 @@ def test_interrupted_and_taken_up_again_they_are_the_same(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare_language(corpus, "en", 1, None, None, root, stop)
+        prepare_language(locate(corpus), "en", 1, None, None, root, stop)
     work = next(root.glob(".work/*/en"))
     assert json.loads((work / "plan.json").read_text())["lengths"]
     assert (work / "buckets" / "checkpoint.json").exists()
-    again = prepare_language(corpus, "en", 1, None, None, root)
+    again = prepare_language(locate(corpus), "en", 1, None, None, root)
     assert again.manifest.splits == whole.manifest.splits
     assert again.manifest.dropped == whole.manifest.dropped
 
@@ -316,9 +323,9 @@ def test_documents_too_long_to_be_held_are_read_twice(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = articles(tmp_path / "long", lengths_of(60))
-    whole = prepare_language(corpus, "en", 1, None, None, tmp_path / "whole")
+    whole = prepare_language(locate(corpus), "en", 1, None, None, tmp_path / "whole")
     monkeypatch.setattr("raydt.corpora.preparing.shuffle._LOOK_AHEAD_BYTES", 1)
-    assert prepare_language(corpus, "en", 1, None, None, root).manifest == whole.manifest
+    assert prepare_language(locate(corpus), "en", 1, None, None, root).manifest == whole.manifest
 
 
 def test_shares_and_seed_are_options(tmp_path: Path, root: Path) -> None:
@@ -327,7 +334,7 @@ def test_shares_and_seed_are_options(tmp_path: Path, root: Path) -> None:
     for options in ("?val_share=0.2&test_share=0.3", "?val_share=0.2&test_share=0.3&split_seed=7"):
         spec = parse_corpus(f"{corpus.name}{options}")
         assert spec.name == f"{corpus.name}{options}"
-        language = prepare_language(spec, "en", 1, None, None, root)
+        language = prepare_language(locate(spec), "en", 1, None, None, root)
         numbers = {split: each.num_documents for split, each in language.manifest.splits.items()}
         assert numbers == {"train": 150, "val": 60, "test": 90}
         kept[options] = split_texts(language)
@@ -340,11 +347,13 @@ def test_shares_and_seed_are_options(tmp_path: Path, root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [("val_share=0.6", "corpus option val_share: a number from 0.01 to 0.45; found '0.6'"),
-     ("test_share=x", "corpus option test_share: a number from 0.01 to 0.45; found 'x'"),
-     ("split_seed=-1", "corpus option split_seed: a number from 0 on; found '-1'"),
-     ("excerpt_bytes=5", "corpus option excerpt_bytes: 0, or 100 or more; found '5'")],
-)  # fmt: skip
+    [
+        ("val_share=0.6", "corpus option val_share: a number from 0.01 to 0.45; found '0.6'"),
+        ("test_share=x", "corpus option test_share: a number from 0.01 to 0.45; found 'x'"),
+        ("split_seed=-1", "corpus option split_seed: a number from 0 on; found '-1'"),
+        ("excerpt_bytes=5", "corpus option excerpt_bytes: 0, or 100 or more; found '5'"),
+    ],
+)
 def test_options_out_of_range(options: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_corpus(f"files:/a?{options}")
@@ -354,7 +363,7 @@ def test_options_out_of_range(options: str, message: str) -> None:
 def test_too_little_is_an_error_with_the_option_to_type(tmp_path: Path, root: Path) -> None:
     corpus = articles(tmp_path / "small", lengths_of(60, 300, 400))
     with pytest.raises(InputError) as caught:
-        prepare_language(corpus, "en", 1, None, None, root)
+        prepare_language(locate(corpus), "en", 1, None, None, root)
     val, test = caught.value.problems
     assert (val.what, test.what) == ("val of en", "test of en")
     typed = f"{corpus.name}?val_share=0.25&test_share=0.25"
@@ -362,10 +371,10 @@ def test_too_little_is_an_error_with_the_option_to_type(tmp_path: Path, root: Pa
     assert "--protocol.val-bytes 3k" in val.requirement
     assert "in 9, of" in val.found
     # What it says helps.
-    language = prepare_language(parse_corpus(typed), "en", 1, None, None, root)
+    language = prepare_language(locate(parse_corpus(typed)), "en", 1, None, None, root)
     assert evaluation_bytes(language, "val", None) >= LEAST_BYTES
     assert language.manifest.splits["val"].num_excerpts >= LEAST_EXCERPTS
-    least = prepare_language(corpus, "en", 1, 3_000, 3_000, root)
+    least = prepare_language(locate(corpus), "en", 1, 3_000, 3_000, root)
     assert evaluation_bytes(least, "val", 3_000) == 3_000
 
 
@@ -373,38 +382,37 @@ def test_one_file_is_told_that_lines_may_be_documents(tmp_path: Path, root: Path
     spec = FilesCorpus(tmp_path, documents="paragraph")
     (tmp_path / "en.txt").write_text("\n\n".join(words(i, 2_800) for i in range(5)))
     with pytest.raises(InputError, match="take lines for documents, if they are") as caught:
-        prepare_language(spec, "en", 1, None, None, root)
+        prepare_language(locate(spec), "en", 1, None, None, root)
     assert "give it more text" in caught.value.problems[0].requirement
 
 
 def test_what_is_named_must_be_there_and_what_is_not_follows(tmp_path: Path, root: Path) -> None:
     corpus = articles(tmp_path / "long", lengths_of(115, 3_500, 9_000))
-    language = prepare_language(corpus, "en", 1, None, None, root)
+    language = prepare_language(locate(corpus), "en", 1, None, None, root)
     stored = {split: each.num_bytes for split, each in language.manifest.splits.items()}
     assert evaluation_bytes(language, "val", None) == min(VAL_BYTES, stored["val"])
     assert evaluation_bytes(language, "test", None) == min(TEST_BYTES, stored["test"])
     with pytest.raises(InputError, match="200000 bytes") as caught:
-        prepare_language(corpus, "en", 1, None, 200_000, root)
+        prepare_language(locate(corpus), "en", 1, None, 200_000, root)
     assert caught.value.problems[0].what == "test of en"
-    assert check_corpus(corpus, {"en": 1}, None, None) == []
+    assert check_corpus(locate(corpus), {"en": 1}, None, None) == []
     size = corpus.file("en").stat().st_size
-    assert check_corpus(corpus, {"en": size - LEAST_BYTES}, None, None)
+    assert check_corpus(locate(corpus), {"en": size - LEAST_BYTES}, None, None)
 
 
 def test_a_controlled_language_is_as_long_as_a_cell_may_read(root: Path) -> None:
-    language = prepare_language(ControlledCorpus(), "alba", 2_000, None, None, root)
+    language = prepare_language(locate(ControlledCorpus()), "alba", 2_000, None, None, root)
     assert evaluation_bytes(language, "val", None) == VAL_BYTES
     assert evaluation_bytes(language, "test", None) == TEST_BYTES
-    few = prepare_language(ControlledCorpus(), "alba", 2_000, 8_000, 8_000, root)
+    few = prepare_language(locate(ControlledCorpus()), "alba", 2_000, 8_000, 8_000, root)
     assert few.val(8_000).tobytes() == language.val(VAL_BYTES)[:8_000].tobytes()
 
 
 def test_split_documents_takes_few() -> None:
     few = Few(np.array([0, 1, 2, 0], dtype=np.int8))
     found = split_documents(4, few)
-    assert {split: sorted(each.tolist()) for split, each in found.items()} == {
-        "train": [0, 3], "val": [1], "test": [2],
-    }  # fmt: skip
+    expected = {"train": [0, 3], "val": [1], "test": [2]}
+    assert {split: sorted(each.tolist()) for split, each in found.items()} == expected
 
 
 def shared_chapters() -> list[str]:
@@ -422,7 +430,7 @@ def test_a_hundred_long_articles_of_real_text(tmp_path: Path, root: Path) -> Non
     # Seven chapters make an article of 25 kB.
     joined = [" ".join(chapters[first : first + 7]) for first in range(0, 805, 7)]
     (folder / "fi.txt").write_text("".join(f"{article}\n" for article in joined))
-    language = prepare_language(FilesCorpus(folder), "fi", 128_000, None, None, root)
+    language = prepare_language(locate(FilesCorpus(folder)), "fi", 128_000, None, None, root)
     splits = language.manifest.splits
     assert len(joined) == 115
     assert splits["train"].num_bytes > 0.8 * (language.manifest.source.num_text_bytes or 0)

@@ -17,6 +17,7 @@ from raydt.corpora.prepared.language import PreparedLanguage, open_language
 from raydt.corpora.prepared.manifest import FORMAT, read_manifest
 from raydt.corpora.preparing import prepare
 from raydt.corpora.preparing.prepare import prepare_corpus, prepare_language
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import ControlledCorpus, CorpusSpec, FilesCorpus
 from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import InputError
@@ -40,11 +41,11 @@ def everything(language: PreparedLanguage) -> dict[Split, bytes]:
 
 
 def prepare_en(corpus: FilesCorpus, root: Path) -> PreparedLanguage:
-    return prepare_language(corpus, "en", 5000, 100, 100, root)
+    return prepare_language(locate(corpus), "en", 5000, 100, 100, root)
 
 
 def test_a_controlled_language_is_what_was_generated(root: Path) -> None:
-    language = prepare_language(CONTROLLED, "alba", 30_000, 2_000, 1_000, root)
+    language = prepare_language(locate(CONTROLLED), "alba", 30_000, 2_000, 1_000, root)
     assert language.folder == root / "controlled-0" / "alba"
     assert np.array_equal(language.train(30_000), generate("alba", "train", 30_000, 0))
     assert np.array_equal(language.val(2_000), generate("alba", "val", 2_000, 0))
@@ -86,12 +87,12 @@ def test_the_manifest_says_what_is_there(corpus: FilesCorpus, root: Path) -> Non
 
 def test_preparing_again_writes_nothing(corpus: FilesCorpus, root: Path) -> None:
     prepare_en(corpus, root)
-    prepare_language(CONTROLLED, "brio", 10_000, 500, 500, root)
+    prepare_language(locate(CONTROLLED), "brio", 10_000, 500, 500, root)
     before = snapshot(root)
     prepare_en(corpus, root)
-    prepare_language(corpus, "en", 10, 200, 0, root)
-    prepare_language(CONTROLLED, "brio", 10_000, 500, 500, root)
-    prepare_language(CONTROLLED, "brio", 9_000, 400, 0, root)
+    prepare_language(locate(corpus), "en", 10, 200, 0, root)
+    prepare_language(locate(CONTROLLED), "brio", 10_000, 500, 500, root)
+    prepare_language(locate(CONTROLLED), "brio", 9_000, 400, 0, root)
     # The same text at another time, as after a copy or a checkout.
     os.utime(corpus.file("en"), ns=(1, 1))
     prepare_en(corpus, root)
@@ -110,9 +111,9 @@ def test_another_text_is_prepared_anew(corpus: FilesCorpus, root: Path) -> None:
 
 
 def test_a_controlled_language_grows_and_keeps_its_beginning(root: Path) -> None:
-    small = prepare_language(CONTROLLED, "related", 1_000, 3_000, 100, root)
+    small = prepare_language(locate(CONTROLLED), "related", 1_000, 3_000, 100, root)
     digest = small.digest(1_000, 3_000, 100)
-    large = prepare_language(CONTROLLED, "related", 90_000, 100, 100, root)
+    large = prepare_language(locate(CONTROLLED), "related", 90_000, 100, 100, root)
     stored = {split: large.manifest.splits[split].num_bytes for split in SPLITS}
     assert stored == {"train": 90_000, "val": 3_000, "test": 100}
     assert large.digest(1_000, 3_000, 100) == digest
@@ -124,11 +125,11 @@ def test_a_controlled_language_grows_and_keeps_its_beginning(root: Path) -> None
 def test_text_of_an_older_generator_is_not_taken(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = prepare_language(CONTROLLED, "related", 1_000, 100, 100, root).folder
+    folder = prepare_language(locate(CONTROLLED), "related", 1_000, 100, 100, root).folder
     before = folder.stat().st_ino
     now = generator_version("related")
     monkeypatch.setattr(prepare, "generator_version", lambda _: now + 1)
-    prepare_language(CONTROLLED, "related", 1_000, 100, 100, root)
+    prepare_language(locate(CONTROLLED), "related", 1_000, 100, 100, root)
     assert read_manifest(folder).source.generator == now + 1
     assert folder.stat().st_ino != before
 
@@ -143,7 +144,7 @@ def test_what_a_kill_left_is_made_again(
 ) -> None:
     spec: CorpusSpec = corpus if spec_name == "files" else CONTROLLED
     language = "en" if spec_name == "files" else "alba"
-    prepared = prepare_language(spec, language, 5000, 100, 100, root)
+    prepared = prepare_language(locate(spec), language, 5000, 100, 100, root)
     whole, folder = everything(prepared), prepared.folder
     manifest = folder / "manifest.json"
     if damage == "no manifest":
@@ -164,7 +165,7 @@ def test_what_a_kill_left_is_made_again(
             folder.write_text("in the way")
     with pytest.raises(InputError):
         everything(open_language(folder))
-    again = prepare_language(spec, language, 5000, 100, 100, root)
+    again = prepare_language(locate(spec), language, 5000, 100, 100, root)
     assert everything(again) == whole
     assert [entry.name for entry in folder.parent.iterdir()] == [language]
 
@@ -187,7 +188,7 @@ def test_a_failure_leaves_nothing_behind(
 def test_a_root_that_is_no_folder_is_named(corpus: FilesCorpus, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="can write to") as caught:
-        prepare_corpus(corpus, {"en": 100, "de": 100}, 10, 10, tmp_path / "file" / "root")
+        prepare_corpus(locate(corpus), {"en": 100, "de": 100}, 10, 10, tmp_path / "file" / "root")
     assert all(str(tmp_path / "file") in str(problem) for problem in caught.value.problems)
 
 
@@ -196,7 +197,7 @@ def test_more_than_the_corpus_has_is_an_error_with_both_numbers(
 ) -> None:
     size = corpus.file("en").stat().st_size
     with pytest.raises(InputError) as caught:
-        prepare_language(corpus, "en", size - 4000, 2000, 2000, root)
+        prepare_language(locate(corpus), "en", size - 4000, 2000, 2000, root)
     stored = open_language(root / corpus.key / "en").manifest.splits
     problems = {problem.what: problem for problem in caught.value.problems}
     assert set(problems) == {"train of en", "val of en", "test of en"} - {
@@ -210,7 +211,7 @@ def test_more_than_the_corpus_has_is_an_error_with_both_numbers(
     assert problems["val of en"].found == f"{stored['val'].num_bytes} bytes"
     # The same again from what is prepared, and at the reader.
     with pytest.raises(InputError, match="no size larger"):
-        prepare_language(corpus, "en", size - 4000, 2000, 2000, root)
+        prepare_language(locate(corpus), "en", size - 4000, 2000, 2000, root)
     with pytest.raises(InputError, match="no size larger"):
         prepare_en(corpus, root).train(size)
 
@@ -223,20 +224,22 @@ def test_problems_of_all_languages_come_in_one_error(corpus: FilesCorpus, root: 
     train_bytes = {"en": 100, "bad": 100, "empty": 100, "blank": 100, "small": 100}
     ready: list[str] = []
     with pytest.raises(InputError) as caught:
-        prepare_corpus(corpus, train_bytes | {"dd": 1, "a/b": 1}, 10, 10, root, ready.append)
+        prepare_corpus(
+            locate(corpus), train_bytes | {"dd": 1, "a/b": 1}, 10, 10, root, ready.append
+        )
     text = str(caught.value)
     for expected in ("offset 1500", "empty.txt", "500 blank", "small.txt", "'dd'", "'a/b'"):
         assert expected in text
     assert len(caught.value.problems) == 6
     assert ready == ["en"]
     with pytest.raises(InputError) as caught:
-        prepare_corpus(FilesCorpus(root / "absent"), {"en": 1, "de": 1}, 1, 1, root)
+        prepare_corpus(locate(FilesCorpus(root / "absent")), {"en": 1, "de": 1}, 1, 1, root)
     assert len(caught.value.problems) == 1
 
 
 def test_prepare_corpus_returns_every_language(corpus: FilesCorpus, root: Path) -> None:
     ready: list[str] = []
-    prepared = prepare_corpus(corpus, {"en": 100, "de": 200}, 50, 50, root, ready.append)
+    prepared = prepare_corpus(locate(corpus), {"en": 100, "de": 200}, 50, 50, root, ready.append)
     assert list(prepared) == ready == ["en", "de"]
     assert all(prepared[name].name == name for name in ready)
     assert open_language(prepared["de"].folder) == prepared["de"]
@@ -245,7 +248,7 @@ def test_prepare_corpus_returns_every_language(corpus: FilesCorpus, root: Path) 
 
 def _prepare_in_a_process(job: tuple[CorpusSpec, str, int, int, Path]) -> str:
     spec, language, train_bytes, val_bytes, root = job
-    prepared = prepare_language(spec, language, train_bytes, val_bytes, 100, root)
+    prepared = prepare_language(locate(spec), language, train_bytes, val_bytes, 100, root)
     assert len(prepared.train(train_bytes)) == train_bytes
     assert len(prepared.val(val_bytes)) == val_bytes
     return prepared.digest(1000, 100, 100)

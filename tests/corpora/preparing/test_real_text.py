@@ -8,6 +8,7 @@ import pytest
 from raydt.corpora.prepared.manifest import REPEATED_SOMEWHERE
 from raydt.corpora.preparing.parallel import prepare_parallel
 from raydt.corpora.preparing.prepare import prepare_corpus
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.corpora.splits import SPLITS
 
@@ -30,10 +31,18 @@ def test_ten_real_languages_prepared_twice_are_equal(
     # As one `raydt prepare` does, once in two processes and once in this one.
     train_bytes = dict.fromkeys(names, 1_900_000)
     first = prepare_parallel(
-        shared_corpora, train_bytes, 80_000, 80_000, tmp_path / "first", 2,
-        lambda *_: None, lambda _: None,
-    )  # fmt: skip
-    second = prepare_corpus(shared_corpora, train_bytes, 80_000, 80_000, tmp_path / "second")
+        locate(shared_corpora),
+        train_bytes,
+        80_000,
+        80_000,
+        tmp_path / "first",
+        2,
+        lambda *_: None,
+        lambda _: None,
+    )
+    second = prepare_corpus(
+        locate(shared_corpora), train_bytes, 80_000, 80_000, tmp_path / "second"
+    )
     digests = {name: first[name].digest(1_900_000, 80_000, 80_000) for name in names}
     assert len(set(digests.values())) == len(names)
     assert digests == {name: second[name].digest(1_900_000, 80_000, 80_000) for name in names}

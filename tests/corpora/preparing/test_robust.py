@@ -15,6 +15,7 @@ from raydt.corpora.preparing import buckets, shuffle
 from raydt.corpora.preparing.buckets import GAPS
 from raydt.corpora.preparing.few import FLOOR, GAP_BYTES
 from raydt.corpora.preparing.prepare import prepare_language
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.corpora.splits import SPLITS
 from raydt.errors import InputError
@@ -25,6 +26,7 @@ from pathlib import Path
 from raydt.corpora.preparing import {module}, buckets, shuffle
 from raydt.corpora.sources import read_text
 from raydt.corpora.preparing.prepare import prepare_language
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 buckets._CHECKPOINT_BYTES = read_text._BLOCK_BYTES = 2000
 buckets._CHECKPOINT_SECONDS = 0
@@ -36,7 +38,7 @@ def counting(*arguments, **options):
         os.kill(os.getpid(), 9)
     return whole(*arguments, **options)
 {module}.{name} = counting
-prepare_language(FilesCorpus(Path(sys.argv[1])), "en", 5000, 100, 100, Path(sys.argv[2]))
+prepare_language(locate(FilesCorpus(Path(sys.argv[1]))), "en", 5000, 100, 100, Path(sys.argv[2]))
 """
 
 
@@ -57,7 +59,7 @@ prepare_language(FilesCorpus(Path(sys.argv[1])), "en", 5000, 100, 100, Path(sys.
 def test_a_kill_at_any_moment_changes_nothing(
     corpus: FilesCorpus, root: Path, tmp_path: Path, module: str, name: str, after: int
 ) -> None:
-    expected = prepare_language(corpus, "en", 5000, 100, 100, tmp_path / "expected")
+    expected = prepare_language(locate(corpus), "en", 5000, 100, 100, tmp_path / "expected")
     program = PROGRAM
     if module == "prepare":
         program = program.replace(
@@ -71,7 +73,7 @@ def test_a_kill_at_any_moment_changes_nothing(
     folder = root / corpus.key / "en"
     if (folder / "manifest.json").exists():  # whole or not there
         assert all((folder / f"{split}.bin").exists() for split in SPLITS)
-    again = prepare_language(corpus, "en", 5000, 100, 100, root)
+    again = prepare_language(locate(corpus), "en", 5000, 100, 100, root)
     for split in SPLITS:
         assert again.manifest.splits[split] == expected.manifest.splits[split]
         assert (folder / f"{split}.bin").read_bytes() == (
@@ -100,10 +102,10 @@ def test_what_was_read_before_a_kill_is_not_read_again(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare_language(corpus, "en", 100, 10, 10, root, stop_half_way)
+        prepare_language(locate(corpus), "en", 100, 10, 10, root, stop_half_way)
     half = heard[-2]
     heard.clear()
-    prepare_language(corpus, "en", 100, 10, 10, root, lambda *event: heard.append(event[2]))
+    prepare_language(locate(corpus), "en", 100, 10, 10, root, lambda *event: heard.append(event[2]))
     assert half < heard[0] < half + 3000
 
 
@@ -111,11 +113,11 @@ def test_what_was_read_before_a_kill_is_not_read_again(
 def test_the_order_does_not_depend_on_buckets_or_blocks(
     corpus: FilesCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_bytes: int
 ) -> None:
-    first = prepare_language(corpus, "en", 5000, 100, 100, tmp_path / "a")
+    first = prepare_language(locate(corpus), "en", 5000, 100, 100, tmp_path / "a")
     monkeypatch.setattr(shuffle, "_BUCKET_BYTES", bucket_bytes)
     monkeypatch.setattr("raydt.corpora.sources.read_text._BLOCK_BYTES", 777)
     monkeypatch.setattr("raydt.corpora.preparing.assemble._SLICE_BYTES", 100)
-    second = prepare_language(corpus, "en", 5000, 100, 100, tmp_path / "b")
+    second = prepare_language(locate(corpus), "en", 5000, 100, 100, tmp_path / "b")
     assert first.manifest == second.manifest
 
 
@@ -126,10 +128,12 @@ def test_a_full_disk_is_an_error_and_what_was_done_is_taken_up(
     program = (
         "import sys, resource, signal\nfrom pathlib import Path\n"
         "from raydt.corpora.preparing.prepare import prepare_language\n"
+        "from raydt.corpora.sources.locate import locate\n"
         "from raydt.corpora.spec import FilesCorpus\nfrom raydt.errors import InputError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
-        "try: prepare_language(FilesCorpus(Path(sys.argv[1])), 'en', 1, 1, 1, Path(sys.argv[2]))\n"
+        "corpus = locate(FilesCorpus(Path(sys.argv[1])))\n"
+        "try: prepare_language(corpus, 'en', 1, 1, 1, Path(sys.argv[2]))\n"
         "except InputError as error: sys.exit(f'refused: {error}')\n"
     )
     done = subprocess.run(
@@ -138,7 +142,7 @@ def test_a_full_disk_is_an_error_and_what_was_done_is_taken_up(
     assert "refused: " in done.stderr
     assert "can write to" in done.stderr
     assert not (root / corpus.key / "en").exists()
-    assert prepare_language(corpus, "en", 1, 1, 1, root).is_whole()
+    assert prepare_language(locate(corpus), "en", 1, 1, 1, root).is_whole()
 
 
 def test_near_duplicates_across_splits_are_dropped(tmp_path: Path, root: Path) -> None:
@@ -148,7 +152,7 @@ def test_near_duplicates_across_splits_are_dropped(tmp_path: Path, root: Path) -
     # Each again with a few words changed, as a page is scraped twice.
     again = [f"{line[:400]} CHANGED {line[430:]} and a new end" for line in lines]
     (tmp_path / "xx.txt").write_text("\n".join([*lines, *again]))
-    language = prepare_language(FilesCorpus(tmp_path), "xx", 0, 0, 0, root)
+    language = prepare_language(locate(FilesCorpus(tmp_path)), "xx", 0, 0, 0, root)
     dropped = language.manifest.dropped
     assert dropped["train documents near one of val or test"] > 50
     assert dropped["train documents equal to one of val or test"] == 0
@@ -175,7 +179,7 @@ def test_documents_of_unusual_size(tmp_path: Path, root: Path, kind: str) -> Non
     else:
         path.write_bytes(b"a" * 3_000_000 + b"\nb\n" * 30)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    manifest = prepare_language(FilesCorpus(tmp_path), "xx", 0, 0, 0, root).manifest
+    manifest = prepare_language(locate(FilesCorpus(tmp_path)), "xx", 0, 0, 0, root).manifest
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     size = path.stat().st_size
     num_stored = sum(record.num_bytes for record in manifest.splits.values())
@@ -197,9 +201,9 @@ def test_a_name_with_odd_characters(tmp_path: Path, root: Path) -> None:
     (folder / "pt-BR.v2_x.txt").write_text("a\nb\n")
     (folder / "ço.txt").write_text("a\n")
     spec = FilesCorpus(folder)
-    assert prepare_language(spec, "pt-BR.v2_x", 0, 0, 0, root).is_whole()
+    assert prepare_language(locate(spec), "pt-BR.v2_x", 0, 0, 0, root).is_whole()
     with pytest.raises(InputError, match="a name of letters"):
-        prepare_language(spec, "ço", 0, 0, 0, root)
+        prepare_language(locate(spec), "ço", 0, 0, 0, root)
 
 
 def test_a_source_that_changes_while_it_is_read(
@@ -209,4 +213,4 @@ def test_a_source_that_changes_while_it_is_read(
         corpus.file("en").write_text("something else\n")
 
     with pytest.raises(InputError, match="not changed while they are read"):
-        prepare_language(corpus, "en", 1, 1, 1, root, change)
+        prepare_language(locate(corpus), "en", 1, 1, 1, root, change)

@@ -14,6 +14,18 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 DATASET = "owner/data"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+# What the Hub says of the dataset, besides its files.
+ABOUT = {
+    "id": DATASET,
+    "sha": COMMIT,
+    "private": False,
+    "gated": False,
+    "disabled": False,
+    "downloads": 0,
+    "likes": 0,
+    "tags": [],
+    "cardData": {"license": "odc-by"},
+}
 
 
 @dataclass
@@ -86,9 +98,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             resolve = re.fullmatch(rf"/datasets/{DATASET}/resolve/([^/]+)/(.+)", path)
             if re.fullmatch(rf"{api}(/revision/(main|{COMMIT}))?", path):
                 siblings = [{"rfilename": name} for name in hub.files]
-                self._json({"id": DATASET, "sha": COMMIT, "private": False, "gated": False,
-                            "disabled": False, "downloads": 0, "likes": 0, "tags": [],
-                            "cardData": {"license": "odc-by"}, "siblings": siblings})  # fmt: skip
+                self._json(ABOUT | {"siblings": siblings})
             elif tree:
                 recursive = parse_qs(url.query).get("recursive", ["false"])[0].lower() == "true"
                 infos = hub.infos(tree[1], recursive)
@@ -112,8 +122,11 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self._send(404, b"{}", {"X-Error-Code": code, "X-Error-Message": "not here"})
 
         def _file(self, data: bytes) -> None:
-            headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT,
-                       "Accept-Ranges": "bytes"}  # fmt: skip
+            headers = {
+                "ETag": f'"{hashlib.sha1(data).hexdigest()}"',
+                "X-Repo-Commit": COMMIT,
+                "Accept-Ranges": "bytes",
+            }
             wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
             if not wanted:
                 self._send(200, data, headers)

@@ -6,32 +6,33 @@ from pathlib import Path
 
 import pytest
 
-from raydt.corpora.sources.check import available_languages, check_corpus
+from raydt.corpora.sources.check import check_corpus
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import ControlledCorpus, CorpusSpec, FilesCorpus
 from raydt.errors import Problem
 
 
 def only(spec: CorpusSpec, language: str, num_bytes: int = 1) -> Problem:
-    (problem,) = check_corpus(spec, {language: num_bytes}, 0, 0)
+    (problem,) = check_corpus(locate(spec), {language: num_bytes}, 0, 0)
     return problem
 
 
 def test_a_good_corpus_has_no_problems(tmp_path: Path) -> None:
     (tmp_path / "en.txt").write_text("hello\n" * 100)
-    assert check_corpus(FilesCorpus(tmp_path), {"en": 400}, 100, 100) == []
-    assert check_corpus(ControlledCorpus(), {"alba": 10**9}, 10**6, 10**6) == []
+    assert check_corpus(locate(FilesCorpus(tmp_path)), {"en": 400}, 100, 100) == []
+    assert check_corpus(locate(ControlledCorpus()), {"alba": 10**9}, 10**6, 10**6) == []
 
 
 def test_languages_are_the_names_of_the_text_files(tmp_path: Path) -> None:
     for name in ("pt.txt", "de.txt", "de_AT.v2.txt", "SOURCES.md", ".txt", ".en.txt", "ço.txt"):
         (tmp_path / name).write_text("x\n")
-    assert available_languages(FilesCorpus(tmp_path)) == ["de", "de_AT.v2", "pt"]
-    assert available_languages(FilesCorpus(tmp_path / "absent")) == []
+    assert locate(FilesCorpus(tmp_path)).languages == ["de", "de_AT.v2", "pt"]
+    assert locate(FilesCorpus(tmp_path / "absent")).languages == []
 
 
 def test_an_absent_folder_is_one_problem_and_not_one_a_language(tmp_path: Path) -> None:
     spec = FilesCorpus(tmp_path / "absent")
-    (problem,) = check_corpus(spec, {"en": 1, "de": 1}, 0, 0)
+    (problem,) = check_corpus(locate(spec), {"en": 1, "de": 1}, 0, 0)
     assert str(tmp_path / "absent") in problem.what
     assert problem.found == "nothing there"
     (tmp_path / "file").write_text("x")
@@ -55,8 +56,8 @@ def test_sizes_are_seen_without_reading(tmp_path: Path) -> None:
     (tmp_path / "en.txt").write_bytes(b"\xff" * 999)
     (tmp_path / "de.txt").write_bytes(b"")
     spec = FilesCorpus(tmp_path)
-    assert check_corpus(spec, {"en": 800}, 100, 100) == []
-    (problem,) = check_corpus(spec, {"en": 801}, 100, 100)
+    assert check_corpus(locate(spec), {"en": 800}, 100, 100) == []
+    (problem,) = check_corpus(locate(spec), {"en": 801}, 100, 100)
     assert str(tmp_path / "en.txt") in problem.what
     assert problem.requirement.startswith("1001 bytes")
     assert problem.found == "999 bytes"
@@ -67,7 +68,7 @@ def test_all_problems_come_together(tmp_path: Path) -> None:
     (tmp_path / "en.txt").write_text("short\n")
     (tmp_path / "de.txt").write_text("")
     train_bytes = {"en": 1000, "de": 1, "fr": 1, "a/b": 1}
-    problems = check_corpus(FilesCorpus(tmp_path), train_bytes, 0, 0)
+    problems = check_corpus(locate(FilesCorpus(tmp_path)), train_bytes, 0, 0)
     assert len(problems) == 4
 
 

@@ -8,13 +8,16 @@ import pytest
 from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.preparing.prepare import prepare_language
 from raydt.corpora.sources import read_text
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.corpora.splits import SPLITS, Split, SplitKeys, split_documents
 from raydt.errors import InputError
 
 
 def prepared(path: Path) -> PreparedLanguage:
-    return prepare_language(FilesCorpus(path.parent), path.stem, 0, 0, 0, path.parent / "prepared")
+    return prepare_language(
+        locate(FilesCorpus(path.parent)), path.stem, 0, 0, 0, path.parent / "prepared"
+    )
 
 
 def streams(path: Path) -> dict[Split, list[bytes]]:

@@ -19,6 +19,7 @@ from raydt.corpora.preparing.prepare import prepare_language
 from raydt.corpora.sources import hub
 from raydt.corpora.sources.documents import Position
 from raydt.corpora.sources.hub import Origin, check_reachable, read_hub
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import HubCorpus
 from raydt.errors import InputError, RunError
 from tests.ports import free_port
@@ -94,7 +95,7 @@ def test_a_stream_that_breaks_off_goes_on_where_it_was(
 def test_a_stream_that_is_lost_is_taken_up_by_the_next_run(
     rows: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    whole = prepare_language(SPEC, "de", 30_000, 500, 500, tmp_path / "whole")
+    whole = prepare_language(locate(SPEC), "de", 30_000, 500, 500, tmp_path / "whole")
     assert whole.manifest.source.revision == "abc"
     assert whole.manifest.licence == "odc-by"
     # As much as was asked for, and a margin; not the whole stream.
@@ -104,7 +105,7 @@ def test_a_stream_that_is_lost_is_taken_up_by_the_next_run(
     monkeypatch.setattr("raydt.corpora.preparing.buckets._CHECKPOINT_SECONDS", 0)
     break_after(monkeypatch, [1, 0, 0])
     with pytest.raises(RunError, match="broke off 3 times"):
-        prepare_language(SPEC, "de", 30_000, 500, 500, tmp_path / "broken")
+        prepare_language(locate(SPEC), "de", 30_000, 500, 500, tmp_path / "broken")
     positions: list[Position | None] = []
     read = read_hub
 
@@ -113,7 +114,7 @@ def test_a_stream_that_is_lost_is_taken_up_by_the_next_run(
         return read(*arguments)
 
     monkeypatch.setattr(shuffle, "read_hub", read_and_tell)
-    again = prepare_language(SPEC, "de", 30_000, 500, 500, tmp_path / "broken")
+    again = prepare_language(locate(SPEC), "de", 30_000, 500, 500, tmp_path / "broken")
     assert positions[0] is not None
     assert again.manifest == whole.manifest
     assert again.train(30_000).tobytes() == whole.train(30_000).tobytes()
@@ -142,11 +143,14 @@ def test_no_network_is_an_error_within_seconds(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_command_says_what_to_do_instead(tmp_path: Path) -> None:
     started = time.monotonic()
+    options = ["--corpus", "hub:allenai/c4", "--languages", "de", "--train-bytes", "1M"]
     done = subprocess.run(
-        [sys.executable, "-m", "raydt", "prepare", "--corpus", "hub:allenai/c4",
-         "--languages", "de", "--train-bytes", "1M"],
-        cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
+        [sys.executable, "-m", "raydt", "prepare", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
     assert done.returncode == 2
     assert "use files:PATH" in done.stderr
     assert "Traceback" not in done.stderr

@@ -71,13 +71,15 @@ def files_of(kind: str) -> dict[str, bytes]:
 def run(hub: Hub, root: Path, *languages: str, check: bool = True) -> str:
     """`raydt prepare` from a hub, in a process that has never heard of another one."""
     keep = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    options = ["--corpus", f"hub:{DATASET}", "--storage", root, "--languages", *languages]
+    options += ["--train-bytes", "700k", "--val-bytes", "8k", "--test-bytes", "8k", "--jobs", 1]
     done = subprocess.run(
-        [sys.executable, "-m", "raydt", "prepare", "--corpus", f"hub:{DATASET}", "--storage",
-         str(root), "--languages", *languages, "--train-bytes", "700k", "--val-bytes", "8k",
-         "--test-bytes", "8k", "--jobs", "1"],
-        capture_output=True, text=True, cwd=Path(__file__).parents[3],
+        [sys.executable, "-m", "raydt", "prepare", *map(str, options)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[3],
         env=keep | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(root / "hf")},
-    )  # fmt: skip
+    )
     assert done.returncode == 0 or not check, done.stderr
     return done.stderr
 

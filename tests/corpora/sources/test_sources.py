@@ -12,9 +12,9 @@ import pytest
 
 from raydt.corpora.preparing.prepare import prepare_language
 from raydt.corpora.sources import read_parquet, read_text
-from raydt.corpora.sources.check import available_languages, check_corpus
+from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.files import read_files
-from raydt.corpora.sources.locate import language_files
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.errors import InputError
 
@@ -27,7 +27,7 @@ def zstd(data: bytes) -> bytes:
 
 
 def documents(spec: FilesCorpus, language: str = "xx", position: object = None) -> list[str]:
-    blocks = read_files(spec, language_files(spec, language), position)  # type: ignore[arg-type]
+    blocks = read_files(spec, locate(spec).files[language], position)  # type: ignore[arg-type]
     return [
         document.removesuffix(b"\0").decode()
         for block in blocks
@@ -61,13 +61,13 @@ def test_every_format_gives_the_same_documents_and_goes_on_anywhere(
         pack = {"jsonl": bytes, "jsonl.gz": gzip.compress, "jsonl.zst": zstd}[form]
         (tmp_path / f"xx.{form}").write_bytes(pack(rows()))
     assert documents(spec) == TEXTS
-    blocks = list(read_files(spec, language_files(spec, "xx")))
+    blocks = list(read_files(spec, locate(spec).files["xx"]))
     assert len(blocks) > 10 if small else len(blocks) <= 3
     num_before = 0
     for block in blocks:
         num_before += len(block.documents)
         assert documents(spec, position=block.position) == TEXTS[num_before:]
-    assert blocks[-1].num_bytes_read == language_files(spec, "xx")[0].stat().st_size
+    assert blocks[-1].num_bytes_read == locate(spec).files["xx"][0].stat().st_size
 
 
 def test_lines_and_whole_files_of_a_folder_a_language(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_lines_and_whole_files_of_a_folder_a_language(tmp_path: Path) -> None:
     (folder / "1.txt.gz").write_bytes(gzip.compress(b"a\nb\n"))
     (folder / "notes.md").write_text("no text of the language")
     (folder / "3.txt").write_bytes(b"")
-    assert available_languages(FilesCorpus(tmp_path)) == ["xx"]
+    assert locate(FilesCorpus(tmp_path)).languages == ["xx"]
     assert documents(FilesCorpus(tmp_path)) == ["a", "b", "c", "", "d"]
     assert documents(FilesCorpus(tmp_path, documents="file")) == ["a\nb", "c\n\nd"]
 
@@ -86,22 +86,22 @@ def test_a_glob_names_the_files_of_a_language(tmp_path: Path) -> None:
     for name in ("c4-en.000.txt", "c4-en.001.txt", "c4-de.000.txt", "c4-de.000.bak", "c4-.0.txt"):
         (tmp_path / name).write_text(f"{name}\n" * 3)
     spec = FilesCorpus(tmp_path / "c4-{language}.[0-9]*.txt")
-    assert available_languages(spec) == ["de", "en"]
-    assert [path.name for path in language_files(spec, "en")] == ["c4-en.000.txt", "c4-en.001.txt"]
-    assert language_files(spec, "e") == []
+    assert locate(spec).languages == ["de", "en"]
+    assert [path.name for path in locate(spec).files["en"]] == ["c4-en.000.txt", "c4-en.001.txt"]
+    assert "e" not in locate(spec).files
     nested = FilesCorpus(tmp_path / "{language}" / "**" / "{language}-*.txt")
     (tmp_path / "fi" / "a").mkdir(parents=True)
     (tmp_path / "fi" / "a" / "fi-1.txt").write_text("x\n")
     (tmp_path / "fi" / "a" / "sv-1.txt").write_text("x\n")
-    assert [path.name for path in language_files(nested, "fi")] == ["fi-1.txt"]
-    (problem,) = check_corpus(FilesCorpus(tmp_path / "{language}.gz"), {"en": 1}, 0, 0)
+    assert [path.name for path in locate(nested).files["fi"]] == ["fi-1.txt"]
+    (problem,) = check_corpus(locate(FilesCorpus(tmp_path / "{language}.gz")), {"en": 1}, 0, 0)
     assert problem.found == "no such file"
 
 
 def test_a_parquet_without_the_column_names_those_there_are(tmp_path: Path, root: Path) -> None:
     pq.write_table(pa.table({"content": ["a"], "n": [1]}), tmp_path / "xx.parquet")
     with pytest.raises(InputError, match=r"a column 'text'.*columns 'content', 'n'"):
-        prepare_language(FilesCorpus(tmp_path), "xx", 0, 0, 0, root)
+        prepare_language(locate(FilesCorpus(tmp_path)), "xx", 0, 0, 0, root)
     with pytest.raises(InputError, match="text in column 'n'; found int64"):
         documents(FilesCorpus(tmp_path, column="n"))
     assert documents(FilesCorpus(tmp_path, column="content")) == ["a"]
@@ -127,7 +127,7 @@ def test_rows_without_text_keep_their_index_and_are_counted(tmp_path: Path, root
     path = tmp_path / "xx.jsonl"
     path.write_bytes(b'{"text": "a"}\n{"text": null}\n{"n": 1}\n{"text": "b\\u0000\\r\\nc"}\n')
     assert documents(FilesCorpus(tmp_path)) == ["a", "", "", "b\nc"]
-    dropped = prepare_language(FilesCorpus(tmp_path), "xx", 0, 0, 0, root).manifest.dropped
+    dropped = prepare_language(locate(FilesCorpus(tmp_path)), "xx", 0, 0, 0, root).manifest.dropped
     assert {name: number for name, number in dropped.items() if number} == {
         "rows without text": 2,
         "NUL bytes": 1,
@@ -143,7 +143,7 @@ def test_a_truncated_archive_is_an_error_and_not_a_short_text(
     packed = zstd(data) if suffix.endswith("zst") else gzip.compress(data)
     path.write_bytes(packed[:-20])
     with pytest.raises(InputError) as caught:
-        prepare_language(FilesCorpus(tmp_path), "xx", 0, 0, 0, root)
+        prepare_language(locate(FilesCorpus(tmp_path)), "xx", 0, 0, 0, root)
     assert str(path) in str(caught.value)
     assert not (root / FilesCorpus(tmp_path).key).exists()
 
@@ -168,7 +168,7 @@ def test_text_that_is_not_utf8_by_policy(
         path.write_bytes(b"\n".join(lines) + b"\n")
     spec = FilesCorpus(tmp_path, not_utf8=policy)  # type: ignore[arg-type]
     assert documents(spec) == expected
-    dropped = prepare_language(spec, "xx", 0, 0, 0, root).manifest.dropped
+    dropped = prepare_language(locate(spec), "xx", 0, 0, 0, root).manifest.dropped
     assert {name: number for name, number in dropped.items() if number} == {count: 1}
     with pytest.raises(InputError, match=r"0xe9.*(at offset|of row 1)"):
         documents(FilesCorpus(tmp_path))
@@ -179,4 +179,4 @@ def test_normalisation_is_recorded(tmp_path: Path, root: Path) -> None:
     assert documents(FilesCorpus(tmp_path)) == ["e\u0301te\u0301", "plain"]
     spec = FilesCorpus(tmp_path, normalise="NFC")
     assert documents(spec) == ["\u00e9t\u00e9", "plain"]
-    assert prepare_language(spec, "xx", 0, 0, 0, root).manifest.normalisation == "NFC"
+    assert prepare_language(locate(spec), "xx", 0, 0, 0, root).manifest.normalisation == "NFC"

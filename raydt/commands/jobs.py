@@ -19,7 +19,7 @@ from rich.table import Table
 from raydt.config.read import add_sweep_arguments, read_sweep
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, Problem, RunError, bad
-from raydt.storage.folder import is_remote
+from raydt.storage.opening import is_remote
 from raydt.tracking.uri import has_password
 
 Add = Callable[[str, str], argparse.ArgumentParser]

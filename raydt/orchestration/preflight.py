@@ -10,7 +10,7 @@ from raydt.corpora.sources.locate import Corpus, locate
 from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError, Problem
 from raydt.grid.ledger import check_name_is_free
-from raydt.storage.folder import is_remote
+from raydt.storage.opening import is_remote
 from raydt.tracking.store import check_store_uri, check_writable
 
 

@@ -16,7 +16,7 @@ from ray.train.torch import TorchTrainer
 
 from raydt.orchestration.runtime import TRIAL_RESOURCE
 from raydt.orchestration.worker import run_cell
-from raydt.storage.folder import open_folder
+from raydt.storage.opening import open_folder
 
 # The trial of a worker group only waits for it. A core that it held, or a hundredth of one, would
 # be a core that its workers lack; so it holds a `TRIAL_RESOURCE`, which a Ray of our own and the

@@ -17,7 +17,8 @@ from raydt.orchestration.launch import interrupt, prepare_languages
 from raydt.orchestration.preflight import check_languages, check_surroundings
 from raydt.orchestration.runtime import ray_started, set_environment
 from raydt.orchestration.tuning_recorder import SearchRecorder
-from raydt.storage.folder import Folder, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 from raydt.terminal.search_outcome import table_text
 from raydt.terminal.search_progress import SearchProgress
 from raydt.tracking.schema import ARTIFACT_HPARAMS, ARTIFACT_TABLE, Stage

@@ -14,7 +14,7 @@ from raydt.corpora.prepared.language import open_language
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.orchestration.languages import fetch_language
 from raydt.orchestration.worker import initial_weights
-from raydt.storage.folder import open_folder
+from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
 from raydt.training.loop import Outcome, Report, Splits, TrainConfig, train

@@ -27,7 +27,8 @@ from raydt.grid.journal import (
 )
 from raydt.orchestration.languages import fetch_language
 from raydt.orchestration.resuming import AttemptCheckpoints
-from raydt.storage.folder import Folder, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoint import save_weights
 from raydt.training.evaluate import bits

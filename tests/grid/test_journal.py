@@ -26,7 +26,8 @@ from raydt.grid.journal import (
     uncancel,
 )
 from raydt.grid.lease import LaunchLease, is_alive, running_launch
-from raydt.storage.folder import Folder, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_a_launch_that_was_killed_is_known_to_be_dead(tmp_path: Path) -> None:
     program = (
         "import sys, time\n"
         "from raydt.grid.lease import LaunchLease\n"
-        "from raydt.storage.folder import open_folder\n"
+        "from raydt.storage.opening import open_folder\n"
         "with LaunchLease(open_folder(sys.argv[1]), lambda: None):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(60)\n"

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,12 @@ def test_imports_run_one_way(module: str, path: Path) -> None:
             continue
         assert own is not None, f"the leaf {module} imports {name}"
         assert layer(name) in ALLOWED[own] | {own}, f"{module} imports {name}"
+
+
+def test_imports_have_no_circle() -> None:
+    known = dict(modules())
+    graph = {module: set(imported(path)) & known.keys() for module, path in known.items()}
+    TopologicalSorter(graph).prepare()  # names a circle that it finds
 
 
 def test_every_folder_has_a_layer() -> None:

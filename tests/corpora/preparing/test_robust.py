@@ -45,8 +45,8 @@ prepare_language(locate(FilesCorpus(Path(sys.argv[1]))), "en", 5000, 100, 100, P
 @pytest.mark.parametrize(
     ("module", "name", "after"),
     [
-        *((("buckets", "json.dump", number)) for number in (1, 3, 6)),
-        *((("buckets", "os.write", number)) for number in (1, 20, 77)),
+        *((("checkpoint", "json.dump", number)) for number in (1, 3, 6)),
+        *((("appended", "os.write", number)) for number in (1, 20, 77)),
         ("assemble", "os.fsync", 2),
         ("assemble", "ShardWriter", 3),
         ("shuffle", "find_contamination", 1),

@@ -232,8 +232,10 @@ def measure_memory(folder: Path, num_bytes: int) -> None:
     num_bytes = write_parquet(big / "xx.parquet", num_bytes)
     done = subprocess.run(
         [sys.executable, __file__, "--peak-of", str(big)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     print(f"preparing {approximate_bytes(num_bytes)}B: {done.stdout.strip()} (target 500 MB)")
 
 
@@ -250,8 +252,8 @@ def write_parquet(path: Path, num_bytes: int) -> int:
     """Text of about so many bytes in a column `text`; the bytes there are."""
     rng = np.random.default_rng(0)
     letters = np.array(list("eeeetttaaooiinnsshhrrddlluc"))
-    words = pa.array([" " + "".join(rng.choice(letters, rng.integers(2, 11)))
-                      for _ in range(VOCABULARY)], pa.large_binary())  # fmt: skip
+    drawn = ("".join(rng.choice(letters, rng.integers(2, 11))) for _ in range(VOCABULARY))
+    words = pa.array([f" {word}" for word in drawn], pa.large_binary())
     weights = 1 / np.arange(10, VOCABULARY + 10)
     cumulative = np.cumsum(weights / weights.sum())
     written = 0

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +59,15 @@ class Lost:
         return hashlib.sha256(json.dumps(lists).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class _LostIn:
+    """What one language alone would drop, by index; kept as JSON."""
+
+    num_documents: int
+    blank: list[int]
+    repeated: list[int]
+
+
 def lost_documents(
     spec: FilesCorpus, files: Mapping[str, Sequence[Path]], work: Path, first: str
 ) -> Lost:
@@ -72,7 +80,7 @@ def lost_documents(
     names = list(files)
     at = names.index(first) if first in names else 0
     found = {name: _lost_in(spec, name, files[name], work) for name in (*names[at:], *names[:at])}
-    counts = {name: found[name]["num_documents"] for name in names}
+    counts = {name: found[name].num_documents for name in names}
     usual = max(set(counts.values()), key=list(counts.values()).count)
     problems = [
         Problem(
@@ -85,14 +93,16 @@ def lost_documents(
     ]
     if problems:
         raise InputError(problems)
-    blank, repeated = (
-        np.unique(np.array([i for lost in found.values() for i in lost[key]], dtype=np.int64))
-        for key in ("blank", "repeated")
-    )
+    blank = _union(lost.blank for lost in found.values())
+    repeated = _union(lost.repeated for lost in found.values())
     return Lost(blank, np.setdiff1d(repeated, blank))
 
 
-def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path) -> dict[str, Any]:
+def _union(lists: Iterable[list[int]]) -> NDArray[np.int64]:
+    return np.unique(np.array([index for each in lists for index in each], dtype=np.int64))
+
+
+def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path) -> _LostIn:
     plan = {
         "files": [list(stamp(path)) for path in paths],
         "rules": [str(spec.split_rule), few_rule(spec.split_rule), DUPLICATES_RULE],
@@ -101,19 +111,19 @@ def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path
     work.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         try:
-            before: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            before = json.loads(path.read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             before = {}
-        if before.get("plan") == plan:
-            return before
-        found = {"plan": plan, **_find(spec, paths)}
+        if before.pop("plan", None) == plan:
+            return _LostIn(**before)
+        found = _find(spec, paths)
         temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(found), "utf-8")
+        temporary.write_text(json.dumps({"plan": plan, **vars(found)}), "utf-8")
         temporary.replace(path)
     return found
 
 
-def _find(spec: FilesCorpus, paths: Sequence[Path]) -> dict[str, Any]:
+def _find(spec: FilesCorpus, paths: Sequence[Path]) -> _LostIn:
     """How many documents there are, which are blank, and which stand in two splits."""
     held_out = HeldOut()
     blank: list[int] = []
@@ -133,7 +143,7 @@ def _find(spec: FilesCorpus, paths: Sequence[Path]) -> dict[str, Any]:
                 held_out.add(some.filter(pa.array(~(equal | near))))
             num_documents = first + len(documents)
         held_out.close()
-    return {"num_documents": num_documents, "blank": blank, "repeated": repeated}
+    return _LostIn(num_documents, blank, repeated)
 
 
 def _blocks(

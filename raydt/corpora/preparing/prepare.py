@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
-from raydt import __version__
-from raydt.corpora.controlled.catalog import generate, generator_version
-from raydt.corpora.prepared.contamination import Contamination
 from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, check_evaluation
 from raydt.corpora.prepared.language import PreparedLanguage, open_language, split_path
-from raydt.corpora.prepared.manifest import FILE_NAME, Manifest, Source, SplitRecord, write_manifest
+from raydt.corpora.prepared.manifest import FILE_NAME, Manifest, Source, write_manifest
 from raydt.corpora.prepared.stamps import hash_file, write_stamps
 from raydt.corpora.preparing.aligned import Lost, lost_documents
+from raydt.corpora.preparing.generate import generated_source, write_generated
 from raydt.corpora.preparing.shuffle import OnBytes, shuffle_text
 from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.files import stamp
 from raydt.corpora.sources.locate import Corpus
 from raydt.corpora.spec import ControlledCorpus, FilesCorpus
-from raydt.corpora.splits import SEPARATOR, SPLITS, Split
+from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import InputError, Problem, bad
 
 _WORK = ".work"  # beside the corpora; a corpus's own folder has nothing but whole languages
-_CONTROLLED_SPLIT_RULE = "a random stream for each split, seeded by corpus, language and split"
 
 
 def prepare_corpus(
@@ -151,7 +145,7 @@ def _find_or_write(
         new.mkdir(parents=True)
         try:
             if isinstance(spec, ControlledCorpus):
-                manifest = _write_controlled(spec, language, asked, new)
+                manifest = write_generated(spec, language, asked, new)
             else:
                 paths = corpus.files.get(language, ())
                 others = (*corpus.languages, *corpus_languages)
@@ -201,7 +195,7 @@ def _find(
     if not whole or prepared.name != language or source.aligned != (lost and lost.digest):
         return None
     if isinstance(spec, ControlledCorpus):
-        return prepared if source.same_text(_controlled_source(spec, language)) else None
+        return prepared if source.same_text(generated_source(spec, language)) else None
     if not isinstance(spec, FilesCorpus):
         return prepared  # a commit does not change, and `main` stays what it was at first
     return prepared if _same_files(source, corpus.files[language]) else None
@@ -221,37 +215,6 @@ def _same_files(source: Source, paths: Sequence[Path]) -> bool:
     return True
 
 
-def _controlled_source(spec: ControlledCorpus, language: str) -> Source:
-    return Source(corpus=spec.name, seed=spec.seed, generator=generator_version(language))
-
-
-def _write_controlled(
-    spec: ControlledCorpus, language: str, asked: Mapping[Split, int], folder: Path
-) -> Manifest:
-    """Generate every split, as long as asked for."""
-    records: dict[Split, SplitRecord] = {}
-    for split in SPLITS:
-        stream = generate(language, split, asked[split], spec.seed)
-        with split_path(folder, split).open("wb") as file:
-            file.write(stream.data)
-            file.flush()
-            os.fsync(file.fileno())
-        records[split] = _record(stream)
-    return Manifest(
-        language=language,
-        source=_controlled_source(spec, language),
-        licence=None,
-        split_rule=_CONTROLLED_SPLIT_RULE,
-        split_seed=spec.seed,
-        normalisation="none",
-        duplicates_rule=None,
-        dropped={},
-        contamination=Contamination("a controlled language is no natural one"),
-        splits=records,
-        raydt_version=__version__,
-    )
-
-
 def _seal(manifest: Manifest, folder: Path) -> None:
     """The manifest, last, and all of it on disk before this returns."""
     write_stamps([split_path(folder, split) for split in SPLITS], folder)
@@ -260,22 +223,6 @@ def _seal(manifest: Manifest, folder: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
     _sync_folder(folder)
-
-
-def _record(stream: NDArray[np.uint8]) -> SplitRecord:
-    num_separators = int(np.count_nonzero(stream == SEPARATOR))
-    # In UTF-8 every byte but those of the form 10xxxxxx begins a character.
-    num_characters = int(np.count_nonzero((stream & 0xC0) != 0x80)) - num_separators
-    num_text_bytes = len(stream) - num_separators
-    is_cut = len(stream) > 0 and stream[-1] != SEPARATOR
-    return SplitRecord(
-        num_bytes=len(stream),
-        num_characters=num_characters,
-        num_documents=num_separators + int(is_cut),
-        num_excerpts=num_separators + int(is_cut),
-        bytes_per_character=num_text_bytes / num_characters if num_characters else None,
-        sha256=hashlib.sha256(stream.data).hexdigest(),
-    )
 
 
 def _sync_folder(folder: Path) -> None:

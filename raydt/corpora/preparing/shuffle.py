@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -38,6 +38,9 @@ from raydt.errors import bad
 
 # Language, "reading" or "writing", bytes of it done, and of how many (None: not known).
 OnBytes: TypeAlias = Callable[[str, str, int, int | None], None]
+
+# What the work beside the corpora is of, as JSON: only ever compared with what a command wants.
+Plan: TypeAlias = dict[str, object]
 
 _BUCKET_BYTES = 2**24
 # Two open files a bucket, of the 1,024 that a process usually may have open.
@@ -66,7 +69,7 @@ def shuffle_text(
     keeps the buckets. Raises `InputError` for text that cannot be used, `OSError` for a disk that
     is full, `RunError` for a stream that is lost.
     """
-    plan: dict[str, Any] = {"format": _WORK_FORMAT, "corpus": spec.name, "raydt": __version__}
+    plan: Plan = {"format": _WORK_FORMAT, "corpus": spec.name, "raydt": __version__}
     stamps: list[tuple[str, int, int]] = []
     if isinstance(spec, FilesCorpus):
         stamps = [stamp(path) for path in paths]
@@ -164,7 +167,7 @@ def _blocks(
 
 
 def _take_up(
-    spec: TextCorpus, language: str, paths: Sequence[Path], plan: dict[str, Any], work: Path
+    spec: TextCorpus, language: str, paths: Sequence[Path], plan: Plan, work: Path
 ) -> tuple[Origin | None, list[int] | None, Iterator[Block] | None]:
     """Where the text is from, the lengths of its documents if there are few (`count_few`), and all
     blocks if this has begun to read them.

@@ -128,7 +128,7 @@ def test_text_of_an_older_generator_is_not_taken(
     folder = prepare_language(locate(CONTROLLED), "related", 1_000, 100, 100, root).folder
     before = folder.stat().st_ino
     now = generator_version("related")
-    monkeypatch.setattr(prepare, "generator_version", lambda _: now + 1)
+    monkeypatch.setattr("raydt.corpora.preparing.generate.generator_version", lambda _: now + 1)
     prepare_language(locate(CONTROLLED), "related", 1_000, 100, 100, root)
     assert read_manifest(folder).source.generator == now + 1
     assert folder.stat().st_ino != before

@@ -12,7 +12,6 @@ import pytest
 
 from raydt.corpora.preparing.prepare import prepare_language
 from raydt.corpora.sources import read_parquet, read_text
-from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.files import read_files
 from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
@@ -80,22 +79,6 @@ def test_lines_and_whole_files_of_a_folder_a_language(tmp_path: Path) -> None:
     assert locate(FilesCorpus(tmp_path)).languages == ["xx"]
     assert documents(FilesCorpus(tmp_path)) == ["a", "b", "c", "", "d"]
     assert documents(FilesCorpus(tmp_path, documents="file")) == ["a\nb", "c\n\nd"]
-
-
-def test_a_glob_names_the_files_of_a_language(tmp_path: Path) -> None:
-    for name in ("c4-en.000.txt", "c4-en.001.txt", "c4-de.000.txt", "c4-de.000.bak", "c4-.0.txt"):
-        (tmp_path / name).write_text(f"{name}\n" * 3)
-    spec = FilesCorpus(tmp_path / "c4-{language}.[0-9]*.txt")
-    assert locate(spec).languages == ["de", "en"]
-    assert [path.name for path in locate(spec).files["en"]] == ["c4-en.000.txt", "c4-en.001.txt"]
-    assert "e" not in locate(spec).files
-    nested = FilesCorpus(tmp_path / "{language}" / "**" / "{language}-*.txt")
-    (tmp_path / "fi" / "a").mkdir(parents=True)
-    (tmp_path / "fi" / "a" / "fi-1.txt").write_text("x\n")
-    (tmp_path / "fi" / "a" / "sv-1.txt").write_text("x\n")
-    assert [path.name for path in locate(nested).files["fi"]] == ["fi-1.txt"]
-    (problem,) = check_corpus(locate(FilesCorpus(tmp_path / "{language}.gz")), {"en": 1}, 0, 0)
-    assert problem.found == "no such file"
 
 
 def test_a_parquet_without_the_column_names_those_there_are(tmp_path: Path, root: Path) -> None:

@@ -1,9 +1,13 @@
-# `make demo` and `make test` need Python 3.11 or newer, and nothing else.
+# Python 3.11 or newer is needed, and nothing else.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
 # Redone when what is to be installed changes.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -11,17 +15,20 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(VENV)/installed
+demo: $(VENV)/installed ## a grid of 81 cells on two cores, then D_T and a report: 3 minutes
 	$(BIN)/python sweeps/grid.py
 	$(BIN)/raydt analyze
 
-test: $(VENV)/installed
-	$(BIN)/python -m pytest
+test: $(VENV)/installed ## all units, and one small grid through Ray, MLflow and analyze
+	$(BIN)/python -m pytest -n 2 -m "not integration"
 
-lint: $(VENV)/installed
+test-all: test ## and clusters, servers and kills
+	$(BIN)/python -m pytest -m integration
+
+lint: $(VENV)/installed ## ruff and mypy --strict
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-clean:
+clean: ## remove the environment
 	rm -rf $(VENV)

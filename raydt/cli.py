@@ -1,164 +1,146 @@
-"""The `raydt` command: wiring only.
+"""The `raydt` command and the scripts in `sweeps/`: which module does what.
 
-Nothing heavy is imported before a command needs it: `--help`, `plan` and `status` start neither
-torch nor ray.
+A module is imported when its command is typed, and what is heavy when it is needed: `--help`,
+`plan` and `status` start neither torch nor ray.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
+import difflib
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
 
-from rich.console import Console
-from rich_argparse import RichHelpFormatter
+from raydt.commands.exit_code import exit_code_of
+from raydt.commands.parser import CommandParser, HelpFormatter
+from raydt.errors import InputError, bad
 
-from raydt.commands import cells, corpora, jobs, results
-from raydt.config.read import add_sweep_arguments, read_sweep
-from raydt.config.sweep import Sweep
-from raydt.errors import InputError, RaydtError, RunError, bad
 
-_EXIT_INTERRUPTED = 130
-_FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or what its user may have of it
+@dataclass(frozen=True)
+class Command:
+    """`module` is below `raydt.commands`; `about` is what `--help` says of it."""
+
+    module: str
+    about: str
+
+
+class CommandModule(Protocol):
+    """What a module of a command has."""
+
+    def make_parser(self, prog: str, about: str) -> CommandParser:
+        """The parser of its options."""
+
+    def run(self, parsed: argparse.Namespace) -> int:
+        """Do what is asked for; the exit code. Raises `InputError` or `RunError`."""
+
+
+# By what a person does, in the order in which they do it.
+GROUPS = {
+    "Train a grid of sources x targets x sizes x seeds": {
+        "plan": Command("plan", "show the cells of a sweep and what they cost, and start nothing"),
+        "run": Command("run", "train what is missing of a sweep, as sweeps/grid.py does"),
+        "status": Command("status", "show which cells of a sweep are done"),
+    },
+    "Compute what was transferred": {
+        "analyze": Command(
+            "analyze", "compute D_E and D_T from an MLflow store and write the report"
+        ),
+        "import": Command(
+            "import_losses", "take somebody's table of losses into an MLflow store, for `analyze`"
+        ),
+    },
+    "Prepare text": {
+        "prepare": Command(
+            "prepare", "prepare languages of a corpus; again, and it goes on where it was"
+        ),
+        "corpora": Command("corpora", "show the languages that are prepared"),
+    },
+    "Work on a cluster": {
+        "submit": Command(
+            "cluster.submit", "start a sweep on a running Ray cluster: submit sweeps/grid.py -- ..."
+        ),
+        "jobs": Command("cluster.jobs", "show the sweeps that a cluster runs or ran"),
+        "logs": Command("cluster.logs", "show what a sweep on a cluster has printed"),
+        "stop": Command("cluster.stop", "stop a sweep on a cluster; what is done is kept"),
+        "resume": Command(
+            "cluster.resume", "start a sweep on a cluster again, to go on with what is missing"
+        ),
+    },
+    "Mend a sweep": {
+        "retry": Command(
+            "cells.retry", "let the next launch train cells again that failed or were cancelled"
+        ),
+        "cancel": Command(
+            "cells.cancel", "keep cells from being trained; one at work ends at its next report"
+        ),
+        "rm": Command(
+            "cells.rm", "remove what cells left: journals, weights, results and their MLflow runs"
+        ),
+        "sync": Command(
+            "sync", "bring the MLflow store up to what the journals say, or rebuild it"
+        ),
+    },
+}
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+SCRIPTS = {
+    "sweeps/grid.py": Command(
+        "grid",
+        "Train a grid of sources x targets x sizes x seeds; again, and it goes on with what is "
+        "missing. Without options: the demo on controlled languages.",
+    ),
+    "sweeps/hparams.py": Command(
+        "hparams",
+        "Find learning rates, batch, warm-up, weight decay and, where there is one, the budget of "
+        "each stage, by trials at a few sizes and a rule for the others; again, and it goes on. "
+        "The file it writes is for `sweeps/grid.py --hparams`.",
+    ),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `raydt`; the exit code: 0, 1 for a failed run, 2 for bad input."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] in ("-h", "--help"):
+        _overview().print_help(None if words else sys.stderr)
+        return 0 if words else InputError.exit_code
+    name = words[0]
+    if name not in COMMANDS:
+        return exit_code_of(lambda: _refuse(name))
+    return _run(f"raydt {name}", COMMANDS[name], words[1:])
+
+
+def script_main(script: str, arguments: Sequence[str] | None = None) -> int:
+    """Run a script of `sweeps/`; the exit code as of `main`."""
+    return _run(script, SCRIPTS[script], sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(prog: str, command: Command, words: Sequence[str]) -> int:
+    module = cast(CommandModule, import_module(f"raydt.commands.{command.module}"))
+    parser = module.make_parser(prog, command.about)
+    return exit_code_of(lambda: module.run(parser.read(words)))
+
+
+def _overview() -> argparse.ArgumentParser:
+    """A parser for its help alone: argparse can show commands in groups as positional arguments."""
     parser = argparse.ArgumentParser(
-        "raydt", description=sys.modules["raydt"].__doc__, formatter_class=RichHelpFormatter
+        "raydt",
+        usage="%(prog)s COMMAND [OPTIONS]",
+        description=sys.modules["raydt"].__doc__,
+        epilog="`raydt COMMAND --help` shows the options of one.",
+        formatter_class=HelpFormatter,
+        add_help=False,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, about: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name, help=about, description=about, formatter_class=RichHelpFormatter,
-            allow_abbrev=False,
-        )  # fmt: skip
-
-    plan = add("plan", "show the cells of a sweep and what they cost, and start nothing")
-    plan.add_argument("--all", action="store_true", help="every cell, however many there are")
-    add_sweep_arguments(plan)
-
-    run = add("run", "train what is missing of a sweep, as sweeps/grid.py does")
-    run.add_argument("--recorded", metavar="FOLDER",
-                     help="of a sweep: as its sweep.json has it, and no other options")  # fmt: skip
-    add_sweep_arguments(run)
-    jobs.add_commands(add)
-
-    status = add("status", "show which cells of a sweep are done")
-    status.add_argument("name", nargs="?", help="of the sweep [the only one there is]")
-    status.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
-
-    corpora.add_commands(add)
-    results.add_commands(add)
-    cells.add_commands(add)
-
-    parsed, unknown = parser.parse_known_args(arguments)
-    if parsed.command not in ("plan", "run") and unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    handlers: dict[str, Callable[[], int]] = {
-        "plan": lambda: _plan(read_sweep(parsed, unknown), parsed.all),
-        "run": lambda: _run(_sweep_to_run(parsed, unknown)),
-        "status": lambda: _status(parsed.storage, parsed.name),
-        **{name: partial(handle, parsed) for name, handle in jobs.HANDLERS.items()},
-    }
-    if "handler" in parsed:
-        return reporting_errors(lambda: int(parsed.handler(parsed)))
-    return reporting_errors(handlers[parsed.command])
+    for title, commands in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for name, command in commands.items():
+            group.add_argument(name, help=command.about)
+    return parser
 
 
-def grid_main(arguments: Sequence[str] | None = None) -> int:
-    """Run `sweeps/grid.py`: a sweep from the command line, or with `--dry-run` its plan."""
-    parser = argparse.ArgumentParser(
-        "sweeps/grid.py",
-        description="Train a grid of sources x targets x sizes x seeds; again, and it goes on "
-        "with what is missing. Without options: the demo on controlled languages.",
-        formatter_class=RichHelpFormatter,
-        allow_abbrev=False,
-        usage="%(prog)s [OPTIONS]",  # of eighty options a list is no help to who mistyped one
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show the plan, start nothing")
-    parser.add_argument("--all", action="store_true", help="with --dry-run: every cell")
-    add_sweep_arguments(parser)
-    parsed, unknown = parser.parse_known_args(arguments)
-
-    def handle() -> int:
-        sweep = read_sweep(parsed, unknown)
-        return _plan(sweep, parsed.all) if parsed.dry_run else _run(sweep)
-
-    return reporting_errors(handle)
-
-
-def reporting_errors(handle: Callable[[], int]) -> int:
-    """The exit code of `handle`, with the user's errors printed instead of their traceback."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    try:
-        return handle()
-    except InputError as error:
-        for problem in error.problems:
-            errors.print("[bold red]error[/] ", end="")
-            errors.print(str(problem), markup=False)
-        return error.exit_code
-    except RaydtError as error:
-        errors.print("[bold red]failed[/] ", end="")
-        errors.print(str(error), markup=False)
-        return error.exit_code
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        errors.print("[bold red]failed[/] ", end="")
-        errors.print(f"{error}. Make room; the same command goes on.", markup=False)
-        return RunError.exit_code
-    except KeyboardInterrupt:
-        errors.print("Interrupted. What is done is kept: the same command goes on from here.")
-        return _EXIT_INTERRUPTED
-
-
-def _plan(sweep: Sweep, every_cell: bool) -> int:
-    from raydt.orchestration.preflight import check_declaration
-    from raydt.terminal.plan import show_plan
-
-    _, problems = check_declaration(sweep)
-    if problems:
-        raise InputError(problems)
-    show_plan(sweep, Console(highlight=False), every_cell)
-    return 0
-
-
-def _sweep_to_run(parsed: argparse.Namespace, unknown: Sequence[str]) -> Sweep:
-    if parsed.recorded is None:
-        return read_sweep(parsed, unknown)
-    from raydt.grid.ledger import recorded_sweep
-
-    others = set(vars(parsed)) - {"command", "recorded", "sweep"}
-    if unknown or others or parsed.sweep is not None:
-        words = " ".join([*sorted(others), *unknown]) or "--sweep"
-        raise bad("--recorded", "no other option: the record has them all", words)
-    storage, _, name = parsed.recorded.rstrip("/").rpartition("/")
-    return recorded_sweep(storage or ".", name)
-
-
-def _run(sweep: Sweep) -> int:
-    from raydt.orchestration.launch import launch
-    from raydt.terminal.outcome import show_outcome, show_ui
-    from raydt.terminal.progress import Progress
-    from raydt.tracking.schema import CELLS_VIEW
-    from raydt.tracking.uri import without_password
-
-    outcome = launch(sweep, Progress())
-    console = Console(highlight=False, soft_wrap=True)
-    show_outcome(sweep, outcome.statuses, outcome.num_trained, outcome.not_recorded, console)
-    if outcome.experiment_id is not None:
-        show_ui(without_password(sweep.store_uri), outcome.experiment_id, console, CELLS_VIEW)
-    if not outcome.whole:
-        raise RunError("not every cell is done; `raydt status` names the others")
-    return 0
-
-
-def _status(storage: str, name: str | None) -> int:
-    from raydt.terminal.status import show_status
-
-    show_status(storage, name, Console(highlight=False))
-    return 0
+def _refuse(name: str) -> int:
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise bad("COMMAND", f"one of {', '.join(COMMANDS)}{hint}", repr(name))

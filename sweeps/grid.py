@@ -2,7 +2,7 @@
 
 import sys
 
-from raydt.cli import grid_main
+from raydt.cli import script_main
 
 if __name__ == "__main__":
-    sys.exit(grid_main())
+    sys.exit(script_main("sweeps/grid.py"))

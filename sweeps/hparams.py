@@ -2,7 +2,7 @@
 
 import sys
 
-from raydt.commands.hparams import hparams_main
+from raydt.cli import script_main
 
 if __name__ == "__main__":
-    sys.exit(hparams_main())
+    sys.exit(script_main("sweeps/hparams.py"))

@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+GRID = ROOT / "sweeps" / "grid.py"
 DECLARED = sorted((ROOT / "sweeps").glob("*.toml"))
 
 
 def plan(sweep: Path, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, ROOT / "sweeps" / "grid.py", "--sweep", sweep, "--slots", "2",
-         "--dry-run"],
-        cwd=folder, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, GRID, "--sweep", sweep, "--slots", "2", "--dry-run"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert list(folder.iterdir()) == [], "a plan writes nothing"
     return " ".join(done.stdout.split())

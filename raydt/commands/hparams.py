@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich_argparse import RichHelpFormatter
 
-from raydt.cli import reporting_errors
-from raydt.config.read import add_sweep_arguments, read_sweep
+from raydt.commands.parser import CommandParser
+from raydt.commands.sweep_parser import SweepParser
+from raydt.config.read import read_sweep
 from raydt.errors import InputError, Problem
 from raydt.tracking.schema import Stage
 from raydt.tracking.uri import without_password
@@ -21,47 +20,41 @@ from raydt.units import Size, parse_bytes, parse_size
 _TRIALS = 16
 
 
-def hparams_main(arguments: Sequence[str] | None = None) -> int:
-    """Run `sweeps/hparams.py`; the exit code: 0, 1 for a failed run, 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        "sweeps/hparams.py",
-        description="Find learning rates, batch, warm-up, weight decay and, where there is one, "
-        "the budget of each stage, by trials at a few sizes and a rule for the others; again, and "
-        "it goes on. The file it writes is for `sweeps/grid.py --hparams`.",
-        formatter_class=RichHelpFormatter,
-        allow_abbrev=False,
-        usage="%(prog)s [OPTIONS]",
+def make_parser(prog: str, about: str) -> CommandParser:
+    parser = SweepParser(prog, about)
+    search = parser.add_argument_group("What to search for")
+    search.add_argument(
+        "--dry-run", action="store_true", help="show the trials and their cost, start nothing"
     )
-    parser.add_argument("--dry-run", action="store_true", help="show the plan, start nothing")
-    parser.add_argument(
-        "--stages", nargs="+", default=["pretrain", "scratch", "finetune"], metavar="STAGE",
-        help="to search for [pretrain scratch finetune]",
-    )  # fmt: skip
-    parser.add_argument(
-        "--at", nargs="+", metavar="SIZE",
-        help="rungs to search at; the rule covers the others [the smallest, middle and largest]",
-    )  # fmt: skip
-    parser.add_argument(
-        "--trials", default=str(_TRIALS), metavar="N", help=f"per stage and size [{_TRIALS}]"
+    search.add_argument(
+        "--stages",
+        nargs="+",
+        default=["pretrain", "scratch", "finetune"],
+        metavar="STAGE",
+        help="stages to search for [pretrain scratch finetune]",
     )
-    parser.add_argument(
+    search.add_argument(
+        "--at",
+        nargs="+",
+        metavar="SIZE",
+        help="sizes to search at; the rule covers the others [the smallest, middle and largest]",
+    )
+    search.add_argument(
+        "--trials", default=str(_TRIALS), metavar="N", help=f"trials per stage and size [{_TRIALS}]"
+    )
+    search.add_argument(
         "--budget",
         metavar="BYTES",
-        help="trained at most, over everything [what all runs may take]",
+        help="bytes trained on at most, by all trials together [what all runs may take]",
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="to write [STORAGE/SWEEP/hparams.toml]"
+    search.add_argument(
+        "--out", type=Path, metavar="FILE", help="file to write [STORAGE/SWEEP/hparams.toml]"
     )
-    add_sweep_arguments(parser)
-    parsed, unknown = parser.parse_known_args(arguments)
-    words = sys.argv[1:] if arguments is None else arguments
-    # It is written down, and a store's address may hold a password.
-    shown = [without_password(word) if "://" in word else word for word in words]
-    command = shlex.join(["python", "sweeps/hparams.py", *shown])
-    return reporting_errors(lambda: _search(parsed, unknown, command))
+    parser.add_sweep_options()
+    return parser
 
 
-def _search(parsed: argparse.Namespace, unknown: Sequence[str], command: str) -> int:
+def run(parsed: argparse.Namespace) -> int:
     from raydt.orchestration.tuning import check_search, launch_search
     from raydt.terminal.search_outcome import show_found
     from raydt.terminal.search_plan import show_search_plan
@@ -79,7 +72,7 @@ def _search(parsed: argparse.Namespace, unknown: Sequence[str], command: str) ->
         except InputError as error:
             problems += [Problem("--budget", p.requirement, p.found) for p in error.problems]
     try:
-        sweep = read_sweep(parsed, unknown)
+        sweep = read_sweep(parsed.typed)
     except InputError as error:
         raise InputError([*problems, *error.problems]) from None
     if problems:
@@ -93,9 +86,15 @@ def _search(parsed: argparse.Namespace, unknown: Sequence[str], command: str) ->
     show_search_plan(plan, console)
     if parsed.dry_run:
         return 0
-    found = launch_search(plan, corpus, parsed.out, command, SearchProgress())
+    found = launch_search(plan, corpus, parsed.out, _command(parsed.words), SearchProgress())
     show_found(plan, found.stages, found.bytes_trained, found.file, found.not_recorded, console)
     return 0
+
+
+def _command(words: Sequence[str]) -> str:
+    """As it is written down: a store's address may hold a password."""
+    shown = [without_password(word) if "://" in word else word for word in words]
+    return shlex.join(["python", "sweeps/hparams.py", *shown])
 
 
 def _stages(words: Sequence[str], problems: list[Problem]) -> tuple[Stage, ...]:

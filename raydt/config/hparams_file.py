@@ -9,11 +9,10 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from raydt.config.protocol import Protocol
+from raydt.config.protocol import RECIPES, Protocol
 from raydt.errors import InputError, Problem, bad
 
 _OPTION = "--hparams"
@@ -25,7 +24,7 @@ class HparamsFile:
 
     path: Path
     model: str
-    protocol: dict[str, Any]
+    protocol: dict[str, object]
 
 
 def read_hparams(path: Path) -> HparamsFile:
@@ -72,13 +71,14 @@ def check_models(file: HparamsFile, models: tuple[str, ...]) -> list[Problem]:
     ]
 
 
-def _problems_of(path: Path, protocol: dict[str, Any]) -> list[Problem]:
+def _problems_of(path: Path, protocol: dict[str, object]) -> list[Problem]:
     """Over the defaults, so that a field may be left out."""
     merged = dict(protocol)
-    for stage in ("pretrain", "scratch", "finetune"):
-        if isinstance(protocol.get(stage), dict):
+    for stage in RECIPES:
+        given = protocol.get(stage)
+        if isinstance(given, dict):
             default: BaseModel = getattr(Protocol(), stage)
-            merged[stage] = {**default.model_dump(), **protocol[stage]}
+            merged[stage] = {**default.model_dump(), **given}
     try:
         Protocol.model_validate(merged)
     except ValidationError as error:

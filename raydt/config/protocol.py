@@ -30,6 +30,10 @@ _CONVERGED = Recipe(
 )
 
 
+# The stages that train, by the names of their recipes.
+RECIPES = ("pretrain", "scratch", "finetune")
+
+
 class Protocol(BaseModel):
     """How all cells of a sweep are trained and evaluated; `val` chooses the checkpoint, `test` is
     reported.
@@ -52,37 +56,37 @@ class Protocol(BaseModel):
         1.2,
         ge=1,
         allow_inf_nan=False,
-        description="bytes seen at an evaluation of the validation split over those at the one "
-        "before; 1 spreads a fixed number of them over the budget",
+        description="bytes seen at an evaluation, over those at the evaluation before; 1: a fixed "
+        "number of evaluations, spread over the budget",
     )
     evaluations: int = Field(
-        8, ge=1, description="of the validation split, where their number is fixed"
+        8, ge=1, description="number of evaluations, where it is fixed (evaluation growth 1)"
     )
     tolerance: float = Field(
         0.003,
         ge=0,
         lt=1,
-        description="fall of the log of the validation loss over the last third of the bytes, "
-        "below which a cell has converged; 0: never by this rule",
+        description="a cell has converged when the last third of its bytes lowers the log of the "
+        "validation loss by less than this; 0: never by this rule",
     )
     patience: int = Field(
-        4, ge=1, description="evaluations without a better one before a cell stops"
+        4, ge=1, description="evaluations without a better one after which a cell stops"
     )
     val_bytes: OptionalSize = Field(
         None,
-        description="of the validation split; by default what there is, at most "
-        f"{format_bytes(evaluation.VAL_BYTES)}",
+        description="bytes of the validation split that choose a checkpoint; auto: what there is, "
+        f"at most {format_bytes(evaluation.VAL_BYTES)}",
     )
     test_bytes: OptionalSize = Field(
         None,
-        description="of the test split; by default what there is, at most "
+        description="bytes of the test split that are reported on; auto: what there is, at most "
         f"{format_bytes(evaluation.TEST_BYTES)}",
     )
     test_stride_bytes: int | None = Field(
         None,
         ge=1,
         description="step of the window over the test split: the smaller, the more context each "
-        "byte has, and the more it costs; by default half a window",
+        "byte has, and the more it costs [half a window]",
     )
 
     def recipe(self, stage: Stage) -> Recipe:

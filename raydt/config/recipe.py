@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,32 +31,42 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    learning_rate: float = Field(0.02, gt=0, description="of the hidden matrices (Muon)")
-    embedding_learning_rate: float = Field(0.04, gt=0, description="of all else (AdamW)")
+    learning_rate: float = Field(
+        0.02, gt=0, description="learning rate of the hidden matrices (Muon)"
+    )
+    embedding_learning_rate: float = Field(
+        0.04, gt=0, description="learning rate of everything else (AdamW)"
+    )
     warmup_steps: int = Field(10, ge=0, description="steps of linear warm-up")
     final_learning_rate_fraction: float = Field(
-        0.05, ge=0, le=1, description="of the peak, where the cosine ends"
+        0.05, ge=0, le=1, description="learning rate at the end, as a fraction of the peak"
     )
-    weight_decay: float = Field(0.05, ge=0)
+    weight_decay: float = Field(0.05, ge=0, description="decoupled weight decay")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of a gradient")
     budget_bytes: SizeField = Field(
-        Size(60_000, "60k"), description="bytes a cell of the next field's size may see"
+        Size(60_000, "60k"),
+        description="bytes that a cell with budget-at-bytes of data may see, over all passes",
     )
     budget_at_bytes: SizeField = Field(
         Size(2_000, "2k"), description="size at which budget, rates, decay and batch are as given"
     )
-    budget_exponent: float = Field(0.4, ge=0, le=1, description="growth of the budget with size")
-    max_batch_windows: int = Field(8, ge=1, description="windows a step at most")
-    min_steps: int = Field(50, ge=1, description="smaller batches rather than fewer steps")
+    budget_exponent: float = Field(
+        0.4, ge=0, le=1, description="growth of the budget with size, as a power"
+    )
+    max_batch_windows: int = Field(8, ge=1, description="largest batch, in windows")
+    min_steps: int = Field(
+        50, ge=1, description="the batch is made smaller rather than take fewer steps"
+    )
 
     epochs: BySize = Field(
-        (), description="passes over the data in place of the budget; 10, or by size 0=10 6G=3"
+        (), description="passes over the data, in place of the budget: 10, or by size 0=10 6G=3"
     )
     warmup_by_size: BySize = Field(
-        (), description="steps of warm-up by size, in place of the fixed number; 0=0 60M=30"
+        (), description="steps of warm-up by size, in place of the fixed number: 0=0 60M=30"
     )
     optimizer: Literal["muon", "adamw"] = Field(
-        "muon", description="of the hidden matrices; adamw trains all at the learning rate"
+        "muon",
+        description="optimizer of the hidden matrices; adamw: one learning rate for everything",
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="of AdamW")
     beta2: float = Field(0.95, ge=0, lt=1, description="of AdamW")
@@ -64,17 +74,19 @@ class Recipe(BaseModel):
         0.0, ge=0, description="weight of log(Z)^2 beside the loss; never in a loss that is shown"
     )
     schedule: Literal["cosine", "constant", "wsd"] = Field(
-        "cosine", description="after the warm-up; wsd holds the peak, then falls"
+        "cosine", description="learning rate after the warm-up; wsd holds the peak, then falls"
     )
     decay_fraction: float = Field(
-        0.2, gt=0, le=1, description="of the steps, over which wsd falls to the final fraction"
+        0.2, gt=0, le=1, description="fraction of the steps over which wsd falls"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="of forward and backward; auto: bfloat16 where the device multiplies in it",
+        description="precision of forward and backward; auto: bfloat16 where the device has it",
     )
     max_windows_at_once: int | None = Field(
-        None, ge=1, description="of a batch, where memory is short: gradients are accumulated"
+        None,
+        ge=1,
+        description="windows of a batch at once, where memory is short: gradients are accumulated",
     )
     unseen_bytes: Literal["train", "escape", "auto"] = Field(
         "train",
@@ -82,29 +94,31 @@ class Recipe(BaseModel):
         "rows away; escape leaves the rows alone and gives all of them one fixed probability; "
         "auto: escape where the embedding is tied (family paper)",
     )
-    compile: bool = Field(False, description="the forward pass by torch.compile")
+    compile: bool = Field(False, description="compile the forward pass (torch.compile)")
     learning_rate_exponent: float = Field(
-        0.0, ge=-2, le=2, description="growth of both learning rates with size"
+        0.0, ge=-2, le=2, description="growth of both learning rates with size, as a power"
     )
     weight_decay_exponent: float = Field(
-        0.0, ge=-2, le=2, description="growth of the weight decay with size"
+        0.0, ge=-2, le=2, description="growth of the weight decay with size, as a power"
     )
     batch_exponent: float = Field(
         0.0,
         ge=-2,
         le=2,
-        description="growth of the batch with size, in the steps 1, 2, 3, 4, 6, 8, 12, ...",
+        description="growth of the batch with size, as a power, in steps 1, 2, 3, 4, 6, 8, 12, ...",
     )
     average: Literal["none", "power"] = Field(
         "none",
-        description="of the weights over the steps, which is then evaluated, kept and started "
-        "from; power: by a power of the step",
+        description="average of the weights over the steps, which is what is evaluated, kept and "
+        "started from; power: weighted by a power of the step",
     )
     average_power: float = Field(
-        2.0, ge=0, description="of that average: 0 is the plain mean, a large one the last weights"
+        2.0,
+        ge=0,
+        description="power of that average: 0 is the plain mean, a large one the last weights",
     )
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """What of it decides a result, as plain values; a part of a fingerprint.
 
         A field that was added after the first fingerprints enters only where it is not at its
@@ -134,7 +148,7 @@ class Recipe(BaseModel):
 
     def for_size(self, size_bytes: int) -> Recipe:
         """The recipe with its warm-up, learning rates and weight decay as they are at this size."""
-        resolved: dict[str, Any] = {}
+        resolved: dict[str, object] = {}
         if self.warmup_by_size:
             resolved["warmup_steps"] = round(value_at(self.warmup_by_size, size_bytes))
             resolved["warmup_by_size"] = ()
@@ -171,10 +185,10 @@ _FREE_RECIPE_FIELDS = frozenset({"max_windows_at_once", "compile"})
 
 def decisive_fields(
     config: BaseModel, first: frozenset[str], free: frozenset[str] = frozenset()
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The fields of `config` that belong in a fingerprint, as JSON values: all of `first`, none of
     `free`, of the others those that differ from their default."""
-    values: Mapping[str, Any] = config.model_dump(mode="json")
+    values: Mapping[str, object] = config.model_dump(mode="json")
     changed = config.model_dump(mode="json", exclude_defaults=True)
     return {
         name: value

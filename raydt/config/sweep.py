@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -28,11 +29,9 @@ from raydt.units import Size
 
 _RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_DEMO_AXES: dict[str, Any] = {
-    "sources": ("related", "unrelated", "nonsense"),
-    "targets": ("alba", "brio"),
-    "sizes": (Size(2_000, "2k"), Size(8_000, "8k")),
-}
+_DEMO_SOURCES = ("related", "unrelated", "nonsense")
+_DEMO_TARGETS = ("alba", "brio")
+_DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"))
 
 
 def _check_name(name: str) -> str:
@@ -60,7 +59,7 @@ def _absolute_folder(corpus: str) -> str:
     return f"files:{os.path.normpath(Path.cwd() / place)}{mark}{options}"
 
 
-def _default_name(fields: dict[str, Any]) -> str:
+def _default_name(fields: Mapping[str, object]) -> str:
     """The demo's sweep is `demo`, that of `files:some/folder` is `folder`."""
     corpus = str(fields.get("corpus", ""))
     if corpus == "controlled":
@@ -73,10 +72,17 @@ def _default_name(fields: dict[str, Any]) -> str:
     return f"{kind}-{name}" if name in _RESERVED else name
 
 
-def _default_protocol(fields: dict[str, Any]) -> Protocol:
+def _default_protocol(fields: Mapping[str, object]) -> Protocol:
     """Controlled languages are for trying things out, and have the demo's shortcuts."""
     kind = str(fields.get("corpus", "")).partition(":")[0]
     return DEMO_PROTOCOL if kind == "controlled" else Protocol()
+
+
+def _default_scratch_sizes(fields: Mapping[str, object]) -> tuple[Size, ...]:
+    """A rung on which the demo's best finetunes still fall; of other sweeps it is not known."""
+    axes = (fields.get("sources"), fields.get("targets"), fields.get("sizes"))
+    is_demo = axes == (_DEMO_SOURCES, _DEMO_TARGETS, _DEMO_SIZES)
+    return (Size(32_000, "32k"),) if is_demo else ()
 
 
 def _as_tuple(value: object) -> object:
@@ -153,41 +159,41 @@ class Sweep(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    corpus: Corpus = Field("controlled", description="controlled, controlled:SEED or files:FOLDER")
+    corpus: Corpus = Field(
+        "controlled",
+        description="where the text is: files:FOLDER, hub:DATASET, controlled or controlled:SEED",
+    )
     name: Name = Field(
         default_factory=_default_name,
-        description="of the sweep and its experiment in MLflow [after the corpus]",
+        description="name of the sweep, and of its experiment in MLflow [after the corpus]",
     )
-    sources: Names = Field(_DEMO_AXES["sources"], description="languages to pretrain on")
-    targets: Names = Field(_DEMO_AXES["targets"], description="languages to transfer to")
-    sizes: Sizes = Field(
-        _DEMO_AXES["sizes"], description="bytes of target data, as 8k, 6M or LABEL=BYTES"
-    )
+    sources: Names = Field(_DEMO_SOURCES, description="languages to pretrain on")
+    targets: Names = Field(_DEMO_TARGETS, description="languages to transfer to")
+    sizes: Sizes = Field(_DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
     scratch_sizes: ExtraSizes = Field(
-        default_factory=lambda fields: (
-            (Size(32_000, "32k"),)
-            if all(fields.get(name) == value for name, value in _DEMO_AXES.items())
-            else ()
-        ),
-        description="further rungs of the scratch ladder alone, so that the losses of good "
-        "finetunes fall inside it",
+        default_factory=_default_scratch_sizes,
+        description="more sizes to train on from scratch alone, so that the losses of good "
+        "finetunes fall inside the ladder [32k in the demo, else none]",
     )
-    pretrain_size: SizeField = Field(Size(800_000, "800k"), description="bytes of source data")
-    models: Models = Field(("nano",), description=f"model sizes: {', '.join(MODELS)}")
-    seeds: Seeds = Field((0, 1, 2), description="each cell once per seed")
+    pretrain_size: SizeField = Field(
+        Size(800_000, "800k"), description="bytes of source data to pretrain on"
+    )
+    models: Models = Field(("nano",), description=f"one or more of {', '.join(MODELS)}")
+    seeds: Seeds = Field((0, 1, 2), description="each cell is trained once per seed")
     protocol: Protocol = Field(default_factory=lambda fields: _default_protocol(fields))
 
     # What follows decides where and how fast a sweep runs, and never what comes out of it.
     storage: Storage = Field(
-        "runs", description="of checkpoints, journals and the store: a folder, s3:// or gs://"
+        "runs",
+        description="where checkpoints, journals and the store are: a folder, s3:// or gs://",
     )
     tracking_uri: str | None = Field(
-        None, repr=False, description="MLflow store; by default SQLite in the storage folder"
+        None, repr=False, description="the MLflow store [SQLite in the storage folder]"
     )
     slots: int | None = Field(
         None,
         ge=1,
-        description="cells at once; by default as many as the machine or the cluster has room for",
+        description="cells at once [as many as the machine or the cluster has room for]",
     )
     cpus_per_cell: int = Field(
         1, ge=1, description="cores a cell (or each of its workers) holds, a thread for each"
@@ -201,16 +207,16 @@ class Sweep(BaseModel):
     workers: int = Field(
         0,
         ge=0,
-        description="Ray Train workers that train a large cell together (DDP); with 0 every cell "
-        "is trained in the process of its trial",
+        description="Ray Train workers that train a large cell together (DDP); 0: every cell is "
+        "trained in one process",
     )
     large_cell_seconds: float = Field(
-        600.0, ge=0, description="a cell is large if it is expected to take so long"
+        600.0, ge=0, description="a cell is large if it is expected to take this long"
     )
     checkpoint_seconds: float = Field(
-        30.0, ge=0, description="between checkpoints of a cell, from which it goes on if it is cut"
+        30.0, ge=0, description="time between checkpoints, from which a cell that is cut resumes"
     )
-    max_retries: int = Field(1, ge=0, description="of a cell that fails")
+    max_retries: int = Field(1, ge=0, description="how often a cell that fails is tried again")
 
     @property
     def folder(self) -> Folder:

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 
-from raydt.config.read import add_sweep_arguments, read_sweep
-from raydt.config.sweep import Sweep
-from raydt.errors import InputError
+from tests.sweep_words import problems, read
 
 GOOD = '[protocol.scratch]\nlearning_rate = 0.3\nbudget_bytes = "9k"\n[found]\nmodel = "nano"\n'
-
-
-def read(*words: str) -> Sweep:
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    add_sweep_arguments(parser)
-    arguments, unknown = parser.parse_known_args(words)
-    return read_sweep(arguments, unknown)
-
-
-def problems(*words: str) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        read(*words)
-    return [str(problem) for problem in caught.value.problems]
 
 
 def written(folder: Path, text: str) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 
 from raydt.config.protocol import Protocol
-from raydt.config.read import add_sweep_arguments, read_sweep
 from raydt.config.recipe import Recipe
 from raydt.config.sweep import Sweep
 from raydt.tracking.schema import Stage
+from tests.sweep_words import read
 
 # True bytes, epochs, steps an epoch of 512 windows of 1024 bytes, steps of warm-up.
 PUBLISHED = [
@@ -26,10 +25,7 @@ PUBLISHED = [
 
 @pytest.fixture(scope="module")
 def paper() -> Sweep:
-    parser = argparse.ArgumentParser()
-    add_sweep_arguments(parser)
-    path = Path(__file__).parents[2] / "sweeps" / "paper.toml"
-    return read_sweep(parser.parse_args(["--sweep", str(path)]))
+    return read("--sweep", str(Path(__file__).parents[2] / "sweeps" / "paper.toml"))
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "scratch", "finetune"])

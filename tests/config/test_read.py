@@ -1,28 +1,13 @@
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 
 from raydt.config.protocol import Protocol
-from raydt.config.read import add_sweep_arguments, leaf_fields, read_sweep
 from raydt.config.sweep import Sweep
-from raydt.errors import InputError
 from raydt.units import Size
-
-
-def read(*words: str) -> Sweep:
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    add_sweep_arguments(parser)
-    arguments, unknown = parser.parse_known_args(words)
-    return read_sweep(arguments, unknown)
-
-
-def problems(*words: str) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        read(*words)
-    return [str(problem) for problem in caught.value.problems]
+from tests.sweep_words import problems, read
 
 
 def test_no_option_is_the_demo() -> None:
@@ -54,15 +39,6 @@ def test_text_of_ones_own_has_none_of_the_demos_shortcuts(tmp_path: Path) -> Non
     assert read("--sweep", str(file)).protocol == Protocol()
 
 
-def test_every_field_has_an_option() -> None:
-    parser = argparse.ArgumentParser()
-    add_sweep_arguments(parser)
-    destinations = {action.dest for action in parser._actions}
-    paths = {".".join(path) for path, _, _ in leaf_fields()}
-    assert paths <= destinations
-    assert "protocol.scratch.learning_rate" in paths
-
-
 def test_later_wins_and_neighbours_keep_their_defaults(tmp_path: Path) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text(
@@ -81,10 +57,8 @@ def test_later_wins_and_neighbours_keep_their_defaults(tmp_path: Path) -> None:
 def test_all_problems_at_once_each_named(tmp_path: Path) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text('sead = [0]\n[protocol]\npatience = 0\nval_byte = "8k"\n')
-    found = problems(
-        "--sweep", str(file), "--souces", "en", "--sizes", "8k", "6x", "--models", "big",
-        "--protocol.scratch.learning-rate", "-1", "--seeds", "a",
-    )  # fmt: skip
+    words = "--souces en --sizes 8k 6x --models big --protocol.scratch.learning-rate -1 --seeds a"
+    found = problems("--sweep", str(file), *words.split())
     text = "\n".join(found)
     assert "--souces: a field of a sweep (did you mean --sources?)" in text
     assert "sead: a field of a sweep (did you mean seeds?)" in text
@@ -95,7 +69,16 @@ def test_all_problems_at_once_each_named(tmp_path: Path) -> None:
     assert "protocol.patience" in text
     assert "protocol.val_byte: a field of a sweep (did you mean val_bytes?)" in text
     assert "seeds.0" in text
-    assert len(found) == 9
+    # And no default that could not be made because the field it follows is wrong.
+    assert len(found) == 8
+
+
+def test_a_field_in_the_wrong_table_is_told_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text("tolerance = 0.1\n[protocol]\nseeds = [3]\n")
+    text = "\n".join(problems("--sweep", str(file)))
+    assert "tolerance: a field of a sweep (did you mean protocol.tolerance?)" in text
+    assert "protocol.seeds: a field of a sweep (did you mean seeds?)" in text
 
 
 @pytest.mark.parametrize(

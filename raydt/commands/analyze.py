@@ -1,0 +1,62 @@
+"""`raydt analyze`: from an MLflow store to D_E, D_T and the report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from raydt.commands.parser import CommandParser
+from raydt.config.sweep import local_folder
+
+
+def make_parser(prog: str, about: str) -> CommandParser:
+    parser = CommandParser(prog, about)
+    parser.add_argument("name", nargs="?", help="name of the sweep [the one launched last]")
+    parser.add_storage()
+    parser.add_argument("--store", metavar="URI", help="MLflow store [sqlite in the storage]")
+    parser.add_argument("--out", type=Path, help="folder of the report [STORAGE/SWEEP/report]")
+    parser.add_argument(
+        "--estimator",
+        default="loglog",
+        metavar="NAME",
+        help="how D_E is read off the ladder: loglog, linear, law or reference (only to reproduce "
+        "published tables) [loglog]",
+    )
+    parser.add_argument(
+        "--confidence", type=float, default=0.9, help="coverage of the intervals [0.9]"
+    )
+    return parser
+
+
+def run(parsed: argparse.Namespace) -> int:
+    from analysis.reuse import analyzed
+    from analysis.terminal import print_analysis
+    from raydt.tracking.uri import sqlite_uri
+
+    storage = local_folder(parsed.storage)
+    store_uri = parsed.store or sqlite_uri(storage / "mlflow.db")
+    result, unchanged = analyzed(
+        store_uri,
+        parsed.name,
+        parsed.out or (lambda name: storage / name / "report"),
+        estimator=parsed.estimator,
+        confidence=parsed.confidence,
+        corpora_dir=storage / "corpora",
+    )
+    console = Console(highlight=False)
+    print_analysis(result, console)
+    if unchanged:
+        console.print("Nothing has changed in the store: this is the report that was there.")
+    if result.logged and not unchanged:
+        # The store may be older than the views, and is known to take what is written to it.
+        from raydt.tracking.store import open_store
+        from raydt.tracking.views import add_views
+
+        client = open_store(store_uri)
+        add_views(client, result.experiment_id, client.get_experiment(result.experiment_id).tags)
+    from raydt.terminal.outcome import show_ui
+
+    show_ui(result.store_uri, result.experiment_id, console)
+    return 0

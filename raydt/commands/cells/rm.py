@@ -1,0 +1,37 @@
+"""`raydt rm`: remove what cells left."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from raydt.commands.cells.selection import add_selection
+from raydt.commands.parser import CommandParser
+from raydt.errors import RunError, bad
+
+
+def make_parser(prog: str, about: str) -> CommandParser:
+    parser = CommandParser(prog, about)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_selection(parser)
+    return parser
+
+
+def run(parsed: argparse.Namespace) -> int:
+    from raydt.orchestration.cells import matching_cells, remove_cells
+    from raydt.terminal.selection import show_cells
+    from raydt.terminal.status import find_sweep
+
+    sweep = find_sweep(parsed.storage, parsed.name)
+    cells = matching_cells(sweep, parsed.patterns)
+    console = Console(highlight=False)
+    if not parsed.yes:
+        if not sys.stdin.isatty():
+            raise bad("raydt rm", "--yes where nobody can be asked", "no terminal")
+        show_cells("To be removed:", cells, console)
+        if console.input("Remove them? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise RunError("nothing was removed")
+    show_cells("Removed", remove_cells(sweep, cells), console)
+    return 0

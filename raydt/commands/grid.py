@@ -1,0 +1,30 @@
+"""`sweeps/grid.py`: train a grid, or with `--dry-run` show its plan."""
+
+from __future__ import annotations
+
+import argparse
+
+from raydt.commands import plan
+from raydt.commands.parser import CommandParser
+from raydt.commands.run import train
+from raydt.commands.sweep_parser import SweepParser
+from raydt.config.read import read_sweep
+
+
+def make_parser(prog: str, about: str) -> CommandParser:
+    parser = SweepParser(prog, about)
+    look = parser.add_argument_group("Look first")
+    look.add_argument(
+        "--dry-run", action="store_true", help="show the cells and their cost, start nothing"
+    )
+    look.add_argument("--all", action="store_true", help="with --dry-run: every cell")
+    parser.add_sweep_options()
+    parser.epilog = (
+        f"For example: `python {prog} --corpus files:texts --sources en zh --targets de --dry-run`"
+    )
+    return parser
+
+
+def run(parsed: argparse.Namespace) -> int:
+    sweep = read_sweep(parsed.typed)
+    return plan.show(sweep, parsed.all) if parsed.dry_run else train(sweep)

@@ -1,0 +1,73 @@
+"""`raydt import`: somebody's table of losses into an MLflow store."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+
+from raydt.commands.parser import CommandParser
+from raydt.config.sweep import local_folder
+
+
+def make_parser(prog: str, about: str) -> CommandParser:
+    parser = CommandParser(prog, about)
+    parser.add_argument(
+        "file",
+        type=Path,
+        help="CSV, nats per byte: init_language,target,model_size,data_size,loss or "
+        "stage,source,target,size,loss with seed, model, size_bytes, ...",
+    )
+    parser.add_argument("--name", help="name of the sweep [that of the file]")
+    parser.add_storage()
+    parser.add_argument("--into", metavar="URI", help="MLflow store [sqlite in the storage]")
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="true bytes of the labels: published (6M is 6,815,744), nominal (6M is 6,000,000), "
+        "LABEL=BYTES [published for init_language files, else nominal]",
+    )
+    parser.add_argument(
+        "--size",
+        action="append",
+        default=[],
+        metavar="LABEL=BYTES",
+        help="true bytes of one more label, over --sizes",
+    )
+    return parser
+
+
+def run(parsed: argparse.Namespace) -> int:
+    from rich.progress import Progress
+
+    from raydt.tracking.imported import import_losses
+    from raydt.tracking.loss_table import read_losses
+    from raydt.tracking.uri import sqlite_uri, without_password
+
+    table = read_losses(parsed.file, [*parsed.sizes, *parsed.size])
+    storage = local_folder(parsed.storage)
+    store_uri = parsed.into or sqlite_uri(storage / "mlflow.db")
+    console = Console(highlight=False, soft_wrap=True)
+    with Progress(transient=True, console=Console(stderr=True)) as progress:
+        task = progress.add_task("Importing", total=len(table.rows))
+        imported = import_losses(
+            table,
+            store_uri,
+            parsed.name or parsed.file.stem,
+            parsed.file.name,
+            lambda number: progress.update(task, completed=number),
+        )
+    console.print(
+        f"{imported.num_cells} cells in sweep {imported.sweep}, {imported.num_written} of them "
+        f"new. Sizes: {table.sizes}."
+    )
+    for text in table.left_out:
+        console.print(f"Left out: {text}.")
+    where = "" if parsed.storage == "runs" else f" --storage {shlex.quote(parsed.storage)}"
+    store = "" if parsed.into is None else f" --store {shlex.quote(without_password(parsed.into))}"
+    console.print(f"Next:  raydt analyze {imported.sweep}{where}{store}")
+    return 0

@@ -1,0 +1,67 @@
+"""`raydt prepare`: languages of a corpus as bytes on disk."""
+
+from __future__ import annotations
+
+import argparse
+
+from raydt.commands.corpora import show_prepared
+from raydt.commands.parser import CommandParser
+from raydt.config.sweep import local_folder
+from raydt.errors import bad
+from raydt.units import parse_bytes
+
+
+def make_parser(prog: str, about: str) -> CommandParser:
+    parser = CommandParser(prog, about)
+    parser.add_argument(
+        "--corpus", required=True, help="files:PATH, hub:DATASET or controlled[:SEED], and ?OPTIONS"
+    )
+    parser.add_argument(
+        "--languages",
+        nargs="+",
+        metavar="LANGUAGE",
+        help="languages to prepare [all that the corpus can list]",
+    )
+    parser.add_argument(
+        "--train-bytes",
+        default="all",
+        metavar="SIZE",
+        help="bytes of training data, such as 8M [all that there is]",
+    )
+    for split in ("val", "test"):
+        parser.add_argument(
+            f"--{split}-bytes",
+            metavar="SIZE",
+            help=f"least bytes of the {split} split [what there is, if it is enough]",
+        )
+    parser.add_argument("--jobs", type=int, help="languages at a time [one per core]")
+    parser.add_storage()
+    return parser
+
+
+def run(parsed: argparse.Namespace) -> int:
+    import os
+
+    from raydt.corpora.preparing.parallel import prepare_parallel
+    from raydt.corpora.sources.check import languages_and_sizes
+    from raydt.corpora.sources.locate import locate
+    from raydt.corpora.spec import parse_corpus
+    from raydt.terminal.preparing import Preparing
+
+    corpus = locate(parse_corpus(parsed.corpus))
+    num_bytes = languages_and_sizes(corpus, parsed.languages, parsed.train_bytes)
+    if parsed.jobs is not None and parsed.jobs < 1:
+        raise bad("--jobs", "at least 1", parsed.jobs)
+    storage = local_folder(parsed.storage)
+    with Preparing(len(num_bytes)) as preparing:
+        prepare_parallel(
+            corpus,
+            num_bytes,
+            None if parsed.val_bytes is None else parse_bytes(parsed.val_bytes),
+            None if parsed.test_bytes is None else parse_bytes(parsed.test_bytes),
+            storage / "corpora",
+            parsed.jobs or len(os.sched_getaffinity(0)),
+            preparing.on_bytes,
+            preparing.on_language,
+        )
+    return show_prepared(storage)

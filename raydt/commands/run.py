@@ -1,0 +1,60 @@
+"""`raydt run`: train what is missing of a sweep."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from raydt.commands.parser import CommandParser
+from raydt.commands.sweep_parser import SweepParser
+from raydt.config.read import read_sweep
+from raydt.config.sweep import Sweep
+from raydt.errors import RunError, bad
+
+
+def make_parser(prog: str, about: str) -> CommandParser:
+    parser = SweepParser(prog, about)
+    recorded = parser.add_argument_group("Without any other option")
+    recorded.add_argument(
+        "--recorded",
+        metavar="FOLDER",
+        help="folder of a sweep, to be run as its sweep.json has it",
+    )
+    parser.add_sweep_options()
+    return parser
+
+
+def run(parsed: argparse.Namespace) -> int:
+    if parsed.recorded is None:
+        return train(read_sweep(parsed.typed))
+    return train(_recorded(parsed.recorded, parsed.words))
+
+
+def train(sweep: Sweep) -> int:
+    """Train what is missing of a sweep and say what came of it."""
+    from raydt.orchestration.launch import launch
+    from raydt.terminal.outcome import show_outcome, show_ui
+    from raydt.terminal.progress import Progress
+    from raydt.tracking.schema import CELLS_VIEW
+    from raydt.tracking.uri import without_password
+
+    outcome = launch(sweep, Progress())
+    console = Console(highlight=False, soft_wrap=True)
+    show_outcome(sweep, outcome.statuses, outcome.num_trained, outcome.not_recorded, console)
+    if outcome.experiment_id is not None:
+        show_ui(without_password(sweep.store_uri), outcome.experiment_id, console, CELLS_VIEW)
+    if not outcome.whole:
+        raise RunError("not every cell is done; `raydt status` names the others")
+    return 0
+
+
+def _recorded(folder: str, words: list[str]) -> Sweep:
+    from raydt.grid.ledger import recorded_sweep
+
+    given = {"--recorded", folder, f"--recorded={folder}"}
+    others = [word for word in words if word not in given]
+    if others:
+        raise bad("--recorded", "no other option: the record has them all", " ".join(others))
+    storage, _, name = folder.rstrip("/").rpartition("/")
+    return recorded_sweep(storage or ".", name)

@@ -1,0 +1,37 @@
+"""A small grid, from the command to the report: real Ray, a real SQLite store, analyze.
+
+`make test` runs this one; what kills, clusters and servers do to a grid is in `tests/integration`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.tiny import NUM_CELLS, finished, grid, one_run_per_cell, results
+
+
+def raydt(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "raydt", *words], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(600)
+def test_a_grid_is_trained_recorded_and_analyzed(tmp_path: Path) -> None:
+    code, out, err = finished(grid(tmp_path))
+    assert code == 0, err
+    assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in out
+    done = results(tmp_path)
+    assert one_run_per_cell(tmp_path) == {name: cell["test_loss"] for name, cell in done.items()}
+
+    assert f"{NUM_CELLS} of {NUM_CELLS}" in raydt(tmp_path, "status", "tiny", "--storage", ".")
+    analyzed = raydt(tmp_path, "analyze", "tiny", "--storage", ".")
+    assert "D_T" in analyzed
+    assert "related" in analyzed
+    assert (tmp_path / "tiny" / "report" / "report.html").exists()

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -74,6 +75,11 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield ".".join(parts).removesuffix(".__init__"), path
 
 
+@cache
+def names_of_modules() -> frozenset[str]:
+    return frozenset(name for name, _ in modules())
+
+
 def imported(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -83,9 +89,8 @@ def imported(path: Path) -> Iterator[str]:
             assert node.module is not None
             yield node.module
             # `from raydt.tracking import schema` imports a module too.
-            known = {name for name, _ in modules()}
             inner = (f"{node.module}.{alias.name}" for alias in node.names)
-            yield from (name for name in inner if name in known)
+            yield from (name for name in inner if name in names_of_modules())
 
 
 def layer(module: str) -> str | None:

@@ -38,6 +38,7 @@ from raydt.errors import RunError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 from raydt.grid.journal import read_journal
+from raydt.grid.journal_rows import ResumeRow
 from raydt.grid.ledger import Ledger, cell_folder
 from raydt.grid.schedule import simulate
 from raydt.terminal.status import find_sweep
@@ -69,10 +70,10 @@ def spans_of(sweep: Sweep, cells: list[Cell]) -> dict[str, Span]:
     results = Ledger.read(sweep, cells).results
     spans = {}
     for cell_id, result in results.items():
-        rows = read_journal(cell_folder(sweep, cell_id), str(result["attempt"]))
-        if any(row["event"] == "resume" for row in rows):
+        rows = read_journal(cell_folder(sweep, cell_id), result.attempt)
+        if any(isinstance(row, ResumeRow) for row in rows):
             raise RunError(f"{cell_id} was cut off and gone on with: measure another launch")
-        spans[cell_id] = Span(rows[0]["time"], rows[-1]["time"])
+        spans[cell_id] = Span(rows[0].time, rows[-1].time)
     return spans
 
 

@@ -27,10 +27,13 @@ from rich.table import Table
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
 from raydt.grid.journal import Attempt
+from raydt.grid.journal_rows import ReportRow
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import cell_folder, record_sweep
-from raydt.orchestration.commit import commit
+from raydt.grid.result import Result
+from raydt.orchestration.grid.commit import commit
 from raydt.storage.folder import Folder
+from raydt.tracking.schema import Status
 
 SEEDS, SIZES = 5, ("8k", "32k", "128k", "512k", "2M")
 _MEASURED = "import resource, subprocess, sys, time; start = time.perf_counter(); "\
@@ -93,22 +96,38 @@ def write_ledger(storage: Path, num_cells: int) -> tuple[int, float]:
 def write_cell(folder: Folder, sweep: Folder, launch_id: str, number: int) -> None:
     """One cell from its lease to its result, with the eight reports of a cell of the demo."""
     attempt = Attempt(folder, sweep, launch_id)
-    attempt.begin(cell_id=folder.uri, fingerprint=f"{number:064d}")
+    attempt.begin(folder.uri, f"{number:064d}")
     for report in range(8):
         attempt.write(
-            "report", bytes_seen=report * 40_000, train_loss=2.0 - report / 10,
-            val_loss=2.1 - report / 10, val_bpb=3.0 - report / 7, bytes_per_second=60_000.0,
-        )  # fmt: skip
+            ReportRow(
+                bytes_seen=report * 40_000,
+                train_loss=2.0 - report / 10,
+                val_loss=2.1 - report / 10,
+                val_bpb=3.0 - report / 7,
+                bytes_per_second=60_000.0,
+            )
+        )
     attempt.end(
-        {
-            "cell_id": folder.uri, "fingerprint": f"{number:064d}",
-            "attempt": attempt.attempt_id, "model": "nano", "time": time.time(),
-            "status": "done", "reason": None, "stopped": "budget", "test_loss": 1.1,
-            "test_bpb": 1.587, "test_loss_stderr": 0.01, "best_val_loss": 1.1,
-            "best_bytes_seen": 317_440, "bytes_seen": 317_440, "training_seconds": 7.5,
-            "weights_sha256": "0" * 64, "seconds": 8.0,
-        }
-    )  # fmt: skip
+        Result(
+            cell_id=folder.uri,
+            fingerprint=f"{number:064d}",
+            attempt=attempt.attempt_id,
+            model="nano",
+            time=time.time(),
+            status=Status.DONE,
+            reason=None,
+            stopped="budget",
+            test_loss=1.1,
+            test_bpb=1.587,
+            test_loss_stderr=0.01,
+            best_val_loss=1.1,
+            best_bytes_seen=317_440,
+            bytes_seen=317_440,
+            training_seconds=7.5,
+            weights_sha256="0" * 64,
+            seconds=8.0,
+        )
+    )
     commit(folder, f"{number:064d}")
 
 

@@ -39,7 +39,7 @@ ALLOWED = {
     },
     "raydt.corpora": set(),
     "raydt.model": {"raydt.config"},
-    "raydt.tracking": {"raydt.storage"},
+    "raydt.tracking": {"raydt.grid", "raydt.storage"},
     "raydt.terminal": {"raydt.config", "raydt.grid", "raydt.storage", "raydt.tuning"},
     "raydt.training": {"raydt.config", "raydt.corpora.prepared", "raydt.model"},
     "raydt.orchestration": {
@@ -57,6 +57,14 @@ ALLOWED = {
         "raydt.tuning",
     },
     "analysis": set(),
+}
+# Within orchestration folders are layers too: what each may import, besides itself. The modules
+# above them (launch, launch_search, start, preflight, sync, cells) may import all of them.
+ROOMS = {
+    "raydt.orchestration.cluster": set(),
+    "raydt.orchestration.run": {"raydt.orchestration.cluster"},
+    "raydt.orchestration.grid": {"raydt.orchestration.run"},
+    "raydt.orchestration.search": {"raydt.orchestration.run"},
 }
 # What wires everything together, and may import it.
 WIRING = ("raydt.cli", "raydt.__main__", "raydt.commands")
@@ -127,11 +135,23 @@ def test_imports_have_no_circle() -> None:
     TopologicalSorter(graph).prepare()  # names a circle that it finds
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_of_orchestration_import_one_way(room: str) -> None:
+    for module, path in modules():
+        if module == room or module.startswith(f"{room}."):
+            for name in imported(path):
+                if name.startswith("raydt.orchestration."):
+                    there = ".".join(name.split(".")[:3])
+                    assert there in ROOMS[room] | {room}, f"{module} imports {name}"
+
+
 def test_every_folder_has_a_layer() -> None:
     folders = {f"raydt.{path.parent.name}" for path in (ROOT / "raydt").glob("*/__init__.py")}
     corpora = (ROOT / "raydt" / "corpora").glob("*/__init__.py")
     folders |= {f"raydt.corpora.{path.parent.name}" for path in corpora}
     assert folders | {"analysis"} == set(ALLOWED) | {"raydt.commands"}
+    inner = (ROOT / "raydt" / "orchestration").glob("*/__init__.py")
+    assert {f"raydt.orchestration.{path.parent.name}" for path in inner} == set(ROOMS)
 
 
 @pytest.mark.parametrize(

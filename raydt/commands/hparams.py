@@ -55,7 +55,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from raydt.orchestration.tuning import check_search, launch_search
+    from raydt.orchestration.launch_search import check_search, launch_search
     from raydt.terminal.search_outcome import show_found
     from raydt.terminal.search_plan import show_search_plan
     from raydt.terminal.search_progress import SearchProgress

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
+from raydt.grid.result import Result
 from raydt.tracking.schema import Stage, Status
 
 # One x86 core with AVX-512, as `benchmarks/training.py` measures it with the model `nano`; used
@@ -107,15 +107,13 @@ def cell_costs(
     return costs
 
 
-def seen_bytes(
-    cells: Iterable[Cell], results: Mapping[str, Mapping[str, Any]]
-) -> dict[Kind, float]:
+def seen_bytes(cells: Iterable[Cell], results: Mapping[str, Result]) -> dict[Kind, float]:
     """What done cells of each kind have seen: the median."""
     seen: dict[Kind, list[int]] = {}
     for cell in cells:
         result = results.get(cell.cell_id)
-        if result is not None and result["status"] == Status.DONE:
-            seen.setdefault(kind_of(cell), []).append(result["bytes_seen"])
+        if result is not None and result.status is Status.DONE:
+            seen.setdefault(kind_of(cell), []).append(result.bytes_seen)
     return {kind: median(each) for kind, each in seen.items()}
 
 

@@ -17,14 +17,24 @@ what it still writes, and at its next report it finds that the lease is another'
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
+
+from pydantic import BaseModel
 
 from raydt.errors import RunError
+from raydt.grid.journal_rows import (
+    EndRow,
+    JournalRow,
+    ReportRow,
+    ResumeRow,
+    StartRow,
+    line_of,
+    row_of,
+)
 from raydt.grid.lease import holding_launch
+from raydt.grid.result import Result, read_result, write_result
 from raydt.storage.folder import Folder
 
 RESULT = "result.json"
@@ -46,6 +56,14 @@ class CancelledError(RunError):
     """The cell is not to be trained any more."""
 
 
+class Lease(BaseModel):
+    """Who holds a cell: `lease.json`."""
+
+    attempt: str
+    launch: str
+    time: float
+
+
 class Attempt:
     """One attempt at a cell, from the side of the worker that makes it."""
 
@@ -56,35 +74,35 @@ class Attempt:
         self._sweep = sweep
         self._launch_id = launch_id
 
-    def begin(self, **facts: Any) -> None:
+    def begin(self, cell_id: str, fingerprint: str) -> None:
         """Take the cell, which ends any earlier attempt at it.
 
         `LeaseLostError` if the launch that this attempt belongs to is over, `CancelledError` if
         the cell is not to be trained.
         """
-        lease = {"attempt": self.attempt_id, "launch": self._launch_id, "time": time.time()}
+        lease = Lease(attempt=self.attempt_id, launch=self._launch_id, time=time.time())
         self._check_launch()
         if is_cancelled(self._cell):
             raise CancelledError(f"{self._cell.uri} was cancelled")
-        self._cell.write_json(_LEASE, lease)
-        self.write("start", launch=self._launch_id, **facts)
+        self._cell.write_json(_LEASE, lease.model_dump())
+        self.write(StartRow(launch=self._launch_id, cell_id=cell_id, fingerprint=fingerprint))
 
-    def go_on(self, rows: list[dict[str, Any]], **facts: Any) -> None:
-        """The attempt goes on where an earlier one was cut off. `rows` are the reports of before:
-        the journal of an attempt tells the cell's whole history, and nothing twice."""
-        self.write("resume", **facts)
-        for row in rows:
-            self.write("report", **row)
+    def go_on(self, resumed: ResumeRow, reports: Iterable[ReportRow]) -> None:
+        """The attempt resumes an earlier one that was cut off. `reports` are those of before: the
+        journal of an attempt tells the cell's whole history, and nothing twice."""
+        self.write(resumed)
+        for report in reports:
+            self.write(report)
 
     def check_held(self) -> None:
         """`LeaseLostError` if the cell is another attempt's by now, or the sweep another launch's;
         `CancelledError` if it is nobody's."""
         self._check_launch()
-        lease = self._cell.read_json(_LEASE)
-        if lease is None or lease["attempt"] != self.attempt_id:
+        lease = holder(self._cell)
+        if lease is None or lease.attempt != self.attempt_id:
             raise LeaseLostError(
                 f"attempt {self.attempt_id} at {self._cell.uri}: the lease is required; "
-                f"found it with {None if lease is None else lease['attempt']}"
+                f"found it with {None if lease is None else lease.attempt}"
             )
         if is_cancelled(self._cell):
             raise CancelledError(f"{self._cell.uri} was cancelled")
@@ -97,17 +115,15 @@ class Attempt:
                 f"found {newest}"
             )
 
-    def write(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Journal an event with the time, in seconds since 1970; the row as written."""
+    def write(self, row: JournalRow) -> None:
+        """Journal a row, if the attempt still holds its cell: see `check_held`."""
         self.check_held()
-        row = {"event": event, "time": time.time(), **fields}
-        self.folder.append(_JOURNAL, (json.dumps(row) + "\n").encode())
-        return row
+        self.folder.append(_JOURNAL, line_of(row))
 
-    def end(self, outcome: Mapping[str, Any]) -> None:
+    def end(self, outcome: Result) -> None:
         """The attempt is over, and this came of it."""
-        self.write("end", status=outcome["status"])
-        self.folder.write_json(_OUTCOME, dict(outcome))
+        self.write(EndRow(status=outcome.status))
+        write_result(self.folder, _OUTCOME, outcome)
 
 
 def attempt_folder(cell: Folder, attempt_id: str) -> Folder:
@@ -120,23 +136,22 @@ def attempts(cell: Folder) -> list[str]:
     return (cell / _ATTEMPTS).names()
 
 
-def holder(cell: Folder) -> Mapping[str, Any] | None:
-    """The lease of a cell: `attempt`, `launch`, `time`; None if nobody ever took it."""
-    lease: Mapping[str, Any] | None = cell.read_json(_LEASE)
-    return lease
+def holder(cell: Folder) -> Lease | None:
+    """The lease of a cell; None if nobody ever took it."""
+    lease = cell.read_json(_LEASE)
+    return None if lease is None else Lease.model_validate(lease)
 
 
-def outcome_of(cell: Folder) -> dict[str, Any] | None:
+def outcome_of(cell: Folder) -> Result | None:
     """What came of the attempt that holds the cell; None while it is not over."""
     lease = holder(cell)
     if lease is None:
         return None
-    outcome: dict[str, Any] | None = attempt_folder(cell, lease["attempt"]).read_json(_OUTCOME)
-    return outcome
+    return read_result(attempt_folder(cell, lease.attempt), _OUTCOME)
 
 
-def read_journal(cell: Folder, attempt_id: str) -> list[dict[str, Any]]:
-    """The events of an attempt; a last line that a kill cut short is left out.
+def read_journal(cell: Folder, attempt_id: str) -> list[JournalRow]:
+    """The rows of an attempt; a last line that a kill cut short is left out.
 
     `RunError` if another line is damaged.
     """
@@ -144,19 +159,19 @@ def read_journal(cell: Folder, attempt_id: str) -> list[dict[str, Any]]:
         text = attempt_folder(cell, attempt_id).read(_JOURNAL).decode()
     except FileNotFoundError:
         return []
-    rows = []
+    rows: list[JournalRow] = []
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
-            rows.append(json.loads(line))
+            rows.append(row_of(line))
         except ValueError as error:
             name = f"{attempt_folder(cell, attempt_id).uri}/{_JOURNAL}"
             raise RunError(f"{name}:{number}: JSON is required, found damage ({error})") from None
     return rows
 
 
-def set_aside(cell: Folder, result: Mapping[str, Any]) -> None:
+def set_aside(cell: Folder, result: Result) -> None:
     """Make room for another attempt; the result stays beside its journal."""
-    cell.write_json(f"{_PREVIOUS}/{result['attempt']}.json", dict(result))
+    write_result(cell, f"{_PREVIOUS}/{result.attempt}.json", result)
     cell.remove(_LEASE)  # first: an attempt that ended and holds the cell would count again
     cell.remove(RESULT)
 

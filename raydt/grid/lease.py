@@ -7,10 +7,10 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel
 
 from raydt.errors import RunError
 from raydt.storage.folder import Folder
@@ -21,7 +21,19 @@ _SECONDS_BETWEEN_BEATS = 10.0
 # A launch that has not been heard of for so long is taken to be dead. On one machine a dead launch
 # is known at once, by its lock and its process id.
 _SILENT_SECONDS = 60.0
+_OF_BEATS = {"beat", "ended"}  # told in a file of their own
 _SETTLING_SECONDS = 2.0  # on a storage without locks, for two that begin at once to see each other
+
+
+class RunningLaunch(BaseModel):
+    """What a launch says of itself: who it is (`launch.json`), and when it was last at work."""
+
+    launch: str  # its id
+    host: str
+    pid: int
+    started: float  # in seconds since 1970, as is `beat`
+    beat: float = 0.0
+    ended: bool = False
 
 
 class LaunchLease:
@@ -74,7 +86,7 @@ class LaunchLease:
 
     def _refused(self) -> RunError:
         launch = running_launch(self._sweep)
-        who = f" (process {launch['pid']} on {launch['host']})" if launch else ""
+        who = f" (process {launch.pid} on {launch.host})" if launch else ""
         return RunError(
             f"sweep in {self._sweep.uri}: one launch at a time is required; another one{who} is "
             "at work"
@@ -82,15 +94,13 @@ class LaunchLease:
 
     def _take(self) -> None:
         self._beat()
-        self._sweep.write_json(
-            _LAUNCH,
-            {
-                "launch": self.launch_id,
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "started": self._started,
-            },
+        launch = RunningLaunch(
+            launch=self.launch_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started=self._started,
         )
+        self._sweep.write_json(_LAUNCH, launch.model_dump(exclude=_OF_BEATS))
 
     def _beat(self, ended: bool = False) -> None:
         # In a file of its own: a beat that comes late must not take the lease back.
@@ -117,30 +127,26 @@ def holding_launch(sweep: Folder) -> str | None:
     return None if launch is None else str(launch["launch"])
 
 
-def running_launch(sweep: Folder) -> Mapping[str, Any] | None:
+def running_launch(sweep: Folder) -> RunningLaunch | None:
     """What the last launch of a sweep says of itself; None if there was none."""
     launch = sweep.read_json(_LAUNCH)
     if launch is None:
         return None
-    return {
-        "beat": 0.0,
-        "ended": False,
-        **launch,
-        **(sweep.read_json(_beats(launch["launch"])) or {}),
-    }
+    beats = sweep.read_json(_beats(launch["launch"])) or {}
+    return RunningLaunch.model_validate({**launch, **beats})
 
 
 def _beats(launch_id: str) -> str:
     return f"launches/{launch_id}.json"
 
 
-def is_alive(launch: Mapping[str, Any] | None) -> bool:
+def is_alive(launch: RunningLaunch | None) -> bool:
     """Whether a launch is at work, as far as this machine can tell."""
-    if launch is None or launch["ended"]:
+    if launch is None or launch.ended:
         return False
-    if launch["host"] == socket.gethostname() and not _runs(launch["pid"]):
+    if launch.host == socket.gethostname() and not _runs(launch.pid):
         return False
-    return time.time() - float(launch["beat"]) < _SILENT_SECONDS
+    return time.time() - launch.beat < _SILENT_SECONDS
 
 
 def _runs(pid: int) -> bool:

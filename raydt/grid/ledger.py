@@ -16,6 +16,7 @@ from raydt.errors import InputError, Problem, RunError, bad
 from raydt.grid.cell import Cell
 from raydt.grid.journal import RESULT, holder, is_cancelled
 from raydt.grid.lease import is_alive, running_launch
+from raydt.grid.result import Result, read_result
 from raydt.storage.folder import Folder
 from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
@@ -23,12 +24,9 @@ from raydt.tracking.schema import Status
 _SWEEP = "sweep.json"
 # Fields of a sweep that may change from launch to launch without touching what is done: the axes,
 # which only grow a grid or leave a part of it out, and where it runs.
-_FREE_FIELDS = {
-    "name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds",
-    "storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers",
-    "large_cell_seconds", "checkpoint_seconds", "max_retries",
-}  # fmt: skip
-
+_AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds"}
+_PLACE = {"storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers"}
+_FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
 
 # An object store answers in tens of milliseconds, and many at once.
 _REQUESTS_AT_ONCE = 32
@@ -40,7 +38,7 @@ T = TypeVar("T")
 class Ledger:
     """What the storage says of a sweep's cells, by cell id."""
 
-    results: Mapping[str, Mapping[str, Any]]
+    results: Mapping[str, Result]
     cancelled: frozenset[str]
     running: frozenset[str]  # held by an attempt of the launch that is at work
 
@@ -50,15 +48,15 @@ class Ledger:
         root = sweep.folder / "cells"
         cell_ids = [cell.cell_id for cell in cells]
         launch = running_launch(sweep.folder)
-        launch_id = launch["launch"] if launch is not None and is_alive(launch) else None
+        launch_id = launch.launch if launch is not None and is_alive(launch) else None
 
-        def look(cell_id: str) -> tuple[Mapping[str, Any] | None, bool, bool]:
+        def look(cell_id: str) -> tuple[Result | None, bool, bool]:
             folder = root / cell_id
-            result = folder.read_json(RESULT)
+            result = read_result(folder, RESULT)
             if result is not None:
                 return result, False, False
             lease = holder(folder)
-            runs = launch_id is not None and lease is not None and lease["launch"] == launch_id
+            runs = launch_id is not None and lease is not None and lease.launch == launch_id
             return None, is_cancelled(folder), runs
 
         begun = _maybe_begun(root, cell_ids)
@@ -72,14 +70,14 @@ class Ledger:
     def status(self, cell: Cell) -> Status:
         """As its result says; else cancelled, running, blocked by its parent, or waiting."""
         if cell.cell_id in self.results:
-            return Status(self.results[cell.cell_id]["status"])
+            return self.results[cell.cell_id].status
         if cell.cell_id in self.cancelled:
             return Status.CANCELLED
         if cell.cell_id in self.running:
             return Status.RUNNING
         if cell.parent_id is not None:
             parent = self.results.get(cell.parent_id)
-            if parent is not None and parent["status"] != Status.DONE:
+            if parent is not None and parent.status is not Status.DONE:
                 return Status.BLOCKED
             if parent is None and cell.parent_id in self.cancelled:
                 return Status.BLOCKED
@@ -89,10 +87,10 @@ class Ledger:
         """Per model, what its trained cells have reached: the median, in FLOP/s per slot."""
         rates: dict[str, list[float]] = {}
         for result in self.results.values():
-            if result["training_seconds"] > 0:
-                speed = result["bytes_seen"] / result["training_seconds"]
-                model = result["model"]
-                rates.setdefault(model, []).append(speed * MODELS[model].training_flops_per_byte)
+            if result.training_seconds > 0:
+                speed = result.bytes_seen / result.training_seconds
+                flops = speed * MODELS[result.model].training_flops_per_byte
+                rates.setdefault(result.model, []).append(flops)
         return {model: median(speeds) for model, speeds in rates.items()}
 
     def check_fingerprints(self, fingerprints: Mapping[str, str]) -> None:
@@ -101,7 +99,7 @@ class Ledger:
         changed = [
             cell_id
             for cell_id, result in self.results.items()
-            if result["fingerprint"] != fingerprints[cell_id]
+            if result.fingerprint != fingerprints[cell_id]
         ]
         if not changed:
             return
@@ -191,8 +189,8 @@ def recorded_sweep(storage: str, name: str) -> Sweep:
         raise bad(f"{folder.uri}/{_SWEEP}", "the fields of a sweep", error) from None
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for key, item in value.items():
         if isinstance(item, Mapping):
             flat.update(_flat(item, f"{prefix}{key}."))

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from raydt.config.model import MODELS
 from raydt.config.protocol import forwarded_bytes
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
 from raydt.grid.cost import Cost, Kind, kind_of
+from raydt.grid.result import Result
 from raydt.tracking.schema import Stage, Status
 
 
@@ -39,7 +39,7 @@ def savings(
     cells: Sequence[Cell],
     sweep: Sweep,
     costs: Mapping[str, Cost],
-    results: Mapping[str, Mapping[str, Any]],
+    results: Mapping[str, Result],
 ) -> Savings:
     """Of a whole sweep, whatever of it is done; `results` are the ledger's."""
     sources_of = Counter(target for _, target in sweep.pairs())
@@ -58,9 +58,9 @@ def savings(
         val_sample += val_samples[kind]
     stopped, budgets = _left_over(cells, costs, results)
     errors = [
-        result["test_loss_stderr"]
+        result.test_loss_stderr
         for result in results.values()
-        if result.get("test_loss_stderr") is not None
+        if result.test_loss_stderr is not None
     ]
     return Savings(
         shared_ladders=ladders,
@@ -82,16 +82,16 @@ def _val_sample(cell: Cell, cost: Cost, sweep: Sweep) -> int:
 
 
 def _left_over(
-    cells: Sequence[Cell], costs: Mapping[str, Cost], results: Mapping[str, Mapping[str, Any]]
+    cells: Sequence[Cell], costs: Mapping[str, Cost], results: Mapping[str, Result]
 ) -> tuple[int, int]:
     """FLOPs of training that done cells did not use, and those of their budgets."""
     left = budgets = 0
     for cell in cells:
         result = results.get(cell.cell_id)
-        if result is None or result["status"] != Status.DONE or cell.stage is Stage.ZEROSHOT:
+        if result is None or result.status is not Status.DONE or cell.stage is Stage.ZEROSHOT:
             continue
         per_byte = MODELS[cell.model].training_flops_per_byte
         budget_bytes = costs[cell.cell_id].budget_bytes
         budgets += budget_bytes * per_byte
-        left += (budget_bytes - result["bytes_seen"]) * per_byte
+        left += (budget_bytes - result.bytes_seen) * per_byte
     return left, budgets

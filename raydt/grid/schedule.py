@@ -34,6 +34,10 @@ class Schedule:
             if cell.parent_id not in self._cells:
                 self._make_ready(cell.cell_id)
 
+    def __len__(self) -> int:
+        """How many cells it may hand out."""
+        return len(self._cells)
+
     def _make_ready(self, cell_id: str) -> None:
         self._waiting.discard(cell_id)
         heapq.heappush(self._ready, (-self._urgency[cell_id], cell_id))

@@ -118,5 +118,5 @@ def _require_rest(sweep: Sweep, command: str) -> None:
         assert launch is not None
         raise RunError(
             f"sweep {sweep.name}: no launch may be at work for `raydt {command}`; found process "
-            f"{launch['pid']} on {launch['host']}"
+            f"{launch.pid} on {launch.host}"
         )

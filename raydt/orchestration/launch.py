@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from raydt.config.sweep import Sweep
-from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, evaluation_bytes
-from raydt.corpora.prepared.language import PreparedLanguage
-from raydt.corpora.preparing.prepare import prepare_corpus
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError
 from raydt.grid.build import build_grid
@@ -21,19 +13,26 @@ from raydt.grid.cell import Cell
 from raydt.grid.cost import cell_costs, seen_bytes, workers_of
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, cell_folder, record_sweep
-from raydt.orchestration.commit import DECIDED, commit, make_room
-from raydt.orchestration.facts import headline, plan_rows
-from raydt.orchestration.languages import publish_language
+from raydt.grid.schedule import Schedule
+from raydt.orchestration.cluster.runtime import on_cluster
+from raydt.orchestration.grid.commit import DECIDED, commit, make_room
+from raydt.orchestration.grid.facts import headline, plan_rows
+from raydt.orchestration.grid.recorder import CellRecorder
+from raydt.orchestration.grid.tasks import build_tasks
 from raydt.orchestration.preflight import check_declaration, check_surroundings
-from raydt.orchestration.recorder import Recorder
-from raydt.orchestration.runtime import on_cluster, ray_started, set_environment
-from raydt.orchestration.task import build_tasks
+from raydt.orchestration.run.recorder import Recorder
+from raydt.orchestration.run.task import CellTask
+from raydt.orchestration.start import (
+    only_launch,
+    opened,
+    prepare_languages,
+    smaller_evaluations,
+)
 from raydt.terminal.progress import Progress
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
 from raydt.tracking.writer import Writer
-from raydt.units import approximate_bytes
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,8 @@ def launch(sweep: Sweep, progress: Progress) -> Launch:
     problems += check_surroundings(sweep)
     if problems or corpus is None:
         raise InputError(problems)
-    with LaunchLease(sweep.folder, on_lost=interrupt) as lease:
-        try:
-            return _launch(sweep, corpus, progress, lease)
-        except KeyboardInterrupt:
-            lease.check_held()  # says so if that was why
-            raise
-
-
-def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+    with only_launch(sweep.folder) as lease:
+        return _launch(sweep, corpus, progress, lease)
 
 
 def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease) -> Launch:
@@ -89,32 +80,31 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     tasks = build_tasks(
         list(cells.values()), sweep, languages, locations, num_workers, lease.launch_id
     )
-    fingerprints = {cell_id: task["fingerprint"] for cell_id, task in tasks.items()}
+    fingerprints = {cell_id: task.fingerprint for cell_id, task in tasks.items()}
     ledger.check_fingerprints(fingerprints)
     record_sweep(sweep)
     ledger = _adopt(sweep, cells, fingerprints, ledger)
-    decided = {c for c, result in ledger.results.items() if result["status"] in DECIDED}
+    decided = {c for c, result in ledger.results.items() if result.status in DECIDED}
     missing = [
         cell
         for cell_id, cell in cells.items()
-        if cell_id not in decided | ledger.cancelled and not _hopeless(cell, ledger)
+        if cell_id not in decided | ledger.cancelled and not _is_blocked(cell, ledger)
     ]
     experiment = experiment_key(sweep.store_uri, sweep.name)
     unrecorded = {
-        c
-        for c in decided
-        if not is_recorded(cell_folder(sweep, c), sweep.store_uri, experiment)
-    }  # fmt: skip
+        cell_id
+        for cell_id in decided
+        if not is_recorded(cell_folder(sweep, cell_id), sweep.store_uri, experiment)
+    }
     not_recorded: Mapping[str, str] = {}
     experiment_id = None
     if missing or unrecorded:
         for cell in missing:
             # A failed cell is tried again; its result stays beside its journal.
-            result = ledger.results.get(cell.cell_id)
-            make_room(cell_folder(sweep, cell.cell_id), None if result is None else dict(result))
+            make_room(cell_folder(sweep, cell.cell_id), ledger.results.get(cell.cell_id))
         not_recorded, experiment_id = _train(
             sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress
-        )  # fmt: skip
+        )
     final = Ledger.read(sweep, cells.values())
     return Launch(
         {cell_id: final.status(cell) for cell_id, cell in cells.items()},
@@ -122,48 +112,6 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
         not_recorded,
         experiment_id,
     )
-
-
-def prepare_languages(
-    sweep: Sweep, corpus: Corpus
-) -> tuple[dict[str, PreparedLanguage], dict[str, str]]:
-    """The languages on this machine, and where a worker finds each."""
-    root = sweep.local_storage / "corpora"
-    protocol = sweep.protocol
-    languages = prepare_corpus(
-        corpus,
-        sweep.train_bytes(),
-        protocol.asked_val_bytes,
-        protocol.asked_test_bytes,
-        root,
-    )
-    storage = sweep.storage_folder
-    locations = {
-        name: str(language.folder)
-        if storage.local_path is not None
-        else publish_language(language.folder, root, storage)
-        for name, language in languages.items()
-    }
-    return languages, locations
-
-
-def smaller_evaluations(sweep: Sweep, languages: Mapping[str, PreparedLanguage]) -> str:
-    """Which languages are evaluated on less than others, as they have no more; "" if none is."""
-    protocol = sweep.protocol
-    asked: dict[HeldOutSplit, int | None] = {
-        "val": protocol.asked_val_bytes,
-        "test": protocol.asked_test_bytes,
-    }
-    said = []
-    for split, num_bytes in asked.items():
-        most = at_most(split, num_bytes)
-        sizes = {n: evaluation_bytes(each, split, num_bytes) for n, each in languages.items()}
-        less = [
-            f"{approximate_bytes(size)} of {name}" for name, size in sizes.items() if size < most
-        ]
-        if less:
-            said.append(f"{', '.join(less)} instead of {approximate_bytes(most)} of {split}")
-    return f"Evaluating on all that is held out: {'; '.join(said)}" if said else ""
 
 
 def _adopt(
@@ -178,18 +126,18 @@ def _adopt(
     return Ledger.read(sweep, cells.values()) if any(adopted) else ledger
 
 
-def _hopeless(cell: Cell, ledger: Ledger) -> bool:
-    """Whether what the cell starts from is decided, and not done, or is not to be trained."""
+def _is_blocked(cell: Cell, ledger: Ledger) -> bool:
+    """Whether the parent cell ended without weights, or is not to be trained."""
     if cell.parent_id in ledger.cancelled:
         return True
     parent = ledger.results.get(cell.parent_id or "")
-    return parent is not None and parent["status"] in DECIDED and parent["status"] != Status.DONE
+    return parent is not None and parent.status in DECIDED and parent.status is not Status.DONE
 
 
 def _train(
     sweep: Sweep,
     cells: Mapping[str, Cell],
-    tasks: Mapping[str, dict[str, Any]],
+    tasks: Mapping[str, CellTask],
     seconds: Mapping[str, float],
     ledger: Ledger,
     missing: list[Cell],
@@ -197,8 +145,7 @@ def _train(
     progress: Progress,
 ) -> tuple[Mapping[str, str], str]:
     """Cells whose numbers wait for MLflow, and the experiment that has the others."""
-    fingerprints = {cell_id: task["fingerprint"] for cell_id, task in tasks.items()}
-    set_environment()
+    fingerprints = {cell_id: task.fingerprint for cell_id, task in tasks.items()}
 
     def open_writer() -> Writer:
         writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
@@ -206,33 +153,44 @@ def _train(
         writer.start_launch(plan, sweep.model_dump(mode="json"), "Running.")
         return writer
 
-    # A new store takes as long to make as Ray to start; both at once.
-    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
-        opening = pool.submit(open_writer)
-        if missing:
-            stack.enter_context(
-                ray_started(sweep.num_slots, sweep.cpus_per_cell, sweep.gpus_per_cell)
-            )
-            from raydt.orchestration.fan_out import cells_at_once, fan_out
-        writer = opening.result()
-        recorder = Recorder(writer, sweep, cells, fingerprints)
+    with opened(sweep, open_writer, with_ray=bool(missing)) as writer:
+        recorder = Recorder()
+        recorded_cells = CellRecorder(recorder, writer, sweep, cells, fingerprints)
         recorder.start()
         for cell_id in unrecorded:
-            recorder.ended(cell_id, ledger.results[cell_id])
+            recorded_cells.ended(cell_id, ledger.results[cell_id])
         try:
             if missing:
-                progress.begin(
-                    list(cells.values()), missing, seconds, cells_at_once(sweep), on_cluster()
-                )
-                fan_out(sweep, missing, tasks, seconds, progress, recorder)
+                _run(sweep, cells, tasks, seconds, missing, progress, recorded_cells)
         finally:
             progress.end()
             final = Ledger.read(sweep, cells.values())
             num_done = sum(final.status(cell) is Status.DONE for cell in cells.values())
-            recorder.finish(
+            note = (
                 f"**{num_done} of {len(cells)} cells done.** `raydt analyze` writes the answer "
-                "here, and the report into this run's artifacts.",
-                whole=num_done == len(cells),
-                headline=headline(cells.values(), final),
+                "here, and the report into this run's artifacts."
             )
+            figures = headline(cells.values(), final)
+            whole = num_done == len(cells)
+            recorder.finish("this launch", lambda: writer.end_launch(note, whole, figures))
     return recorder.not_recorded, writer.experiment_id
+
+
+def _run(
+    sweep: Sweep,
+    cells: Mapping[str, Cell],
+    tasks: Mapping[str, CellTask],
+    seconds: Mapping[str, float],
+    missing: list[Cell],
+    progress: Progress,
+    recorder: CellRecorder,
+) -> None:
+    # Ray is imported after its environment is set.
+    from raydt.orchestration.grid.policy import GridPolicy
+    from raydt.orchestration.run.fan_out import fan_out
+    from raydt.orchestration.run.room import tasks_at_once
+
+    progress.begin(list(cells.values()), missing, seconds, tasks_at_once(sweep), on_cluster())
+    schedule = Schedule(missing, seconds)
+    with GridPolicy(sweep, schedule, tasks, progress, recorder) as policy:
+        fan_out(policy, sweep.folder, sweep.max_retries)

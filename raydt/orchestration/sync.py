@@ -9,9 +9,10 @@ from raydt.config.sweep import Sweep
 from raydt.errors import RunError
 from raydt.grid.build import build_grid
 from raydt.grid.journal import holder, read_journal
+from raydt.grid.journal_rows import StartRow
 from raydt.grid.lease import is_alive, running_launch
 from raydt.grid.ledger import Ledger, cell_folder
-from raydt.orchestration.facts import cell_facts, headline, plan_rows
+from raydt.orchestration.grid.facts import cell_facts, headline, plan_rows
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
@@ -50,7 +51,7 @@ def sync_store(sweep: Sweep, on_cell: Callable[[str], None] = lambda _: None) ->
     if not to_write:
         return synced
     fingerprints: dict[str, str | None] = dict.fromkeys(cell.cell_id for cell in cells)
-    fingerprints |= {c: str(result["fingerprint"]) for c, result in ledger.results.items()}
+    fingerprints |= {c: result.fingerprint for c, result in ledger.results.items()}
     writer.start_launch(
         plan_rows(cells, fingerprints), sweep.model_dump(mode="json"), "Written from the journals."
     )
@@ -58,19 +59,21 @@ def sync_store(sweep: Sweep, on_cell: Callable[[str], None] = lambda _: None) ->
         folder = cell_folder(sweep, cell.cell_id)
         result = ledger.results.get(cell.cell_id)
         lease = holder(folder)
-        attempt = str(result["attempt"] if result is not None else lease and lease["attempt"])
+        holding = result if result is not None else lease
+        assert holding is not None, "it has a result, or a lease"
+        attempt = holding.attempt
         try:
             rows = read_journal(folder, attempt)
         except RunError as error:
             synced.damaged[cell.cell_id] = str(error)
             continue
-        starts = [row["fingerprint"] for row in rows if row["event"] == "start"]
+        starts = [row.fingerprint for row in rows if isinstance(row, StartRow)]
         fingerprint = fingerprints[cell.cell_id] or (starts[0] if starts else "")
         facts = cell_facts(cell, sweep, fingerprint)
         writer.sync(folder, cell.run_name, facts, rows, attempt, result)
         synced.num_written += 1
         on_cell(cell.cell_id)
-    num_done = sum(result["status"] == Status.DONE for result in ledger.results.values())
+    num_done = sum(result.status is Status.DONE for result in ledger.results.values())
     whole = num_done == len(cells)
     note = f"Written from the journals: {num_done} of {len(cells)} cells done."
     writer.end_launch(note, whole, headline(cells, ledger))

@@ -40,11 +40,24 @@ class LanguageRow:
 def show_corpora(rows: Sequence[LanguageRow], console: Console) -> None:
     """Print a table per corpus."""
     for corpus in dict.fromkeys(row.corpus for row in rows):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(corpus),
-                      title_justify="left", title_style="bold")  # fmt: skip
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            title=escape(corpus),
+            title_justify="left",
+            title_style="bold",
+        )
         table.add_column("language", no_wrap=True)
-        for name in ("train", "val", "test", "bytes/char", "duplicates dropped",
-                     "contamination", "full set", "bytes/en"):  # fmt: skip
+        for name in (
+            "train",
+            "val",
+            "test",
+            "bytes/char",
+            "duplicates dropped",
+            "contamination",
+            "full set",
+            "bytes/en",
+        ):
             table.add_column(name, justify="right", no_wrap=True)
         for row in rows:
             if row.corpus == corpus:

@@ -1,49 +1,42 @@
-"""How a launch looks while it runs: a live table on a terminal, a line per cell elsewhere."""
+"""How the launch of a grid looks while it runs: a live table on a terminal, a line per cell
+elsewhere."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from raydt.grid.cell import Cell
+from raydt.grid.journal_rows import ReportRow
+from raydt.grid.result import Result
 from raydt.terminal.amounts import duration
+from raydt.terminal.live import LiveProgress, plain_table
 from raydt.tracking.schema import Status
 
 _WITHOUT_RESULT = (Status.FAILED, Status.DIVERGED, Status.BLOCKED, Status.CANCELLED)
 _MAX_ROWS = 12  # of running cells; a cluster may run hundreds
 
 
-class Progress:
-    """Told of every event of a launch; shows it. Safe to call from any thread."""
+class Progress(LiveProgress):
+    """Told of every event of a launch; shows it."""
 
     def __init__(self, console: Console | None = None) -> None:
-        # What is shown goes to stderr, so that stdout stays what a script may read.
-        self.console = console or Console(stderr=True, highlight=False)
-        self._lock = threading.Lock()
-        self._live: Live | None = None
+        super().__init__(console)
         self._cells: dict[str, Cell] = {}
         self._seconds: Mapping[str, float] = {}
         self._num_slots = 1
         self._num_before = 0
-        self._started = 0.0
         self._running: dict[str, float] = {}
-        self._reports: dict[str, Mapping[str, Any]] = {}
+        self._reports: dict[str, ReportRow] = {}
         self._status: dict[str, Status] = {}
-        self._last: list[str] = []
         self._expected_of_done = 0.0
         self._actual_of_done = 0.0
-
-    def say(self, text: str, style: str | None = None) -> None:
-        """A line before or after the table; its brackets are brackets."""
-        self.console.print(Text(text, style=style or ""), soft_wrap=True)
 
     def begin(
         self,
@@ -65,28 +58,21 @@ class Progress:
         before = f", {self._num_before} done before" if self._num_before else ""
         now = " for now" if may_grow else ""
         self.say(f"Training {len(missing)} cells{before}, {num_slots} at a time{now}")
-        if self.console.is_terminal:
-            self._live = Live(
-                get_renderable=self._render,
-                console=self.console,
-                refresh_per_second=4,
-                transient=True,
-            )
-            self._live.start()
+        self._show()
 
     def started(self, cell_id: str) -> None:
         """A cell has a slot (again, if it is tried again)."""
         with self._lock:
             self._running.setdefault(cell_id, time.monotonic())
 
-    def reported(self, cell_id: str, row: Mapping[str, Any]) -> None:
+    def reported(self, cell_id: str, row: ReportRow) -> None:
         """A running cell was evaluated."""
         with self._lock:
             self._reports[cell_id] = row
 
-    def ended(self, cell_id: str, result: Mapping[str, Any]) -> None:
+    def ended(self, cell_id: str, result: Result) -> None:
         """A cell is done, failed or diverged."""
-        status = Status(result["status"])
+        status = result.status
         with self._lock:
             began = self._running.pop(cell_id, time.monotonic())
             took = time.monotonic() - began
@@ -95,10 +81,10 @@ class Progress:
             self._actual_of_done += took
             name = self._cells[cell_id].run_name
             if status is Status.DONE:
-                line = f"{name:<24} {result['test_bpb']:.3f} bpb  {duration(took)}"
+                line = f"{name:<24} {result.test_bpb:.3f} bpb  {duration(took)}"
             else:
-                line = f"{name:<24} {status}: {result['reason']}"
-            self._last = [*self._last[-2:], line]
+                line = f"{name:<24} {status}: {result.reason}"
+            self._keep(line)
             left = self._seconds_left()
         if self._live is None:
             done = self._num_before + len(self._status)
@@ -121,12 +107,6 @@ class Progress:
             self._status[cell_id] = Status.CANCELLED
         self.say(f"{self._cells[cell_id].run_name:<24} cancelled", style="yellow")
 
-    def end(self) -> None:
-        """The launch is over, or was interrupted."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
     def _seconds_left(self) -> float:
         """By the expected time of what is left and how the expectation has held so far."""
         pace = self._actual_of_done / self._expected_of_done if self._expected_of_done else 1.0
@@ -138,47 +118,40 @@ class Progress:
         )
         return left / self._num_slots
 
-    def _render(self) -> Group:
-        with self._lock:
-            counts = dict.fromkeys(Status, 0)
-            for status in self._status.values():
-                counts[status] += 1
-            counts[Status.DONE] += self._num_before
-            counts[Status.RUNNING] = len(self._running)
-            total = self._num_before + len(self._cells)
-            counts[Status.WAITING] = total - sum(counts.values())
-            bad = sum(counts[status] for status in _WITHOUT_RESULT)
-            left = self._seconds_left()
-            running = sorted(self._running.items(), key=lambda item: item[1])[:_MAX_ROWS]
-            rows = [self._row(cell_id, began) for cell_id, began in running]
-            last = list(self._last)
-        elapsed = time.monotonic() - self._started
-
-        head = Table.grid(padding=(0, 2))
-        head.add_row(
-            ProgressBar(total=total, completed=counts[Status.DONE] + bad, width=28),
-            Text(f"{counts[Status.DONE]} done", style="green"),
+    def _head(self) -> tuple[ProgressBar, Sequence[Text]]:
+        counts = Counter(self._status.values())
+        counts[Status.DONE] += self._num_before
+        counts[Status.RUNNING] = len(self._running)
+        total = self._num_before + len(self._cells)
+        bad = sum(counts[status] for status in _WITHOUT_RESULT)
+        done = counts[Status.DONE]
+        return ProgressBar(total=total, completed=done + bad, width=28), [
+            Text(f"{done} done", style="green"),
             Text(f"{counts[Status.RUNNING]} running", style="cyan"),
-            Text(f"{counts[Status.WAITING]} waiting"),
+            Text(f"{total - counts.total()} waiting"),
             Text(f"{bad} failed", style="bold red" if bad else "dim"),
-        )
-        times = Text(f"{duration(elapsed)}, about {duration(left)} left", style="dim")
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+        ]
+
+    def _left(self, elapsed_seconds: float) -> str:
+        return f", about {duration(self._seconds_left())} left"
+
+    def _tables(self) -> Sequence[Table]:
+        table = plain_table()
         table.add_column("running", min_width=24)
         table.add_column("seen", justify="right")
         table.add_column("val bpb", justify="right")
         table.add_column("for", justify="right")
-        for row in rows:
-            table.add_row(*row)
-        ended = [Text(line, style="dim") for line in last]
-        return Group(head, times, Text(), table, Text(), *ended)
+        running = sorted(self._running.items(), key=lambda item: item[1])[:_MAX_ROWS]
+        for cell_id, began in running:
+            table.add_row(*self._row(cell_id, began))
+        return [table]
 
     def _row(self, cell_id: str, began: float) -> tuple[str, str, str, str]:
         report = self._reports.get(cell_id)
         cell = self._cells[cell_id]
         return (
             cell.run_name,
-            f"{report['bytes_seen'] / 1000:,.0f} kB" if report else "",
-            f"{report['val_bpb']:.3f}" if report else "",
+            f"{report.bytes_seen / 1000:,.0f} kB" if report else "",
+            f"{report.val_bpb:.3f}" if report else "",
             duration(time.monotonic() - began),
         )

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from raydt.tuning.cost import SearchCost
+from raydt.tuning.found import StageFound
 from raydt.tuning.plan import SearchPlan
-from raydt.tuning.search import StageFound
 from raydt.units import approximate_bytes
 
 
@@ -24,9 +24,17 @@ def found_table(plan: SearchPlan, found: Sequence[StageFound]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("stage")
     for column in (
-        "size", "before", "rule", "difference", "lr", "emb lr", "batch", "warm-up", "decay",
+        "size",
+        "before",
+        "rule",
+        "difference",
+        "lr",
+        "emb lr",
+        "batch",
+        "warm-up",
+        "decay",
         "bytes",
-    ):  # fmt: skip
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     for each in found:
         compared = {comparison.size: comparison for comparison in each.comparisons}

@@ -29,12 +29,11 @@ def show_search_plan(plan: SearchPlan, console: Console) -> None:
         table.add_column(column, justify="right")
     for stage in plan.stages:
         for study in plan.studies(stage):
-            trials = cost.trials_bytes(study)
-            table.add_row(
-                stage, study.size.label, str(len(study.languages)), str(plan.num_trials),
-                str(len(study.languages)), str(2 * NUM_CHECK_SEEDS * len(study.languages)),
-                approximate_bytes(trials.expected), approximate_bytes(trials.most),
-            )  # fmt: skip
+            trials, num_languages = cost.trials_bytes(study), len(study.languages)
+            num_checks = 2 * NUM_CHECK_SEEDS * num_languages
+            runs = [num_languages, plan.num_trials, num_languages, num_checks]
+            amounts = [approximate_bytes(trials.expected), approximate_bytes(trials.most)]
+            table.add_row(stage, study.size.label, *map(str, runs), *amounts)
     console.print(table)
     console.print(_space(plan))
     whole = cost.whole

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
+from collections.abc import Sequence
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from raydt.terminal.amounts import duration
+from raydt.terminal.live import LiveProgress, plain_table
+from raydt.tuning.found import StageFound
 from raydt.tuning.plan import Study
-from raydt.tuning.search import Search, StageFound
+from raydt.tuning.search import Search
 from raydt.tuning.trial import End, Finished, Kind, Trial
 from raydt.units import approximate_bytes
 
 _MAX_ROWS = 8  # of running trials
 _FACTORS = {
-    "learning_rate": "lr", "embedding_learning_rate": "emb", "max_batch_windows": "batch",
-    "warmup_steps": "warm-up", "weight_decay": "decay", "budget_bytes": "budget",
-}  # fmt: skip
+    "learning_rate": "lr",
+    "embedding_learning_rate": "emb",
+    "max_batch_windows": "batch",
+    "warmup_steps": "warm-up",
+    "weight_decay": "decay",
+    "budget_bytes": "budget",
+}
 
 
-class SearchProgress:
-    """Told of every event of a search; shows it. Safe to call from any thread."""
+class SearchProgress(LiveProgress):
+    """Told of every event of a search; shows it."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
-        self._lock = threading.RLock()
-        self._live: Live | None = None
+        super().__init__(console)
         self._search: Search | None = None
-        self._started = time.monotonic()
         self._bytes_before = 0
         self._num_ended = 0
         self._bytes_trained = 0
@@ -41,11 +43,6 @@ class SearchProgress:
         self._reports: dict[str, tuple[int, float]] = {}
         self._num: dict[tuple[str, str], int] = {}  # finished trials by stage and size
         self._best: dict[tuple[str, str], tuple[float, Finished]] = {}
-        self._last: list[str] = []
-
-    def say(self, text: str, style: str | None = None) -> None:
-        """A line before or after the table; its brackets are brackets."""
-        self.console.print(Text(text, style=style or ""), soft_wrap=True)
 
     def begin(self, search: Search) -> None:
         """The search begins, or goes on."""
@@ -62,12 +59,7 @@ class SearchProgress:
             f"{approximate_bytes(search.cost.most_bytes)} bytes{before}, "
             f"{plan.sweep.num_slots} at a time"
         )
-        if self.console.is_terminal:
-            self._live = Live(
-                get_renderable=self._render, console=self.console, refresh_per_second=4,
-                transient=True,
-            )  # fmt: skip
-            self._live.start()
+        self._show()
 
     def started(self, trial: Trial) -> None:
         """A trial has a slot."""
@@ -87,7 +79,7 @@ class SearchProgress:
             self._num_ended += 1
             self._bytes_trained += finished.bytes_seen
             line = self._line(finished)
-            self._last = [*self._last[-2:], line]
+            self._keep(line)
         if self._live is None:
             used = f"{approximate_bytes(self._bytes_trained)} bytes"
             self.say(f"[{used}] {line}")
@@ -101,12 +93,6 @@ class SearchProgress:
     def found(self, found: StageFound) -> None:
         """A stage is decided."""
         self.say(f"{found.stage}: {found.why}", style="green" if found.is_tuned else "yellow")
-
-    def end(self) -> None:
-        """The search is over, or was interrupted."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
     def _forget(self, trial: Trial) -> None:
         self._running.pop(trial.trial_id, None)
@@ -130,36 +116,35 @@ class SearchProgress:
             text += f"  {_percent(self._search.score(finished))}"
         return text + ("" if finished.end is End.DONE else f"  {finished.end}")
 
-    def _render(self) -> Group:
-        with self._lock:
-            assert self._search is not None
-            plan = self._search.plan
-            used = self._bytes_trained
-            budget = max(float(used), self._search.cost.expected_bytes)
-            running = sorted(self._running.values(), key=lambda item: item[1])[:_MAX_ROWS]
-            rows = [self._running_row(trial, began) for trial, began in running]
-            studies = [self._study_row(s) for stage in plan.stages for s in plan.studies(stage)]
-            num_running, num_ended = len(self._running), self._num_ended
-            last = list(self._last)
-        elapsed = time.monotonic() - self._started
-        head = Table.grid(padding=(0, 2))
-        head.add_row(
-            ProgressBar(total=budget, completed=used, width=28),
+    def _head(self) -> tuple[ProgressBar, Sequence[Text]]:
+        used, budget = self._bytes_trained, self._budget()
+        return ProgressBar(total=budget, completed=used, width=28), [
             Text(f"{approximate_bytes(used)} of about {approximate_bytes(budget)}", style="green"),
-            Text(f"{num_ended} ended", style="green"),
-            Text(f"{num_running} running", style="cyan"),
-        )
-        rate = (used - self._bytes_before) / elapsed if elapsed else 0.0
-        left = f", about {duration((budget - used) / rate)} left" if rate else ""
-        times = Text(f"{duration(elapsed)}{left}", style="dim")
+            Text(f"{self._num_ended} ended", style="green"),
+            Text(f"{len(self._running)} running", style="cyan"),
+        ]
+
+    def _left(self, elapsed_seconds: float) -> str:
+        used = self._bytes_trained
+        rate = (used - self._bytes_before) / elapsed_seconds if elapsed_seconds else 0.0
+        return f", about {duration((self._budget() - used) / rate)} left" if rate else ""
+
+    def _tables(self) -> Sequence[Table]:
+        assert self._search is not None
+        plan = self._search.plan
         best = _columns("stage and size", "trials", "best so far", "with")
-        for row in studies:
-            best.add_row(*row)
+        for stage in plan.stages:
+            for study in plan.studies(stage):
+                best.add_row(*self._study_row(study))
         now = _columns("running", "seen", "val bpb", "for")
-        for row in rows:
-            now.add_row(*row)
-        ended = [Text(line, style="dim") for line in last]
-        return Group(head, times, Text(), best, Text(), now, Text(), *ended)
+        running = sorted(self._running.values(), key=lambda item: item[1])[:_MAX_ROWS]
+        for trial, began in running:
+            now.add_row(*self._running_row(trial, began))
+        return [best, now]
+
+    def _budget(self) -> float:
+        assert self._search is not None
+        return max(float(self._bytes_trained), self._search.cost.expected_bytes)
 
     def _study_row(self, study: Study) -> tuple[str, str, str, str]:
         key = (str(study.stage), study.size.label)
@@ -193,7 +178,7 @@ def _percent(score: float) -> str:
 
 
 def _columns(*names: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table = plain_table()
     for name in names:
         table.add_column(name, no_wrap=True)
     return table

@@ -34,8 +34,13 @@ def show_status(storage: str, name: str | None, console: Console) -> None:
     ledger = Ledger.read(sweep, cells)
     statuses = {cell.cell_id: ledger.status(cell) for cell in cells}
     shown = [status for status in Status if status is not Status.RUNNING]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"sweep {sweep.name}",
-                  title_justify="left", title_style="bold")  # fmt: skip
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"sweep {sweep.name}",
+        title_justify="left",
+        title_style="bold",
+    )
     table.add_column("stage")
     for status in shown:
         table.add_column(status, justify="right")
@@ -44,6 +49,6 @@ def show_status(storage: str, name: str | None, console: Console) -> None:
         table.add_row(stage, *(str(counts[status]) if counts[status] else "·" for status in shown))
     console.print(table)
     for cell in cells:
-        result = ledger.results.get(cell.cell_id, {})
-        if result.get("reason"):
-            console.print(f"{cell.cell_id}: {result['status']}: {result['reason']}", markup=False)
+        result = ledger.results.get(cell.cell_id)
+        if result is not None and result.reason:
+            console.print(f"{cell.cell_id}: {result.status}: {result.reason}", markup=False)

@@ -17,6 +17,7 @@ from raydt.errors import bad
 from raydt.tracking import schema
 from raydt.tracking.loss_row import LossRow
 from raydt.tracking.loss_table import LossTable
+from raydt.tracking.runs import every_run
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
 from raydt.tracking.writer import Writer
@@ -117,25 +118,18 @@ def _newest_launch(client: Any, sweep: str) -> Any | None:
 def _written(client: Any, experiment_id: str) -> set[str]:
     """Fingerprints of the cells that are whole; what was cut off in the middle is deleted."""
     found: set[str] = set()
-    token = None
     where = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_CELL}'"
-    while True:
-        page = client.search_runs([experiment_id], where, max_results=1000, page_token=token)
-        for run in page:
-            if run.info.end_time:
-                found.add(run.data.tags[schema.TAG_FINGERPRINT])
-            else:
-                client.delete_run(run.info.run_id)
-        token = page.token
-        if not token:
-            return found
+    for run in every_run(client, experiment_id, where):
+        if run.info.end_time:
+            found.add(run.data.tags[schema.TAG_FINGERPRINT])
+        else:
+            client.delete_run(run.info.run_id)
+    return found
 
 
-def _plan_row(row: LossRow) -> dict[str, Any]:
-    values = (
-        row.cell_id, row.stage, row.source, row.target, row.size, row.size_bytes, row.seed,
-        row.model, None, row.fingerprint,
-    )  # fmt: skip
+def _plan_row(row: LossRow) -> dict[str, object]:
+    values: list[object] = [row.cell_id, row.stage, row.source, row.target]
+    values += [row.size, row.size_bytes, row.seed, row.model, None, row.fingerprint]
     return dict(zip(schema.PLAN_FIELDS, values, strict=True))
 
 

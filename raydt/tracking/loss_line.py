@@ -113,11 +113,17 @@ class AuthorsLine(_Line):
         else:
             stage = Stage.ZEROSHOT if size_bytes == 0 else Stage.FINETUNE
         return {
-            "stage": stage, "source": None if init == SCRATCH else init, "target": target,
-            "size": label, "size_bytes": size_bytes, "seed": self._count("seed", 0),
-            "model": model, "status": Status.DONE, "test_loss": loss,
+            "stage": stage,
+            "source": None if init == SCRATCH else init,
+            "target": target,
+            "size": label,
+            "size_bytes": size_bytes,
+            "seed": self._count("seed", 0),
+            "model": model,
+            "status": Status.DONE,
+            "test_loss": loss,
             "stopped": Stop.EVALUATED if stage is Stage.ZEROSHOT else None,
-        }  # fmt: skip
+        }
 
 
 class OwnLine(_Line):
@@ -138,12 +144,20 @@ class OwnLine(_Line):
         found = {column: self._number(column, positive=False) for column in METRICS}
         metrics = {METRICS[column]: value for column, value in found.items() if value is not None}
         return {
-            "stage": stage, "source": source, "target": target, "size": label,
-            "size_bytes": size_bytes, "seed": self._count("seed", 0),
-            "model": self._text("model") or "model", "status": status, "test_loss": loss,
-            "reason": self._text("reason"), "stopped": stopped,
-            "precision": self._text("precision"), "metrics": metrics,
-        }  # fmt: skip
+            "stage": stage,
+            "source": source,
+            "target": target,
+            "size": label,
+            "size_bytes": size_bytes,
+            "seed": self._count("seed", 0),
+            "model": self._text("model") or "model",
+            "status": status,
+            "test_loss": loss,
+            "reason": self._text("reason"),
+            "stopped": stopped,
+            "precision": self._text("precision"),
+            "metrics": metrics,
+        }
 
     def _size(self, stage: Stage | None) -> tuple[str, int]:
         label, given = self._text("size"), self._text("size_bytes")

@@ -27,10 +27,9 @@ from raydt.tracking.schema import Stage
 
 _AUTHORS = ("init_language", "target", "model_size", "data_size", "loss")
 _SYNONYMS = {"loss": "test_loss", "loss_stderr": "test_loss_stderr"}
-_OWN = (
-    "stage", "source", "target", "size", "size_bytes", "seed", "model", "status", "reason",
-    "stopped", "precision", "test_loss", *METRICS,
-)  # fmt: skip
+_CELL = "stage source target size size_bytes seed model".split()
+_END = "status reason stopped precision test_loss".split()
+_OWN = (*_CELL, *_END, *METRICS)
 # Of cells.csv: names of its own store, and what follows from the loss.
 _PASSED_OVER = ("cell_id", "run_id", "above_uniform")
 

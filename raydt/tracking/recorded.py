@@ -10,16 +10,30 @@ import sqlite3
 from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import urlopen
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raydt.errors import RunError
 from raydt.storage.folder import Folder
 from raydt.tracking.uri import sqlite_path, without_password, without_user
 
 STATE = "mlflow.json"
+
+
+class Recorded(BaseModel):
+    """How far a cell is written, and into what: `mlflow.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    store_uri: str  # without its password
+    experiment: str | None = None  # see `key_of`
+    run_id: str | None  # None: the run was about to be made
+    attempt: str
+    num_reports: int
+    ended: bool
 
 
 def is_recorded(cell: Folder, store_uri: str, experiment: str | None) -> bool:
@@ -29,12 +43,12 @@ def is_recorded(cell: Folder, store_uri: str, experiment: str | None) -> bool:
     folder knows nothing.
     """
     state = read_state(cell)
-    if state is None or state["store_uri"] != without_password(store_uri) or not state["ended"]:
+    if state is None or state.store_uri != without_password(store_uri) or not state.ended:
         return False
-    if experiment is not None and state.get("experiment") != experiment:
+    if experiment is not None and state.experiment != experiment:
         return False
     store = sqlite_path(store_uri)
-    return store is None or (store.exists() and _holds(store, state["run_id"]))
+    return store is None or (store.exists() and _holds(store, state.run_id))
 
 
 def experiment_key(store_uri: str, sweep: str) -> str | None:
@@ -82,10 +96,15 @@ def _holds(store: Path, run_id: str | None) -> bool:
             return False
 
 
-def read_state(cell: Folder) -> dict[str, Any] | None:
+def write_state(cell: Folder, state: Recorded) -> None:
+    """Write down how far a cell is written."""
+    cell.write_json(STATE, state.model_dump())
+
+
+def read_state(cell: Folder) -> Recorded | None:
     """How far a cell is written; None if that is not known, and all rows are to be written anew."""
     try:
         state = cell.read_json(STATE)
-    except RunError:
+        return None if state is None else Recorded.model_validate(state)
+    except (RunError, ValidationError):
         return None
-    return state if isinstance(state, dict) else None

@@ -11,6 +11,7 @@ from typing import Any
 
 from raydt.tracking import schema
 from raydt.tracking.experiment import open_experiment
+from raydt.tracking.runs import every_run, log
 
 _ENDED = {"done": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
 
@@ -26,6 +27,7 @@ class SearchWriter:
         self._sweep = sweep
         self._search_id = self._open()
         self.recorded = self._recorded()
+        self._begun: dict[str, str] = {}  # runs of trials, should the store go away in between
 
     def _open(self) -> str:
         """The parent run: the one of the launch before, if there was one."""
@@ -40,20 +42,11 @@ class SearchWriter:
 
     def _recorded(self) -> set[str]:
         """Ids of the trials that have their run, whole."""
-        found: set[str] = set()
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self.experiment_id],
-                f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}' "
-                "and attributes.status != 'RUNNING'",
-                max_results=1000,
-                page_token=token,
-            )
-            found |= {run.data.tags[schema.TAG_TRIAL_ID] for run in page}
-            token = page.token
-            if not token:
-                return found
+        where = (
+            f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}' and attributes.status != 'RUNNING'"
+        )
+        runs = every_run(self._client, self.experiment_id, where)
+        return {run.data.tags[schema.TAG_TRIAL_ID] for run in runs}
 
     def write_text(self, text: str, name: str) -> None:
         """An artifact of the search."""
@@ -75,22 +68,25 @@ class SearchWriter:
         end_seconds: float,
     ) -> None:
         """A finished trial: `history` is bytes seen and validation loss in nats per byte."""
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric
 
         if trial_id in self.recorded:
             return
-        run = self._client.create_run(
-            self.experiment_id,
-            start_time=int(start_seconds * 1000),
-            run_name=run_name,
-            tags={
-                schema.TAG_KIND: schema.KIND_TRIAL,
-                schema.TAG_SWEEP: self._sweep,
-                schema.TAG_TRIAL_ID: trial_id,
-                schema.TAG_STATUS: end,
-                "mlflow.parentRunId": self._search_id,
-            },
-        )
+        if trial_id not in self._begun:
+            run = self._client.create_run(
+                self.experiment_id,
+                start_time=int(start_seconds * 1000),
+                run_name=run_name,
+                tags={
+                    schema.TAG_KIND: schema.KIND_TRIAL,
+                    schema.TAG_SWEEP: self._sweep,
+                    schema.TAG_TRIAL_ID: trial_id,
+                    schema.TAG_STATUS: end,
+                    "mlflow.parentRunId": self._search_id,
+                },
+            )
+            self._begun[trial_id] = str(run.info.run_id)
+        run_id = self._begun[trial_id]
         at = int(end_seconds * 1000)
         metrics = [
             Metric(name, value, at, seen)
@@ -103,9 +99,9 @@ class SearchWriter:
         metrics += [
             Metric(name, value, at, 0) for name, value in final.items() if math.isfinite(value)
         ]
-        given = [Param(name, str(value)) for name, value in params.items() if value is not None]
-        self._client.log_batch(run.info.run_id, metrics=metrics, params=given)
-        self._client.set_terminated(run.info.run_id, _ENDED[end], end_time=at)
+        given = {name: str(value) for name, value in params.items() if value is not None}
+        log(self._client, run_id, metrics, given, {})
+        self._client.set_terminated(run_id, _ENDED[end], end_time=at)
         self.recorded.add(trial_id)
 
     def end(self, note: str, whole: bool) -> None:

@@ -10,19 +10,21 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from raydt.grid.journal_rows import JournalRow, ReportRow
+from raydt.grid.result import Result
 from raydt.storage.folder import Folder
 from raydt.tracking import schema
 from raydt.tracking.experiment import open_experiment
-from raydt.tracking.recorded import STATE, key_of, read_state
+from raydt.tracking.recorded import Recorded, key_of, read_state, write_state
+from raydt.tracking.runs import log
 from raydt.tracking.schema import Status
 from raydt.tracking.uri import sqlite_path, without_password
 from raydt.tracking.views import add_views
 
-_MAX_METRICS_PER_BATCH = 1000  # MLflow's own limit
 # Fields of a journal's reports and of a result, and the metrics they become.
 _HISTORY = {
     "train_loss": schema.METRIC_TRAIN_LOSS,
@@ -60,8 +62,8 @@ class Writer:
 
     def start_launch(
         self,
-        plan: list[dict[str, Any]],
-        sweep: Mapping[str, Any],
+        plan: list[dict[str, object]],
+        sweep: Mapping[str, object],
         note: str,
         *,
         more_tags: Mapping[str, str] | None = None,
@@ -115,97 +117,93 @@ class Writer:
         self,
         folder: Folder,
         run_name: str,
-        facts: Mapping[str, Any],
-        rows: Iterable[Mapping[str, Any]],
+        facts: Mapping[str, object],
+        rows: Sequence[JournalRow],
         attempt: str,
-        result: Mapping[str, Any] | None,
+        result: Result | None,
     ) -> None:
         """Bring the run of the cell in `folder` up to `rows` and, if there is one, its `result`.
 
         `facts` are the cell's params and tags by their names in the schema.
         """
-        rows = list(rows)
         state = self._state(folder, attempt)
         if state is None:
             # The reports of a cell that was resumed are older than its last attempt.
-            times = [float(row["time"]) for row in (*rows, *([result] if result else []))]
+            times = [row.time for row in (*rows, *([result] if result else []))]
             started = min(times, default=None)
             state = self._create_run(folder, run_name, facts, attempt, started)
-        reports = [row for row in rows if row["event"] == "report"]
-        new = reports[state["num_reports"] :]
-        if not new and (result is None or state["ended"]):
+        reports = [row for row in rows if isinstance(row, ReportRow)]
+        new = reports[state.num_reports :]
+        if not new and (result is None or state.ended):
             return
         metrics = [
-            (name, row[field], row["time"], row["bytes_seen"])
+            (name, value, row.time, row.bytes_seen)
             for row in new
             for field, name in _HISTORY.items()
-            if row.get(field) is not None
+            if (value := getattr(row, field)) is not None
         ]
         if result is not None:
             metrics += [
-                (name, result[field], result["time"], result["bytes_seen"])
+                (name, value, result.time, result.bytes_seen)
                 for field, name in _FINAL.items()
-                if result.get(field) is not None
+                if (value := getattr(result, field)) is not None
             ]
         params = {
             name: str(value)
             for name, value in facts.items()
             if not name.startswith("raydt.") and value is not None
         }
-        self._log(state["run_id"], {} if state["num_reports"] else params, metrics, result)
-        state["num_reports"] = len(reports)
+        assert state.run_id is not None
+        self._log(state.run_id, {} if state.num_reports else params, metrics, result)
         if result is not None:
             self._client.set_terminated(
-                state["run_id"],
-                _ENDED[Status(result["status"])],
-                end_time=int(result["time"] * 1000),
+                state.run_id, _ENDED[result.status], end_time=int(result.time * 1000)
             )
-            state["ended"] = True
-        folder.write_json(STATE, state)
+        ended = state.ended or result is not None
+        write_state(folder, state.model_copy(update={"num_reports": len(reports), "ended": ended}))
 
     def delete(self, folder: Folder) -> None:
         """Delete the run of the cell in `folder`, if the store has it."""
         state = read_state(folder)
-        run_id = None if state is None else self._run_of(state["attempt"])
+        run_id = None if state is None else self._run_of(state.attempt)
         if run_id is not None:
             self._client.delete_run(run_id)
 
-    def _state(self, folder: Folder, attempt: str) -> dict[str, Any] | None:
+    def _state(self, folder: Folder, attempt: str) -> Recorded | None:
         """Where the store was left, if it is this store, this attempt and the run is there."""
         from mlflow.exceptions import MlflowException
 
         state = read_state(folder)
         if state is None:
             return None
-        known = state["run_id"] is not None and (
-            state["store_uri"] == self._store_uri
-            and state.get("experiment") == self._experiment_key
-        )
-        if not known:
+        here = (state.store_uri, state.experiment) == (self._store_uri, self._experiment_key)
+        if state.run_id is None or not here:
             # Cut off while it made the run, or written into what may be the same store elsewhere
             # (a storage was moved): the store itself knows its attempts.
-            run_id = self._run_of(state["attempt"])
+            run_id = self._run_of(state.attempt)
             if run_id is None:
                 return None
-            if state["run_id"] != run_id:
-                state["num_reports"], state["ended"] = 0, False
-            state |= {
-                "run_id": run_id,
-                "store_uri": self._store_uri,
-                "experiment": self._experiment_key,
-            }
+            is_same = state.run_id == run_id
+            state = Recorded(
+                store_uri=self._store_uri,
+                experiment=self._experiment_key,
+                run_id=run_id,
+                attempt=state.attempt,
+                num_reports=state.num_reports if is_same else 0,
+                ended=state.ended and is_same,
+            )
         try:
-            run = self._client.get_run(state["run_id"])
+            run = self._client.get_run(state.run_id)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise
         if run.info.lifecycle_stage == "deleted":
             return None
-        if state["attempt"] != attempt:
+        if state.attempt != attempt:
             # An attempt that was cut off, and whose cell began again. Its numbers stay in its
             # journal; in the store a cell has one run.
-            self._client.delete_run(state["run_id"])
+            self._client.delete_run(state.run_id)
             return None
         return state
 
@@ -219,10 +217,10 @@ class Writer:
         self,
         folder: Folder,
         run_name: str,
-        facts: Mapping[str, Any],
+        facts: Mapping[str, object],
         attempt: str,
         started_seconds: float | None,
-    ) -> dict[str, Any]:
+    ) -> Recorded:
         tags = {name: str(value) for name, value in facts.items() if name.startswith("raydt.")}
         tags |= {
             schema.TAG_KIND: schema.KIND_CELL,
@@ -232,16 +230,16 @@ class Writer:
         }
         if self._launch_id is not None:
             tags["mlflow.parentRunId"] = self._launch_id
-        state = {
-            "store_uri": self._store_uri,
-            "experiment": self._experiment_key,
-            "run_id": None,
-            "attempt": attempt,
-            "num_reports": 0,
-            "ended": False,
-        }
+        state = Recorded(
+            store_uri=self._store_uri,
+            experiment=self._experiment_key,
+            run_id=None,
+            attempt=attempt,
+            num_reports=0,
+            ended=False,
+        )
         # Said before it is done: a run whose making was cut off is found again by its attempt.
-        folder.write_json(STATE, state)
+        write_state(folder, state)
         run = self._client.create_run(
             self.experiment_id,
             # When the cell began, not when it was written down.
@@ -249,8 +247,8 @@ class Writer:
             tags=tags,
             run_name=run_name,
         )
-        state["run_id"] = str(run.info.run_id)
-        folder.write_json(STATE, state)
+        state = state.model_copy(update={"run_id": str(run.info.run_id)})
+        write_state(folder, state)
         return state
 
     def _log(
@@ -258,32 +256,25 @@ class Writer:
         run_id: str,
         params: Mapping[str, str],
         rows: list[tuple[str, float, float, int]],
-        result: Mapping[str, Any] | None,
+        result: Result | None,
     ) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Metric
 
         metrics = [
             Metric(name, value, int(seconds * 1000), step)
             for name, value, seconds, step in rows
             if math.isfinite(value)
         ]
-        tags = []
-        if result is not None:
-            tags.append(RunTag(schema.TAG_STATUS, result["status"]))
-            if result.get("reason"):
-                tags.append(RunTag(schema.TAG_REASON, result["reason"][:500]))
-            if result.get("stopped"):
-                tags.append(RunTag(schema.TAG_STOPPED, result["stopped"]))
-            # Of a cell that an earlier version trained it is not known.
-            if result.get("precision"):
-                tags.append(RunTag(schema.TAG_PRECISION, result["precision"]))
-        for start in range(0, max(1, len(metrics)), _MAX_METRICS_PER_BATCH):
-            part = metrics[start : start + _MAX_METRICS_PER_BATCH]
-            first = start == 0
-            self._client.log_batch(
-                run_id,
-                metrics=part,
-                # Writing a param again with the same value is no error.
-                params=[Param(*item) for item in params.items()] if first else [],
-                tags=tags if first else [],
-            )
+        log(self._client, run_id, metrics, params, {} if result is None else _tags_of(result))
+
+
+def _tags_of(result: Result) -> dict[str, str]:
+    tags = {schema.TAG_STATUS: str(result.status)}
+    if result.reason:
+        tags[schema.TAG_REASON] = result.reason[:500]
+    if result.stopped:
+        tags[schema.TAG_STOPPED] = result.stopped
+    # Of a cell that an earlier version trained it is not known.
+    if result.precision:
+        tags[schema.TAG_PRECISION] = result.precision
+    return tags

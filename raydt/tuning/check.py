@@ -40,10 +40,15 @@ def compare(
     difference = second - first
     scores = [_score(pairs[_pair(f)], f, price) for f in after]
     return Comparison(
-        size, float(first.mean()), float(second.mean()), float(difference.mean()),
-        _stderr(difference), float(np.mean([pairs[_pair(f)].bytes_seen for f in after])),
-        float(np.mean([f.bytes_seen for f in after])), tuple(scores),
-    )  # fmt: skip
+        size,
+        before_bpb=float(first.mean()),
+        after_bpb=float(second.mean()),
+        difference_bpb=float(difference.mean()),
+        stderr_bpb=_stderr(difference),
+        before_bytes=float(np.mean([pairs[_pair(f)].bytes_seen for f in after])),
+        after_bytes=float(np.mean([f.bytes_seen for f in after])),
+        scores=tuple(scores),
+    )
 
 
 def is_better(comparisons: Sequence[Comparison]) -> bool:

@@ -54,10 +54,14 @@ class Cost:
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
-            self.baselines + other.baselines, self.trials + other.trials,
-            self.parents + other.parents, self.checks + other.checks, self.flops + other.flops,
-            self.num_runs + other.num_runs, self.kept_bytes + other.kept_bytes,
-        )  # fmt: skip
+            baselines=self.baselines + other.baselines,
+            trials=self.trials + other.trials,
+            parents=self.parents + other.parents,
+            checks=self.checks + other.checks,
+            flops=self.flops + other.flops,
+            num_runs=self.num_runs + other.num_runs,
+            kept_bytes=self.kept_bytes + other.kept_bytes,
+        )
 
     @property
     def total(self) -> Amount:
@@ -152,10 +156,11 @@ class SearchCost:
             num_languages = len(study.languages)
             num_checks = NUM_CHECK_SEEDS * num_languages
             mine = Cost(
-                baseline * num_languages, run * plan.num_trials, Amount(),
-                (baseline + run) * num_checks,
+                baselines=baseline * num_languages,
+                trials=run * plan.num_trials,
+                checks=(baseline + run) * num_checks,
                 num_runs=num_languages + plan.num_trials + 2 * num_checks,
-            )  # fmt: skip
+            )
             cost += mine + Cost(flops=self._flops(stage, study.size, mine))
             cap = max(cap, run.most - run.expected)
             checks = mine.checks

@@ -9,9 +9,9 @@ import tomli_w
 
 from raydt import __version__
 from raydt.grid.identity import NUMERICS_VERSION
+from raydt.tuning.found import StageFound
 from raydt.tuning.plan import SearchPlan
 from raydt.tuning.rule import CONFIDENCE
-from raydt.tuning.search import StageFound
 
 # A sweep decides these for itself: they change no result.
 _NOT_WRITTEN = {"max_windows_at_once", "compile"}
@@ -39,7 +39,7 @@ def hparams_text(plan: SearchPlan, found: Sequence[StageFound], command: str) ->
     return "\n".join(parts)
 
 
-def _evidence(plan: SearchPlan, found: Sequence[StageFound]) -> dict[str, Any]:
+def _evidence(plan: SearchPlan, found: Sequence[StageFound]) -> dict[str, object]:
     sweep = plan.sweep
     return {
         "model": plan.model_name,
@@ -54,8 +54,8 @@ def _evidence(plan: SearchPlan, found: Sequence[StageFound]) -> dict[str, Any]:
     }
 
 
-def _stage_evidence(plan: SearchPlan, found: StageFound) -> dict[str, Any]:
-    table: dict[str, Any] = {
+def _stage_evidence(plan: SearchPlan, found: StageFound) -> dict[str, object]:
+    table: dict[str, object] = {
         "is_tuned": found.is_tuned,
         "why": found.why,
         "num_trials": found.num_trials,

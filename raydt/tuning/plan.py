@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
@@ -118,10 +117,19 @@ class SearchPlan:
         """The recipe as it was, once in each language."""
         recipe = recipe_at(self.recipe(study.stage), study.size.num_bytes, self.window_bytes, {})
         return [
-            Trial(Kind.BASELINE, study.stage, source, target, study.size, _BASELINE_SEED, number,
-                  recipe, origin)
+            Trial(
+                Kind.BASELINE,
+                study.stage,
+                source,
+                target,
+                study.size,
+                _BASELINE_SEED,
+                number,
+                recipe,
+                origin,
+            )
             for number, (source, target) in enumerate(study.languages)
-        ]  # fmt: skip
+        ]
 
     def trial(
         self, study: Study, number: int, factors: Mapping[str, float], origin: str = ""
@@ -131,22 +139,50 @@ class SearchPlan:
         recipe = recipe_at(
             self.recipe(study.stage), study.size.num_bytes, self.window_bytes, factors
         )
-        return Trial(Kind.TRIAL, study.stage, source, target, study.size, _TRIAL_SEED + number,
-                     number, recipe, origin, factors)  # fmt: skip
+        return Trial(
+            Kind.TRIAL,
+            study.stage,
+            source,
+            target,
+            study.size,
+            _TRIAL_SEED + number,
+            number,
+            recipe,
+            origin,
+            factors,
+        )
 
     def checks(self, study: Study, kind: Kind, recipe: Recipe, origin: str = "") -> list[Trial]:
         """A recipe on fresh seeds: each language on each."""
         turns = [(pair, seed) for seed in range(NUM_CHECK_SEEDS) for pair in study.languages]
         return [
-            Trial(kind, study.stage, source, target, study.size, _CHECK_SEED + seed, number, recipe,
-                  origin)
+            Trial(
+                kind,
+                study.stage,
+                source,
+                target,
+                study.size,
+                _CHECK_SEED + seed,
+                number,
+                recipe,
+                origin,
+            )
             for number, ((source, target), seed) in enumerate(turns)
-        ]  # fmt: skip
+        ]
 
     def parent(self, source: str, recipe: Recipe, origin: str) -> Trial:
         """The pretrain that finetunes of this source start from."""
-        return Trial(Kind.PARENT, Stage.PRETRAIN, source, None, self.sweep.pretrain_size,
-                     _BASELINE_SEED, 0, recipe, origin)  # fmt: skip
+        return Trial(
+            Kind.PARENT,
+            Stage.PRETRAIN,
+            source,
+            None,
+            self.sweep.pretrain_size,
+            _BASELINE_SEED,
+            0,
+            recipe,
+            origin,
+        )
 
     @property
     def window_bytes(self) -> int:
@@ -160,7 +196,7 @@ class SearchPlan:
         languages = self._languages(Stage.FINETUNE)
         return list(dict.fromkeys(source for source, _ in languages if source is not None))
 
-    def identity(self, val_digests: Mapping[str, str]) -> dict[str, Any]:
+    def identity(self, val_digests: Mapping[str, str]) -> dict[str, object]:
         """What trials are only comparable under; more of them, more sizes and stages may come."""
         dumped = self.sweep.model_dump(mode="json")
         kept = ("corpus", "sources", "targets", "pretrain_size", "models", "protocol")
@@ -190,8 +226,8 @@ def check_plan(plan: SearchPlan) -> list[Problem]:
         problems.append(
             Problem("--trials", f"at least {LEAST_TRIALS} per stage and size", str(plan.num_trials))
         )
-    rungs = {size for stage in plan.stages if stage is not Stage.PRETRAIN
-             for size in (sweep.ladder if stage is Stage.SCRATCH else sweep.sizes)}  # fmt: skip
+    ladders = {Stage.SCRATCH: sweep.ladder, Stage.FINETUNE: sweep.sizes}
+    rungs = {size for stage in plan.stages for size in ladders.get(stage, ())}
     problems += [
         Problem("--at", f"sizes of the ladder: {' '.join(map(str, sorted(rungs)))}", str(size))
         for size in plan.at

@@ -103,10 +103,8 @@ def fit_rule(
     y_i = np.array([t.score for t in trials])
     # A trial that diverged says that it is bad there, and not how bad.
     y_i = np.minimum(y_i, y_i[np.isfinite(y_i)].max())
-    drawn = _posterior(
-        np.hstack([level_ig.astype(float), u_ih, u_ih * z_i[:, None], u_ih**2]), y_i, len(space),
-        np.random.default_rng(seed),
-    )  # fmt: skip
+    terms = np.hstack([level_ig.astype(float), u_ih, u_ih * z_i[:, None], u_ih**2])
+    drawn = _posterior(terms, y_i, len(space), np.random.default_rng(seed))
     a_nh, b_nh, q_nh = np.split(drawn[:, len(levels) :], 3, axis=1)
     x_nsh = np.stack([_optimum(a_nh + b_nh * z / spread, q_nh) for z in z_s], axis=1) * half_h
     level_nh = x_nsh.mean(axis=1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from raydt.tuning.compared import Compared
+from raydt.tuning.plan import SearchPlan, Study
 from raydt.tuning.space import Hyperparameter
+from raydt.tuning.trial import Finished
 
 logging.getLogger("optuna").setLevel(logging.ERROR)
 
@@ -34,7 +36,7 @@ class Sampler:
                 seed=seed,
             )
         )
-        self._asked: dict[str, Any] = {}
+        self._asked: dict[str, optuna.trial.Trial] = {}
 
     def ask(self, trial_id: str) -> dict[str, float]:
         """Factors by hyperparameter."""
@@ -74,3 +76,21 @@ class Sampler:
                 intermediate_values={} if stopped_after is None else {stopped_after: value},
             )
         )
+
+
+def sampler_of(
+    plan: SearchPlan, study: Study, finished: Sequence[Finished], compared: Compared
+) -> Sampler:
+    """The sampler of a study that knows its baseline and the trials that are finished."""
+    space = plan.space(study.stage)
+    number = [s for stage in plan.stages for s in plan.studies(stage)].index(study)
+    sampler = Sampler(
+        space,
+        num_startup=max(3, plan.num_trials // 3),
+        # What was asked for before and is lost is not asked for again.
+        seed=1000 * number + len(finished),
+    )
+    sampler.remember({each.name: 1.0 for each in space}, 0.0)
+    for each in finished:
+        sampler.remember(each.trial.factors, compared.score(each), compared.stopped_after(each))
+    return sampler

@@ -9,35 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import inf, isfinite, log
 
 from raydt.config.recipe import Recipe
 from raydt.tracking.schema import Stage
 from raydt.tuning.check import Comparison, compare, is_better
+from raydt.tuning.compared import Compared
 from raydt.tuning.cost import SearchCost
+from raydt.tuning.fitting import scored_trials
+from raydt.tuning.found import StageFound
 from raydt.tuning.plan import SearchPlan, Study
-from raydt.tuning.rule import Rule, Scored, fit_rule
-from raydt.tuning.rungs import is_stopped, rungs_passed, standing_at
-from raydt.tuning.sampler import Sampler
-from raydt.tuning.score import Curve, ended_score, score, standing
-from raydt.tuning.space import BATCH, BUDGET, recipe_at, scaled
-from raydt.tuning.trial import End, Finished, Kind, Trial
+from raydt.tuning.rule import Rule, fit_rule
+from raydt.tuning.sampler import Sampler, sampler_of
+from raydt.tuning.score import Curve
+from raydt.tuning.space import recipe_at, scaled
+from raydt.tuning.trial import Finished, Kind, Trial
 from raydt.tuning.trials import TrialRecord
-
-
-@dataclass(frozen=True)
-class StageFound:
-    """What a stage came to. `recipe` is the one to use; `rule` and `comparisons` are of the rule's
-    recipe even where it was not better."""
-
-    stage: Stage
-    recipe: Recipe
-    is_tuned: bool
-    rule: Rule | None
-    comparisons: tuple[Comparison, ...]
-    num_trials: int
-    why: str  # a sentence
 
 
 class Search:
@@ -54,7 +40,7 @@ class Search:
         self.failed: dict[str, Trial] = {}  # their process died, or it has a defect
         self.found: dict[Stage, StageFound] = {}
         self._on_found = on_found
-        self._curves: dict[str, Curve] = {}  # of trials that run and end by themselves
+        self._compared = Compared(plan, record)
         self._samplers: dict[Study, Sampler] = {}
         self._tuned: dict[Stage, tuple[Rule | None, Recipe]] = {}
 
@@ -75,10 +61,13 @@ class Search:
             if self.running:
                 return None  # what runs may leave some of its cap
             self._decide(
-                stage, None, self.plan.recipe(stage), (),
+                stage,
+                None,
+                self.plan.recipe(stage),
+                (),
                 "The budget did not suffice for what this stage still needs: this is the recipe as "
                 "it was. With a larger --budget the same search goes on.",
-            )  # fmt: skip
+            )
         return None
 
     def started(self, trial: Trial) -> None:
@@ -89,87 +78,33 @@ class Search:
         """It has ended, and goes into the record."""
         trial = finished.trial
         del self.running[trial.trial_id]
-        self._curves.pop(trial.trial_id, None)
+        self._compared.forget(trial)
         self.record.add(finished)
         if trial.kind is Kind.TRIAL:
-            study = self._study(trial)
+            study = self._compared.study_of(trial)
             self._sampler(study).tell(
-                trial.trial_id, self.score(finished), self._stopped_after(finished)
+                trial.trial_id, self.score(finished), self._compared.stopped_after(finished)
             )
 
     def lost(self, trial: Trial) -> None:
         """It failed for good. The next launch tries again; this one does without."""
         del self.running[trial.trial_id]
-        self._curves.pop(trial.trial_id, None)
+        self._compared.forget(trial)
         self.failed[trial.trial_id] = trial
         if trial.kind is Kind.TRIAL:
-            self._sampler(self._study(trial)).forget(trial.trial_id)
-
-    def reference(self, trial: Trial) -> list[float] | None:
-        """Validation losses of the recipe as it was, where this trial is: for trials with a fixed
-        budget, which ASHA compares by them. None for all else."""
-        if trial.kind is not Kind.TRIAL or self.plan.ends_by_itself(trial.stage):
-            return None
-        return [loss for _, loss in self._baseline(trial).val_losses]
+            self._sampler(self._compared.study_of(trial)).forget(trial.trial_id)
 
     def is_stopped(self, trial: Trial, curve: Curve) -> bool:
-        """Whether a running trial that ends by itself is stopped after the last evaluation of its
-        `curve`: see `raydt.tuning.rungs`. It has to be asked after every evaluation."""
-        if trial.kind is not Kind.TRIAL or not self.plan.ends_by_itself(trial.stage):
+        """Whether a running trial is stopped after the last evaluation of its `curve`. It has to be
+        asked after every evaluation."""
+        if trial.kind is not Kind.TRIAL:
             return False
-        self._curves[trial.trial_id] = curve
-        baseline = self._baseline(trial)
-        number = rungs_passed(curve, baseline)
-        if not isfinite(baseline.best_val_loss) or number == rungs_passed(curve[:-1], baseline):
-            return False
-        study = self._study(trial)
-        finished = [(each.trial, each.val_losses, each.end) for each in self.trials_of(study)]
-        running = [
-            (other, self._curves[name], None)
-            for name, other in self.running.items()
-            if name in self._curves and name != trial.trial_id and self._study(other) == study
-        ]
-        others = [
-            standing_at(number, losses, end, self._baseline(other))
-            for other, losses, end in (*finished, *running)
-        ]
-        return is_stopped(
-            number, curve, [each for each in others if each is not None], baseline,
-            self.plan.price(trial.stage),
-        )  # fmt: skip
+        of_its_study = self.trials_of(self._compared.study_of(trial))
+        return self._compared.is_stopped(trial, curve, of_its_study, self.running.values())
 
     def score(self, finished: Finished) -> float:
-        """Of a trial; infinite if it diverged. Of one that was stopped on its way to an end of its
-        own: how far it was behind at the bytes that it had seen."""
-        trial, baseline = finished.trial, self._baseline(finished.trial)
-        if not isfinite(finished.best_val_loss) or not baseline.val_losses:
-            return inf
-        if not self.plan.ends_by_itself(trial.stage):
-            losses, there = ([loss for _, loss in f.val_losses] for f in (finished, baseline))
-            return score(losses, there, trial.factors[BUDGET.name])
-        if finished.end is End.STOPPED:
-            return standing(finished.val_losses, baseline.val_losses, finished.bytes_seen)
-        if not isfinite(baseline.best_val_loss):
-            return inf
-        return ended_score(
-            finished.best_val_loss, finished.bytes_seen, baseline.best_val_loss,
-            baseline.bytes_seen, self.plan.price(trial.stage),
-        )  # fmt: skip
-
-    def _baseline(self, trial: Trial) -> Finished:
-        key = _where(trial)
-        for finished in self.record.finished.values():
-            if finished.trial.kind is Kind.BASELINE and _where(finished.trial) == key:
-                return finished
-        raise AssertionError(f"{trial.trial_id} has a baseline")
-
-    def _stopped_after(self, finished: Finished) -> int | None:
-        """How far one came that was stopped, in what it is compared by: rungs or evaluations."""
-        if finished.end is not End.STOPPED:
-            return None
-        if self.plan.ends_by_itself(finished.trial.stage):
-            return rungs_passed(finished.val_losses, self._baseline(finished.trial))
-        return len(finished.val_losses)
+        """Of a trial, against the recipe as it was: see `raydt.tuning.compared`."""
+        return self._compared.score(finished)
 
     def weights_of(self, source: str) -> Finished | None:
         """The pretrain that finetunes of this source start from."""
@@ -228,7 +163,7 @@ class Search:
         committed = sum(finished.bytes_seen for finished in self.trials_of(study)) + sum(
             other.budget_bytes(self.plan.window_bytes)
             for other in self.running.values()
-            if other.kind is Kind.TRIAL and self._study(other) == study
+            if other.kind is Kind.TRIAL and self._compared.study_of(other) == study
         )
         # The most that it may take, and not what it will: so that the same record always gives the
         # same answer. What is running may end early, and then there is room for more.
@@ -295,63 +230,23 @@ class Search:
 
     def _fitted(self, stage: Stage, studies: list[Study]) -> tuple[Rule | None, Recipe]:
         if stage not in self._tuned:
-            space = self.plan.space(stage)
-            scored = []
-            for study in studies:
-                size = study.size.num_bytes
-                scored += [
-                    Scored(
-                        size,
-                        finished.trial.languages,
-                        self._log_factors(study, finished),
-                        self.score(finished),
-                    )
-                    for finished in self.trials_of(study)
-                    # One that was stopped has no score at its end, and others were better.
-                    if finished.end is not End.STOPPED
-                ]
-                here = {each.name: 0.0 for each in space}
-                scored += [
-                    Scored(size, baseline.languages, here, 0.0)
-                    for baseline in self.plan.baselines(study, self._origin(stage))
-                ]
-            rule = fit_rule(scored, space)
+            finished = {study: self.trials_of(study) for study in studies}
+            baselines = {s: self.plan.baselines(s, self._origin(stage)) for s in studies}
+            scored = scored_trials(self.plan, finished, baselines, self.score)
+            rule = fit_rule(scored, self.plan.space(stage))
             recipe = self.plan.recipe(stage)
             if rule is not None:
                 recipe = scaled(recipe, rule.factors, rule.growths, rule.pivot_bytes)
             self._tuned[stage] = rule, recipe
         return self._tuned[stage]
 
-    def _log_factors(self, study: Study, finished: Finished) -> dict[str, float]:
-        """As they came out: a batch is whole windows, and not more than leave `min_steps` steps."""
-        size, window = study.size.num_bytes, self.plan.window_bytes
-        trial = finished.trial
-        factors = dict(trial.factors)
-        factors[BATCH.name] = trial.recipe.batch_windows(size, window) / self.plan.recipe(
-            study.stage
-        ).batch_windows(size, window)
-        return {name: log(factor) for name, factor in factors.items()}
-
     # What things are called, and what is open of them.
-
-    def _study(self, trial: Trial) -> Study:
-        return next(s for s in self.plan.studies(trial.stage) if s.size == trial.size)
 
     def _sampler(self, study: Study) -> Sampler:
         if study not in self._samplers:
-            space = self.plan.space(study.stage)
-            number = [s for t in self.plan.stages for s in self.plan.studies(t)].index(study)
-            finished = self.trials_of(study)
-            sampler = Sampler(
-                space,
-                num_startup=max(3, self.plan.num_trials // 3),
-                # What was asked for before and is lost is not asked for again.
-                seed=1000 * number + len(finished),
+            self._samplers[study] = sampler_of(
+                self.plan, study, self.trials_of(study), self._compared
             )
-            sampler.remember({each.name: 1.0 for each in space}, 0.0)
-            for trial in finished:
-                sampler.remember(trial.trial.factors, self.score(trial), self._stopped_after(trial))
-            self._samplers[study] = sampler
         return self._samplers[study]
 
     def _fits(self, most_bytes: int) -> bool:
@@ -392,10 +287,6 @@ class Search:
             if not any(trial.trial_id in those for those in known):
                 return trial
         return None
-
-
-def _where(trial: Trial) -> tuple[object, ...]:
-    return trial.stage, trial.source, trial.target, trial.size, trial.origin
 
 
 def _digest(recipe: Recipe) -> str:

@@ -71,7 +71,7 @@ class Trial:
         batch = self.recipe.batch_windows(size, window_bytes)
         return self.recipe.num_steps(size, window_bytes) * batch * window_bytes
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """As JSON has it; `trial_of` is the inverse."""
         return {
             **asdict(self),
@@ -84,10 +84,17 @@ class Trial:
 def trial_of(facts: Mapping[str, Any]) -> Trial:
     """The trial that `Trial.facts` wrote down."""
     return Trial(
-        Kind(facts["kind"]), Stage(facts["stage"]), facts["source"], facts["target"],
-        parse_size(facts["size"]), facts["seed"], facts["number"],
-        Recipe.model_validate(facts["recipe"]), facts["origin"], facts["factors"],
-    )  # fmt: skip
+        Kind(facts["kind"]),
+        Stage(facts["stage"]),
+        facts["source"],
+        facts["target"],
+        parse_size(facts["size"]),
+        facts["seed"],
+        facts["number"],
+        Recipe.model_validate(facts["recipe"]),
+        facts["origin"],
+        facts["factors"],
+    )
 
 
 @dataclass(frozen=True)

@@ -47,11 +47,15 @@ def _read(folder: Folder) -> dict[str, Finished]:
         try:
             row = json.loads(line)
             finished = Finished(
-                trial_of(row["trial"]), End(row["end"]),
+                trial_of(row["trial"]),
+                End(row["end"]),
                 tuple((int(seen), float(loss)) for seen, loss in row["val_losses"]),
-                row["bytes_seen"], row["seconds"], row["time"], row["weights_sha256"],
+                row["bytes_seen"],
+                row["seconds"],
+                row["time"],
+                row["weights_sha256"],
                 row["reason"],
-            )  # fmt: skip
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{folder.uri}/{_TRIALS}:{number}: a trial is required, found damage ({error}); "

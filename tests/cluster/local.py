@@ -63,8 +63,12 @@ class LocalCluster:
         """`raydt` in `folder`, from a machine that only knows the dashboard's address."""
         return subprocess.run(
             [sys.executable, "-m", "raydt", *words],
-            cwd=folder, env=self.environment, capture_output=True, text=True, timeout=280,
-        )  # fmt: skip
+            cwd=folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
 
 
 def until(
@@ -114,27 +118,37 @@ def cluster(
     def start(*words: str) -> subprocess.Popen[bytes]:
         with (folder / f"{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, *words], cwd=folder,
+                [sys.executable, *words],
+                cwd=folder,
                 env={name: value for name, value in env.items() if name != "RAY_ADDRESS"},
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         started.append(process)
         return process
 
     def start_head() -> LocalCluster:
         gcs_port, dashboard_port, client_port, *agent_ports = free_ports(6)
         env["RAY_ADDRESS"] = f"http://127.0.0.1:{dashboard_port}"
-        words = [
-            "-m", "ray.scripts.scripts", "start", "--head", "--block",
-            "--node-ip-address", "127.0.0.1", "--object-store-memory", str(OBJECT_STORE_BYTES),
-            "--min-worker-port", "0", "--max-worker-port", "0",
-            "--dashboard-agent-listen-port", str(agent_ports[0]),
-            "--dashboard-agent-grpc-port", str(agent_ports[1]),
-            "--metrics-export-port", str(agent_ports[2]), "--port", str(gcs_port),
-            "--num-cpus", str(head_cpus), "--num-gpus", "0",
-            "--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard_port),
-            "--temp-dir", str(folder / "r"), "--ray-client-server-port", str(client_port),
-        ]  # fmt: skip
+        options = {
+            "node-ip-address": "127.0.0.1",
+            "object-store-memory": OBJECT_STORE_BYTES,
+            "min-worker-port": 0,
+            "max-worker-port": 0,
+            "dashboard-agent-listen-port": agent_ports[0],
+            "dashboard-agent-grpc-port": agent_ports[1],
+            "metrics-export-port": agent_ports[2],
+            "port": gcs_port,
+            "num-cpus": head_cpus,
+            "num-gpus": 0,
+            "dashboard-host": "127.0.0.1",
+            "dashboard-port": dashboard_port,
+            "temp-dir": folder / "r",
+            "ray-client-server-port": client_port,
+        }
+        words = ["-m", "ray.scripts.scripts", "start", "--head", "--block"]
+        words += [f"--{name}={value}" for name, value in options.items()]
         if autoscaling is not None:
             autoscaling["provider"]["gcs_address"] = f"127.0.0.1:{gcs_port}"
             (folder / "autoscaling.json").write_text(json.dumps(autoscaling))

@@ -39,8 +39,10 @@ def test_ray_takes_it(declared: dict[str, Any]) -> None:
     assert config["provider"]["type"] == "aws"
     types = config["available_node_types"]
     assert {name: kind.get("min_workers", 0) for name, kind in types.items()} == {
-        "head": 0, "gpu-spot": 0, "gpu-on-demand": 0,
-    }  # fmt: skip
+        "head": 0,
+        "gpu-spot": 0,
+        "gpu-on-demand": 0,
+    }
 
 
 def test_a_misspelt_key_would_be_found(declared: dict[str, Any]) -> None:

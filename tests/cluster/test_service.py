@@ -16,8 +16,12 @@ def raydt(cwd: Path, *words: str, **variables: str) -> subprocess.CompletedProce
     env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | variables
     return subprocess.run(
         [sys.executable, "-m", "raydt", *words],
-        cwd=cwd, env=env, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
 
 
 @pytest.mark.parametrize(

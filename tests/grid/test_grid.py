@@ -10,6 +10,7 @@ from raydt.config.recipe import Recipe
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError
 from raydt.grid.build import build_grid
+from raydt.grid.cell import Cell
 from raydt.grid.cost import ASSUMED_EPOCHS, cell_cost, seen_bytes, workers_of
 from raydt.grid.identity import fingerprint
 from raydt.grid.journal import RESULT
@@ -21,8 +22,10 @@ from raydt.grid.ledger import (
     recorded_sweep,
     recorded_sweeps,
 )
+from raydt.grid.result import write_result
 from raydt.grid.schedule import Schedule, simulate
 from raydt.tracking.schema import Stage, Status
+from tests.grid.results import result_of
 
 
 def test_the_demo_is_the_whole_product_of_its_axes() -> None:
@@ -97,7 +100,7 @@ def test_cells_that_are_done_say_what_others_of_their_kind_will_see() -> None:
     sweep = Sweep(seeds=(0, 1))
     cells = build_grid(sweep)
     done, same = (c for c in cells if c.cell_id.startswith("scratch/alba/8k/"))
-    seen = seen_bytes(cells, {done.cell_id: {"status": "done", "bytes_seen": 123_456}})
+    seen = seen_bytes(cells, {done.cell_id: result_of(done.cell_id, bytes_seen=123_456)})
     assert cell_cost(same, sweep, {}, seen).expected_bytes == 123_456
     other = next(c for c in cells if c.cell_id.startswith("scratch/alba/2k/"))
     assert cell_cost(other, sweep, {}, seen) == cell_cost(other, sweep, {}, {})
@@ -113,8 +116,8 @@ def test_a_budget_that_a_schedule_is_spread_over_is_what_a_cell_sees() -> None:
 
 def chain() -> tuple[list, dict[str, float]]:
     """Two pretrains, one short with a long child and one long without, and a scratch."""
-    cells = build_grid(Sweep(sources=("related", "nonsense"), targets=("alba",), sizes=("8k",),
-                             seeds=(0,)))  # fmt: skip
+    sources = ("related", "nonsense")
+    cells = build_grid(Sweep(sources=sources, targets=("alba",), sizes=("8k",), seeds=(0,)))
     return cells, dict.fromkeys((cell.cell_id for cell in cells), 1.0)
 
 
@@ -172,17 +175,17 @@ def test_a_fingerprint_holds_what_decides_and_nothing_else() -> None:
     assert fingerprint(pretrain, changed, "d", None) == fingerprint(pretrain, sweep, "d", None)
 
 
-def result(status: Status, model: str = "nano") -> dict:
-    return {"status": status, "model": model, "fingerprint": "f", "attempt": "1-a",
-            "training_seconds": 2.0, "bytes_seen": 1000}  # fmt: skip
+def put_result(sweep: Sweep, cell: Cell, status: Status) -> None:
+    result = result_of(cell.cell_id, status, fingerprint="f", training_seconds=2.0)
+    write_result(cell_folder(sweep, cell.cell_id), RESULT, result)
 
 
 def test_the_ledger_reads_results_alone(tmp_path: Path) -> None:
     sweep = Sweep(storage=tmp_path, seeds=(0,))
     cells = build_grid(sweep)
     done, failed = cells[0], cells[1]
-    cell_folder(sweep, done.cell_id).write_json(RESULT, result(Status.DONE))
-    cell_folder(sweep, failed.cell_id).write_json(RESULT, result(Status.FAILED))
+    put_result(sweep, done, Status.DONE)
+    put_result(sweep, failed, Status.FAILED)
     # Held by an attempt of a launch that is over.
     cell_folder(sweep, cells[2].cell_id).write_json(
         "lease.json", {"attempt": "1-a", "launch": "gone", "time": 0}
@@ -203,7 +206,7 @@ def test_a_result_of_other_data_is_not_taken(tmp_path: Path) -> None:
     sweep = Sweep(storage=tmp_path, seeds=(0,))
     cells = build_grid(sweep)[:8]
     for cell in cells:
-        cell_folder(sweep, cell.cell_id).write_json(RESULT, result(Status.DONE))
+        put_result(sweep, cell, Status.DONE)
     ledger = Ledger.read(sweep, cells)
     same = {cell.cell_id: "f" for cell in cells}
     ledger.check_fingerprints(same)
@@ -222,9 +225,13 @@ def test_one_name_is_one_protocol(tmp_path: Path) -> None:
     check_name_is_free(sweep)
     check_name_is_free(Sweep(storage=tmp_path, seeds=(0, 1, 2), targets=("alba",), slots=1))
     other = Sweep.model_validate(
-        {"storage": tmp_path, "corpus": "controlled:1", "name": "demo",
-         "protocol": {"patience": 9, "scratch": {"clip_norm": 3}}}
-    )  # fmt: skip
+        {
+            "storage": tmp_path,
+            "corpus": "controlled:1",
+            "name": "demo",
+            "protocol": {"patience": 9, "scratch": {"clip_norm": 3}},
+        }
+    )
     with pytest.raises(InputError) as caught:
         check_name_is_free(other)
     text = str(caught.value)

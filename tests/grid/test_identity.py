@@ -30,9 +30,17 @@ def test_it_moves_with_the_numerics_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     "field",
-    [{"learning_rate": 0.01}, {"epochs": 3}, {"optimizer": "adamw"}, {"z_loss": 1e-4},
-     {"schedule": "wsd"}, {"average": "power"}, {"precision": "bfloat16"}, {"beta2": 0.99}],
-)  # fmt: skip
+    [
+        {"learning_rate": 0.01},
+        {"epochs": 3},
+        {"optimizer": "adamw"},
+        {"z_loss": 1e-4},
+        {"schedule": "wsd"},
+        {"average": "power"},
+        {"precision": "bfloat16"},
+        {"beta2": 0.99},
+    ],
+)
 def test_what_decides_a_result_changes_it(field: dict[str, object]) -> None:
     assert of(Recipe(**field)) != of(Recipe())
 

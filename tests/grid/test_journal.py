@@ -25,9 +25,13 @@ from raydt.grid.journal import (
     set_aside,
     uncancel,
 )
-from raydt.grid.lease import LaunchLease, is_alive, running_launch
+from raydt.grid.journal_rows import EndRow, ReportRow, ResumeRow, StartRow
+from raydt.grid.lease import LaunchLease, RunningLaunch, is_alive, running_launch
+from raydt.grid.result import read_result, write_result
 from raydt.storage.folder import Folder
 from raydt.storage.opening import open_folder
+from raydt.tracking.schema import Status
+from tests.grid.results import report_of, result_of
 
 
 @pytest.fixture
@@ -45,74 +49,76 @@ def never() -> None:
 def test_an_attempt_from_beginning_to_end(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin(cell_id="a")
-    assert holder(cell)["attempt"] == attempt.attempt_id
-    attempt.write("report", val_loss=1.5)
+    attempt.begin("a", "f")
+    lease = holder(cell)
+    assert lease is not None
+    assert lease.attempt == attempt.attempt_id
+    attempt.write(report_of())
     assert outcome_of(cell) is None
-    attempt.end({"status": "done", "attempt": attempt.attempt_id})
-    assert outcome_of(cell) == {"status": "done", "attempt": attempt.attempt_id}
-    assert [row["event"] for row in read_journal(cell, attempt.attempt_id)] == [
-        "start", "report", "end",
-    ]  # fmt: skip
+    outcome = result_of(attempt=attempt.attempt_id)
+    attempt.end(outcome)
+    assert outcome_of(cell) == outcome
+    rows = read_journal(cell, attempt.attempt_id)
+    assert [type(row) for row in rows] == [StartRow, ReportRow, EndRow]
 
 
 def test_an_attempt_that_lost_its_lease_writes_nothing(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     old, new = Attempt(cell, sweep, "L1"), Attempt(cell, sweep, "L1")
-    old.begin()
-    new.begin()
+    old.begin("a", "f")
+    new.begin("a", "f")
     with pytest.raises(LeaseLostError, match=new.attempt_id):
-        old.write("report", val_loss=1.0)
+        old.write(report_of())
     with pytest.raises(LeaseLostError):
-        old.end({"status": "done"})
-    assert [row["event"] for row in read_journal(cell, old.attempt_id)] == ["start"]
+        old.end(result_of())
+    assert [type(row) for row in read_journal(cell, old.attempt_id)] == [StartRow]
     assert outcome_of(cell) is None
-    new.end({"status": "done"})
-    assert outcome_of(cell) == {"status": "done"}
+    new.end(result_of())
+    assert outcome_of(cell) == result_of()
     assert set(attempts(cell)) == {old.attempt_id, new.attempt_id}
 
 
 def test_attempts_of_a_launch_that_is_over_end(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin()
+    attempt.begin("a", "f")
     sweep.write_json("launch.json", {"launch": "L2"})
     with pytest.raises(LeaseLostError, match="L2"):
-        attempt.write("report")
+        attempt.write(report_of())
     with pytest.raises(LeaseLostError, match="L2"):
-        Attempt(cell, sweep, "L1").begin()
+        Attempt(cell, sweep, "L1").begin("a", "f")
 
 
 def test_a_cancelled_cell_ends_at_its_next_report(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin()
+    attempt.begin("a", "f")
     cancel(cell)
     with pytest.raises(CancelledError):
-        attempt.write("report")
+        attempt.write(report_of())
     uncancel(cell)
-    attempt.write("report")
+    attempt.write(report_of())
 
 
 def test_reports_of_before_a_cut_are_carried_over(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin()
-    attempt.go_on([{"time": 1.0, "bytes_seen": 8}], bytes_seen=12)
-    attempt.write("report", bytes_seen=16)
+    attempt.begin("a", "f")
+    before, after = report_of(8, time=1.0), report_of(16)
+    resumed = ResumeRow(bytes_seen=12, damaged=())
+    attempt.go_on(resumed, [before])
+    attempt.write(after)
     rows = read_journal(cell, attempt.attempt_id)
-    assert [(row["event"], row.get("bytes_seen")) for row in rows] == [
-        ("start", None), ("resume", 12), ("report", 8), ("report", 16),
-    ]  # fmt: skip
-    assert rows[2]["time"] == 1.0
+    assert isinstance(rows[0], StartRow)
+    assert rows[1:] == [resumed, before, after]
 
 
 def test_a_journal_without_its_cut_line_and_with_a_damaged_one(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin()
+    attempt.begin("a", "f")
     attempt.folder.append("journal.jsonl", b'{"event": "rep')
-    assert [row["event"] for row in read_journal(cell, attempt.attempt_id)] == ["start"]
+    assert [type(row) for row in read_journal(cell, attempt.attempt_id)] == [StartRow]
     attempt.folder.append("journal.jsonl", b"\n{}\n")
     with pytest.raises(RunError, match=r"journal\.jsonl:2: JSON is required"):
         read_journal(cell, attempt.attempt_id)
@@ -122,14 +128,14 @@ def test_a_journal_without_its_cut_line_and_with_a_damaged_one(sweep: Folder) ->
 def test_a_result_set_aside_is_kept(sweep: Folder) -> None:
     cell = sweep / "cells/a"
     attempt = Attempt(cell, sweep, "L1")
-    attempt.begin()
-    ended = {"attempt": attempt.attempt_id, "status": "diverged"}
+    attempt.begin("a", "f")
+    ended = result_of(attempt=attempt.attempt_id, status=Status.DIVERGED)
     attempt.end(ended)
-    cell.write_json("result.json", ended)
+    write_result(cell, "result.json", ended)
     set_aside(cell, ended)
     assert not cell.exists("result.json")
     assert outcome_of(cell) is None, "it would be taken for the next attempt's"
-    assert cell.read_json(f"previous/{attempt.attempt_id}.json") == ended
+    assert read_result(cell, f"previous/{attempt.attempt_id}.json") == ended
 
 
 def test_one_launch_at_a_time(tmp_path: Path) -> None:
@@ -170,10 +176,10 @@ def test_a_launch_that_was_killed_is_known_to_be_dead(tmp_path: Path) -> None:
 
 
 def test_a_launch_elsewhere_is_dead_when_it_was_silent_for_long() -> None:
-    launch = {"launch": "x", "host": "another", "pid": 1, "ended": False}
-    assert is_alive({**launch, "beat": time.time()})
-    assert not is_alive({**launch, "beat": time.time() - 3600})
-    assert not is_alive({**launch, "beat": time.time(), "ended": True})
+    launch = RunningLaunch(launch="x", host="another", pid=1, started=0.0, beat=time.time())
+    assert is_alive(launch)
+    assert not is_alive(launch.model_copy(update={"beat": time.time() - 3600}))
+    assert not is_alive(launch.model_copy(update={"ended": True}))
 
 
 def test_leases_hold_in_an_object_store(s3_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +191,7 @@ def test_leases_hold_in_an_object_store(s3_folder: Folder, monkeypatch: pytest.M
             LaunchLease(s3_folder, never).__enter__()
         cell = s3_folder / "cells/a"
         attempt = Attempt(cell, s3_folder, first.launch_id)
-        attempt.begin()
+        attempt.begin("a", "f")
         # Another driver that thought this one dead.
         usurper = {"launch": "L2", "host": "another", "pid": 1, "started": 0}
         s3_folder.write_json("launch.json", usurper)
@@ -193,6 +199,6 @@ def test_leases_hold_in_an_object_store(s3_folder: Folder, monkeypatch: pytest.M
         while not lost and time.monotonic() < deadline:
             time.sleep(0.01)
         with pytest.raises(LeaseLostError):
-            attempt.write("report")
+            attempt.write(report_of())
     assert lost == ["first"]
     assert json.loads(s3_folder.read("launch.json"))["launch"] == "L2", "not taken back at the end"

@@ -9,6 +9,7 @@ from raydt.grid.build import build_grid
 from raydt.grid.cost import cell_costs
 from raydt.grid.savings import savings
 from raydt.tracking.schema import Stage
+from tests.grid.results import result_of
 
 SWEEP = Sweep(
     sources=("related", "nonsense"),
@@ -43,10 +44,13 @@ def test_what_done_cells_left_of_their_budgets() -> None:
     cells = build_grid(SWEEP)
     costs = cell_costs(cells, SWEEP, {}, {})
     first, second = (cell for cell in cells if cell.stage is Stage.SCRATCH)
-    result = {"status": "done", "test_loss_stderr": 0.02}
+    seen = {
+        first.cell_id: costs[first.cell_id].budget_bytes // 2,
+        second.cell_id: costs[second.cell_id].budget_bytes,
+    }
     results = {
-        first.cell_id: {**result, "bytes_seen": costs[first.cell_id].budget_bytes // 2},
-        second.cell_id: {**result, "bytes_seen": costs[second.cell_id].budget_bytes},
+        cell_id: result_of(cell_id, bytes_seen=num_bytes, test_loss_stderr=0.02)
+        for cell_id, num_bytes in seen.items()
     }
     saved = savings(cells, SWEEP, costs, results)
     left = costs[first.cell_id].budget_bytes - costs[first.cell_id].budget_bytes // 2

@@ -60,8 +60,11 @@ def postgres() -> Iterator[Postgres]:
         def run(program: str, *words: str) -> None:
             subprocess.run(
                 [binaries / program, "-D", data, *words],
-                check=True, capture_output=True, cwd=folder, **owner,
-            )  # fmt: skip
+                check=True,
+                capture_output=True,
+                cwd=folder,
+                **owner,
+            )
 
         run("initdb", "-U", "keeper", "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
         listen = f"-c listen_addresses=127.0.0.1 -c port={port} -c fsync=off -k {folder}"

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from raydt.orchestration.runtime import ray_started
+from raydt.orchestration.cluster.runtime import ray_started
 
 NUM_SLOTS = 3
 NUM_TRIALS = 100
@@ -30,19 +30,18 @@ def main(folder: str, at_a_time: int) -> None:
     ):
         from ray import tune
 
-        from raydt.orchestration.events import Silent
-        from raydt.orchestration.scheduler import PatientScheduler
+        from raydt.orchestration.cluster.ray_private import patient_scheduler, silent
 
         results = tune.Tuner(
             tune.with_resources(short_trial, {"CPU": 1}),
             param_space={"folder": folder},
             tune_config=tune.TuneConfig(
-                scheduler=PatientScheduler(),
+                scheduler=patient_scheduler(),
                 num_samples=NUM_TRIALS,
                 max_concurrent_trials=at_a_time,
                 reuse_actors=True,
             ),
-            run_config=tune.RunConfig(storage_path=own, callbacks=[Silent()], verbose=0),
+            run_config=tune.RunConfig(storage_path=own, callbacks=[silent()], verbose=0),
         ).fit()
         assert results.num_errors == 0
         assert len(results) == NUM_TRIALS

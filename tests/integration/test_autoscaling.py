@@ -90,9 +90,12 @@ def launch(running: LocalCluster, storage: Path, *words: str) -> subprocess.Pope
     """A sweep whose driver is on the head, as of a job."""
     return subprocess.Popen(
         [sys.executable, ROOT / "sweeps" / "grid.py", *TINY, "--storage", str(storage), *words],
-        cwd=storage, env={**running.environment, "RAY_ADDRESS": running.gcs_address},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        cwd=storage,
+        env={**running.environment, "RAY_ADDRESS": running.gcs_address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def test_nodes_come_by_demand_and_go(tmp_path: Path) -> None:

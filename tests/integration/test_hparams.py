@@ -25,12 +25,15 @@ TINY = (
 
 
 def hparams(storage: Path, *words: str) -> subprocess.Popen[str]:
+    script = ROOT / "sweeps" / "hparams.py"
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "sweeps" / "hparams.py"), *TINY,
-         "--storage", str(storage), *words],
-        cwd=storage, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, str(script), *TINY, "--storage", str(storage), *words],
+        cwd=storage,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def rows(storage: Path) -> list[dict]:
@@ -85,11 +88,15 @@ def test_the_file_is_a_sweeps(killed: tuple[Path, str, int]) -> None:
     assert values["protocol"]["tolerance"] == 0.02
     assert not {"epochs", "budget_bytes"} & values["protocol"]["scratch"].keys()
     assert values["protocol"]["scratch"]["average"] == "power"
+    dry_run = [sys.executable, str(ROOT / "sweeps" / "grid.py"), "--dry-run"]
+    axes = "--sizes 1k 4k --targets alba --sources related".split()
     plan = subprocess.run(
-        [sys.executable, str(ROOT / "sweeps" / "grid.py"), "--dry-run", "--hparams", str(path),
-         "--sizes", "1k", "4k", "--targets", "alba", "--sources", "related"],
-        cwd=storage, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [*dry_run, "--hparams", str(path), *axes],
+        cwd=storage,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "scratch→alba 4k" in plan.stdout
 
 
@@ -133,8 +140,10 @@ def test_the_store_holds_the_search_and_no_sweep(killed: tuple[Path, str, int]) 
     for command in ("analyze", "status"):
         done = subprocess.run(
             [sys.executable, "-m", "raydt", command, "--storage", str(storage)],
-            cwd=storage, capture_output=True, text=True,
-        )  # fmt: skip
+            cwd=storage,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 2, done.stdout
         assert "Traceback" not in done.stderr
 

@@ -62,9 +62,12 @@ def test_a_grid_is_submitted_watched_and_fetched(
     words = tiny(tmp_path, *MANY, "--slots", "3")
     process = subprocess.Popen(
         [sys.executable, "-m", "raydt", "submit", "-f", SCRIPT, *words],
-        cwd=checkout, env=three_nodes.environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=checkout,
+        env=three_nodes.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     busy: set[str] = set()
     while process.poll() is None:
         # Where the cells run: the nodes of the actors that Tune has made.
@@ -171,9 +174,12 @@ def test_leaving_the_log_does_not_stop_the_sweep(
 ) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "raydt", "submit", "-f", SCRIPT, *tiny(tmp_path)],
-        cwd=checkout, env=three_nodes.environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=checkout,
+        env=three_nodes.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     until(lambda: len(results(tmp_path)) >= 1, "a cell")
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -186,9 +192,13 @@ def test_leaving_the_log_does_not_stop_the_sweep(
 def test_another_token_is_not_let_in(three_nodes: LocalCluster, checkout: Path) -> None:
     stranger = {**three_nodes.environment, "RAY_AUTH_TOKEN": "f" * 32}
     done = subprocess.run(
-        [sys.executable, "-m", "raydt", "jobs"], cwd=checkout, env=stranger,
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-m", "raydt", "jobs"],
+        cwd=checkout,
+        env=stranger,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 2, done.stderr
     assert "lets us in" in done.stderr
     assert "Traceback" not in done.stderr

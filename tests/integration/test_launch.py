@@ -88,8 +88,8 @@ def test_the_store_holds_what_the_journals_hold(undisturbed: tuple[Path, str]) -
         journal = attempt_of(storage, result) / "journal.jsonl"
         rows = [json.loads(line) for line in journal.read_text().splitlines()]
         reports = [row for row in rows if row["event"] == "report"]
-        for field, name in (("val_loss", "val/loss"),
-                            ("bytes_per_second", "throughput/bytes_per_second")):  # fmt: skip
+        metrics = {"val_loss": "val/loss", "bytes_per_second": "throughput/bytes_per_second"}
+        for field, name in metrics.items():
             history = client.get_metric_history(run.info.run_id, name)
             reported = [row[field] for row in reports if row[field] is not None]
             assert [metric.value for metric in history] == reported
@@ -186,8 +186,10 @@ def test_a_diverged_parent_blocks_its_children_and_the_rest_goes_on(tmp_path: Pa
     assert "Traceback" not in err
     status = subprocess.run(
         [sys.executable, "-m", "raydt", "status", "--storage", str(tmp_path)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "pretrain/related/20k/nano/s0: diverged: training loss not finite" in status.stdout
 
 

@@ -16,16 +16,23 @@ from tests.integration.tiny import NUM_CELLS, ROOT, TINY, finished, grid, result
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 SEEDS = ["--seeds", "0", "1"]
+_PREEMPTED = (
+    "--reason DRAIN_NODE_REASON_PREEMPTION --reason-message spot --deadline-remaining-seconds 1"
+).split()
 
 
 def joined(here: LocalCluster, storage: Path, *words: str) -> subprocess.Popen[str]:
     """A launch as a driver of the cluster."""
+    script, place = str(ROOT / "sweeps" / "grid.py"), ["--storage", str(storage)]
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "sweeps" / "grid.py"), *TINY, "--storage", str(storage),
-         "--slots", "4", *words],
-        cwd=storage, env={**here.environment, "RAY_ADDRESS": here.gcs_address},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, script, *TINY, *place, "--slots", "4", *words],
+        cwd=storage,
+        env={**here.environment, "RAY_ADDRESS": here.gcs_address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def losses(storage: Path) -> dict[str, float]:
@@ -58,13 +65,14 @@ def test_cells_of_a_node_that_dies_or_is_drained_go_on_elsewhere(tmp_path: Path)
         actor = training_actor(here)
         assert actor is not None
         # What a cloud says two minutes before it takes a spot machine back.
+        drain = [sys.executable, "-m", "ray.scripts.scripts", "drain-node"]
         notice = subprocess.run(
-            [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address",
-             here.gcs_address, "--node-id", actor["node_id"], "--reason",
-             "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot",
-             "--deadline-remaining-seconds", "1"],
-            env=here.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [*drain, "--address", here.gcs_address, "--node-id", actor["node_id"], *_PREEMPTED],
+            env=here.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert notice.returncode == 0, notice.stderr
         out, err = process.communicate(timeout=280)
         assert process.returncode == 0, out + err

@@ -19,8 +19,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 def launched(storage: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(ROOT / "sweeps" / "grid.py"), *TINY, "--storage", storage, *words],
-        cwd=folder, capture_output=True, text=True, timeout=280, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("kind", ["s3", "gcs"])

@@ -25,8 +25,11 @@ def test_a_storage_of_an_odd_name(tmp_path: Path) -> None:
     for command in ("status", "analyze"):
         done = subprocess.run(
             [sys.executable, "-m", "raydt", command, "tiny", "--storage", str(storage)],
-            cwd=tmp_path, capture_output=True, text=True, timeout=200,
-        )  # fmt: skip
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
         assert done.returncode == 0, done.stderr
     assert str(storage / "tiny" / "report") in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == [storage.name]

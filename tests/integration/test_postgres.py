@@ -36,11 +36,21 @@ def knows_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
 def analyzed(storage: Path, uri: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
-            sys.executable, "-m", "raydt", "analyze", "tiny",
-            "--storage", str(storage), "--store", uri,
+            sys.executable,
+            "-m",
+            "raydt",
+            "analyze",
+            "tiny",
+            "--storage",
+            str(storage),
+            "--store",
+            uri,
         ],
-        cwd=storage, capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
+        cwd=storage,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
 
 
 def password_is_nowhere(storage: Path, *texts: str) -> None:
@@ -77,9 +87,16 @@ def test_a_sweep_written_directly_and_its_password_nowhere(
     assert "Nothing to train" in again
     assert "Not in MLflow yet" not in again
     password_is_nowhere(
-        tmp_path, out, err, again, err_again,
-        refused.stdout, refused.stderr, analysis.stdout, analysis.stderr,
-    )  # fmt: skip
+        tmp_path,
+        out,
+        err,
+        again,
+        err_again,
+        refused.stdout,
+        refused.stderr,
+        analysis.stdout,
+        analysis.stderr,
+    )
 
 
 def test_a_refused_password_is_said_at_once(
@@ -98,8 +115,18 @@ def mlflow_server(folder: Path, database: str) -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-            "--workers", "1", "--artifacts-destination", str(folder / "artifacts"),
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+            "--artifacts-destination",
+            str(folder / "artifacts"),
         ],
         # As MLflow reads it: no password on a command line.
         env={
@@ -107,8 +134,10 @@ def mlflow_server(folder: Path, database: str) -> Iterator[str]:
             "MLFLOW_BACKEND_STORE_URI": database,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         },
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         while True:
             try:

@@ -21,7 +21,10 @@ def test_every_slot_gets_a_process_though_the_first_could_do_it_all(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.integration.short_trials", str(tmp_path), str(at_a_time)],
-        cwd=ROOT, env={**os.environ, "RAY_ADDRESS": ""}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "RAY_ADDRESS": ""},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list(tmp_path.iterdir())) >= NUM_SLOTS

@@ -11,10 +11,12 @@ from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 from raydt.grid.journal import RESULT
 from raydt.grid.ledger import cell_folder
+from raydt.grid.result import write_result
 from raydt.terminal.outcome import show_outcome
 from raydt.terminal.plan import show_plan
 from raydt.terminal.progress import Progress
 from raydt.tracking.schema import Status
+from tests.grid.results import report_of, result_of
 
 SWEEP = Sweep(sources=("related",), targets=("alba",), sizes=("2k",), seeds=(0,), slots=2)
 
@@ -34,9 +36,10 @@ def test_a_line_per_cell_with_loss_and_what_is_left(cells: list[Cell]) -> None:
     progress = Progress(console)
     progress.begin(cells, cells, {cell.cell_id: 10.0 for cell in cells}, 2)
     progress.started(cells[0].cell_id)
-    progress.ended(cells[0].cell_id, {"status": "done", "test_bpb": 1.25})
+    progress.ended(cells[0].cell_id, result_of(test_bpb=1.25))
     progress.started(cells[1].cell_id)
-    progress.ended(cells[1].cell_id, {"status": "diverged", "reason": "loss not finite"})
+    diverged = result_of(status=Status.DIVERGED, reason="loss not finite")
+    progress.ended(cells[1].cell_id, diverged)
     progress.blocked(cells[2])
     progress.end()
     lines = out.getvalue().splitlines()
@@ -54,7 +57,7 @@ def test_the_live_view_counts_and_fits_80_columns(cells: list[Cell]) -> None:
     progress = Progress(console)
     progress.begin(cells, cells[1:], {cell.cell_id: 10.0 for cell in cells}, 2)
     progress.started(cells[1].cell_id)
-    progress.reported(cells[1].cell_id, {"bytes_seen": 12_000, "val_bpb": 1.5})
+    progress.reported(cells[1].cell_id, report_of(12_000, val_bpb=1.5))
     out.seek(0)
     out.truncate()
     console.print(progress._render())
@@ -75,8 +78,7 @@ def test_a_plan_says_what_is_done(tmp_path: Path) -> None:
     show_plan(sweep, console)
     assert "0 done, 4 to do" in out.getvalue()
     assert "assumed" in out.getvalue()
-    result = {"status": "done", "model": "nano", "bytes_seen": 1000, "training_seconds": 0.5}
-    cell_folder(sweep, first.cell_id).write_json(RESULT, result)
+    write_result(cell_folder(sweep, first.cell_id), RESULT, result_of(first.cell_id))
     console, out = consoles()
     show_plan(sweep, console)
     assert "1 done, 3 to do" in out.getvalue()

@@ -6,11 +6,9 @@ from raydt.storage.local import LocalFolder
 from raydt.tracking.store import open_store
 from raydt.tracking.uri import sqlite_uri
 from raydt.tracking.writer import Writer
+from tests.grid.results import report_of, result_of
 
-REPORT = {
-    "event": "report", "time": 100.0, "bytes_seen": 2048, "train_loss": 2.5, "val_loss": 2.25,
-    "val_bpb": 3.2, "bytes_per_second": 4e5, "mfu": 0.5,
-}  # fmt: skip
+REPORT = report_of(2048, 2.25, time=100.0, train_loss=2.5, val_bpb=3.2, mfu=0.5)
 
 
 def test_what_a_report_says_are_metrics_at_their_bytes_and_what_it_does_not_say_is_none(
@@ -20,7 +18,8 @@ def test_what_a_report_says_are_metrics_at_their_bytes_and_what_it_does_not_say_
     client = open_store(uri)
     writer = Writer(client, uri, "tiny")
     writer.start_launch([], {}, "a note")
-    later = {**REPORT, "time": 101.0, "bytes_seen": 4096, "val_loss": 2.0, "mfu": None}
+    changed = {"time": 101.0, "bytes_seen": 4096, "val_loss": 2.0, "mfu": None}
+    later = REPORT.model_copy(update=changed)
     writer.sync(LocalFolder(tmp_path / "cell"), "a cell", {}, [REPORT, later], "1", None)
     (run,) = client.search_runs([writer.experiment_id], "attributes.run_name = 'a cell'")
     history = {}
@@ -43,13 +42,10 @@ def test_what_a_result_says_of_its_end_is_a_metric_and_what_it_does_not_say_is_n
     client = open_store(uri)
     writer = Writer(client, uri, "ends")
     writer.start_launch([], {}, "a note")
-    result = {
-        "time": 100.0, "bytes_seen": 4096, "status": "done", "stopped": "converged",
-        "test_loss": 2.0,
-    }  # fmt: skip
+    result = result_of(bytes_seen=4096, stopped="converged", test_loss=2.0)
     results = {
-        "says": {**result, "unfinished": 0.004, "unseen_share": 0.25},
-        "says nothing": {**result, "unfinished": None, "unseen_share": None},
+        "says": result.model_copy(update={"unfinished": 0.004, "unseen_share": 0.25}),
+        "says nothing": result.model_copy(update={"unfinished": None, "unseen_share": None}),
         "of an earlier version": result,
     }
     for number, (name, one) in enumerate(results.items()):

@@ -32,9 +32,11 @@ def plan_of(
 ) -> SearchPlan:
     """Of a protocol with a fixed budget, unless the fields have another."""
     values = {
-        "sources": ["related", "nonsense"], "sizes": ["2k", "8k", "32k"],
-        "protocol": FIXED["protocol"], **fields,
-    }  # fmt: skip
+        "sources": ["related", "nonsense"],
+        "sizes": ["2k", "8k", "32k"],
+        "protocol": FIXED["protocol"],
+        **fields,
+    }
     sweep = Sweep.model_validate({"storage": str(storage), "name": "x", **values})
     stages = STAGES
     return SearchPlan(sweep, stages, (), trials, budget)

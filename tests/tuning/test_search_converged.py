@@ -26,22 +26,35 @@ from raydt.units import Size
 from tests.tuning.planted import Curve, curve_of
 
 RECIPE = {
-    "schedule": "constant", "average": "power", "max_batch_windows": 1, "batch_exponent": 0.5,
-    "min_steps": 1, "weight_decay": 0.05, "weight_decay_exponent": 0.0, "epochs": [100],
-}  # fmt: skip
+    "schedule": "constant",
+    "average": "power",
+    "max_batch_windows": 1,
+    "batch_exponent": 0.5,
+    "min_steps": 1,
+    "weight_decay": 0.05,
+    "weight_decay_exponent": 0.0,
+    "epochs": [100],
+}
 PROTOCOL = {
-    "evaluation_growth": 1.2, "tolerance": 0.003, "patience": 4,
-    "pretrain": {**RECIPE, "epochs": [20]}, "scratch": RECIPE, "finetune": RECIPE,
-}  # fmt: skip
+    "evaluation_growth": 1.2,
+    "tolerance": 0.003,
+    "patience": 4,
+    "pretrain": {**RECIPE, "epochs": [20]},
+    "scratch": RECIPE,
+    "finetune": RECIPE,
+}
 
 
 def plan_of(
     storage: Path, *, trials: int = 10, budget: int | None = None, **fields: object
 ) -> SearchPlan:
     values = {
-        "sources": ["related", "nonsense"], "sizes": ["2k", "8k", "32k"], "pretrain_size": "8k",
-        "protocol": PROTOCOL, **fields,
-    }  # fmt: skip
+        "sources": ["related", "nonsense"],
+        "sizes": ["2k", "8k", "32k"],
+        "pretrain_size": "8k",
+        "protocol": PROTOCOL,
+        **fields,
+    }
     sweep = Sweep.model_validate({"storage": str(storage), "name": "x", **values})
     return SearchPlan(sweep, STAGES, (), trials, budget)
 
@@ -59,10 +72,14 @@ def curve(plan: SearchPlan, trial: Trial, decay: float | None = None) -> Curve:
     floor = 1.5 * math.exp(0.03 * x**2 + 0.003 * noise)
     step_bytes = trial.recipe.batch_windows(size, plan.window_bytes) * plan.window_bytes
     return curve_of(
-        floor, size, speed=math.exp(-0.3 * x), step_bytes=step_bytes,
-        cap_bytes=trial.budget_bytes(plan.window_bytes), protocol=plan.sweep.protocol,
+        floor,
+        size,
+        speed=math.exp(-0.3 * x),
+        step_bytes=step_bytes,
+        cap_bytes=trial.budget_bytes(plan.window_bytes),
+        protocol=plan.sweep.protocol,
         start=3.0 if trial.stage is Stage.FINETUNE else None,
-    )  # fmt: skip
+    )
 
 
 def finished(trial: Trial, losses: Curve, end: End) -> Finished:
@@ -112,7 +129,8 @@ def test_the_decay_is_found_though_a_strong_one_starts_slowly(tmp_path: Path) ->
     assert 0 < len(stopped) <= len(trials) / 2
     # None that would have been among the best of its study.
     for each in stopped:
-        peers = [search.score(o) for o in search.trials_of(search._study(each.trial))]
+        (study,) = [s for s in plan.studies(Stage.SCRATCH) if s.size == each.trial.size]
+        peers = [search.score(other) for other in search.trials_of(study)]
         whole = finished(each.trial, curve(plan, each.trial), End.DONE)
         assert search.score(whole) > np.quantile(peers, 0.3)
     assert all("budget_bytes" not in each.trial.factors for each in trials)
@@ -153,8 +171,11 @@ def test_a_budget_is_never_overrun_and_the_same_record_gives_the_same_answer(
 
 def test_caps_of_what_runs_count_against_a_budget(tmp_path: Path) -> None:
     plan = replace(plan_of(tmp_path), stages=(Stage.SCRATCH,))
-    cap = max(trial.budget_bytes(plan.window_bytes) for study in plan.studies(Stage.SCRATCH)
-              for trial in plan.baselines(study))  # fmt: skip
+    cap = max(
+        trial.budget_bytes(plan.window_bytes)
+        for study in plan.studies(Stage.SCRATCH)
+        for trial in plan.baselines(study)
+    )
     search = search_of(replace(plan, asked_bytes=cap))
     while (trial := search.next()) is not None:
         search.started(trial)
@@ -205,8 +226,9 @@ def test_bytes_that_were_seen_count_in_the_check() -> None:
     assert (compared.before_bytes, compared.after_bytes) == (1_000, 2_000)
     assert compared.scores[0] == pytest.approx(math.log(1.996 / 2.0) + price)
     assert not is_better([compared])  # 0.2 % for twice the bytes
-    assert is_better([compare(size, before, [done("de", 1.996, 1_000), done("fr", 2.095, 1_000)],
-                              price)])  # fmt: skip
+    assert is_better(
+        [compare(size, before, [done("de", 1.996, 1_000), done("fr", 2.095, 1_000)], price)]
+    )
     diverged = replace(after[0], end=End.DIVERGED)
     assert not is_better([compare(size, before, [diverged, after[1]], price)])
     assert not is_better([compare(size, [diverged, before[1]], after, price)])

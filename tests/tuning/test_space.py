@@ -70,9 +70,13 @@ def test_the_published_protocol_has_a_space_around_its_own_values(root: Path) ->
 
 def converged() -> Recipe:
     return Recipe(
-        schedule="constant", average="power", max_batch_windows=1, batch_exponent=0.5, min_steps=1,
+        schedule="constant",
+        average="power",
+        max_batch_windows=1,
+        batch_exponent=0.5,
+        min_steps=1,
         epochs=(FromSize(0, 100),),
-    )  # fmt: skip
+    )
 
 
 def test_cells_end_by_themselves_where_nothing_has_to_know_the_horizon() -> None:
@@ -88,9 +92,12 @@ def test_cells_end_by_themselves_where_nothing_has_to_know_the_horizon() -> None
 def test_without_a_budget_all_else_is_searched() -> None:
     space = search_space(converged(), has_budget=False)
     assert {each.name for each in space} == {
-        "learning_rate", "embedding_learning_rate", "max_batch_windows", "warmup_steps",
+        "learning_rate",
+        "embedding_learning_rate",
+        "max_batch_windows",
+        "warmup_steps",
         "weight_decay",
-    }  # fmt: skip
+    }
     # 0.45 suits 2k and 0.05 suits 128k: both lie within the space around either.
     decay = next(each for each in space if each.name == "weight_decay")
     assert decay.low < 0.05 / 0.45

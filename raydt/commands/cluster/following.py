@@ -11,7 +11,7 @@ from raydt.commands.parser import CommandParser
 from raydt.errors import RunError
 
 if TYPE_CHECKING:
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
 
 def add_address(parser: CommandParser) -> None:

@@ -33,7 +33,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 def run(parsed: argparse.Namespace) -> int:
     """The same command again where the cluster knows it, else the sweep as its storage records it:
     a new cluster on an old storage knows no jobs."""
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
     storage = parsed.storage
     if storage is not None and not is_remote(storage) and not Path(storage).is_absolute():

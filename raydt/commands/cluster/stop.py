@@ -17,7 +17,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 def run(parsed: argparse.Namespace) -> int:
     """Stop a sweep; not an error if it is over already."""
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
     cluster = Cluster(parsed.address)
     job = cluster.job(parsed.name)

@@ -47,7 +47,7 @@ def run(parsed: argparse.Namespace) -> int:
         problems += error.problems
     if problems:
         raise InputError(problems)
-    from raydt.orchestration.jobs import Cluster
+    from raydt.orchestration.cluster.jobs import Cluster
 
     cluster = Cluster(parsed.address)
     command = ["python", str(script.resolve().relative_to(here)), *parsed.arguments]

@@ -1,0 +1,77 @@
+"""The rows of an attempt's journal: one JSON object a line, of one of these kinds."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from raydt.tracking.schema import Status
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class StartRow(_Row):
+    """The attempt has taken its cell."""
+
+    event: Literal["start"] = "start"
+    time: float = Field(default_factory=time.time)  # in seconds since 1970, as of every row
+    launch: str
+    cell_id: str
+    fingerprint: str
+
+
+class ResumeRow(_Row):
+    """It resumes an earlier attempt; `damaged` are checkpoints that could not be read."""
+
+    event: Literal["resume"] = "resume"
+    time: float = Field(default_factory=time.time)
+    bytes_seen: int
+    damaged: tuple[str, ...]
+
+
+class ReportRow(_Row):
+    """How the cell stands after an evaluation: see `raydt.training.outcome.Report`."""
+
+    event: Literal["report"] = "report"
+    time: float = Field(default_factory=time.time)
+    bytes_seen: int
+    train_loss: float | None
+    val_loss: float
+    bytes_per_second: float | None
+    mfu: float | None = None
+    val_bpb: float
+
+
+class ErrorRow(_Row):
+    """The attempt failed."""
+
+    event: Literal["error"] = "error"
+    time: float = Field(default_factory=time.time)
+    traceback: str
+
+
+class EndRow(_Row):
+    """It came to its end, and its outcome follows."""
+
+    event: Literal["end"] = "end"
+    time: float = Field(default_factory=time.time)
+    status: Status
+
+
+JournalRow = StartRow | ResumeRow | ReportRow | ErrorRow | EndRow
+_ANY_ROW: TypeAdapter[JournalRow] = TypeAdapter(Annotated[JournalRow, Field(discriminator="event")])
+
+
+def line_of(row: JournalRow) -> bytes:
+    """The row as a line of the journal."""
+    return (json.dumps(row.model_dump()) + "\n").encode()
+
+
+def row_of(line: str) -> JournalRow:
+    """The row that a line holds; `ValueError` if it is none."""
+    return _ANY_ROW.validate_python(json.loads(line))

@@ -1,0 +1,63 @@
+"""What came of an attempt at a cell: `outcome.json` of the attempt, then `result.json` of the cell.
+
+The one place that knows their fields. Only what was said is written, and what another version of
+raydt said beside them is kept.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from raydt.errors import RunError
+from raydt.storage.folder import Folder
+from raydt.tracking.schema import Status
+
+
+class Result(BaseModel):
+    """Losses in nats per byte, of the checkpoint with the best validation loss. A field is None
+    where it does not apply, and unset where whoever wrote the result knew nothing of it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    # In the order of the file.
+    cell_id: str
+    fingerprint: str
+    attempt: str
+    model: str
+    time: float  # in seconds since 1970
+    status: Status
+    reason: str | None = None
+    stopped: str | None = None  # see `raydt.tracking.schema.Stop`
+    test_loss: float | None = None
+    test_bpb: float | None = None
+    test_loss_stderr: float | None = None
+    unseen_share: float | None = None
+    best_val_loss: float | None = None
+    best_bytes_seen: int | None = None
+    bytes_seen: int
+    unfinished: float | None = None
+    training_seconds: float
+    precision: str | None = None
+    weights_sha256: str | None = None
+    seconds: float | None = None  # of the attempt, from its start
+
+
+def read_result(folder: Folder, name: str) -> Result | None:
+    """The result in a file; None if there is no such file, `RunError` if it is none."""
+    found = folder.read_json(name)
+    if found is None:
+        return None
+    try:
+        return Result.model_validate(found)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise RunError(
+            f"{folder.uri}/{name}: the result of a cell is required, found damage "
+            f"({where}: {problem['msg']}); remove the file or restore it"
+        ) from None
+
+
+def write_result(folder: Folder, name: str, result: Result) -> None:
+    """Put a result in place."""
+    folder.write_json(name, result.model_dump(exclude_unset=True))

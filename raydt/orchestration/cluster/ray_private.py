@@ -1,0 +1,108 @@
+"""Everything that hangs on private parts of Ray: each thing here can break with any release of it.
+
+`pyproject.toml` pins Ray to one minor version because of this module. To raise the pin: run
+`tests/orchestration/cluster/test_ray_private.py`, where each of these has a test that says what
+breaks without it and where upstream stands, then the integration tests.
+
+Nothing is imported from Ray before it is needed: the environment is set before Ray is imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ray.tune import Callback
+    from ray.tune.schedulers import TrialScheduler
+
+# A Ray of our own takes loopback as the address of its node, and its servers listen there alone.
+# `_node_ip_address="127.0.0.1"` does not: Ray replaces it by an address that others can reach.
+LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# The old output of Tune is the one that can be silenced: see `silent`.
+OLD_OUTPUT = {"RAY_AIR_NEW_OUTPUT": "0"}
+# Behind a searcher Tune lets one trial wait at a time, unless this says how many may.
+MOST_WAITING = "TUNE_MAX_PENDING_TRIALS_PG"
+# Read by Ray's autoscaler v1: the function that scores node types, see `cluster.spot`.
+SCORER = "RAY_AUTOSCALER_UTILIZATION_SCORER"
+# The logger of what is packed and uploaded with a job.
+UPLOAD_LOGGER = "ray._private.runtime_env"
+
+
+class NotPickled:
+    """Tune pickles searchers, callbacks and stoppers to restore an experiment later. Ours hold
+    threads and locks, and a launch never restores: its ledger says what is done. So they pickle as
+    nothing."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (object, ())
+
+
+def patient_scheduler() -> TrialScheduler:
+    """First come, first served; but a trial whose own process is starting waits for that one.
+
+    Tune's own gives a process that is free to the trial that has waited longest, and ends the one
+    that starts for it. Where trials are shorter than the start of a process, no other slot and no
+    other node ever gets one.
+    """
+    from ray.tune.experiment import Trial
+    from ray.tune.schedulers import FIFOScheduler
+
+    class PatientScheduler(NotPickled, FIFOScheduler):  # type: ignore[misc]
+        def choose_trial_to_run(self, tune_controller: Any) -> Any:
+            """The trial that a free process is for; None: there is none, or Tune is to ask for
+            more."""
+            # What runs where is nobody's business but Tune's, so there is no public way to ask.
+            actors, manager = tune_controller._trial_to_actor, tune_controller._actor_manager
+            for trial in tune_controller.get_trials():
+                if trial.status == Trial.PENDING:
+                    actor = actors.get(trial)
+                    if actor is None or not manager.is_actor_started(actor):
+                        return trial
+            return None
+
+    return PatientScheduler()
+
+
+def silent() -> Callback:
+    """In the place of Tune's own reporter, which prints a trial that ended without a report even
+    where it was asked to be quiet."""
+    from ray.tune.progress_reporter import TrialProgressCallback
+
+    class NoProgressReporter(NotPickled, TrialProgressCallback):  # type: ignore[misc]
+        def _print(self, msg: str) -> None:
+            """Nothing."""
+
+    return NoProgressReporter()
+
+
+def cluster_of_this_machine() -> str:
+    """HOST:PORT of the head of the cluster that `auto` means; `ConnectionError` if there is none
+    or more than one."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    return str(canonicalize_bootstrap_address_or_die("auto"))
+
+
+def was_refused(node_type: str, node_availability_summary: Any) -> bool:
+    """Whether a cloud refused a node of that type within the last half hour, as Ray's autoscaler v1
+    noted it."""
+    record = node_availability_summary.node_availabilities.get(node_type)
+    return record is not None and not record.is_available
+
+
+def utilization_score(
+    node_resources: dict[str, float],
+    resources: list[dict[str, float]],
+    node_availability_summary: Any,
+) -> tuple[Any, ...] | None:
+    """Ray's own score of launching a node with these resources for these demands; None: it is of
+    no use for them. Of two types with the same score Ray takes the one whose name is last in the
+    alphabet."""
+    from ray.autoscaler._private.resource_demand_scheduler import (
+        _resource_based_utilization_scorer,
+    )
+
+    score: tuple[Any, ...] | None = _resource_based_utilization_scorer(
+        node_resources, resources, node_availability_summary=node_availability_summary
+    )
+    return score

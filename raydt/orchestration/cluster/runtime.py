@@ -1,0 +1,130 @@
+"""Starting Ray: quiet, on loopback, with the slots that were asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from raydt.errors import bad
+from raydt.orchestration.cluster.ray_private import (
+    LOOPBACK_ONLY,
+    MOST_WAITING,
+    OLD_OUTPUT,
+    cluster_of_this_machine,
+)
+
+# Read by Ray when it is imported, here and in its workers, so set before.
+_ENVIRONMENT = {
+    **OLD_OUTPUT,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journals say more than its csv files
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: at once, not after the running trials
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's state is never restored
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "OMP_NUM_THREADS": "1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # or torch refuses to be deterministic on a GPU
+}
+# On a machine of a known size as many trials wait in Tune as there are slots, which then start at
+# once. On a cluster they are what an autoscaler sees: with one it would grow by a node per boot;
+# with too many, their order is fixed long before they start.
+_ON_A_CLUSTER = {MOST_WAITING: "32"}
+# What the trial of a worker group holds in place of a core: see `raydt.orchestration.run.trial`.
+TRIAL_RESOURCE = "raydt_trial"
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_CONNECT_SECONDS = 5.0
+_OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
+
+
+def set_environment() -> None:
+    """What Ray reads when it is imported; what the user has set stays."""
+    own = _ON_A_CLUSTER if on_cluster() else LOOPBACK_ONLY
+    for name, value in {**_ENVIRONMENT, **own}.items():
+        os.environ.setdefault(name, value)
+
+
+def on_cluster() -> bool:
+    """Whether a launch joins a cluster that is there, instead of a Ray of its own."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
+@contextmanager
+def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Iterator[None]:
+    """Ray for the time of the block: the cluster at `RAY_ADDRESS` if that is set, else one of our
+    own on this machine."""
+    set_environment()
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"ray\..*")
+    if on_cluster():
+        _join()
+    else:
+        os.environ.setdefault(MOST_WAITING, str(num_slots))
+        ray.init(
+            address="local",
+            num_cpus=num_slots * cpus_per_cell,
+            resources={TRIAL_RESOURCE: 10_000},
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+        )
+    # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
+    # terminal.
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+    try:
+        num_gpus = ray.cluster_resources().get("GPU", 0.0)
+        # A cluster may grow; this machine does not, and would wait for ever.
+        if not on_cluster() and gpus_per_cell > num_gpus:
+            raise bad(
+                "gpus_per_cell", "no more GPUs than there are", f"{gpus_per_cell} of {num_gpus:g}"
+            )
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        ray.shutdown()
+
+
+def require_answer(address: str) -> None:
+    """`ConnectionError` where nothing listens at the address of a head, or at that of the cluster
+    that `auto` finds, which may have ended: Ray's own client would abort the process with a native
+    stack."""
+    if address == "auto":
+        address = cluster_of_this_machine()
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in address:
+        return  # a URL, which is asked over HTTP
+    if not port.isdecimal():
+        raise ConnectionError("no address: HOST:PORT, http://HOST:PORT or auto is one")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConnectionError(f"{address}: {error}") from None
+
+
+def _join() -> None:
+    """Be a driver of the cluster at `RAY_ADDRESS`; `InputError` if there is none to be."""
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    try:
+        require_answer(os.environ["RAY_ADDRESS"])
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, AuthenticationError, ValueError, RuntimeError) as error:
+        wanted = "the address of a Ray cluster that answers and lets us in (docs/cluster.md)"
+        found = f"{os.environ['RAY_ADDRESS']!r}: {str(error).splitlines()[0]}"
+        raise bad("RAY_ADDRESS", wanted, found) from None
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

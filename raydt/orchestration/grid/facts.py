@@ -1,0 +1,72 @@
+"""What MLflow is told of a cell and of a launch: params, tags and the plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from raydt.config.model import MODELS
+from raydt.config.sweep import Sweep
+from raydt.grid.cell import Cell
+from raydt.grid.ledger import Ledger
+from raydt.tracking import schema
+from raydt.tracking.schema import PLAN_FIELDS, Stage
+
+
+def cell_facts(cell: Cell, sweep: Sweep, fingerprint: str) -> dict[str, object]:
+    """The cell's params and tags, by their names in the schema."""
+    model = MODELS[cell.model]
+    facts: dict[str, object] = {
+        schema.PARAM_STAGE: cell.stage,
+        schema.PARAM_SOURCE: cell.source,
+        schema.PARAM_TARGET: cell.target,
+        schema.PARAM_SIZE: cell.size.label,
+        schema.PARAM_SIZE_BYTES: cell.size.num_bytes,
+        schema.PARAM_SEED: cell.seed,
+        schema.PARAM_MODEL: cell.model,
+        schema.PARAM_NUM_PARAMETERS: model.num_parameters,
+        schema.TAG_CELL_ID: cell.cell_id,
+        schema.TAG_FINGERPRINT: fingerprint,
+    }
+    if cell.parent_id is not None:
+        facts[schema.TAG_PARENT_CELL] = cell.parent_id
+    if cell.stage is not Stage.ZEROSHOT:
+        recipe = sweep.protocol.recipe(cell.stage)
+        facts |= {
+            schema.PARAM_LEARNING_RATE: recipe.for_size(cell.size.num_bytes).learning_rate,
+            schema.PARAM_BATCH_WINDOWS: recipe.batch_windows(
+                cell.size.num_bytes, model.window_bytes
+            ),
+            schema.PARAM_BUDGET_BYTES: recipe.budget(cell.size.num_bytes),
+        }
+    return facts
+
+
+def headline(cells: Iterable[Cell], ledger: Ledger) -> dict[str, float]:
+    """What a launch came to, by the names of metrics: cells by status (those that occur, and those
+    that are done), and the bytes that all of them have seen."""
+    counts = Counter(ledger.status(cell) for cell in cells)
+    named = {schema.METRIC_CELLS_WITH_STATUS.format(status=s): float(n) for s, n in counts.items()}
+    return {
+        schema.METRIC_CELLS_DONE: 0.0,
+        **named,
+        schema.METRIC_CELLS_TOTAL: float(counts.total()),
+        schema.METRIC_LAUNCH_BYTES_SEEN: float(
+            sum(result.bytes_seen for result in ledger.results.values())
+        ),
+    }
+
+
+def plan_rows(
+    cells: Iterable[Cell], fingerprints: Mapping[str, str | None]
+) -> list[dict[str, object]]:
+    """The plan of a launch as `ARTIFACT_PLAN` holds it; a fingerprint is None where it is not
+    known."""
+    plan = []
+    for cell in cells:
+        size = cell.size
+        values: list[object] = [cell.cell_id, cell.stage, cell.source, cell.target]
+        values += [size.label, size.num_bytes, cell.seed, cell.model, cell.parent_id]
+        values.append(fingerprints[cell.cell_id])
+        plan.append(dict(zip(PLAN_FIELDS, values, strict=True)))
+    return plan

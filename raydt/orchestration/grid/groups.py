@@ -1,0 +1,57 @@
+"""Worker groups report to nobody but their journals: a thread of the driver looks at those."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from raydt.errors import RunError
+from raydt.grid.journal import holder, read_journal
+from raydt.grid.journal_rows import ReportRow
+from raydt.orchestration.run.task import CellReport
+from raydt.storage.folder import Folder
+
+_SECONDS_BETWEEN_LOOKS = 5.0
+
+
+class GroupWatch:
+    """Passes on the last report of every cell that a worker group trains."""
+
+    def __init__(
+        self, folder_of: Callable[[str], Folder], on_report: Callable[[str, CellReport], None]
+    ) -> None:
+        self._folder_of = folder_of
+        self._on_report = on_report
+        self._cells: set[str] = set()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="groups", daemon=True)
+
+    def start(self) -> None:
+        """Look, from now on."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Look no more."""
+        self._ending.set()
+        self._thread.join()
+
+    def add(self, cell_id: str) -> None:
+        """A group trains this cell."""
+        self._cells.add(cell_id)
+
+    def discard(self, cell_id: str) -> None:
+        """It is over, if a group trained it."""
+        self._cells.discard(cell_id)
+
+    def _watch(self) -> None:
+        while not self._ending.wait(_SECONDS_BETWEEN_LOOKS):
+            for cell_id in list(self._cells):
+                folder = self._folder_of(cell_id)
+                try:
+                    lease = holder(folder)
+                    rows = read_journal(folder, lease.attempt) if lease else []
+                except (RunError, OSError):
+                    continue  # a display that is late; the result is read again at the end
+                reports = [row for row in rows if isinstance(row, ReportRow)]
+                if lease is not None and reports:
+                    self._on_report(cell_id, CellReport(attempt=lease.attempt, row=reports[-1]))

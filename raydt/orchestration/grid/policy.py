@@ -1,0 +1,145 @@
+"""A grid's policy: cells as their parents are done, never stopped, decided by what they wrote."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from raydt.config.sweep import Sweep
+from raydt.grid.cell import Cell
+from raydt.grid.journal import RESULT, attempts, is_cancelled
+from raydt.grid.ledger import cell_folder
+from raydt.grid.result import Result, write_result
+from raydt.grid.schedule import Schedule
+from raydt.orchestration.grid.commit import commit
+from raydt.orchestration.grid.groups import GroupWatch
+from raydt.orchestration.grid.recorder import CellRecorder
+from raydt.orchestration.grid.tasks import with_parent
+from raydt.orchestration.run.policy import Nothing
+from raydt.orchestration.run.room import has_room
+from raydt.orchestration.run.task import CellReport, CellTask
+from raydt.orchestration.run.trial import run_trial
+from raydt.storage.folder import Folder
+from raydt.terminal.progress import Progress
+from raydt.tracking.schema import Status
+
+
+class GridPolicy:
+    """See `raydt.orchestration.run.policy.Policy`. `tasks` has one per cell of the schedule, and of
+    their parents; as a context, it also looks at the journals of worker groups."""
+
+    report_kind = CellReport
+    trainable = staticmethod(run_trial)
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        schedule: Schedule,
+        tasks: Mapping[str, CellTask],
+        progress: Progress,
+        recorder: CellRecorder,
+    ) -> None:
+        self.max_tasks = len(schedule)
+        self._sweep = sweep
+        self._schedule = schedule
+        self._tasks = tasks
+        self._progress = progress
+        self._recorder = recorder
+        self._held: CellTask | None = None  # has waited for room
+        self._groups = GroupWatch(self._folder, self._show)
+
+    def __enter__(self) -> GridPolicy:
+        self._groups.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._groups.end()
+
+    def next(self, running: Sequence[CellTask]) -> CellTask | Nothing:
+        """The next cell of the schedule, with its parent's weights; children of a cell that is not
+        done never."""
+        task = self._held or self._take()
+        if task is None:
+            return Nothing.EVER if self._schedule.exhausted else Nothing.YET
+        if not has_room(self._sweep, task.processes, [other.processes for other in running]):
+            self._held = task
+            return Nothing.YET
+        self._held = None
+        return task
+
+    def started(self, task: CellTask) -> None:
+        self._progress.started(task.cell_id)
+        if task.processes.num_workers:
+            self._groups.add(task.cell_id)
+
+    def reported(self, task: CellTask, report: CellReport) -> None:
+        self._show(task.cell_id, report)
+
+    def is_stopped(self, task: CellTask, report: CellReport) -> bool:
+        """Never: a cell ends by itself."""
+        return False
+
+    def ended(self, task: CellTask, last: CellReport | None, failure: str | None) -> None:
+        """Its result is put in place, which decides whether its children may start: a trial that
+        ended without an error may still have diverged, and one whose process was lost may have done
+        its work before."""
+        self._groups.discard(task.cell_id)
+        folder = self._folder(task.cell_id)
+        result = commit(folder, task.fingerprint)
+        if result is not None and result.status is Status.DONE:
+            self._schedule.done(task.cell_id)
+        else:
+            self._block_children(task.cell_id)
+        if result is None and failure is not None and is_cancelled(folder):
+            self._progress.cancelled(task.cell_id)
+            return
+        result = result or self._failed(task, failure or "it ended without an outcome")
+        self._progress.ended(task.cell_id, result)
+        self._recorder.ended(task.cell_id, result)
+
+    def _take(self) -> CellTask | None:
+        while (cell := self._schedule.next()) is not None:
+            if is_cancelled(self._folder(cell.cell_id)):
+                self._progress.say(f"{cell.cell_id}: cancelled", style="yellow")
+                self._block_children(cell.cell_id)
+                continue
+            return with_parent(self._tasks[cell.cell_id], self._sweep, self._parent_of(cell))
+        return None
+
+    def _parent_of(self, cell: Cell) -> Result | None:
+        if cell.parent_id is None:
+            return None
+        return commit(self._folder(cell.parent_id), self._tasks[cell.parent_id].fingerprint)
+
+    def _block_children(self, cell_id: str) -> None:
+        for cell in self._schedule.failed(cell_id):
+            self._progress.blocked(cell)
+
+    def _failed(self, task: CellTask, reason: str) -> Result:
+        """The result of a cell that failed for good, in place: no numbers, and the reason."""
+        folder = self._folder(task.cell_id)
+        tried = attempts(folder)
+        result = Result(
+            cell_id=task.cell_id,
+            fingerprint=task.fingerprint,
+            attempt=tried[-1] if tried else f"{int(time.time() * 1000)}-none",
+            model=task.model,
+            time=time.time(),
+            status=Status.FAILED,
+            reason=reason,
+            bytes_seen=0,
+            training_seconds=0.0,
+        )
+        try:
+            write_result(folder, RESULT, result)
+        except OSError as error:
+            # A full disk: without its result the cell counts as never begun, which is right.
+            self._progress.say(f"{task.cell_id}: no result can be written: {error}", style="red")
+        return result
+
+    def _show(self, cell_id: str, report: CellReport) -> None:
+        self._progress.reported(cell_id, report.row)
+        self._recorder.reported(cell_id, report.attempt)
+
+    def _folder(self, cell_id: str) -> Folder:
+        return cell_folder(self._sweep, cell_id)

@@ -1,0 +1,99 @@
+"""The tasks of a grid's cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from raydt.config.model import MODELS
+from raydt.config.sweep import Sweep
+from raydt.corpora.prepared.evaluation import evaluation_bytes
+from raydt.corpora.prepared.language import PreparedLanguage
+from raydt.grid.cell import Cell
+from raydt.grid.identity import fingerprint
+from raydt.grid.journal import WEIGHTS, attempt_folder
+from raydt.grid.ledger import cell_folder
+from raydt.grid.result import Result
+from raydt.orchestration.run.task import CellTask, Processes, Weights
+from raydt.tracking.schema import Stage
+
+
+def data_language(cell: Cell) -> str:
+    """The language whose bytes the cell reads."""
+    language = cell.source if cell.stage is Stage.PRETRAIN else cell.target
+    assert language is not None
+    return language
+
+
+def build_tasks(
+    cells: list[Cell],
+    sweep: Sweep,
+    languages: Mapping[str, PreparedLanguage],
+    locations: Mapping[str, str],
+    num_workers: Mapping[str, int],
+    launch_id: str,
+) -> dict[str, CellTask]:
+    """A task per cell, by cell id; without the weights that it starts from, see `with_parent`.
+
+    `cells` has parents before children. `locations` says where each language is for a worker,
+    `num_workers` how many train a cell together, 0 for the trial's own process.
+    """
+    protocol = sweep.protocol
+    # Of each language by itself: a cell stays what it is when others are added to the sweep.
+    sizes = {
+        name: (
+            evaluation_bytes(language, "val", protocol.asked_val_bytes),
+            evaluation_bytes(language, "test", protocol.asked_test_bytes),
+        )
+        for name, language in languages.items()
+    }
+    digests: dict[tuple[str, int], str] = {}
+    tasks: dict[str, CellTask] = {}
+    for cell in cells:
+        language = languages[data_language(cell)]
+        val_bytes, test_bytes = sizes[data_language(cell)]
+        key = (language.name, cell.size.num_bytes)
+        if key not in digests:
+            digests[key] = language.digest(cell.size.num_bytes, val_bytes, test_bytes)
+        parent = tasks[cell.parent_id].fingerprint if cell.parent_id else None
+        tasks[cell.cell_id] = CellTask(
+            cell_id=cell.cell_id,
+            parent_id=cell.parent_id,
+            launch=launch_id,
+            sweep=sweep.folder.uri,
+            folder=cell_folder(sweep, cell.cell_id).uri,
+            cache=str(sweep.local_storage / "cache"),
+            fingerprint=fingerprint(cell, sweep, digests[key], parent),
+            model=cell.model,
+            recipe=None if cell.stage is Stage.ZEROSHOT else protocol.recipe(cell.stage),
+            size_bytes=cell.size.num_bytes,
+            seed=cell.seed,
+            evaluation_growth=protocol.evaluation_growth,
+            evaluations=protocol.evaluations,
+            tolerance=protocol.tolerance,
+            patience=protocol.patience,
+            test_stride_bytes=protocol.test_stride(MODELS[cell.model].window_bytes),
+            # A zeroshot has no recipe: it is evaluated as its weights were.
+            precision=protocol.pretrain.precision,
+            checkpoint_seconds=sweep.checkpoint_seconds,
+            language=locations[language.name],
+            val_bytes=val_bytes,
+            test_bytes=test_bytes,
+            processes=Processes(
+                num_workers=num_workers[cell.cell_id],
+                cpus=sweep.cpus_per_cell,
+                gpus=sweep.gpus_per_cell,
+            ),
+            max_retries=sweep.max_retries,
+        )
+    return tasks
+
+
+def with_parent(task: CellTask, sweep: Sweep, parent: Result | None) -> CellTask:
+    """A task with the weights it starts from, known once its parent is done."""
+    if task.parent_id is None:
+        return task
+    assert parent is not None, f"{task.cell_id} is handed out after its parent"
+    assert parent.weights_sha256 is not None, f"{task.parent_id} ended with weights"
+    folder = attempt_folder(cell_folder(sweep, task.parent_id), parent.attempt)
+    weights = Weights(folder=folder.uri, name=WEIGHTS, sha256=parent.weights_sha256)
+    return task.model_copy(update={"initial_weights": weights})

@@ -1,0 +1,64 @@
+"""What a launch wants of the fan-out, which is one for all launches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+from raydt.orchestration.run.task import ReportT, TaskT
+
+
+class Nothing(Enum):
+    """In the place of a task."""
+
+    YET = "something that runs has to end first"
+    EVER = "nothing will come any more"
+
+
+class Policy(Protocol[TaskT, ReportT]):
+    """Three questions: what comes next, what stops a trial, and what an ended trial means.
+
+    The fan-out (`raydt.orchestration.run.fan_out`) hands out tasks, runs them in processes of Ray,
+    tries again what was lost, and asks; all in one thread of the driver. There are two policies:
+    `grid.policy.GridPolicy` trains the cells of a schedule, `search.policy.SearchPolicy` what a
+    search asks for.
+
+    A third one is a class with these members, in a folder beside theirs, and a function beside
+    `raydt.orchestration.launch` that calls `fan_out` with it; nothing in `run` changes. Where what
+    it trains are cells, derive it from `GridPolicy`, and leases, results, the display and MLflow
+    are what they are for every cell. One that adds seeds to cells until an interval is narrow
+    enough: build the tasks of all seeds that there may be (`grid.tasks.build_tasks`), give
+    `GridPolicy` a subclass of `raydt.grid.schedule.Schedule` that keeps the cells of later seeds
+    back, and have its `done`, which is told of every cell that is done, make those ready that are
+    wanted next. It is `exhausted` when no interval wants more.
+    """
+
+    @property
+    def report_kind(self) -> type[ReportT]:
+        """Of what a trial reports."""
+
+    @property
+    def trainable(self) -> Callable[[dict[str, Any]], None]:
+        """That of Tune: a function of a module, which trains a task."""
+
+    @property
+    def max_tasks(self) -> int:
+        """No launch hands out more."""
+
+    def next(self, running: Sequence[TaskT]) -> TaskT | Nothing:
+        """The task to start now, besides those that run; asked often. What it returns is started:
+        `raydt.orchestration.run.room` says whether another one has room."""
+
+    def started(self, task: TaskT) -> None:
+        """Its trial has a process (again, if the one before was lost)."""
+
+    def reported(self, task: TaskT, report: ReportT) -> None:
+        """Its trial has reported."""
+
+    def is_stopped(self, task: TaskT, report: ReportT) -> bool:
+        """Whether its trial ends with this report. Asked after every report, before `reported`."""
+
+    def ended(self, task: TaskT, last: ReportT | None, failure: str | None) -> None:
+        """Its trial is over: of itself, stopped, or, with a `failure`, for good after as many tries
+        as there may be. `last` is its last report, of any try. Before `next` is asked again."""

@@ -1,0 +1,171 @@
+"""A cell where it is trained: its data and weights are fetched, and what comes of it is kept."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from raydt.corpora.prepared.language import open_language
+from raydt.corpora.prepared.stamps import hash_file
+from raydt.grid.journal import (
+    WEIGHTS,
+    Attempt,
+    CancelledError,
+    LeaseLostError,
+    attempt_folder,
+    holder,
+)
+from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
+from raydt.grid.result import Result
+from raydt.orchestration.run.languages import fetch_language
+from raydt.orchestration.run.resuming import AttemptCheckpoints
+from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
+from raydt.orchestration.run.training import fetch_weights, train_config
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
+from raydt.tracking.schema import Status
+from raydt.training.checkpoint import save_weights
+from raydt.training.evaluate import bits
+from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, train
+from raydt.training.process import set_up_process
+
+
+def run_cell(config: Mapping[str, Any]) -> None:
+    """Train one cell and journal it; its outcome is put in place last. `config` is of a trial whose
+    task is a `CellTask`.
+
+    In a worker group every worker runs this, and the first alone writes.
+    """
+    task = received(config, CellTask)
+    set_up_process(task.processes.cpus)
+    started = time.time()
+    ranks = Ranks.of_process_group() if task.processes.num_workers else Ranks()
+    cell = open_folder(task.folder)
+    attempt = Attempt(cell, open_folder(task.sweep), task.launch)
+    if ranks.is_first:
+        attempt.begin(task.cell_id, task.fingerprint)
+    work = Path(task.cache) / "attempts" / attempt.attempt_id
+    checkpoints = AttemptCheckpoints(
+        attempt.folder, work, task.fingerprint, task.checkpoint_seconds
+    )
+    try:
+        if ranks.is_first:
+            checkpoints.take_over(cell, attempt.attempt_id)
+        if ranks.num_ranks > 1:
+            torch.distributed.barrier()
+            if not ranks.is_first:
+                checkpoints = _checkpoints_of_first(task, cell, work)
+        outcome = _train(task, attempt, checkpoints, ranks)
+        if ranks.is_first:
+            sha256 = _keep_weights(task, attempt, outcome, work)
+            attempt.end(_result(task, attempt, outcome, sha256, started))
+    except Exception:
+        # Tune keeps tracebacks in a folder that goes with the launch.
+        if ranks.is_first:
+            _journal_error(attempt)
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _checkpoints_of_first(task: CellTask, cell: Folder, work: Path) -> AttemptCheckpoints:
+    """The checkpoints that the first of a group goes on from."""
+    lease = holder(cell)
+    assert lease is not None, "the first has taken the cell"
+    first = attempt_folder(cell, lease.attempt)
+    checkpoints = AttemptCheckpoints(first, work, task.fingerprint, task.checkpoint_seconds)
+    if first.local_path is None:
+        checkpoints.take_over(cell, lease.attempt)
+    return checkpoints
+
+
+def _journal_error(attempt: Attempt) -> None:
+    text = traceback.format_exc()
+    try:
+        attempt.write(ErrorRow(traceback=text))
+    except (LeaseLostError, CancelledError, OSError) as error:
+        # The cell is another's, or the disk is full, which may be why: the trial's own error says.
+        print(f"no journal for {attempt.folder.uri}: {error}")
+
+
+def _train(
+    task: CellTask, attempt: Attempt, checkpoints: AttemptCheckpoints, ranks: Ranks
+) -> Outcome:
+    def report(report: Report) -> None:
+        row = _row(report)
+        attempt.write(row)
+        if task.processes.num_workers == 0:
+            tune.report(sent_report(CellReport(attempt=attempt.attempt_id, row=row)))
+
+    def resumed(resumed: Resumed) -> None:
+        row = ResumeRow(bytes_seen=resumed.bytes_seen, damaged=tuple(resumed.damaged))
+        attempt.go_on(row, [_row(report) for report in resumed.reports])
+
+    cache = Path(task.cache)
+    language = open_language(fetch_language(task.language, cache / "corpora"))
+    return train(
+        replace(
+            train_config(task), test_stride_bytes=task.test_stride_bytes, precision=task.precision
+        ),
+        Splits(
+            train=language.train(task.size_bytes),
+            val=language.val(task.val_bytes),
+            test=language.test(task.test_bytes),
+        ),
+        initial_weights=fetch_weights(task.initial_weights, cache),
+        report=report,
+        checkpoints=checkpoints,
+        resumed=resumed,
+        ranks=ranks,
+    )
+
+
+def _row(report: Report) -> ReportRow:
+    return ReportRow(**asdict(report), val_bpb=bits(report.val_loss))
+
+
+def _keep_weights(task: CellTask, attempt: Attempt, outcome: Outcome, work: Path) -> str | None:
+    """Put the weights on the storage; their SHA-256."""
+    # Those of a zero-shot are its parent's.
+    if outcome.status is not Status.DONE or task.recipe is None:
+        return None
+    weights = (attempt.folder.local_path or work) / WEIGHTS
+    save_weights(outcome.weights, weights, outcome.alphabet)
+    attempt.folder.upload(weights, WEIGHTS)
+    return hash_file(weights)
+
+
+def _result(
+    task: CellTask, attempt: Attempt, outcome: Outcome, sha256: str | None, started: float
+) -> Result:
+    now = time.time()
+    return Result(
+        cell_id=task.cell_id,
+        fingerprint=task.fingerprint,
+        attempt=attempt.attempt_id,
+        model=task.model,
+        time=now,
+        status=outcome.status,
+        reason=outcome.reason,
+        stopped=outcome.stopped,
+        test_loss=outcome.test_loss,
+        test_bpb=None if outcome.test_loss is None else bits(outcome.test_loss),
+        test_loss_stderr=outcome.test_loss_stderr,
+        unseen_share=outcome.unseen_share,
+        best_val_loss=outcome.best_val_loss,
+        best_bytes_seen=outcome.best_bytes_seen,
+        bytes_seen=outcome.bytes_seen,
+        unfinished=outcome.unfinished,
+        training_seconds=outcome.training_seconds,
+        precision=outcome.precision,
+        weights_sha256=sha256,
+        seconds=now - started,
+    )

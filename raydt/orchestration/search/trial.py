@@ -1,0 +1,73 @@
+"""One trial of a search in a process of Tune: as a cell is trained, but never tested."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from raydt.corpora.prepared.language import open_language
+from raydt.corpora.prepared.stamps import hash_file
+from raydt.orchestration.run.languages import fetch_language
+from raydt.orchestration.run.task import received, sent_report
+from raydt.orchestration.run.training import fetch_weights, train_config
+from raydt.orchestration.search.task import SearchTask, TrialReport
+from raydt.storage.opening import open_folder
+from raydt.tracking.schema import Status
+from raydt.training.checkpoint import save_weights
+from raydt.training.loop import Outcome, Report, Splits, train
+from raydt.training.process import set_up_process
+from raydt.tuning.trial import End
+
+
+def run_search_trial(config: dict[str, Any]) -> None:
+    """The Tune trainable: `config` is of a trial whose task is a `SearchTask`."""
+    task = received(config, SearchTask)
+    set_up_process(task.processes.cpus)
+    started = time.time()
+    losses: list[tuple[int, float]] = []
+
+    def report(report: Report) -> None:
+        losses.append((report.bytes_seen, report.val_loss))
+        row = TrialReport(
+            val_losses=tuple(losses),
+            bytes_seen=report.bytes_seen,
+            seconds=time.time() - started,
+        )
+        tune.report(sent_report(row))
+
+    cache = Path(task.cache)
+    language = open_language(fetch_language(task.language, cache / "corpora"))
+    outcome = train(
+        train_config(task),
+        Splits(
+            train=language.train(task.size_bytes),
+            val=language.val(task.val_bytes),
+            test=None,
+        ),
+        initial_weights=fetch_weights(task.initial_weights, cache),
+        report=report,
+    )
+    last_word = TrialReport(
+        val_losses=tuple(losses),
+        bytes_seen=outcome.bytes_seen,
+        seconds=time.time() - started,
+        end=End.DIVERGED if outcome.status is Status.DIVERGED else End.DONE,
+        reason=outcome.reason,
+        weights_sha256=_keep_weights(task, outcome),
+    )
+    tune.report(sent_report(last_word))
+
+
+def _keep_weights(task: SearchTask, outcome: Outcome) -> str | None:
+    """Of a pretrain that finetunes will start from: put them on the storage; their SHA-256."""
+    place = task.keep_weights
+    if place is None or outcome.status is not Status.DONE:
+        return None
+    folder = open_folder(place.folder)
+    path = (folder.local_path or Path(task.cache) / "parents") / place.name
+    save_weights(outcome.weights, path, outcome.alphabet)
+    folder.upload(path, place.name)
+    return hash_file(path)

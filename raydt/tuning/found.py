@@ -1,0 +1,24 @@
+"""What a stage of a search came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raydt.config.recipe import Recipe
+from raydt.tracking.schema import Stage
+from raydt.tuning.check import Comparison
+from raydt.tuning.rule import Rule
+
+
+@dataclass(frozen=True)
+class StageFound:
+    """`recipe` is the one to use; `rule` and `comparisons` are of the rule's recipe even where it
+    was not better."""
+
+    stage: Stage
+    recipe: Recipe
+    is_tuned: bool
+    rule: Rule | None
+    comparisons: tuple[Comparison, ...]
+    num_trials: int
+    why: str  # a sentence

@@ -1,0 +1,84 @@
+"""What a cell is sent: the sizes of val and test follow from its own language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raydt.config.sweep import Sweep
+from raydt.corpora.prepared.language import PreparedLanguage
+from raydt.corpora.preparing.prepare import prepare_corpus
+from raydt.corpora.sources.locate import locate
+from raydt.corpora.spec import FilesCorpus
+from raydt.grid.build import build_grid
+from raydt.orchestration.grid.tasks import build_tasks, with_parent
+from raydt.orchestration.run.task import CellTask, Weights
+from raydt.orchestration.start import smaller_evaluations
+from tests.grid.results import result_of
+
+
+def prepared(tmp_path: Path) -> tuple[FilesCorpus, dict[str, PreparedLanguage]]:
+    """`en` has more than a cell reads, `de` has less in both splits."""
+    folder = tmp_path / "texts"
+    folder.mkdir(exist_ok=True)
+    for language, num_lines in (("en", 90_000), ("de", 4_000)):
+        lines = (f"{language} says that {i} is more than {i - 1}\n" for i in range(num_lines))
+        (folder / f"{language}.txt").write_text("".join(lines))
+    corpus = FilesCorpus(folder)
+    return corpus, prepare_corpus(
+        locate(corpus), {"en": 1, "de": 1}, None, None, tmp_path / "prepared"
+    )
+
+
+def sweep_of(corpus: FilesCorpus, tmp_path: Path) -> Sweep:
+    return Sweep(
+        corpus=corpus.name,
+        sources=("en",),
+        targets=("de",),
+        sizes=("2k",),
+        pretrain_size="8k",
+        seeds=(0,),
+        storage=str(tmp_path / "runs"),
+    )
+
+
+def tasks(sweep: Sweep, languages: dict[str, PreparedLanguage]) -> dict[str, CellTask]:
+    cells = build_grid(sweep)
+    workers = {cell.cell_id: 0 for cell in cells}
+    return build_tasks(cells, sweep, languages, dict.fromkeys(languages, ""), workers, "launch")
+
+
+def test_each_language_is_evaluated_on_what_it_has(tmp_path: Path) -> None:
+    corpus, languages = prepared(tmp_path)
+    sweep = sweep_of(corpus, tmp_path)
+    sent = tasks(sweep, languages)
+    splits = languages["de"].manifest.splits
+    for task in sent.values():
+        if task.cell_id.startswith("pretrain"):
+            assert (task.val_bytes, task.test_bytes) == (32_000, 128_000)
+        else:
+            assert task.val_bytes == splits["val"].num_bytes < 32_000
+            assert task.test_bytes == splits["test"].num_bytes < 128_000
+    said = smaller_evaluations(sweep, languages)
+    assert "of de instead of 32k of val" in said
+    assert "of de instead of 128k of test" in said
+    assert "of en" not in said
+    protocol = {**sweep.protocol.model_dump(), "val_bytes": "2k", "test_bytes": "3k"}
+    named = sweep.model_copy(update={"protocol": sweep.protocol.model_validate(protocol)})
+    fixed = tasks(named, languages)
+    assert {(t.val_bytes, t.test_bytes) for t in fixed.values()} == {(2_000, 3_000)}
+    assert smaller_evaluations(named, languages) == ""
+    # What is read enters the fingerprint by the data.
+    assert all(fixed[cell_id].fingerprint != t.fingerprint for cell_id, t in sent.items())
+
+
+def test_a_child_starts_from_the_weights_that_its_parent_ended_with(tmp_path: Path) -> None:
+    corpus, languages = prepared(tmp_path)
+    sweep = sweep_of(corpus, tmp_path)
+    sent = tasks(sweep, languages)
+    (parent,) = [task for task in sent.values() if task.cell_id.startswith("pretrain")]
+    (child,) = [task for task in sent.values() if task.cell_id.startswith("finetune")]
+    assert with_parent(parent, sweep, None) == parent
+    ended = result_of(parent.cell_id, attempt="7", weights_sha256="ab")
+    assert with_parent(child, sweep, ended).initial_weights == Weights(
+        folder=f"{parent.folder}/attempts/7", name="weights.safetensors", sha256="ab"
+    )

@@ -1,3 +1,5 @@
+"""Real text: ten languages of one book, and a hundred long articles."""
+
 from __future__ import annotations
 
 import os
@@ -5,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from raydt.config.evaluation import TEST_BYTES, VAL_BYTES
+from raydt.corpora.prepared.evaluation import evaluation_bytes
 from raydt.corpora.prepared.manifest import REPEATED_SOMEWHERE
 from raydt.corpora.preparing.parallel import prepare_parallel
-from raydt.corpora.preparing.prepare import prepare_corpus
+from raydt.corpora.preparing.prepare import prepare_corpus, prepare_language
 from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.corpora.splits import SPLITS
@@ -68,3 +72,27 @@ def test_ten_real_languages_prepared_twice_are_equal(
     assert width["en"] == pytest.approx(1, abs=0.05)
     assert width["ru"] == pytest.approx(1.8, abs=0.1)
     assert width["zh"] == pytest.approx(3, abs=0.1)
+
+
+def test_a_hundred_long_articles_of_real_text(
+    shared_corpora: FilesCorpus, tmp_path: Path, root: Path
+) -> None:
+    chapters = shared_corpora.file("fi").read_text("utf-8").splitlines()
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    # Seven chapters make an article of 25 kB.
+    joined = [" ".join(chapters[first : first + 7]) for first in range(0, 805, 7)]
+    (folder / "fi.txt").write_text("".join(f"{article}\n" for article in joined))
+    language = prepare_language(locate(FilesCorpus(folder)), "fi", 128_000, None, None, root)
+    splits = language.manifest.splits
+    assert len(joined) == 115
+    assert splits["train"].num_bytes > 0.8 * (language.manifest.source.num_text_bytes or 0)
+    assert splits["val"].num_documents >= 50
+    assert splits["test"].num_documents >= 50
+    assert evaluation_bytes(language, "val", None) == VAL_BYTES
+    assert evaluation_bytes(language, "test", None) == TEST_BYTES
+    for split, num_bytes in (("val", VAL_BYTES), ("test", TEST_BYTES)):
+        pieces_read = language.prefix(split, num_bytes).tobytes().split(b"\0")  # type: ignore[arg-type]
+        heads = [piece[:60].decode("utf-8", "ignore") for piece in pieces_read[:-1]]
+        whose = {i for head in heads for i, article in enumerate(joined) if head in article}
+        assert len(whose) >= 25

@@ -40,7 +40,7 @@ class Study:
 
     @property
     def name(self) -> str:
-        """For people, and for ASHA to tell studies apart."""
+        """For people."""
         return f"{self.stage} {self.size.label}"
 
 

@@ -32,7 +32,8 @@ from rich.table import Table
 from benchmarks.busy_slots import ROOT, spans_of
 from benchmarks.peers.worker_group import by_worker_groups, train_plainly
 from raydt.config.sweep import Sweep
-from raydt.corpora.prepare import prepare_corpus
+from raydt.corpora.preparing.prepare import prepare_corpus
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import parse_corpus
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
@@ -75,7 +76,7 @@ def plain_task(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     protocol = sweep.protocol
     val_bytes, test_bytes = protocol.most_val_bytes, protocol.most_test_bytes
     languages = prepare_corpus(
-        parse_corpus(sweep.corpus),
+        locate(parse_corpus(sweep.corpus)),
         sweep.train_bytes(),
         val_bytes,
         test_bytes,

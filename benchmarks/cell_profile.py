@@ -25,8 +25,8 @@ from rich.table import Table
 
 from raydt.config.model import MODELS
 from raydt.config.protocol import DEMO_PROTOCOL, Protocol
-from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.families import new_decoder
 from raydt.tracking.schema import Stage
 from raydt.training import loop

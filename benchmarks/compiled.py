@@ -31,8 +31,8 @@ from benchmarks.peers.nano_gpt import NanoGPT
 from benchmarks.training import BATCH_WINDOWS, AdamwOnly, peer_step, shape_of
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.model.families import new_decoder
 from raydt.training.optimizer.combined import Optimizer

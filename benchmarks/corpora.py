@@ -31,11 +31,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raydt.corpora.ahead import InTurn
-from raydt.corpora.batches import WindowBatches
-from raydt.corpora.documents import from_column, parts
-from raydt.corpora.duplicates import HeldOut
-from raydt.corpora.prepare import prepare_language
-from raydt.corpora.read_parquet import read_parquet
+from raydt.corpora.prepared.batches import WindowBatches
+from raydt.corpora.preparing.duplicates import HeldOut
+from raydt.corpora.preparing.prepare import prepare_language
+from raydt.corpora.sources.documents import from_column, parts
+from raydt.corpora.sources.locate import locate
+from raydt.corpora.sources.read_parquet import read_parquet
 from raydt.corpora.spec import FilesCorpus
 from raydt.units import approximate_bytes, parse_bytes
 
@@ -71,7 +72,7 @@ def measure_speed(folder: Path, num_bytes: int, rounds: int) -> None:
     )
 
     def prepare() -> None:
-        prepare_language(FilesCorpus(folder), "xx", 0, 0, 0, folder / "prepared")
+        prepare_language(locate(FilesCorpus(folder)), "xx", 0, 0, 0, folder / "prepared")
 
     # In turn, so that a machine that is busy for a while is busy for all, and the median of what
     # one round says of two. CPU seconds hardly change with what else the machine does.
@@ -240,7 +241,9 @@ def measure_memory(folder: Path, num_bytes: int) -> None:
 
 def measure_peak(folder: Path) -> None:
     """Prepare, and print the time and the peak of this process."""
-    took = seconds(lambda: prepare_language(FilesCorpus(folder), "xx", 0, 0, 0, folder / "out"))
+    took = seconds(
+        lambda: prepare_language(locate(FilesCorpus(folder)), "xx", 0, 0, 0, folder / "out")
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(f"{took:.1f} s, peak {peak:.0f} MB")
 
@@ -249,10 +252,8 @@ def write_parquet(path: Path, num_bytes: int) -> int:
     """Text of about so many bytes in a column `text`; the bytes there are."""
     rng = np.random.default_rng(0)
     letters = np.array(list("eeeetttaaooiinnsshhrrddlluc"))
-    words = pa.array(
-        [" " + "".join(rng.choice(letters, rng.integers(2, 11))) for _ in range(VOCABULARY)],
-        pa.large_binary(),
-    )
+    drawn = ("".join(rng.choice(letters, rng.integers(2, 11))) for _ in range(VOCABULARY))
+    words = pa.array([f" {word}" for word in drawn], pa.large_binary())
     weights = 1 / np.arange(10, VOCABULARY + 10)
     cumulative = np.cumsum(weights / weights.sum())
     written = 0

@@ -25,8 +25,8 @@ from rich.table import Table
 
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.fast_path import switched_off
 from raydt.model.families import new_decoder
 from raydt.training.average import WeightAverage

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.model.default import Block, DefaultDecoder, Surroundings
 from raydt.model.families import new_decoder

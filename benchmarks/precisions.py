@@ -24,8 +24,8 @@ from rich.table import Table
 from raydt.config.model import MODELS
 from raydt.config.protocol import DEMO_PROTOCOL
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.families import new_decoder
 from raydt.tracking.schema import Stage
 from raydt.training.evaluate import bits

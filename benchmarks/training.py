@@ -40,8 +40,8 @@ from benchmarks.peers.llama import Llama
 from benchmarks.peers.nano_gpt import NanoGPT, Shape, fused_adamw, random_batch
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.default import DefaultDecoder
 from raydt.model.families import new_decoder
 from raydt.training.optimizer.combined import Optimizer
@@ -62,7 +62,7 @@ FIRST_STEP = """
 import time, numpy, torch
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.families import new_decoder
 from raydt.training.process import keep_freed_memory
 from raydt.training.loop import train_step

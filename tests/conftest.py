@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from raydt.storage.folder import Folder, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent

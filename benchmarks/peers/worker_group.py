@@ -9,7 +9,7 @@ from typing import Any
 
 from raydt.config.model import MODELS
 from raydt.config.protocol import Protocol
-from raydt.corpora.prepared import open_language
+from raydt.corpora.prepared.language import open_language
 from raydt.orchestration.cluster.runtime import ray_started
 from raydt.tracking.schema import Stage
 from raydt.training.loop import Splits, TrainConfig, train

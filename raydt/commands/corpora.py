@@ -24,7 +24,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def show_prepared(storage: Path) -> int:
     """Print the languages that are prepared in a storage."""
-    from raydt.corpora.inventory import prepared_languages
+    from raydt.corpora.prepared.inventory import prepared_languages
     from raydt.terminal.corpora_table import LanguageRow, show_corpora
 
     root = storage / "corpora"

@@ -82,13 +82,11 @@ def run(parsed: argparse.Namespace) -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120  # a file or a pipe has no width, and the tables are wider than 80
-    problems = check_search(plan, parsed.out)
-    if problems:
-        raise InputError(problems)
+    corpus = check_search(plan, parsed.out)
     show_search_plan(plan, console)
     if parsed.dry_run:
         return 0
-    found = launch_search(plan, parsed.out, _command(parsed.words), SearchProgress())
+    found = launch_search(plan, corpus, parsed.out, _command(parsed.words), SearchProgress())
     show_found(plan, found.stages, found.bytes_trained, found.file, found.not_recorded, console)
     return 0
 

@@ -30,7 +30,7 @@ def show(sweep: Sweep, every_cell: bool) -> int:
     from raydt.orchestration.preflight import check_declaration
     from raydt.terminal.plan import show_plan
 
-    problems = check_declaration(sweep)
+    _, problems = check_declaration(sweep)
     if problems:
         raise InputError(problems)
     show_plan(sweep, Console(highlight=False), every_cell)

@@ -42,12 +42,13 @@ def make_parser(prog: str, about: str) -> CommandParser:
 def run(parsed: argparse.Namespace) -> int:
     import os
 
-    from raydt.corpora.check import languages_and_sizes
-    from raydt.corpora.parallel import prepare_parallel
+    from raydt.corpora.preparing.parallel import prepare_parallel
+    from raydt.corpora.sources.check import languages_and_sizes
+    from raydt.corpora.sources.locate import locate
     from raydt.corpora.spec import parse_corpus
     from raydt.terminal.preparing import Preparing
 
-    corpus = parse_corpus(parsed.corpus)
+    corpus = locate(parse_corpus(parsed.corpus))
     num_bytes = languages_and_sizes(corpus, parsed.languages, parsed.train_bytes)
     if parsed.jobs is not None and parsed.jobs < 1:
         raise bad("--jobs", "at least 1", parsed.jobs)

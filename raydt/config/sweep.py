@@ -22,7 +22,8 @@ from pydantic_core import PydanticCustomError
 from raydt.config.model import MODELS
 from raydt.config.protocol import DEMO_PROTOCOL, Protocol
 from raydt.config.size_field import SizeField
-from raydt.storage.folder import Folder, is_remote, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import is_remote, open_folder
 from raydt.tracking.uri import sqlite_uri, without_password
 from raydt.units import Size
 

@@ -119,8 +119,21 @@ class _WithOptions:
         return replace(self, **options).name
 
 
+class _SplitByRule:
+    """A corpus of documents that are split by a rule; what is held out is a matter of options."""
+
+    val_share: float | None
+    test_share: float | None
+    split_seed: int
+
+    @property
+    def split_rule(self) -> SplitRule:
+        """What its splits are drawn by."""
+        return SplitRule(self.val_share, self.test_share, self.split_seed)
+
+
 @dataclass(frozen=True)
-class FilesCorpus(_WithOptions):
+class FilesCorpus(_WithOptions, _SplitByRule):
     """Files of text: a folder, or a glob with `{language}` in it."""
 
     _kind = "files"
@@ -135,11 +148,6 @@ class FilesCorpus(_WithOptions):
     test_share: float | None = None
     split_seed: int = 0
     excerpt_bytes: int = _EXCERPT_BYTES
-
-    @property
-    def split_rule(self) -> SplitRule:
-        """What its splits are drawn by."""
-        return SplitRule(self.val_share, self.test_share, self.split_seed)
 
     @property
     def key(self) -> str:
@@ -158,7 +166,7 @@ class FilesCorpus(_WithOptions):
 
 
 @dataclass(frozen=True)
-class HubCorpus(_WithOptions):
+class HubCorpus(_WithOptions, _SplitByRule):
     """A dataset of the Hub, a config a language."""
 
     _kind = "hub"
@@ -173,11 +181,6 @@ class HubCorpus(_WithOptions):
     test_share: float | None = None
     split_seed: int = 0
     excerpt_bytes: int = _EXCERPT_BYTES
-
-    @property
-    def split_rule(self) -> SplitRule:
-        """What its splits are drawn by."""
-        return SplitRule(self.val_share, self.test_share, self.split_seed)
 
     @property
     def key(self) -> str:

@@ -17,7 +17,8 @@ from raydt.grid.cell import Cell
 from raydt.grid.journal import RESULT, holder, is_cancelled
 from raydt.grid.lease import is_alive, running_launch
 from raydt.grid.result import Result, read_result
-from raydt.storage.folder import Folder, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 
 _SWEEP = "sweep.json"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from raydt.config.sweep import Sweep
+from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
@@ -56,16 +57,17 @@ def launch(sweep: Sweep, progress: Progress) -> Launch:
     Raises `InputError` before anything is written if the sweep is not possible, and `RunError` if
     another launch of it is running, or took it over. Cells that fail are in the returned statuses.
     """
-    problems = check_declaration(sweep) + check_surroundings(sweep)
-    if problems:
+    corpus, problems = check_declaration(sweep)
+    problems += check_surroundings(sweep)
+    if problems or corpus is None:
         raise InputError(problems)
     with only_launch(sweep.folder) as lease:
-        return _launch(sweep, progress, lease)
+        return _launch(sweep, corpus, progress, lease)
 
 
-def _launch(sweep: Sweep, progress: Progress, lease: LaunchLease) -> Launch:
+def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease) -> Launch:
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
-    languages, locations = prepare_languages(sweep)
+    languages, locations = prepare_languages(sweep, corpus)
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
         progress.say(smaller)

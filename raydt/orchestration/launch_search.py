@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from raydt.corpora.evaluation import evaluation_bytes
+from raydt.corpora.prepared.evaluation import evaluation_bytes
+from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, Problem, RunError
 from raydt.orchestration.preflight import check_languages, check_surroundings
 from raydt.orchestration.run.recorder import Recorder
 from raydt.orchestration.search.recorder import TrialRecorder
 from raydt.orchestration.start import only_launch, opened, prepare_languages
-from raydt.storage.folder import Folder, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 from raydt.terminal.search_outcome import table_text
 from raydt.terminal.search_progress import SearchProgress
 from raydt.tracking.schema import ARTIFACT_HPARAMS, ARTIFACT_TABLE
@@ -38,11 +40,14 @@ class Found:
     not_recorded: Mapping[str, str]
 
 
-def check_search(plan: SearchPlan, out: Path | None) -> list[Problem]:
-    """What can be known to be wrong before anything starts."""
+def check_search(plan: SearchPlan, out: Path | None) -> Corpus:
+    """The corpus as it is found; `InputError` with all that can be known to be wrong before
+    anything starts."""
     problems = check_plan(plan)
     # Without one model and sizes of the ladder there is nothing to be paid.
-    problems = (problems or check_budget(plan)) + check_languages(plan.sweep)
+    problems = problems or check_budget(plan)
+    corpus, of_languages = check_languages(plan.sweep)
+    problems += of_languages
     place, name = _place(plan, out)
     if place.exists(name) and f"{place.uri}/{name}" not in _written(plan):
         problems.append(
@@ -52,29 +57,32 @@ def check_search(plan: SearchPlan, out: Path | None) -> list[Problem]:
                 f"{place.uri}/{name}",
             )
         )
-    return problems
+    if problems or corpus is None:
+        raise InputError(problems)
+    return corpus
 
 
 def launch_search(
-    plan: SearchPlan, out: Path | None, command: str, progress: SearchProgress
+    plan: SearchPlan, corpus: Corpus, out: Path | None, command: str, progress: SearchProgress
 ) -> Found:
-    """Run what is missing of a search and write its file.
+    """Run what is missing of a search that `check_search` found possible, and write its file.
 
-    Raises `InputError` before anything is written if the search is not possible, and `RunError` if
+    Raises `InputError` before anything is written if the search cannot run here, and `RunError` if
     another launch of it is running, or if a stage came to no end.
     """
-    problems = check_search(plan, out)
-    problems += check_surroundings(plan.sweep)
+    problems = check_surroundings(plan.sweep)
     if problems:
         raise InputError(problems)
     with only_launch(plan.folder):
-        return _launch(plan, out, command, progress)
+        return _launch(plan, corpus, out, command, progress)
 
 
-def _launch(plan: SearchPlan, out: Path | None, command: str, progress: SearchProgress) -> Found:
+def _launch(
+    plan: SearchPlan, corpus: Corpus, out: Path | None, command: str, progress: SearchProgress
+) -> Found:
     sweep = plan.sweep
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
-    languages, locations = prepare_languages(sweep)
+    languages, locations = prepare_languages(sweep, corpus)
     asked = sweep.protocol.asked_val_bytes
     val_bytes = {name: evaluation_bytes(each, "val", asked) for name, each in languages.items()}
     # Of the split that decides; the test split is not opened.

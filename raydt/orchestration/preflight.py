@@ -5,40 +5,43 @@ from __future__ import annotations
 import os
 
 from raydt.config.sweep import Sweep
-from raydt.corpora.check import check_corpus
+from raydt.corpora.sources.check import check_corpus
+from raydt.corpora.sources.locate import Corpus, locate
 from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError, Problem
 from raydt.grid.ledger import check_name_is_free
-from raydt.storage.folder import is_remote
+from raydt.storage.opening import is_remote
 from raydt.tracking.store import check_store_uri, check_writable
 
 
-def check_declaration(sweep: Sweep) -> list[Problem]:
-    """Problems of the sweep itself: its corpus and languages, and its name."""
-    problems = check_languages(sweep)
+def check_declaration(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
+    """The corpus as it is found, None if no such is to be had, and the problems of the sweep
+    itself: its corpus and languages, and its name."""
+    corpus, problems = check_languages(sweep)
     try:
         check_name_is_free(sweep)
     except InputError as error:
         problems += error.problems
-    return problems
+    return corpus, problems
 
 
-def check_languages(sweep: Sweep) -> list[Problem]:
-    """Problems of its corpus and languages."""
-    problems: list[Problem] = []
+def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
+    """The corpus as it is found, and the problems of it and of its languages.
+
+    Here it is looked at; what follows is given what was found.
+    """
     try:
-        corpus = parse_corpus(sweep.corpus)
+        corpus = locate(parse_corpus(sweep.corpus))
     except InputError as error:
-        problems += error.problems
-    else:
-        protocol = sweep.protocol
-        problems += check_corpus(
-            corpus,
-            sweep.train_bytes(),
-            protocol.asked_val_bytes,
-            protocol.asked_test_bytes,
-        )
-    return problems
+        return None, list(error.problems)
+    protocol = sweep.protocol
+    problems = check_corpus(
+        corpus,
+        sweep.train_bytes(),
+        protocol.asked_val_bytes,
+        protocol.asked_test_bytes,
+    )
+    return corpus, problems
 
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:

@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 from raydt.config.sweep import Sweep
-from raydt.corpora.evaluation import HeldOutSplit, at_most, evaluation_bytes
-from raydt.corpora.prepare import prepare_corpus
-from raydt.corpora.prepared import PreparedLanguage
-from raydt.corpora.spec import parse_corpus
+from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, evaluation_bytes
+from raydt.corpora.prepared.language import PreparedLanguage
+from raydt.corpora.preparing.prepare import prepare_corpus
+from raydt.corpora.sources.locate import Corpus
 from raydt.grid.lease import LaunchLease
 from raydt.orchestration.cluster.runtime import ray_started, set_environment
 from raydt.orchestration.run.languages import publish_language
@@ -51,12 +51,14 @@ def opened(
         yield opening.result()
 
 
-def prepare_languages(sweep: Sweep) -> tuple[dict[str, PreparedLanguage], dict[str, str]]:
+def prepare_languages(
+    sweep: Sweep, corpus: Corpus
+) -> tuple[dict[str, PreparedLanguage], dict[str, str]]:
     """The languages on this machine, and where a worker finds each."""
     root = sweep.local_storage / "corpora"
     protocol = sweep.protocol
     languages = prepare_corpus(
-        parse_corpus(sweep.corpus),
+        corpus,
         sweep.train_bytes(),
         protocol.asked_val_bytes,
         protocol.asked_test_bytes,

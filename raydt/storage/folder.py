@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from raydt.errors import RunError, bad
-
-_REMOTE = ("s3://", "gs://", "gcs://")
+from raydt.errors import RunError
 
 
 class Folder(ABC):
@@ -88,25 +86,6 @@ class Folder(ABC):
     def write_json(self, name: str, value: Any) -> None:
         """Put a JSON file in place."""
         self.write(name, json.dumps(value, indent=1).encode())
-
-
-def is_remote(location: str) -> bool:
-    """Whether a location is an object store's and not a path."""
-    return location.startswith(_REMOTE)
-
-
-def open_folder(location: str | Path) -> Folder:
-    """The folder at a path or at an s3:// or gs:// URI; `InputError` for any other URI."""
-    text = str(location)
-    if is_remote(text):
-        from raydt.storage.objects import open_object_folder
-
-        return open_object_folder(text)
-    if "://" in text:
-        raise bad("storage", f"a path, or one of {', '.join(_REMOTE)}...", repr(text))
-    from raydt.storage.local import LocalFolder
-
-    return LocalFolder(Path(text).expanduser().resolve())
 
 
 def walk(folder: Folder, prefix: str = "") -> Iterator[str]:

@@ -97,12 +97,11 @@ class ObjectFolder(Folder):
         return bool(info.type == fs.FileType.File)
 
     def upload(self, source: Path, name: str) -> None:
+        path = f"{self._path}/{name}"
         with (
             source.open("rb") as file,
-            self._file_system.open_output_stream(
-                f"{self._path}/{name}", compression=None
-            ) as out,
-        ):  # fmt: skip
+            self._file_system.open_output_stream(path, compression=None) as out,
+        ):
             while chunk := file.read(_CHUNK_BYTES):
                 out.write(chunk)
 

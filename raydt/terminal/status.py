@@ -12,7 +12,7 @@ from raydt.config.sweep import Sweep
 from raydt.errors import bad
 from raydt.grid.build import build_grid
 from raydt.grid.ledger import Ledger, recorded_sweep, recorded_sweeps
-from raydt.storage.folder import open_folder
+from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Stage, Status
 
 

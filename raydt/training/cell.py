@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.errors import RunError
 from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Status, Stop

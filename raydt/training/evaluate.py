@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from raydt.corpora.batches import EvaluationWindows
+from raydt.corpora.prepared.batches import EvaluationWindows
 from raydt.model.decoder import Decoder
 from raydt.training.precision import Precision, autocast
 from raydt.training.ranks import Ranks

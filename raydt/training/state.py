@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor
 
-from raydt.corpora.batches import WindowBatches
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.decoder import Decoder
 from raydt.training.average import WeightAverage
 from raydt.training.checkpoints.folder import Checkpoint

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import Batch
+from raydt.corpora.prepared.batches import Batch
 from raydt.errors import RunError
 from raydt.model.decoder import IGNORED_TARGET, Decoder
 from raydt.training.precision import autocast

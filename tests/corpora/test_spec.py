@@ -102,3 +102,18 @@ def test_english_of_mc4_is_not_c4() -> None:
     assert isinstance(c4, HubCorpus)
     assert c4.config_of("en") == "en"
     assert HubCorpus("owner/other").config_of("en") == "en"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("val_share=0.6", "corpus option val_share: a number from 0.01 to 0.45; found '0.6'"),
+        ("test_share=x", "corpus option test_share: a number from 0.01 to 0.45; found 'x'"),
+        ("split_seed=-1", "corpus option split_seed: a number from 0 on; found '-1'"),
+        ("excerpt_bytes=5", "corpus option excerpt_bytes: 0, or 100 or more; found '5'"),
+    ],
+)
+def test_options_out_of_range(options: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_corpus(f"files:/a?{options}")
+    assert str(caught.value) == message

@@ -28,7 +28,8 @@ from raydt.grid.journal import (
 from raydt.grid.journal_rows import EndRow, ReportRow, ResumeRow, StartRow
 from raydt.grid.lease import LaunchLease, RunningLaunch, is_alive, running_launch
 from raydt.grid.result import read_result, write_result
-from raydt.storage.folder import Folder, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from tests.grid.results import report_of, result_of
 
@@ -155,7 +156,7 @@ def test_a_launch_that_was_killed_is_known_to_be_dead(tmp_path: Path) -> None:
     program = (
         "import sys, time\n"
         "from raydt.grid.lease import LaunchLease\n"
-        "from raydt.storage.folder import open_folder\n"
+        "from raydt.storage.opening import open_folder\n"
         "with LaunchLease(open_folder(sys.argv[1]), lambda: None):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(60)\n"

@@ -12,7 +12,8 @@ from raydt.grid.journal import Attempt, holder, read_journal
 from raydt.grid.journal_rows import EndRow, ErrorRow, ReportRow, ResumeRow, StartRow, line_of
 from raydt.grid.lease import running_launch
 from raydt.grid.result import read_result, write_result
-from raydt.storage.folder import Folder, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 from raydt.tracking.recorded import read_state, write_state
 from raydt.tracking.schema import Status
 from tests.grid.results import result_of

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from raydt.storage.folder import open_folder, walk
+from raydt.storage.folder import walk
+from raydt.storage.opening import open_folder
 from tests.integration.tiny import NUM_CELLS, ROOT, TINY, results
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from raydt.errors import InputError, RunError
-from raydt.storage.folder import Folder, open_folder, walk
+from raydt.storage.folder import Folder, walk
+from raydt.storage.opening import open_folder
 
 
 @pytest.fixture(params=["disk", "s3", "gcs"])
@@ -86,7 +87,7 @@ def test_a_killed_write_leaves_the_old_file(tmp_path: Path) -> None:
     folder.write("result.json", b'"old"')
     program = (
         "import os, signal, sys\n"
-        "from raydt.storage.folder import open_folder\n"
+        "from raydt.storage.opening import open_folder\n"
         "real = os.fsync\n"
         "os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL)\n"
         "open_folder(sys.argv[1]).write('result.json', b'\"new\"' * 100_000)\n"
@@ -99,7 +100,7 @@ def test_a_killed_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_full_disk_stays_without_halves(tmp_path: Path) -> None:
     program = (
         "import resource, signal, sys\n"
-        "from raydt.storage.folder import open_folder\n"
+        "from raydt.storage.opening import open_folder\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: open_folder(sys.argv[1]).write('weights', b'x' * 5000)\n"

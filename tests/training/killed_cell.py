@@ -25,8 +25,8 @@ import torch
 import raydt.training.checkpoints.folder as folder_module
 from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import Batch
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import Batch
 from raydt.storage.local import LocalFolder
 from raydt.training import cell
 from raydt.training.checkpoints.weights import save_weights

@@ -8,8 +8,8 @@ import torch
 
 from raydt.config.model import ModelConfig
 from raydt.config.protocol import forwarded_bytes
-from raydt.corpora.batches import EvaluationWindows
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import EvaluationWindows
 from raydt.model.decoder import Decoder
 from raydt.model.families import new_decoder
 from raydt.training.evaluate import Evaluator, byte_losses

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import Batch, WindowBatches
 from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.batches import Batch, WindowBatches
 from raydt.model.families import new_decoder
 from raydt.training.step import Gradients
 
@@ -88,7 +88,7 @@ TOO_LARGE = """
 import resource, torch
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
-from raydt.corpora.batches import WindowBatches
+from raydt.corpora.prepared.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
 from raydt.errors import RunError
 from raydt.model.families import new_decoder

@@ -15,7 +15,7 @@ from raydt.commands.cluster.following import (
 )
 from raydt.commands.parser import CommandParser
 from raydt.errors import bad
-from raydt.storage.folder import is_remote
+from raydt.storage.opening import is_remote
 
 
 def make_parser(prog: str, about: str) -> CommandParser:

@@ -11,7 +11,7 @@ from raydt.commands.sweep_parser import SweepParser
 from raydt.config.read import Typed, read_sweep
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, Problem
-from raydt.storage.folder import is_remote
+from raydt.storage.opening import is_remote
 from raydt.tracking.uri import has_password
 
 

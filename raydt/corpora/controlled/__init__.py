@@ -1,1 +1,0 @@
-"""Controlled languages: one latent world, many surfaces, every share known."""

@@ -66,9 +66,8 @@ class SharedWorld:
         """As `world.tell`. What is drawn does not depend on a world, so that both worlds say as
         many sentences of each document, of the same people."""
         again = deepcopy(rng)
-        of_base, of_other = (
-            w.tell(self.base, num_documents, rng), w.tell(self.other, num_documents, again)
-        )  # fmt: skip
+        of_base = w.tell(self.base, num_documents, rng)
+        of_other = w.tell(self.other, num_documents, again)
         is_shared = choose_shared(num_documents, self.share)[of_base.document]
         return Meanings(
             *(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
-from raydt.corpora.evaluation import evaluation_bytes
-from raydt.corpora.prepared import PreparedLanguage
+from raydt.corpora.prepared.evaluation import evaluation_bytes
+from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.grid.cell import Cell
 from raydt.grid.identity import fingerprint
 from raydt.grid.journal import WEIGHTS, attempt_folder

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from raydt.corpora.manifest import FILE_NAME
-from raydt.storage.folder import Folder, open_folder
+from raydt.corpora.prepared.manifest import FILE_NAME
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 
 
 def publish_language(folder: Path, root: Path, storage: Folder) -> str:

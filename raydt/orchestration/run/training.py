@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from raydt.config.model import MODELS
-from raydt.corpora.files import hash_file
+from raydt.corpora.prepared.stamps import hash_file
 from raydt.errors import RunError
 from raydt.orchestration.run.task import Task, Weights
-from raydt.storage.folder import open_folder
+from raydt.storage.opening import open_folder
 from raydt.training.loop import TrainConfig
 
 

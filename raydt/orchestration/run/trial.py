@@ -16,7 +16,7 @@ from ray.train.torch import TorchTrainer
 from raydt.orchestration.run.room import process_resources
 from raydt.orchestration.run.task import CellTask, received
 from raydt.orchestration.run.worker import run_cell
-from raydt.storage.folder import open_folder
+from raydt.storage.opening import open_folder
 
 
 def run_trial(config: dict[str, Any]) -> None:

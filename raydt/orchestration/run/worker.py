@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from ray import tune
 
-from raydt.corpora.files import hash_file
-from raydt.corpora.prepared import open_language
+from raydt.corpora.prepared.language import open_language
+from raydt.corpora.prepared.stamps import hash_file
 from raydt.grid.journal import (
     WEIGHTS,
     Attempt,
@@ -29,7 +29,8 @@ from raydt.orchestration.run.languages import fetch_language
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
 from raydt.orchestration.run.training import fetch_weights, train_config
-from raydt.storage.folder import Folder, open_folder
+from raydt.storage.folder import Folder
+from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.weights import save_weights
 from raydt.training.evaluate import bits

@@ -8,13 +8,13 @@ from typing import Any
 
 from ray import tune
 
-from raydt.corpora.files import hash_file
-from raydt.corpora.prepared import open_language
+from raydt.corpora.prepared.language import open_language
+from raydt.corpora.prepared.stamps import hash_file
 from raydt.orchestration.run.languages import fetch_language
 from raydt.orchestration.run.task import received, sent_report
 from raydt.orchestration.run.training import fetch_weights, train_config
 from raydt.orchestration.search.task import SearchTask, TrialReport
-from raydt.storage.folder import open_folder
+from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import Outcome, Report, Splits, train

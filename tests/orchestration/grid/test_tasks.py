@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from raydt.config.sweep import Sweep
-from raydt.corpora.prepare import prepare_corpus
-from raydt.corpora.prepared import PreparedLanguage
+from raydt.corpora.prepared.language import PreparedLanguage
+from raydt.corpora.preparing.prepare import prepare_corpus
+from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.grid.build import build_grid
 from raydt.orchestration.grid.tasks import build_tasks, with_parent
@@ -23,7 +24,9 @@ def prepared(tmp_path: Path) -> tuple[FilesCorpus, dict[str, PreparedLanguage]]:
         lines = (f"{language} says that {i} is more than {i - 1}\n" for i in range(num_lines))
         (folder / f"{language}.txt").write_text("".join(lines))
     corpus = FilesCorpus(folder)
-    return corpus, prepare_corpus(corpus, {"en": 1, "de": 1}, None, None, tmp_path / "prepared")
+    return corpus, prepare_corpus(
+        locate(corpus), {"en": 1, "de": 1}, None, None, tmp_path / "prepared"
+    )
 
 
 def sweep_of(corpus: FilesCorpus, tmp_path: Path) -> Sweep:

@@ -1,0 +1,117 @@
+"""A language on disk, ready to be read."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydt.corpora.prepared.manifest import Manifest, read_manifest
+from raydt.corpora.prepared.stamps import is_unchanged
+from raydt.corpora.splits import Split
+from raydt.errors import Problem, bad
+
+
+@dataclass(frozen=True)
+class PreparedLanguage:
+    """One flat file of bytes a split, and the manifest that describes them."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+
+    def train(self, num_bytes: int) -> NDArray[np.uint8]:
+        """The first `num_bytes` of the shuffled training stream, read-only; see `prefix`."""
+        return self.prefix("train", num_bytes)
+
+    def val(self, num_bytes: int) -> NDArray[np.uint8]:
+        """The first `num_bytes` of the split that chooses checkpoints; see `prefix`."""
+        return self.prefix("val", num_bytes)
+
+    def test(self, num_bytes: int) -> NDArray[np.uint8]:
+        """The first `num_bytes` of the split that is reported; see `prefix`."""
+        return self.prefix("test", num_bytes)
+
+    def prefix(self, split: Split, num_bytes: int) -> NDArray[np.uint8]:
+        """The first bytes of a split, mapped from disk; shape (num_bytes,), read-only.
+
+        `InputError` if there are fewer, or if the file is not the one the manifest describes.
+        """
+        assert num_bytes >= 0
+        shortages = self.shortages({split: num_bytes})
+        if shortages:
+            raise bad(shortages[0].what, shortages[0].requirement, shortages[0].found)
+        path = split_path(self.folder, split)
+        damage = self._damage(split)
+        if damage is not None:
+            raise bad(str(path), "the file its manifest describes; prepare it anew", damage)
+        if num_bytes == 0:  # nothing cannot be mapped
+            empty = np.empty(0, dtype=np.uint8)
+            empty.flags.writeable = False
+            return empty
+        return np.memmap(path, dtype=np.uint8, mode="r", shape=(num_bytes,))
+
+    def digest(self, train_bytes: int, val_bytes: int, test_bytes: int) -> str:
+        """SHA-256 (hex) of these prefixes: of what is read, not of where it is or what follows."""
+        asked: dict[Split, int] = {"train": train_bytes, "val": val_bytes, "test": test_bytes}
+        digest = hashlib.sha256()
+        for split, num_bytes in asked.items():
+            # The length keeps a byte moved from one split to the next from going unseen.
+            digest.update(f"{split} {num_bytes}\n".encode())
+            digest.update(self.prefix(split, num_bytes).data)
+        return digest.hexdigest()
+
+    def is_whole(self) -> bool:
+        """Whether every file is what the manifest says."""
+        return all(self._damage(split) is None for split in self.manifest.splits)
+
+    def shortages(self, asked: dict[Split, int]) -> list[Problem]:
+        """A problem for every split with fewer bytes than asked for."""
+        problems = []
+        for split, num_bytes in asked.items():
+            stored = self.manifest.splits[split].num_bytes
+            if stored < num_bytes:
+                problems.append(
+                    Problem(
+                        f"{split} of {self.name}",
+                        f"{num_bytes} bytes, no size larger than the corpus "
+                        f"({self.manifest.source.corpus})",
+                        f"{stored} bytes",
+                    )
+                )
+        return problems
+
+    def _damage(self, split: Split) -> str | None:
+        """What is wrong with the file of a split, seen without reading it if it has not changed."""
+        path = split_path(self.folder, split)
+        stored = self.manifest.splits[split]
+        try:
+            size = path.stat().st_size
+            if size == stored.num_bytes:
+                if is_unchanged(path, stored.sha256):
+                    return None
+                found = f"other bytes than those with SHA-256 {stored.sha256[:12]}…"
+            else:
+                found = f"{size} bytes instead of {stored.num_bytes}"
+        except OSError as error:
+            return error.strerror or str(error)
+        # Somebody may have made the language longer meanwhile; it still begins with our bytes.
+        fresh = read_manifest(self.folder)
+        grown = fresh.splits[split].num_bytes == size > stored.num_bytes
+        if grown and fresh.source.same_text(self.manifest.source):
+            return None
+        return found
+
+
+def split_path(folder: Path, split: Split) -> Path:
+    """Where the bytes of a split are."""
+    return folder / f"{split}.bin"
+
+
+def open_language(folder: Path) -> PreparedLanguage:
+    """The prepared language in a folder; `InputError` where there is none."""
+    manifest = read_manifest(folder)
+    return PreparedLanguage(name=manifest.language, folder=folder, manifest=manifest)

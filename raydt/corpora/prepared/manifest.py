@@ -1,0 +1,131 @@
+"""What a prepared language is made of, written beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from raydt.corpora.prepared.contamination import Contamination
+from raydt.corpora.splits import SPLITS, Split
+from raydt.errors import bad
+
+# Raised with every change of what is stored; a language of another format is prepared anew.
+FORMAT = 4
+FILE_NAME = "manifest.json"
+# Why documents of an aligned corpus were dropped; the inventory knows the second one again.
+BLANK_SOMEWHERE = "documents blank in a language of the corpus"
+REPEATED_SOMEWHERE = "documents in two splits in a language of the corpus"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file as it was when it was read."""
+
+    path: str
+    num_bytes: int
+    modified_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the text comes from; `None` where it does not apply to this kind of corpus."""
+
+    corpus: str  # with its options
+    seed: int | None = None  # of a controlled language
+    generator: int | None = None
+    files: tuple[SourceFile, ...] | None = None
+    revision: str | None = None  # commit of a dataset of the Hub
+    num_documents: int | None = None  # that were read, blank ones and those dropped counted
+    num_text_bytes: int | None = None  # of these, but of none that an aligned corpus loses
+    is_all: bool = False  # nothing more can be had of it
+    aligned: str | None = None  # digest of the documents that an aligned corpus loses everywhere
+
+    def same_text(self, other: Source) -> bool:
+        """Whether both give the same bytes, wherever and whenever they were read."""
+        return self._identity() == other._identity()
+
+    def _identity(self) -> tuple[object, ...]:
+        hashes = None if self.files is None else tuple(file.sha256 for file in self.files)
+        drawn = (self.seed, self.generator)
+        read = (hashes, self.revision, self.num_documents, self.aligned)
+        return drawn + read
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """One stored split."""
+
+    num_bytes: int
+    num_characters: int  # separators not counted
+    num_documents: int  # of which it has text; the last of a controlled language may be cut
+    num_excerpts: int  # that end with a separator: more than documents where long ones are cut
+    bytes_per_character: float | None  # None of an empty split
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that is known of a prepared language."""
+
+    language: str
+    source: Source
+    licence: str | None  # None: not known
+    split_rule: str
+    split_seed: int
+    normalisation: str  # of Unicode: none, NFC, NFKC, NFD or NFKD
+    duplicates_rule: str | None  # None: there can be none
+    dropped: Mapping[str, int]  # reason -> how many
+    contamination: Contamination
+    splits: Mapping[Split, SplitRecord]
+    raydt_version: str
+    format: int = FORMAT
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all splits."""
+        return sum(record.num_bytes for record in self.splits.values())
+
+    @property
+    def num_characters(self) -> int:
+        """Of all splits, separators not counted."""
+        return sum(record.num_characters for record in self.splits.values())
+
+    @property
+    def num_documents(self) -> int:
+        """Of all splits; one that gave an excerpt to `val` is there and in `train`."""
+        return sum(record.num_documents for record in self.splits.values())
+
+    @property
+    def num_excerpts(self) -> int:
+        """Of all splits; each ends with a separator."""
+        return sum(record.num_excerpts for record in self.splits.values())
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write as JSON for people and programs."""
+    path.write_text(json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a prepared language; `InputError` where there is no readable one."""
+    path = folder / FILE_NAME
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if fields["format"] != FORMAT:
+            raise bad(str(path), f"format {FORMAT}; prepare the language anew", fields["format"])
+        files = fields["source"]["files"]
+        if files is not None:
+            fields["source"]["files"] = tuple(SourceFile(**file) for file in files)
+        fields["source"] = Source(**fields["source"])
+        among = tuple(fields["contamination"].pop("among"))
+        fields["contamination"] = Contamination(**fields["contamination"], among=among)
+        fields["splits"] = {split: SplitRecord(**fields["splits"][split]) for split in SPLITS}
+        return Manifest(**fields)
+    except OSError as error:
+        raise bad(str(folder), "a prepared language", error.strerror or error) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise bad(str(path), "a manifest of raydt; prepare the language anew", error) from error

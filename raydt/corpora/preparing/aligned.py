@@ -1,0 +1,160 @@
+"""Corpora in which document i says the same in every language, and has to stay where it is.
+
+A document that one language drops, as it is blank or in two splits, is dropped in all. Otherwise
+the streams of two languages would be shifted against each other from there on, and the first 6 MB
+of one would not be the translation of the first 6 MB of the other.
+
+What a language alone would drop is found from all of its files, whatever languages are prepared,
+so that the text of a language does not depend on who is prepared with it. It is kept beside the
+work of the other passes and found again only when a file has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from raydt.corpora.prepared.manifest import BLANK_SOMEWHERE, REPEATED_SOMEWHERE
+from raydt.corpora.preparing.duplicates import DUPLICATES_RULE, HeldOut
+from raydt.corpora.preparing.few import count_few, few_rule, split_few
+from raydt.corpora.sources.documents import not_blank
+from raydt.corpora.sources.files import read_files, stamp
+from raydt.corpora.spec import FilesCorpus
+from raydt.corpora.splits import SPLITS, Split, SplitKeys
+from raydt.errors import InputError, Problem
+
+_ORDER: tuple[Split, ...] = ("test", "val", "train")  # as they are assembled
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Documents by index (L,), sorted: blank in some language; in two splits in some, and not
+    blank in any."""
+
+    blank: NDArray[np.int64]
+    repeated: NDArray[np.int64]
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """All of them."""
+        return np.union1d(self.blank, self.repeated)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason -> how many."""
+        return {BLANK_SOMEWHERE: len(self.blank), REPEATED_SOMEWHERE: len(self.repeated)}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what is lost; another one means that all languages are other texts."""
+        lists = [self.blank.tolist(), self.repeated.tolist()]
+        return hashlib.sha256(json.dumps(lists).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _LostIn:
+    """What one language alone would drop, by index; kept as JSON."""
+
+    num_documents: int
+    blank: list[int]
+    repeated: list[int]
+
+
+def lost_documents(
+    spec: FilesCorpus, files: Mapping[str, Sequence[Path]], work: Path, first: str
+) -> Lost:
+    """What is dropped in every language of an aligned corpus, of which `files` has all.
+
+    `work` keeps what was found. `first` is the language that is looked at first: of processes that
+    prepare a language each, none waits for another as long as there is something else to find.
+    `InputError` if the languages differ in how many documents they have.
+    """
+    names = list(files)
+    at = names.index(first) if first in names else 0
+    found = {name: _lost_in(spec, name, files[name], work) for name in (*names[at:], *names[:at])}
+    counts = {name: found[name].num_documents for name in names}
+    usual = max(set(counts.values()), key=list(counts.values()).count)
+    problems = [
+        Problem(
+            f"{name} of {spec.name}",
+            f"{usual} documents, as the others it is aligned with",
+            f"{count} documents",
+        )
+        for name, count in counts.items()
+        if count != usual
+    ]
+    if problems:
+        raise InputError(problems)
+    blank = _union(lost.blank for lost in found.values())
+    repeated = _union(lost.repeated for lost in found.values())
+    return Lost(blank, np.setdiff1d(repeated, blank))
+
+
+def _union(lists: Iterable[list[int]]) -> NDArray[np.int64]:
+    return np.unique(np.array([index for each in lists for index in each], dtype=np.int64))
+
+
+def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path) -> _LostIn:
+    plan = {
+        "files": [list(stamp(path)) for path in paths],
+        "rules": [str(spec.split_rule), few_rule(spec.split_rule), DUPLICATES_RULE],
+    }
+    path = work / f"{language}.lost.json"
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        try:
+            before = json.loads(path.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            before = {}
+        if before.pop("plan", None) == plan:
+            return _LostIn(**before)
+        found = _find(spec, paths)
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps({"plan": plan, **vars(found)}), "utf-8")
+        temporary.replace(path)
+    return found
+
+
+def _find(spec: FilesCorpus, paths: Sequence[Path]) -> _LostIn:
+    """How many documents there are, which are blank, and which stand in two splits."""
+    held_out = HeldOut()
+    blank: list[int] = []
+    repeated: list[int] = []
+    num_documents = 0
+    for split in _ORDER:
+        num_documents = 0
+        for first, documents, splits in _blocks(spec, paths):
+            keep = not_blank(documents)
+            if split == _ORDER[0]:
+                blank += (first + np.flatnonzero(~keep)).tolist()
+            chosen = np.flatnonzero(keep & (splits == SPLITS.index(split)))
+            some = documents.take(pa.array(chosen))
+            equal, near = held_out.find(some)
+            repeated += (first + chosen[equal | near]).tolist()
+            if split != "train":
+                held_out.add(some.filter(pa.array(~(equal | near))))
+            num_documents = first + len(documents)
+        held_out.close()
+    return _LostIn(num_documents, blank, repeated)
+
+
+def _blocks(
+    spec: FilesCorpus, paths: Sequence[Path]
+) -> Iterator[tuple[int, pa.LargeBinaryArray, NDArray[np.int8]]]:
+    """Index of the first document, documents (D,) and the split of each (D,)."""
+    rule = spec.split_rule
+    lengths = count_few(read_files(spec, paths), is_parallel=True)
+    few = None if lengths is None else split_few(lengths, rule, is_parallel=True)
+    keys = SplitKeys(0, rule, few)
+    first = 0
+    for block in read_files(spec, paths):
+        yield first, block.documents, keys.draw(len(block.documents))[0]
+        first += len(block.documents)

@@ -1,0 +1,224 @@
+"""Text of any source as three shuffled streams, in two passes and bounded memory.
+
+First the documents go to buckets on disk by their random place (`buckets`), then bucket by bucket
+to the streams (`assemble`). The first pass is taken up where it was after a kill; the second, which
+is a matter of seconds a gigabyte, begins anew.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from raydt import __version__
+from raydt.corpora.prepared.contamination import find_contamination, load_model
+from raydt.corpora.prepared.language import split_path
+from raydt.corpora.prepared.manifest import Manifest, Source, SourceFile
+from raydt.corpora.prepared.stamps import hash_file
+from raydt.corpora.preparing.aligned import Lost
+from raydt.corpora.preparing.assemble import assemble
+from raydt.corpora.preparing.buckets import Buckets
+from raydt.corpora.preparing.duplicates import DUPLICATES_RULE
+from raydt.corpora.preparing.few import count_few, few_rule, split_few
+from raydt.corpora.sources.documents import Block, Position, parts
+from raydt.corpora.sources.files import read_files, stamp
+from raydt.corpora.sources.formats import compression, file_format
+from raydt.corpora.sources.hub import Origin, find_origin, read_hub
+from raydt.corpora.spec import FilesCorpus, HubCorpus, TextCorpus
+from raydt.corpora.splits import Split
+from raydt.errors import bad
+
+# Language, "reading" or "writing", bytes of it done, and of how many (None: not known).
+OnBytes: TypeAlias = Callable[[str, str, int, int | None], None]
+
+# What the work beside the corpora is of, as JSON: only ever compared with what a command wants.
+Plan: TypeAlias = dict[str, object]
+
+_BUCKET_BYTES = 2**24
+# Two open files a bucket, of the 1,024 that a process usually may have open.
+_MAX_BUCKETS = 384
+_UNPACKED = 4  # what compressed text grows by, about
+_MARGIN_BYTES = 2**16  # of the Hub, and an eighth: duplicates will be dropped
+_LOOK_AHEAD_BYTES = 2**24
+_WORK_FORMAT = 3
+
+
+def shuffle_text(
+    spec: TextCorpus,
+    language: str,
+    paths: Sequence[Path],
+    asked: dict[Split, int],
+    others: Iterable[str],
+    work: Path,
+    folder: Path,
+    on_bytes: OnBytes | None,
+    lost: Lost | None = None,
+) -> Manifest:
+    """Write the splits of a language to `folder`, and return what the manifest says of them.
+
+    `paths` are its files, none of the Hub. Files are stored whole, whatever is `asked`; of the Hub
+    as much as that and a margin for what is dropped. `lost` is what an aligned corpus drops. `work`
+    keeps the buckets. Raises `InputError` for text that cannot be used, `OSError` for a disk that
+    is full, `RunError` for a stream that is lost.
+    """
+    plan: Plan = {"format": _WORK_FORMAT, "corpus": spec.name, "raydt": __version__}
+    stamps: list[tuple[str, int, int]] = []
+    if isinstance(spec, FilesCorpus):
+        stamps = [stamp(path) for path in paths]
+        plan["files"] = [list(each) for each in stamps]
+        total = sum(size for _, size, _ in stamps)
+        expected = sum(
+            size * (_UNPACKED if compression(path) or file_format(path) == "parquet" else 1)
+            for path, (_, size, _) in zip(paths, stamps, strict=True)
+        )
+        enough = None
+    else:
+        enough = {split: number + number // 8 + _MARGIN_BYTES for split, number in asked.items()}
+        plan["enough"] = enough
+        total = expected = sum(enough.values())
+    if lost is not None:
+        plan["lost"] = lost.digest
+    origin, lengths, begun = _take_up(spec, language, paths, plan, work)
+    rule, is_parallel = spec.split_rule, lost is not None
+    few = None if lengths is None else split_few(lengths, rule, is_parallel)
+    if few is not None:
+        enough = None  # to have as much as can be of so little, all of it is stored
+    num_buckets = min(_MAX_BUCKETS, -(-expected // _BUCKET_BYTES) or 1)
+
+    def hear(phase: str, limit: int | None, done: int) -> None:
+        if on_bytes is not None:
+            on_bytes(language, phase, done if limit is None else min(done, limit), limit)
+
+    with (
+        ThreadPoolExecutor(1) as pool,
+        Buckets(work / "buckets", num_buckets, rule, few) as buckets,
+    ):
+        progress = buckets.progress
+        loading = pool.submit(load_model, language)
+        hashes = [pool.submit(hash_file, Path(path)) for path, _, _ in stamps]
+        if not progress.is_done:
+            blocks = begun or _blocks(spec, language, paths, origin, progress.position)
+            indices = lost.indices if lost else None
+            buckets.fill(blocks, enough, partial(hear, "reading", total), indices)
+            # What the threads of this pass held, which the next would add its own to.
+            pa.default_memory_pool().release_unused()
+        if isinstance(spec, FilesCorpus) and stamps != [stamp(path) for path in paths]:
+            raise bad(f"files of {language}", "not changed while they are read", "a change")
+        num_stored = sum(progress.split_bytes.values())
+        if not num_stored:
+            where = f"file {stamps[0][0]}" if stamps else f"{language} of {spec.name}"
+            num_blank = progress.counts.get("blank documents", 0)
+            raise bad(where, "at least one document", f"{num_blank} blank documents")
+        assembled = assemble(
+            buckets,
+            partial(split_path, folder),
+            partial(hear, "writing", num_stored),
+            spec.excerpt_bytes,
+            few.rounds if few is not None and few.cuts else None,
+        )
+        pa.default_memory_pool().release_unused()
+        loading.result()
+        files = tuple(
+            SourceFile(path, size, modified_ns, digest.result())
+            for (path, size, modified_ns), digest in zip(stamps, hashes, strict=True)
+        )
+    return Manifest(
+        language=language,
+        source=Source(
+            corpus=spec.name,
+            files=files if isinstance(spec, FilesCorpus) else None,
+            revision=origin.revision if origin else None,
+            num_documents=progress.num_documents,
+            num_text_bytes=progress.num_text_bytes,
+            is_all=enough is None or progress.has_ended,
+            aligned=lost.digest if lost else None,
+        ),
+        licence=origin.licence if origin else None,
+        split_rule=str(rule) if few is None else few_rule(rule),
+        split_seed=rule.seed,
+        normalisation=spec.normalise,
+        duplicates_rule=DUPLICATES_RULE,
+        dropped=progress.counts | (lost.dropped if lost else {}) | assembled.dropped,
+        contamination=find_contamination(split_path(folder, "train"), language, others),
+        splits=assembled.splits,
+        raydt_version=__version__,
+    )
+
+
+def _blocks(
+    spec: TextCorpus,
+    language: str,
+    paths: Sequence[Path],
+    origin: Origin | None,
+    position: Position | None,
+) -> Iterator[Block]:
+    if isinstance(spec, FilesCorpus):
+        return read_files(spec, paths, position)
+    assert origin is not None
+    return read_hub(spec, language, origin.revision, position)
+
+
+def _take_up(
+    spec: TextCorpus, language: str, paths: Sequence[Path], plan: Plan, work: Path
+) -> tuple[Origin | None, list[int] | None, Iterator[Block] | None]:
+    """Where the text is from, the lengths of its documents if there are few (`count_few`), and all
+    blocks if this has begun to read them.
+
+    Keeps the buckets in `work` if they are of the same text and command, else removes them.
+    """
+    path = work / "plan.json"
+    try:
+        before = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        before = {}
+    origin, lengths = before.pop("origin", None), before.pop("lengths", None)
+    if before == plan:
+        return Origin(*origin) if origin else None, lengths, None
+    shutil.rmtree(work / "buckets", ignore_errors=True)
+    found = find_origin(spec) if isinstance(spec, HubCorpus) else None
+    lengths, blocks = _look_ahead(
+        partial(_blocks, spec, language, paths, found, None), "lost" in plan
+    )
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(plan | {"origin": found, "lengths": lengths}), "utf-8")
+    temporary.replace(path)
+    return found, lengths, blocks
+
+
+def _look_ahead(
+    read: Callable[[], Iterator[Block]], is_parallel: bool
+) -> tuple[list[int] | None, Iterator[Block]]:
+    """What `count_few` says, and all blocks; those it looked at are read again only if they are
+    too many to be held."""
+    blocks = read()
+    held: deque[Block] = deque()
+    num_bytes = 0
+
+    def looked_at() -> Iterator[Block]:
+        nonlocal num_bytes
+        for block in blocks:
+            num_bytes += len(parts(block.documents)[0])
+            if num_bytes <= _LOOK_AHEAD_BYTES:
+                held.append(block)
+            else:
+                held.clear()
+            yield block
+
+    lengths = count_few(looked_at(), is_parallel)
+    if num_bytes > _LOOK_AHEAD_BYTES:
+        return lengths, read()
+
+    def again() -> Iterator[Block]:
+        while held:
+            yield held.popleft()
+        yield from blocks
+
+    return lengths, again()

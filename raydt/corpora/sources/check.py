@@ -1,0 +1,113 @@
+"""What is wrong with a corpus, seen before anything starts: names and sizes, and no reading."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from raydt.config.evaluation import LEAST_BYTES
+from raydt.corpora.controlled.names import check_name
+from raydt.corpora.sources.formats import SUFFIXES, compression, file_format
+from raydt.corpora.sources.locate import Corpus
+from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus, FilesCorpus, HubCorpus
+from raydt.errors import InputError, Problem
+from raydt.units import parse_bytes
+
+
+def languages_and_sizes(corpus: Corpus, names: Sequence[str] | None, train: str) -> dict[str, int]:
+    """Bytes of train by language, as the command line says: named or all, a size or `all`.
+
+    All is 0 bytes at least: files are stored whole anyway. `InputError` with every problem.
+    """
+    spec = corpus.spec
+    problems = []
+    if names is None and isinstance(spec, HubCorpus):
+        problems.append(Problem("--languages", f"names, which {spec.name} does not list", "none"))
+    if train == "all" and not isinstance(spec, FilesCorpus):
+        problems.append(Problem("--train-bytes", f"a size, as {spec.name} has no end", "all"))
+    num_bytes = 0
+    if train != "all":
+        try:
+            num_bytes = parse_bytes(train)
+        except InputError as error:
+            problems += error.problems
+    asked = names if names is not None else corpus.languages
+    if not asked and not problems:
+        folder_problem = _check_folder(corpus)
+        nothing = Problem(f"corpus {spec.name}", f"at least one language: {SUFFIXES}", "none")
+        problems.append(folder_problem or nothing)
+    if problems:
+        raise InputError(problems)
+    return dict.fromkeys(asked, num_bytes)
+
+
+def check_corpus(
+    corpus: Corpus,
+    train_bytes: Mapping[str, int],
+    val_bytes: int | None,
+    test_bytes: int | None,
+) -> list[Problem]:
+    """Every problem of using these languages (name -> bytes of train) with splits of these sizes;
+    None is what there is, and at least `LEAST_BYTES`.
+
+    Cheap, and so not complete: what only reading shows, such as bytes that are not UTF-8, is found
+    when the languages are prepared.
+    """
+    folder_problem = _check_folder(corpus)
+    if folder_problem is not None:
+        return [folder_problem]
+    held_out = sum(LEAST_BYTES if asked is None else asked for asked in (val_bytes, test_bytes))
+    return [
+        problem
+        for language, num_bytes in train_bytes.items()
+        for problem in check_language(corpus, language, num_bytes + held_out)
+    ]
+
+
+def check_language(corpus: Corpus, language: str, num_bytes: int) -> list[Problem]:
+    """The problems of one language that is asked for `num_bytes`, all splits together."""
+    spec = corpus.spec
+    if not LANGUAGE_NAME.fullmatch(language):
+        return [Problem("language", "a name of letters, digits, _ . and -", repr(language))]
+    if isinstance(spec, ControlledCorpus):
+        return check_name(language)
+    if isinstance(spec, HubCorpus):
+        return []  # only the Hub knows its configs, and a plan needs no network
+    if language not in corpus.files:
+        close = difflib.get_close_matches(language, corpus.files, n=3, cutoff=0.5)
+        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+        there = ", ".join(corpus.files) or "no languages"
+        return [Problem("language", f"one that {spec.name} has: {there}", f"{language!r}{hint}")]
+    return _check_size(corpus.files[language], num_bytes)
+
+
+def _check_folder(corpus: Corpus) -> Problem | None:
+    spec = corpus.spec
+    if not isinstance(spec, FilesCorpus) or spec.path.is_dir():
+        return None
+    if spec.is_glob:
+        if corpus.files:
+            return None
+        return Problem(f"corpus {spec.name}", f"a pattern of {SUFFIXES} files", "no such file")
+    found = "a file" if spec.path.exists() else "nothing there"
+    return Problem(f"corpus {spec.name}", f"a folder of <language> files: {SUFFIXES}", found)
+
+
+def _check_size(paths: Sequence[Path], num_bytes: int) -> list[Problem]:
+    sizes = []
+    for path in paths:
+        try:
+            sizes.append(path.stat().st_size)
+        except OSError as error:
+            found = error.strerror or str(error)
+            return [Problem(f"file {path}", "a file that can be read", found)]
+    named = f"file {paths[0]}" if len(paths) == 1 else f"the {len(paths)} files like {paths[0]}"
+    if not any(sizes):
+        return [Problem(named, "at least one document", "an empty file")]
+    is_plain = all(file_format(path) == "txt" and not compression(path) for path in paths)
+    # A separator replaces each newline, and the last line of a file need not have one.
+    if is_plain and sum(sizes) + len(sizes) < num_bytes:
+        requirement = f"{num_bytes} bytes of train, val and test together"
+        return [Problem(named, requirement, f"{sum(sizes)} bytes")]
+    return []

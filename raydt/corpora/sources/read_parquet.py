@@ -1,0 +1,168 @@
+"""A text column of a parquet file as blocks of documents, from Arrow's buffers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from raydt.corpora.ahead import in_order
+from raydt.corpora.sources.documents import (
+    BLANK,
+    NOT_UTF8,
+    REPLACED,
+    Block,
+    from_column,
+)
+from raydt.corpora.spec import FilesCorpus
+from raydt.errors import bad
+
+_BLOCK_BYTES = 2**23
+_GROUP_BYTES = 2**24  # of a column in a row group that is held whole
+_READ_BYTES = 2**20
+_MAX_ROWS = 2**16
+
+
+def read_parquet(path: Path, spec: FilesCorpus, start: int) -> Iterator[Block]:
+    """The documents of a file from row `start` on.
+
+    `InputError` if there is no such column of text, or if a row of it is not UTF-8.
+    """
+    where = f"file {path}"
+    try:
+        # By pages of one column: a file that was mapped, or a column read at once, would fill the
+        # memory of this process.
+        with pyarrow.parquet.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
+            _check_column(file, spec.column, where)
+            yield from _Column(path, file, spec, start).blocks()
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise bad(where, "a file that can be read", found) from error
+    except pa.ArrowInvalid as error:
+        raise bad(where, "a whole parquet file", error) from error
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The column of an open file, from row `start` on."""
+
+    path: Path
+    file: pyarrow.parquet.ParquetFile
+    spec: FilesCorpus
+    start: int
+
+    def blocks(self) -> Iterator[Block]:
+        """The documents: groups that can be held whole several at once, a thread each; others a
+        few pages at a time."""
+        groups = self._groups()
+        if all(self._is_small(group) for group, _ in groups):
+            yield from in_order(groups, self._read_group)
+            return
+        for group, first in groups:
+            yield from self._read_pages(group, first)
+
+    def _groups(self) -> list[tuple[int, int]]:
+        """The row groups that end after row `start`, and the first row of each."""
+        found, row = [], 0
+        for group in range(self.file.num_row_groups):
+            first, row = row, row + self._num_rows(group)
+            if row > self.start:
+                found.append((group, first))
+        return found
+
+    def _read_group(self, place: tuple[int, int]) -> Block:
+        group, first = place
+        # A reader of its own, as one is not for several threads.
+        metadata = self.file.metadata
+        with pyarrow.parquet.ParquetFile(self.path, metadata=metadata, pre_buffer=False) as own:
+            table = own.read_row_group(group, columns=[self.spec.column], use_threads=False)
+        column = table.column(0)
+        column = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+        return self._block(column, first)
+
+    def _read_pages(self, group: int, first: int) -> Iterator[Block]:
+        num_rows = self._num_rows(group)
+        rows = _BLOCK_BYTES * num_rows // max(1, self._num_bytes(group))
+        row = first
+        for batch in self.file.iter_batches(
+            max(1, min(rows, _MAX_ROWS)),
+            row_groups=[group],
+            columns=[self.spec.column],
+            use_threads=False,
+        ):
+            column = batch.column(0)
+            row += len(column)
+            if row > self.start:
+                yield self._block(column, row - len(column))
+
+    def _block(self, column: pa.Array, first: int) -> Block:
+        """The rows of a part of the column, the first of which is `first`, from `start` on."""
+        row = first + len(column)
+        column = column.slice(max(0, self.start - first))
+        counts: Counter[str] = Counter()
+        where = f"file {self.path}"
+        documents = _documents(column, row - len(column), self.spec, where, counts)
+        num_rows = max(1, self.file.metadata.num_rows)
+        num_bytes_read = self.path.stat().st_size * row // num_rows
+        return Block(documents, {"offset": row}, num_bytes_read, counts)
+
+    def _is_small(self, group: int) -> bool:
+        return self._num_rows(group) <= _MAX_ROWS and self._num_bytes(group) <= _GROUP_BYTES
+
+    def _num_rows(self, group: int) -> int:
+        num_rows: int = self.file.metadata.row_group(group).num_rows
+        return num_rows
+
+    def _num_bytes(self, group: int) -> int:
+        """Bytes of a row group before compression; a value said twice may be once here."""
+        names = self.file.schema_arrow.names
+        if len(names) != int(self.file.metadata.num_columns):  # one of them is nested
+            return 2**30  # not known
+        index = names.index(self.spec.column)
+        num_bytes: int = self.file.metadata.row_group(group).column(index).total_uncompressed_size
+        return num_bytes
+
+
+def _check_column(file: pyarrow.parquet.ParquetFile, column: str, where: str) -> None:
+    schema = file.schema_arrow
+    if column not in schema.names:
+        there = ", ".join(map(repr, schema.names)) or "no columns"
+        raise bad(where, f"a column {column!r} (?column=NAME names another)", f"columns {there}")
+    kind = schema.field(column).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if not (is_text or pa.types.is_string_view(kind) or pa.types.is_binary(kind)):
+        raise bad(where, f"text in column {column!r}", f"{kind}")
+
+
+def _documents(
+    column: pa.Array, first_row: int, spec: FilesCorpus, where: str, counts: Counter[str]
+) -> pa.LargeBinaryArray:
+    try:
+        # The parquet reader takes a column's word for being text.
+        if not pa.types.is_dictionary(column.type):
+            column = column.cast(pa.large_binary()).cast(pa.large_string())
+        return from_column(column, spec.normalise, counts)
+    except pa.ArrowInvalid:
+        pass
+    mended: list[str | None] = []
+    for index, value in enumerate(column.cast(pa.large_binary()).to_pylist()):
+        try:
+            mended.append(None if value is None else value.decode())
+        except UnicodeDecodeError as error:
+            if spec.not_utf8 == "error":
+                found = f"byte 0x{value[error.start]:02x} at offset {error.start} of row "
+                raise bad(where, "UTF-8 text", f"{found}{first_row + index}") from error
+            if spec.not_utf8 == "replace":
+                counts[REPLACED] += 1
+                mended.append(value.decode("utf-8", "replace"))
+            else:
+                counts[NOT_UTF8] += 1
+                counts[BLANK] -= 1
+                mended.append("")
+    return from_column(pa.array(mended, pa.large_string()), spec.normalise, counts)

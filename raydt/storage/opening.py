@@ -1,0 +1,29 @@
+"""Which storage a location names, and the folder there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raydt.errors import bad
+from raydt.storage.folder import Folder
+from raydt.storage.local import LocalFolder
+
+_REMOTE = ("s3://", "gs://", "gcs://")
+
+
+def is_remote(location: str) -> bool:
+    """Whether a location is an object store's and not a path."""
+    return location.startswith(_REMOTE)
+
+
+def open_folder(location: str | Path) -> Folder:
+    """The folder at a path or at an s3:// or gs:// URI; `InputError` for any other URI."""
+    text = str(location)
+    if is_remote(text):
+        # Arrow's file systems take a while to import, and most sweeps are stored on a disk.
+        from raydt.storage.objects import open_object_folder
+
+        return open_object_folder(text)
+    if "://" in text:
+        raise bad("storage", f"a path, or one of {', '.join(_REMOTE)}...", repr(text))
+    return LocalFolder(Path(text).expanduser().resolve())

@@ -49,7 +49,9 @@ class Events(NotPickled, Callback, Generic[TaskT, ReportT]):  # type: ignore[mis
 
     def _ended(self, trial: Any, failure: str | None) -> None:
         last = received_report(trial.last_result or {}, self._policy.report_kind)
-        self._policy.ended(self._tasks.pop(trial.trial_id), last, failure)
+        # Where this fails (a full disk), Tune tries the trial again and tells of it again.
+        self._policy.ended(self._tasks[trial.trial_id], last, failure)
+        del self._tasks[trial.trial_id]
 
 
 class PolicyStopper(NotPickled, Stopper, Generic[TaskT, ReportT]):  # type: ignore[misc]

@@ -34,7 +34,7 @@ class PolicySearcher(NotPickled, Searcher, Generic[TaskT, ReportT]):  # type: ig
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         # What it means is asked by `Events`, which Tune tells right after this.
-        del self._running[trial_id]
+        self._running.pop(trial_id, None)
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         # Without this Tune wraps the searcher in a limiter that counts tasks held back as running.

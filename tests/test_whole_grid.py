@@ -30,7 +30,11 @@ def test_a_grid_is_trained_recorded_and_analyzed(tmp_path: Path) -> None:
     done = results(tmp_path)
     assert one_run_per_cell(tmp_path) == {name: cell["test_loss"] for name, cell in done.items()}
 
-    assert f"{NUM_CELLS} of {NUM_CELLS}" in raydt(tmp_path, "status", "tiny", "--storage", ".")
+    rows = [
+        line.split() for line in raydt(tmp_path, "status", "tiny", "--storage", ".").splitlines()
+    ]
+    counted = {row[0]: row[2] for row in rows if len(row) == 7 and row[0] != "stage"}
+    assert counted == {"pretrain": "2", "scratch": "2", "finetune": "4", "zeroshot": "2"}
     analyzed = raydt(tmp_path, "analyze", "tiny", "--storage", ".")
     assert "D_T" in analyzed
     assert "related" in analyzed

@@ -30,8 +30,11 @@ class Policy(Protocol[TaskT, ReportT]):
     are what they are for every cell. One that adds seeds to cells until an interval is narrow
     enough: build the tasks of all seeds that there may be (`grid.tasks.build_tasks`), give
     `GridPolicy` a subclass of `raydt.grid.schedule.Schedule` that keeps the cells of later seeds
-    back, and have its `done`, which is told of every cell that is done, make those ready that are
-    wanted next. It is `exhausted` when no interval wants more.
+    back, and have its `done`, which is called for every cell that is done, make those ready that
+    are wanted next; it is `exhausted` when no interval wants more. (A test of `grid.policy` does
+    this.) Losses are in the ledger by then. Intervals are computed by `analysis`, which nothing here
+    may import: the command passes the function in. `launch` counts cells that were never wanted as
+    not done, and has to be told which those are.
     """
 
     @property

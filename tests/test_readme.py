@@ -27,7 +27,8 @@ SEARCH = "tests/integration/test_hparams.py"
 # Run elsewhere, and where.
 ELSEWHERE = {
     "make demo": ".ci/run",
-    "make test": ".ci/run",
+    "make test": "Makefile",
+    "make test-all": ".ci/run",
     "make lint": ".ci/run",
     "python3 -m venv .venv && . .venv/bin/activate": "Makefile",
     "pip install -c constraints.txt -e '.[dev]'": "Makefile",
@@ -52,9 +53,10 @@ def test_what_is_run_elsewhere_is_run_there() -> None:
     found = set(commands("README.md")) | set(commands("CONTRIBUTING.md"))
     assert found >= ELSEWHERE.keys()
     ci = (ROOT / ".ci" / "run").read_text()
-    for command in ("make demo", "make test", "make lint"):
+    for command in ("make demo", "make test-all", "make lint"):
         assert command in ci.splitlines()
     makefile = (ROOT / "Makefile").read_text()
+    assert "\ntest-all: test " in makefile
     assert "-m venv $(VENV)" in makefile
     assert "pip install --quiet --constraint constraints.txt --editable '.[dev]'" in makefile
     assert (ROOT / "cluster.yaml").exists()

@@ -48,8 +48,10 @@ def bytes_per_second(name: str, compiled: bool) -> tuple[float, int]:
     return BATCH_WINDOWS * config.window_bytes / steady, torch.cuda.max_memory_allocated()
 
 
-def utilisation(peak: float) -> Table:
-    """The table of both families, plain and compiled; `peak` is the matmul rate in FLOP/s."""
+def utilisation() -> Table:
+    """The table of both families, plain and compiled."""
+    peak = peak_flops_per_second(torch.device("cuda"), bfloat16=True)
+    assert peak is not None, "a GPU has one"
     table = Table(title=f"{torch.cuda.get_device_name()}: matmul {peak / 1e12:.0f} TFLOP/s")
     for column in ("model", "MB/s", "MFU", "memory, GiB"):
         table.add_column(column, justify="left" if column == "model" else "right")
@@ -66,6 +68,4 @@ def utilisation(peak: float) -> Table:
 if __name__ == "__main__":
     if not torch.cuda.is_available():
         sys.exit("utilisation.py needs a GPU that torch can use; found none")
-    rate = peak_flops_per_second(torch.device("cuda"), bfloat16=True)
-    assert rate is not None, "a GPU has one"
-    Console().print(utilisation(rate))
+    Console().print(utilisation())

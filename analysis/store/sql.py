@@ -1,9 +1,9 @@
 """Runs straight from the tables of MLflow's SQL stores, SQLite or PostgreSQL.
 
-Through MLflow's own client 10,000 runs take 14 to 31 s, nearly all of it in building objects
-(RAY.md); the four tables behind them are read in about one second. So the store is read anew each
-time, and there is no cache that could be stale. Table and column names are those of MLflow's
-schema since 2.x; a store that lacks one is read through MLflow's client (`store_api`).
+Through MLflow's own client 10,000 runs take 14 to 31 s, nearly all of it in building objects; the
+four tables behind them are read in about one second. So the store is read anew each time, and there
+is no cache that could be stale. Table and column names are those of MLflow's schema since 2.x; a
+store that lacks one is read through MLflow's client (`analysis.store.api`).
 
 Everything is read in one transaction, so that a sweep that is being trained is seen at one moment.
 """

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from raydt.commands.parser import CommandParser
 from raydt.commands.sweep_parser import SweepParser
+from raydt.config.protocol import RECIPES
 from raydt.config.read import read_sweep
 from raydt.errors import InputError, Problem
 from raydt.tracking.schema import Stage
@@ -29,9 +30,9 @@ def make_parser(prog: str, about: str) -> CommandParser:
     search.add_argument(
         "--stages",
         nargs="+",
-        default=["pretrain", "scratch", "finetune"],
+        default=list(RECIPES),
         metavar="STAGE",
-        help="stages to search for [pretrain scratch finetune]",
+        help=f"stages to search for [{' '.join(RECIPES)}]",
     )
     search.add_argument(
         "--at",

@@ -1,8 +1,8 @@
 """The C library keeps the memory that a training step frees, for the next step.
 
 By default glibc gives large blocks, and the free end of its heap, back to the kernel, and fetches
-them anew a millisecond later: a page fault for every 4 KiB. A step of `nano` in a fresh process had
-hundreds of them, and took a sixth more time (benchmarks/fast_path.py).
+them anew a millisecond later: a page fault for every 4 KiB. A step of `nano` with 8
+windows had 1,200 of them, and took 1.4 times as long (docs/model.md, benchmarks/fast_path.py).
 """
 
 from __future__ import annotations

@@ -117,7 +117,6 @@ CELLS_VIEW = "raydt-cells"
 TRANSFER_VIEW = "raydt-transfer"
 LAUNCHES_VIEW = "raydt-launches"
 VIEW_PAGE = "/#/experiments/{id}/runs?workflowType=machine_learning&viewStateShareKey={view}"
-LAUNCH_PAGE = "/#/experiments/{id}/runs/{run_id}"
 
 # Artifacts of a launch (the parent run).
 ARTIFACT_PLAN = "plan.json"  # list of the sweep's cells, each with the fields of `PLAN_FIELDS`

@@ -59,11 +59,10 @@ class Compared:
     def is_stopped(
         self, trial: Trial, curve: Curve, finished: Iterable[Finished], running: Iterable[Trial]
     ) -> bool:
-        """Whether a running trial is stopped after the last evaluation of its `curve`: with a fixed
-        budget by halving (`raydt.tuning.halving`), else at rungs (`raydt.tuning.rungs`). It has to
-        be asked after every evaluation. `finished` are the trials of its study, `running` all."""
-        if trial.kind is not Kind.TRIAL:
-            return False
+        """Whether a running trial (a `Kind.TRIAL`) is stopped after the last evaluation of its
+        `curve`: with a fixed budget by halving (`raydt.tuning.halving`), else at rungs
+        (`raydt.tuning.rungs`). It has to be asked after every evaluation. `finished` are the trials
+        of its study, `running` all."""
         baseline, study = self._baseline(trial), self.study_of(trial)
         if not self._plan.ends_by_itself(trial.stage):
             if not baseline.val_losses:

@@ -133,9 +133,7 @@ def test_a_loss_that_is_none_is_a_problem_and_not_a_number(
     assert len(table.problems) == 1
 
 
-def test_only_runs_with_the_fingerprint_of_the_plan_count(
-    store: Any, make_cell: Any, change: Any
-) -> None:
+def test_only_runs_with_the_fingerprint_of_the_plan_count(store: Any, make_cell: Any) -> None:
     # A sweep's folder was deleted, its name used again: another protocol, other sizes.
     old = [
         make_cell("scratch", None, "de", size, loss=9.0, fingerprint="old")

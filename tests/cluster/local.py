@@ -37,7 +37,6 @@ class LocalCluster:
     address: str  # of its dashboard
     gcs_address: str
     environment: dict[str, str]
-    head_pid: int
 
     def get(self, path: str) -> Any:
         """What the dashboard answers, as JSON."""
@@ -153,8 +152,8 @@ def cluster(
             autoscaling["provider"]["gcs_address"] = f"127.0.0.1:{gcs_port}"
             (folder / "autoscaling.json").write_text(json.dumps(autoscaling))
             words += ["--autoscaling-config", str(folder / "autoscaling.json")]
-        pid = start(*words).pid
-        here = LocalCluster(env["RAY_ADDRESS"], f"127.0.0.1:{gcs_port}", env, pid)
+        start(*words)
+        here = LocalCluster(env["RAY_ADDRESS"], f"127.0.0.1:{gcs_port}", env)
         until(lambda: len(here.nodes()) == 1, "a head", why_not=lambda: _tail(folder))
         return here
 

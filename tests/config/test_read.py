@@ -144,9 +144,7 @@ def test_a_sweep_is_called_after_its_corpus(corpus: str, name: str) -> None:
     assert read("--corpus", corpus, "--name", "mine").name == "mine"
 
 
-def test_sizes_of_val_and_test_follow_from_the_corpus_unless_they_are_named(
-    tmp_path: Path,
-) -> None:
+def test_sizes_of_val_and_test_follow_from_the_corpus_unless_they_are_named() -> None:
     protocol = read("--corpus", "files:texts").protocol
     assert (protocol.val_bytes, protocol.test_bytes) == (None, None)
     assert (protocol.asked_val_bytes, protocol.asked_test_bytes) == (None, None)

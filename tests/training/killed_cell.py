@@ -38,7 +38,6 @@ RECIPE = Recipe(
     budget_bytes="12800", budget_at_bytes="1k", max_batch_windows=8, min_steps=1, average="power"
 )
 CONFIG = TrainConfig(MODEL, RECIPE, 1_000, seed=5, evaluation_growth=1.3, patience=50)
-NUM_STEPS = RECIPE.num_steps(1_000, 32)
 SPLITS = Splits(*(generate("alba", split, 1_000, 0) for split in ("train", "val", "test")))
 
 

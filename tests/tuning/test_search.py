@@ -126,6 +126,32 @@ def test_a_budget_is_kept_and_the_same_record_gives_the_same_answer(tmp_path: Pa
     assert run(search_of(plan)) == []
 
 
+def test_a_trial_of_a_fixed_budget_is_stopped_halfway_by_those_of_its_study(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    search = search_of(plan)
+    trials: dict[tuple[Stage, Size], list[Trial]] = {}
+    while max(map(len, trials.values()), default=0) < 3 or len(trials) < 2:
+        trial = search.next()
+        assert trial is not None
+        search.started(trial)
+        if trial.kind is Kind.TRIAL:
+            trials.setdefault((trial.stage, trial.size), []).append(trial)
+            continue
+        was = trained(plan, trial)
+        assert not search.is_stopped(trial, was.val_losses), "the recipe as it was goes to its end"
+        search.done(was)
+
+    def stopped_after(trial: Trial, times: float) -> int | None:
+        rows = [(seen, times * loss) for seen, loss in trained(plan, trial).val_losses]
+        asked = (n for n in range(1, len(rows) + 1) if search.is_stopped(trial, rows[:n]))
+        return next(asked, None)
+
+    (first, *others), *studies = sorted(trials.values(), key=len, reverse=True)
+    assert stopped_after(first, 1.0) is None, "it has nobody to be compared with"
+    assert [stopped_after(others[0], 2.0), stopped_after(others[1], 0.5)] == [4, None]
+    assert stopped_after(studies[0][0], 2.0) is None, "another study"
+
+
 def test_a_rule_that_is_no_better_is_not_taken(tmp_path: Path) -> None:
     plan = replace(plan_of(tmp_path), stages=(Stage.SCRATCH,))
     search = search_of(plan)

@@ -149,12 +149,6 @@ class WindowBatches:
         return _Epoch(index, offset, rng.permutation(self._rows.count(offset)))
 
 
-def evaluation_windows(data: NDArray[np.uint8], window: int) -> Batch:
-    """All bytes of `data` (N,) as targets exactly once, in order; ceil(N / T) rows."""
-    windows = EvaluationWindows(data, window)
-    return windows.rows(0, len(windows))
-
-
 class EvaluationWindows:
     """All bytes of `data` (N,) as targets exactly once, in order, a row at each stride.
 

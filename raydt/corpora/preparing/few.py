@@ -139,15 +139,13 @@ def _cuts(
         # One excerpt somewhere in each of as many equal parts of the document.
         width = num_bytes / len(names)
         cuts[index] = tuple(
-            _cut(split, number * width, width, (v[index] + number * _GOLDEN) % 1, names, rule)
+            _cut(split, number * width, width, (v[index] + number * _GOLDEN) % 1, rule)
             for number, split in enumerate(names)
         )
     return cuts
 
 
-def _cut(
-    split: Split, begin: float, width: float, v: float, names: tuple[Split, ...], rule: SplitRule
-) -> Cut:
+def _cut(split: Split, begin: float, width: float, v: float, rule: SplitRule) -> Cut:
     """An excerpt of the part of a document that is `width` bytes from `begin` on."""
     named = rule.val_share if split == "val" else rule.test_share
     share = _EXCERPT_SHARES[split] if named is None else named

@@ -37,7 +37,7 @@ _ENVIRONMENT = {
 # once. On a cluster they are what an autoscaler sees: with one it would grow by a node per boot;
 # with too many, their order is fixed long before they start.
 _ON_A_CLUSTER = {MOST_WAITING: "32"}
-# What the trial of a worker group holds in place of a core: see `raydt.orchestration.run.trial`.
+# What the trial of a worker group holds in place of a core: see `raydt.orchestration.run.room`.
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CONNECT_SECONDS = 5.0

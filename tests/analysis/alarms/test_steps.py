@@ -37,9 +37,6 @@ def ended(raised: Raise, make_planted: Any, change: Any) -> Raise:
     return found
 
 
-STEPS = (Kind.AT_BUDGET, Kind.LAST_CHECKPOINT, Kind.STEP_LIMITED)
-
-
 def test_cells_that_have_nothing_to_gain_raise_none(ended: Raise) -> None:
     # The noise of a mean of three is 0.0012.
     assert ended(lambda cell: True, 0.0005) == []

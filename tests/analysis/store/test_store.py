@@ -149,7 +149,7 @@ def test_nan_is_nan_whichever_way_it_is_read(store: Any, make_cell: Any) -> None
         assert loss != loss
 
 
-def test_what_happens_in_the_store_is_seen_at_once(store: Any, make_cell: Any, change: Any) -> None:
+def test_what_happens_in_the_store_is_seen_at_once(store: Any, make_cell: Any) -> None:
     cell = make_cell("scratch", None, "de", 8_000, loss=2.0)
     store.write("live", [cell])
     (before,) = read_sweep(store.uri, "live").cells

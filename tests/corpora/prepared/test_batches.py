@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from raydt.corpora.prepared.batches import Batch, WindowBatches, evaluation_windows
+from raydt.corpora.prepared.batches import Batch, EvaluationWindows, WindowBatches
 from raydt.errors import InputError
 
 sizes = st.integers(1, 255)
@@ -55,6 +55,11 @@ def times_a_target(rows: Batch, num_bytes: int, window: int) -> NDArray[np.int64
     return times
 
 
+def evaluation_rows(data: NDArray[np.uint8], window: int) -> Batch:
+    rows = EvaluationWindows(data, window)
+    return rows.rows(0, len(rows))
+
+
 def same(first: Batch, second: Batch) -> bool:
     return np.array_equal(first.windows, second.windows) and np.array_equal(
         first.num_ignored, second.num_ignored
@@ -76,7 +81,7 @@ def test_each_byte_is_a_target_once_an_epoch(num_bytes: int, window: int, seed: 
 @settings(max_examples=200, deadline=None)
 @given(num_bytes=sizes, window=windows)
 def test_evaluation_reads_each_byte_once_and_in_order(num_bytes: int, window: int) -> None:
-    rows = evaluation_windows(numbered(num_bytes), window)
+    rows = evaluation_rows(numbered(num_bytes), window)
     assert (times_a_target(rows, num_bytes, window) == 1).all()
     targets = [
         row[1 + num_ignored :]
@@ -87,7 +92,7 @@ def test_evaluation_reads_each_byte_once_and_in_order(num_bytes: int, window: in
 
 
 def test_the_first_byte_follows_a_separator_and_the_tail_follows_text() -> None:
-    rows = evaluation_windows(numbered(7), 3)
+    rows = evaluation_rows(numbered(7), 3)
     assert rows.windows.tolist() == [[0, 1, 2, 3], [3, 4, 5, 6], [4, 5, 6, 7]]
     assert rows.num_ignored.tolist() == [0, 0, 2]
 
@@ -172,7 +177,7 @@ def test_numbers_that_do_not_fit_are_input_errors() -> None:
     with pytest.raises(InputError, match="positive multiple of the 4 ranks; found 10"):
         WindowBatches(numbered(100), 8, 10, seed=0, rank=0, world_size=4)
     with pytest.raises(InputError) as caught:
-        evaluation_windows(numbered(0), 0)
+        EvaluationWindows(numbered(0), 0)
     assert len(caught.value.problems) == 2
     batches = WindowBatches(numbered(100), 8, 10, seed=0)
     with pytest.raises(InputError, match="found 99"):

@@ -206,9 +206,7 @@ def test_a_name_with_odd_characters(tmp_path: Path, root: Path) -> None:
         prepare_language(locate(spec), "ço", 0, 0, 0, root)
 
 
-def test_a_source_that_changes_while_it_is_read(
-    corpus: FilesCorpus, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_that_changes_while_it_is_read(corpus: FilesCorpus, root: Path) -> None:
     def change(*_: object) -> None:
         corpus.file("en").write_text("something else\n")
 

@@ -28,9 +28,24 @@ def test_an_option_needs_no_prefix_where_it_is_unambiguous() -> None:
     assert sweep.protocol.finetune.learning_rate != 0.25
 
 
-def test_of_two_spellings_of_a_field_the_later_wins() -> None:
-    assert read("--protocol.tolerance", "0.5", "--tolerance", "0.25").protocol.tolerance == 0.25
-    assert read("--tolerance", "0.25", "--protocol.tolerance", "0.5").protocol.tolerance == 0.5
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--slots 2 --slots x", "--slots: only once; found twice, with '2' and 'x'"),
+        ("--slots 2 --slots 2", "--slots: only once; found twice, with '2' and '2'"),
+        ("--sweep a.toml --sweep b", "--sweep: only once; found twice, with 'a.toml' and 'b'"),
+        (
+            "--seeds 0 1 --seeds 2",
+            "--seeds: only once, with all its values; found twice, with '0 1' and '2'",
+        ),
+        (
+            "--protocol.tolerance 0.5 --tolerance 0.25",
+            "--tolerance: only once; found twice, with '0.5' and '0.25'",
+        ),
+    ],
+)
+def test_an_option_is_typed_once(words: str, said: str) -> None:
+    assert [str(problem) for problem in typed(*words.split()).problems] == [said]
 
 
 @pytest.mark.parametrize("option", ["--learning-rate", "--STAGE.learning-rate"])
@@ -59,7 +74,7 @@ def test_only_what_each_stage_has_needs_more_than_its_own_name() -> None:
         ("--scratch.lerning-rate", "--scratch.learning-rate"),
         (
             "--lerning-rate",
-            "--pretrain.learning-rate or --scratch.learning-rate or --finetune.learning-rate",
+            "--pretrain.learning-rate, --scratch.learning-rate or --finetune.learning-rate",
         ),
     ],
 )
@@ -73,6 +88,31 @@ def test_a_misspelt_option_is_told_what_was_meant(option: str, meant: str) -> No
 def test_so_is_one_that_is_no_field() -> None:
     (problem,) = problems("--hparam", "x.toml")
     assert problem == "--hparam: an option (did you mean --hparams?); found no such option"
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        (
+            "--s",
+            "--sources, --sizes, --seeds, --scratch-sizes, --storage, --slots, --sweep or "
+            "--STAGE.schedule",
+        ),
+        ("--sche", "--pretrain.schedule, --scratch.schedule or --finetune.schedule"),
+        ("--scratch.bet", "--scratch.beta1 or --scratch.beta2"),
+        ("--protocol.pat", "--protocol.patience"),
+    ],
+)
+def test_an_abbreviation_is_told_all_that_it_may_mean(option: str, meant: str) -> None:
+    (problem,) = problems(option, "1")
+    assert f"(did you mean {meant}?)" in problem
+
+
+def test_words_before_an_unknown_option_are_not_dropped() -> None:
+    assert problems("extra", "--dry-run", "x") == [
+        "command line: options only; found extra",
+        "--dry-run: a field of a sweep (--help-all lists them); found no such option",
+    ]
 
 
 def test_an_option_like_no_other_is_sent_to_the_list_of_them() -> None:

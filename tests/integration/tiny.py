@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.later_wins import later_wins
+
 ROOT = Path(__file__).parent.parent.parent
 # Two sources, one target, two rungs: 8 cells of a second or so.
 TINY = (
@@ -26,10 +28,7 @@ def grid(storage: Path, *words: str) -> subprocess.Popen[str]:
         [
             sys.executable,
             str(ROOT / "sweeps" / "grid.py"),
-            *TINY,
-            "--storage",
-            str(storage),
-            *words,
+            *later_wins([*TINY, "--storage", str(storage), *words]),
         ],
         cwd=storage,
         stdout=subprocess.PIPE,

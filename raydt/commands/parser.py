@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from rich_argparse import RichHelpFormatter
 
 from raydt.errors import InputError, Problem
+from raydt.tracking.uri import without_password
 
 _NO_VALUE = object()  # of an option that another one follows, or nothing
 _KINDS: dict[object, str] = {float: "a number", int: "an integer"}
@@ -54,7 +55,11 @@ class CommandParser(argparse.ArgumentParser):
             # Argparse has stopped there: what follows is not known.
             self.problems.append(_no_value_taken(error))
             raise InputError(self.problems) from None
-        self.problems += self._unknown_words(unknown)
+        stray = _stray_words(words, unknown)
+        if stray:
+            self.problems.append(self._no_place_for(stray))
+        options = (word.partition("=")[0] for word in unknown if _is_option(word))
+        self.problems += [self.unknown_option(option) for option in dict.fromkeys(options)]
         mentioned = {problem.what for problem in self.problems}
         self.problems += [
             Problem(action.shown, action.value, "nothing")
@@ -66,21 +71,14 @@ class CommandParser(argparse.ArgumentParser):
         ]
         return parsed
 
-    def _unknown_words(self, words: Sequence[str]) -> list[Problem]:
-        """Those that follow an unknown option are taken for its values."""
-        places = [place for place, word in enumerate(words) if _is_option(word)]
-        stray = words[: places[0]] if places else words
-        options = [words[place].partition("=")[0] for place in places]
-        problems = [self.unknown_option(option) for option in dict.fromkeys(options)]
-        if stray:
-            positional = " ".join(
-                action.shown
-                for action in self._actions
-                if isinstance(action, _Store) and not action.option_strings
-            )
-            needed = f"options, and no more than {positional}" if positional else "options only"
-            problems.insert(0, Problem("command line", needed, " ".join(stray)))
-        return problems
+    def _no_place_for(self, stray: Sequence[str]) -> Problem:
+        positional = " ".join(
+            action.shown
+            for action in self._actions
+            if isinstance(action, _Store) and not action.option_strings
+        )
+        needed = f"options, and no more than {positional}" if positional else "options only"
+        return Problem("command line", needed, " ".join(stray))
 
     def unknown_option(self, option: str) -> Problem:
         """What is said of an option that the command does not have."""
@@ -167,7 +165,7 @@ class _Store(argparse.Action):
             parser.problems.append(Problem(self.shown, needed, "nothing"))
             return
         if option_string is not None:
-            text = " ".join(map(str, values)) if isinstance(values, list) else str(values)
+            text = _text(values)
             if self.dest in parser.given:
                 found = f"twice, with {parser.given[self.dest]!r} and {text!r}"
                 once = "only once" if self.is_single else "only once, with all its values"
@@ -184,6 +182,12 @@ class _Store(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def _text(values: object) -> str:
+    """As it may be shown: a store's address may hold a password."""
+    words = values if isinstance(values, list) else [values]
+    return " ".join(without_password(str(w)) if "://" in str(w) else str(w) for w in words)
+
+
 def _no_value_taken(error: argparse.ArgumentError) -> Problem:
     """Argparse's own errors that are left: a value of an option that takes none, or none where
     one is appended."""
@@ -192,6 +196,23 @@ def _no_value_taken(error: argparse.ArgumentError) -> Problem:
     if explicit != error.message:
         return Problem(name, "no value", explicit)
     return Problem(name, "a value", "nothing")
+
+
+def _stray_words(words: Sequence[str], unknown: Sequence[str]) -> list[str]:
+    """Of the unknown words those that are no value of an unknown option, as they follow none."""
+    stray: list[str] = []
+    remaining = list(unknown)
+    follows_option = False
+    for word in words:
+        if not remaining or word != remaining[0]:
+            follows_option = False
+            continue
+        remaining.pop(0)
+        if _is_option(word):
+            follows_option = True
+        elif not follows_option:
+            stray.append(word)
+    return stray
 
 
 def _is_option(word: str) -> bool:
@@ -205,7 +226,7 @@ def options_meant_by(option: str, known: Sequence[str]) -> list[str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """ "a, b or c"."""
+    """As one writes them: a, b or c."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
 

@@ -34,7 +34,7 @@ def problems_of_fields(
     for item in error.errors():
         if item["type"] == _FOLLOWS:
             continue
-        name = _dotted((*table, *item["loc"])) or "sweep"
+        name = ".".join((*table, *_path(item["loc"]))) or "sweep"
         if item["type"] == "extra_forbidden":
             problems.append(_unknown(file + name, str(item["loc"][-1]), item["input"]))
         else:
@@ -44,14 +44,14 @@ def problems_of_fields(
     return list(dict.fromkeys(problems))
 
 
-def wrong_fields(error: ValidationError) -> frozenset[str]:
-    """The fields and tables that `problems_of_fields` is about, dotted."""
-    return frozenset(_dotted(item["loc"]) for item in error.errors() if item["type"] != _FOLLOWS)
+def wrong_fields(error: ValidationError) -> frozenset[tuple[str, ...]]:
+    """The paths of the fields and tables that `problems_of_fields` is about."""
+    return frozenset(_path(item["loc"]) for item in error.errors() if item["type"] != _FOLLOWS)
 
 
-def _dotted(place: tuple[int | str, ...]) -> str:
+def _path(place: tuple[int | str, ...]) -> tuple[str, ...]:
     """Without the number of a value in a list: the problem shows the value."""
-    return ".".join(part for part in place if isinstance(part, str))
+    return tuple(part for part in place if isinstance(part, str))
 
 
 def _unknown(where: str, name: str, value: object) -> Problem:
@@ -71,19 +71,18 @@ def _hint(names: list[str]) -> str:
     return f" (did you mean {' or '.join(names)}?)" if names else ""
 
 
-def problems_between_fields(sweep: Sweep, unknown: Set[str] = frozenset()) -> list[Problem]:
+def problems_between_fields(
+    sweep: Sweep, unknown: Set[tuple[str, ...]] = frozenset()
+) -> list[Problem]:
     """Fields that are right one by one and do not fit together. Of those that are `unknown`, as
     `wrong_fields` names them, the sweep has a default in place of what was meant: what follows
     from it is left out."""
     problems: list[Problem] = []
     for reads, check in _CHECKS:
-        if not any(_is_within(field, other) for field in reads for other in unknown):
+        paths = [tuple(field.split(".")) for field in reads]
+        if not any(path[: len(other)] == other for path in paths for other in unknown):
             problems += check(sweep)
     return problems
-
-
-def _is_within(field: str, other: str) -> bool:
-    return field == other or field.startswith(f"{other}.")
 
 
 def _targets_without_source(sweep: Sweep) -> list[Problem]:

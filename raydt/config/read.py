@@ -51,18 +51,18 @@ def read_sweep(typed: Typed) -> Sweep:
         values = _over_defaults(values, {"protocol": hparams.protocol})
     for dotted, value in typed.fields.items():
         _put(values, dotted.split("."), value)
-    wrong: frozenset[str] = frozenset()
+    wrong: frozenset[tuple[str, ...]] = frozenset()
     try:
         sweep = _sweep_of(values)
     except ValidationError as error:
         problems += problems_of_fields(error)
         # With defaults in their place the others can be held against one another.
         wrong = wrong_fields(error)
-        for dotted in wrong:
-            _remove(values, dotted.split("."))
+        for path in wrong:
+            _remove(values, path)
         sweep = _sweep_of(values)
     problems += problems_between_fields(sweep, wrong)
-    if hparams is not None and "models" not in wrong:
+    if hparams is not None and ("models",) not in wrong:
         problems += check_models(hparams, sweep.models)
     if problems:
         raise InputError(problems)

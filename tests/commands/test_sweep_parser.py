@@ -48,6 +48,13 @@ def test_an_option_is_typed_once(words: str, said: str) -> None:
     assert [str(problem) for problem in typed(*words.split()).problems] == [said]
 
 
+def test_no_password_is_shown_of_an_option_typed_twice() -> None:
+    words = [word for _ in range(2) for word in ("--tracking-uri", "http://me:s3cret@host")]
+    (problem,) = typed(*words).problems
+    assert "host" in str(problem)
+    assert "s3cret" not in str(problem)
+
+
 @pytest.mark.parametrize("option", ["--learning-rate", "--STAGE.learning-rate"])
 def test_what_each_stage_has_is_refused_without_its_stage(option: str) -> None:
     (problem,) = problems(option, "0.1")
@@ -108,7 +115,11 @@ def test_an_abbreviation_is_told_all_that_it_may_mean(option: str, meant: str) -
     assert f"(did you mean {meant}?)" in problem
 
 
-def test_words_before_an_unknown_option_are_not_dropped() -> None:
+def test_words_beside_an_unknown_option_are_not_dropped() -> None:
+    assert problems(*"--souces en zh --slots 2 extra".split()) == [
+        "command line: options only; found extra",
+        "--souces: a field of a sweep (did you mean --sources?); found no such option",
+    ]
     assert problems("extra", "--dry-run", "x") == [
         "command line: options only; found extra",
         "--dry-run: a field of a sweep (--help-all lists them); found no such option",

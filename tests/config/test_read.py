@@ -155,6 +155,7 @@ def test_no_number_is_infinite_or_none(value: str, tmp_path: Path) -> None:
             "protocol.scratch.schedule = 'flat'",
             "protocol.scratch.schedule: cosine, constant or wsd; found 'flat'",
         ),
+        ("'a.b' = 3", "a.b: a field of a sweep; found no such field"),
         (
             "protocl.tolerance = 0",
             "protocl: a table of a sweep (did you mean [protocol]?); found no such table",

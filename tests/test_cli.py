@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.later_wins import later_wins
 from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 def grid(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "sweeps" / "grid.py"), *later_wins(words)],
+        [sys.executable, str(ROOT / "sweeps" / "grid.py"), *words],
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from rich_argparse import RichHelpFormatter
 
 from raydt.errors import InputError, Problem
-from raydt.tracking.uri import without_password
 
 _NO_VALUE = object()  # of an option that another one follows, or nothing
 _KINDS: dict[object, str] = {float: "a number", int: "an integer"}
@@ -20,7 +19,7 @@ class CommandParser(argparse.ArgumentParser):
     """Of the command `prog`; `about` is what `--help` says of it first.
 
     What is wrong with the words does not end the parsing: argparse names the first, and `problems`
-    holds them all. Of an option that is given twice the first value is kept.
+    holds them all.
     """
 
     def __init__(
@@ -36,7 +35,6 @@ class CommandParser(argparse.ArgumentParser):
             exit_on_error=False,
         )
         self.problems: list[Problem] = []
-        self.given: dict[str, str] = {}  # what was typed of each option, by `dest`
         for name in (None, "store"):
             self.register("action", name, _Store)
 
@@ -112,7 +110,7 @@ class CommandParser(argparse.ArgumentParser):
 
 class _Store(argparse.Action):
     """Like argparse's own, for options of one value or several, but what is wrong becomes one of
-    the parser's problems: no value, one of another type, an option given twice."""
+    the parser's problems: no value, or one of another type."""
 
     def __init__(
         self,
@@ -159,19 +157,10 @@ class _Store(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         assert isinstance(parser, CommandParser)
-        option = option_string or self.shown
         if option_string is not None and (values is _NO_VALUE or values == []):
             needed = self.value if values is _NO_VALUE else "at least one value"
             parser.problems.append(Problem(self.shown, needed, "nothing"))
             return
-        if option_string is not None:
-            text = _text(values)
-            if self.dest in parser.given:
-                found = f"twice, with {parser.given[self.dest]!r} and {text!r}"
-                once = "only once" if self.is_single else "only once, with all its values"
-                parser.problems.append(Problem(option, once, found))
-                return
-            parser.given[self.dest] = text
         if self._convert is not None and isinstance(values, str):
             try:
                 values = self._convert(values)
@@ -180,12 +169,6 @@ class _Store(argparse.Action):
                 parser.problems.append(Problem(self.shown, needed, repr(values)))
                 return
         setattr(namespace, self.dest, values)
-
-
-def _text(values: object) -> str:
-    """As it may be shown: a store's address may hold a password."""
-    words = values if isinstance(values, list) else [values]
-    return " ".join(without_password(str(w)) if "://" in str(w) else str(w) for w in words)
 
 
 def _no_value_taken(error: argparse.ArgumentError) -> Problem:

@@ -27,10 +27,9 @@ def errors(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
             ],
         ),
         (
-            "analyze a b --confidence --estimator law --estimator linear",
+            "analyze a b --confidence --estimator law",
             [
                 "--confidence: a value; found nothing",
-                "--estimator: only once; found twice, with 'law' and 'linear'",
                 "command line: options, and no more than NAME; found b",
             ],
         ),

@@ -28,31 +28,10 @@ def test_an_option_needs_no_prefix_where_it_is_unambiguous() -> None:
     assert sweep.protocol.finetune.learning_rate != 0.25
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("--slots 2 --slots x", "--slots: only once; found twice, with '2' and 'x'"),
-        ("--slots 2 --slots 2", "--slots: only once; found twice, with '2' and '2'"),
-        ("--sweep a.toml --sweep b", "--sweep: only once; found twice, with 'a.toml' and 'b'"),
-        (
-            "--seeds 0 1 --seeds 2",
-            "--seeds: only once, with all its values; found twice, with '0 1' and '2'",
-        ),
-        (
-            "--protocol.tolerance 0.5 --tolerance 0.25",
-            "--tolerance: only once; found twice, with '0.5' and '0.25'",
-        ),
-    ],
-)
-def test_an_option_is_typed_once(words: str, said: str) -> None:
-    assert [str(problem) for problem in typed(*words.split()).problems] == [said]
-
-
-def test_no_password_is_shown_of_an_option_typed_twice() -> None:
-    words = [word for _ in range(2) for word in ("--tracking-uri", "http://me:s3cret@host")]
-    (problem,) = typed(*words).problems
-    assert "host" in str(problem)
-    assert "s3cret" not in str(problem)
+def test_of_an_option_that_is_typed_twice_the_later_wins() -> None:
+    assert typed("--slots", "2", "--slots", "3").fields["slots"] == "3"
+    words = "--protocol.tolerance 0.5 --tolerance 0.25".split()
+    assert typed(*words).fields["protocol.tolerance"] == "0.25"
 
 
 @pytest.mark.parametrize("option", ["--learning-rate", "--STAGE.learning-rate"])

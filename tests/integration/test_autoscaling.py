@@ -15,7 +15,6 @@ import yaml
 
 from tests.cluster.local import ROOT, LocalCluster, cluster, until
 from tests.integration.tiny import NUM_CELLS, TINY, results
-from tests.later_wins import later_wins
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -90,11 +89,7 @@ def environment() -> dict[str, str]:
 def launch(running: LocalCluster, storage: Path, *words: str) -> subprocess.Popen[str]:
     """A sweep whose driver is on the head, as of a job."""
     return subprocess.Popen(
-        [
-            sys.executable,
-            ROOT / "sweeps" / "grid.py",
-            *later_wins([*TINY, "--storage", str(storage), *words]),
-        ],
+        [sys.executable, ROOT / "sweeps" / "grid.py", *TINY, "--storage", str(storage), *words],
         cwd=storage,
         env={**running.environment, "RAY_ADDRESS": running.gcs_address},
         stdout=subprocess.PIPE,

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.tiny import ROOT, finished, wait_for
-from tests.later_wins import later_wins
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -28,7 +27,7 @@ TINY = (
 def hparams(storage: Path, *words: str) -> subprocess.Popen[str]:
     script = ROOT / "sweeps" / "hparams.py"
     return subprocess.Popen(
-        [sys.executable, str(script), *later_wins([*TINY, "--storage", str(storage), *words])],
+        [sys.executable, str(script), *TINY, "--storage", str(storage), *words],
         cwd=storage,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -17,7 +17,6 @@ import pytest
 
 from tests.cluster.local import ROOT, LocalCluster, cluster, until
 from tests.integration.tiny import NUM_CELLS, TINY, results
-from tests.later_wins import later_wins
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -49,7 +48,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny(storage: Path, *words: str) -> list[str]:
-    return ["--", *later_wins([*TINY, "--storage", str(storage), *words])]
+    return ["--", *TINY, "--storage", str(storage), *words]
 
 
 def started_on(storage: Path, name: str = "tiny") -> list[dict]:

@@ -12,7 +12,6 @@ import pytest
 
 from tests.cluster.local import LocalCluster, cluster
 from tests.integration.tiny import NUM_CELLS, ROOT, TINY, finished, grid, results, wait_for
-from tests.later_wins import later_wins
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -26,7 +25,7 @@ def joined(here: LocalCluster, storage: Path, *words: str) -> subprocess.Popen[s
     """A launch as a driver of the cluster."""
     script, place = str(ROOT / "sweeps" / "grid.py"), ["--storage", str(storage)]
     return subprocess.Popen(
-        [sys.executable, script, *later_wins([*TINY, *place, "--slots", "4", *words])],
+        [sys.executable, script, *TINY, *place, "--slots", "4", *words],
         cwd=storage,
         env={**here.environment, "RAY_ADDRESS": here.gcs_address},
         stdout=subprocess.PIPE,

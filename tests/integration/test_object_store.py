@@ -12,18 +12,13 @@ import pytest
 from raydt.storage.folder import walk
 from raydt.storage.opening import open_folder
 from tests.integration.tiny import NUM_CELLS, ROOT, TINY, results
-from tests.later_wins import later_wins
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 def launched(storage: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "sweeps" / "grid.py"),
-            *later_wins([*TINY, "--storage", storage, *words]),
-        ],
+        [sys.executable, str(ROOT / "sweeps" / "grid.py"), *TINY, "--storage", storage, *words],
         cwd=folder,
         capture_output=True,
         text=True,

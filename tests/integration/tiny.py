@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.later_wins import later_wins
-
 ROOT = Path(__file__).parent.parent.parent
 # Two sources, one target, two rungs: 8 cells of a second or so.
 TINY = (
@@ -28,7 +26,10 @@ def grid(storage: Path, *words: str) -> subprocess.Popen[str]:
         [
             sys.executable,
             str(ROOT / "sweeps" / "grid.py"),
-            *later_wins([*TINY, "--storage", str(storage), *words]),
+            *TINY,
+            "--storage",
+            str(storage),
+            *words,
         ],
         cwd=storage,
         stdout=subprocess.PIPE,

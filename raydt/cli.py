@@ -49,13 +49,11 @@ GROUPS = {
             "analyze", "compute D_E and D_T from an MLflow store and write the report"
         ),
         "import": Command(
-            "import_losses", "take somebody's table of losses into an MLflow store, for `analyze`"
+            "import_losses", "import a table of losses into an MLflow store, for `analyze`"
         ),
     },
     "Prepare text": {
-        "prepare": Command(
-            "prepare", "prepare languages of a corpus; again, and it goes on where it was"
-        ),
+        "prepare": Command("prepare", "prepare languages of a corpus; run it again to resume"),
         "corpora": Command("corpora", "show the languages that are prepared"),
     },
     "Work on a cluster": {
@@ -66,15 +64,15 @@ GROUPS = {
         "logs": Command("cluster.logs", "show what a sweep on a cluster has printed"),
         "stop": Command("cluster.stop", "stop a sweep on a cluster; what is done is kept"),
         "resume": Command(
-            "cluster.resume", "start a sweep on a cluster again, to go on with what is missing"
+            "cluster.resume", "restart a sweep on a cluster and resume what is missing"
         ),
     },
-    "Mend a sweep": {
+    "Repair a sweep": {
         "retry": Command(
             "cells.retry", "let the next launch train cells again that failed or were cancelled"
         ),
         "cancel": Command(
-            "cells.cancel", "keep cells from being trained; one at work ends at its next report"
+            "cells.cancel", "exclude cells from training; a running cell stops at its next report"
         ),
         "rm": Command(
             "cells.rm", "remove what cells left: journals, weights, results and their MLflow runs"
@@ -88,13 +86,13 @@ COMMANDS = {name: command for group in GROUPS.values() for name, command in grou
 SCRIPTS = {
     "sweeps/grid.py": Command(
         "grid",
-        "Train a grid of sources x targets x sizes x seeds; again, and it goes on with what is "
-        "missing. Without options: the demo on controlled languages.",
+        "Train a grid of sources x targets x sizes x seeds; run it again to resume with what "
+        "is missing. Without options: the demo on controlled languages.",
     ),
     "sweeps/hparams.py": Command(
         "hparams",
         "Find learning rates, batch, warm-up, weight decay and, where there is one, the budget of "
-        "each stage, by trials at a few sizes and a rule for the others; again, and it goes on. "
+        "each stage, by trials at a few sizes and a rule for the others; run it again to resume. "
         "The file it writes is for `sweeps/grid.py --hparams`.",
     ),
 }
@@ -129,7 +127,7 @@ def _overview() -> argparse.ArgumentParser:
         "raydt",
         usage="%(prog)s COMMAND [OPTIONS]",
         description=sys.modules["raydt"].__doc__,
-        epilog="`raydt COMMAND --help` shows the options of one.",
+        epilog="`raydt COMMAND --help` shows the options of a command.",
         formatter_class=HelpFormatter,
         add_help=False,
     )

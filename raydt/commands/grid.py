@@ -17,7 +17,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
     look.add_argument(
         "--dry-run", action="store_true", help="show the cells and their cost, start nothing"
     )
-    look.add_argument("--all", action="store_true", help="with --dry-run: every cell")
+    look.add_argument("--all", action="store_true", help="every cell; implies --dry-run")
     parser.add_sweep_options()
     parser.epilog = (
         f"For example: `python {prog} --corpus files:texts --sources en zh --targets de --dry-run`"
@@ -27,4 +27,6 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 def run(parsed: argparse.Namespace) -> int:
     sweep = read_sweep(parsed.typed)
-    return plan.show(sweep, parsed.all) if parsed.dry_run else train(sweep)
+    # Who asks to be shown something does not ask for training.
+    look = parsed.dry_run or parsed.all
+    return plan.show(sweep, parsed.all) if look else train(sweep)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich_argparse import RichHelpFormatter
 
+from raydt.errors import InputError, Problem
+
+_NO_VALUE = object()  # of an option that another one follows, or nothing
+_KINDS: dict[object, str] = {float: "a number", int: "an integer"}
+
 
 class CommandParser(argparse.ArgumentParser):
-    """Of the command `prog`; `about` is what `--help` says of it first."""
+    """Of the command `prog`; `about` is what `--help` says of it first.
+
+    What is wrong with the words does not end the parsing: argparse names the first, and `problems`
+    holds them all.
+    """
 
     def __init__(
         self, prog: str, about: str, *, usage: str | None = None, add_help: bool = True
@@ -22,15 +32,66 @@ class CommandParser(argparse.ArgumentParser):
             add_help=add_help,
             formatter_class=HelpFormatter,
             allow_abbrev=False,
+            exit_on_error=False,
         )
+        self.problems: list[Problem] = []
+        for name in (None, "store"):
+            self.register("action", name, _Store)
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """The words as values. Words that cannot be parsed end the program with exit code 2."""
-        return self.parse_args(words)
+        """The words as values; `InputError` with all that is wrong with them."""
+        parsed = self.collect(words)
+        if self.problems:
+            raise InputError(self.problems)
+        return parsed
+
+    def collect(self, words: Sequence[str]) -> argparse.Namespace:
+        """The words as values; what is wrong with them is in `problems`."""
+        try:
+            parsed, unknown = self.parse_known_args(words)
+        except argparse.ArgumentError as error:
+            # Argparse has stopped there: what follows is not known.
+            self.problems.append(_no_value_taken(error))
+            raise InputError(self.problems) from None
+        stray = _stray_words(words, unknown)
+        if stray:
+            self.problems.append(self._no_place_for(stray))
+        options = (word.partition("=")[0] for word in unknown if _is_option(word))
+        self.problems += [self.unknown_option(option) for option in dict.fromkeys(options)]
+        mentioned = {problem.what for problem in self.problems}
+        self.problems += [
+            Problem(action.shown, action.value, "nothing")
+            for action in self._actions
+            if isinstance(action, _Store)
+            and action.needed
+            and getattr(parsed, action.dest) is None
+            and action.shown not in mentioned
+        ]
+        return parsed
+
+    def _no_place_for(self, stray: Sequence[str]) -> Problem:
+        positional = " ".join(
+            action.shown
+            for action in self._actions
+            if isinstance(action, _Store) and not action.option_strings
+        )
+        needed = f"options, and no more than {positional}" if positional else "options only"
+        return Problem("command line", needed, " ".join(stray))
+
+    def unknown_option(self, option: str) -> Problem:
+        """What is said of an option that the command does not have."""
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        meant = options_meant_by(option, known)
+        hint = f"did you mean {listed(meant)}?" if meant else f"`{self.prog} --help` lists them"
+        return Problem(option, f"an option ({hint})", "no such option")
 
     def format_help(self) -> str:
         """`--sizes SIZE ...` in place of `--sizes SIZE [SIZE ...]`. Parsing is over by then."""
         for action in self._actions:
+            if isinstance(action, _Store):
+                action.required = action.needed
+            if isinstance(action, _Store) and action.is_single:
+                action.nargs = None
             if action.option_strings and action.nargs in ("?", "*", "+"):
                 several = "" if action.nargs == "?" else " ..."
                 action.metavar = f"{action.metavar or action.dest.upper()}{several}"
@@ -45,6 +106,112 @@ class CommandParser(argparse.ArgumentParser):
         """`--name` and `--storage`, for a command that is about one sweep."""
         self.add_argument("--name", help="name of the sweep [the only one there is]")
         self.add_storage()
+
+
+class _Store(argparse.Action):
+    """Like argparse's own, for options of one value or several, but what is wrong becomes one of
+    the parser's problems: no value, or one of another type."""
+
+    def __init__(
+        self,
+        option_strings: Sequence[str],
+        dest: str,
+        nargs: int | str | None = None,
+        const: object = None,
+        default: object = None,
+        type: Callable[[str], object] | None = None,
+        required: bool = False,
+        help: str | None = None,
+        metavar: str | None = None,
+    ) -> None:
+        self.needed = required and nargs != "*"  # argparse asks even for none of any number
+        self.is_single = bool(option_strings) and nargs is None
+        self._convert = type
+        if option_strings:
+            # An option without a value is a problem among others, and not argparse's error.
+            if nargs is None:
+                nargs, const = "?", _NO_VALUE
+            elif nargs == "+":
+                nargs = "*"
+        super().__init__(
+            option_strings, dest, nargs, const, default, help=help, metavar=metavar, required=False
+        )
+
+    @property
+    def shown(self) -> str:
+        """The name by which problems call it."""
+        if self.option_strings:
+            return self.option_strings[0]
+        return str(self.metavar or self.dest.upper())
+
+    @property
+    def value(self) -> str:
+        """What it takes."""
+        return "a file" if "FILE" in (self.metavar, self.shown) else "a value"
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        assert isinstance(parser, CommandParser)
+        if option_string is not None and (values is _NO_VALUE or values == []):
+            needed = self.value if values is _NO_VALUE else "at least one value"
+            parser.problems.append(Problem(self.shown, needed, "nothing"))
+            return
+        if self._convert is not None and isinstance(values, str):
+            try:
+                values = self._convert(values)
+            except ValueError:
+                needed = _KINDS.get(self._convert, "a value of another kind")
+                parser.problems.append(Problem(self.shown, needed, repr(values)))
+                return
+        setattr(namespace, self.dest, values)
+
+
+def _no_value_taken(error: argparse.ArgumentError) -> Problem:
+    """Argparse's own errors that are left: a value of an option that takes none, or none where
+    one is appended."""
+    name = error.argument_name or "command line"
+    explicit = error.message.removeprefix("ignored explicit argument ")
+    if explicit != error.message:
+        return Problem(name, "no value", explicit)
+    return Problem(name, "a value", "nothing")
+
+
+def _stray_words(words: Sequence[str], unknown: Sequence[str]) -> list[str]:
+    """Of the unknown words those that are no value of an unknown option, as they follow none."""
+    stray: list[str] = []
+    remaining = list(unknown)
+    follows_option = False
+    for word in words:
+        if not remaining or word != remaining[0]:
+            follows_option = False
+            continue
+        remaining.pop(0)
+        if _is_option(word):
+            follows_option = True
+        elif not follows_option:
+            stray.append(word)
+    return stray
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and len(word.strip("-")) > 0 and not word[1].isdigit()
+
+
+def options_meant_by(option: str, known: Sequence[str]) -> list[str]:
+    """All that `option` begins, as it may be an abbreviation; else the one it resembles most."""
+    begun = [name for name in known if name.startswith(option)] if len(option) > 2 else []
+    return begun or difflib.get_close_matches(option, known, n=1)
+
+
+def listed(names: Sequence[str]) -> str:
+    """As one writes them: a, b or c."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _capitalised(title: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 
-from raydt.commands.parser import CommandParser
+from raydt.commands.parser import CommandParser, listed, options_meant_by
 from raydt.commands.sweep_help import (
     FIELDS_AS_SHOWN,
     GROUPS,
@@ -18,19 +17,18 @@ from raydt.config.fields import FIELDS, OPTIONS, SweepField, fields_meant_by
 from raydt.config.read import Typed
 from raydt.errors import Problem
 
-_NO_VALUE = object()  # of an option that another one follows, or nothing
+_MOST_NAMES = 16  # of a hint: a longer list is no help
 
 
 class SweepParser(CommandParser):
-    """The parser of a command that takes a sweep. What is wrong with the words of the sweep does
-    not end the program: it is a problem beside those of files and fields."""
+    """The parser of a command that takes a sweep. What is wrong with its words is a problem beside
+    those of files and fields."""
 
     def __init__(self, prog: str, about: str) -> None:
         # Of a hundred options a list is no help to a person who mistyped one.
         super().__init__(prog, about, usage="%(prog)s [OPTIONS]", add_help=False)
         self.show_all = False
         self._field_options: dict[SweepField, argparse.Action] = {}
-        self._file_options: list[argparse.Action] = []
 
     def add_sweep_options(self) -> None:
         """Add what a sweep has, and `--help`. What a command has of its own is added before."""
@@ -42,9 +40,7 @@ class SweepParser(CommandParser):
                 *field.spellings,
                 dest=field.dotted,
                 metavar=field.value,
-                # An option without a value is a problem among others, and not argparse's error.
-                nargs="*" if field.several else "?",
-                const=None if field.several else _NO_VALUE,
+                nargs="+" if field.several else None,
                 default=argparse.SUPPRESS,
                 help=argparse.SUPPRESS,
             )
@@ -52,10 +48,7 @@ class SweepParser(CommandParser):
             ("--sweep", "a TOML file with any of these; what is typed wins"),
             ("--hparams", "hyperparameters as sweeps/hparams.py found them; win over --sweep"),
         ):
-            action = files.add_argument(
-                name, metavar="FILE", nargs="?", const=_NO_VALUE, help=about
-            )
-            self._file_options.append(action)
+            files.add_argument(name, metavar="FILE", help=about)
         helping = self.add_argument_group("Help")
         helping.add_argument("-h", "--help", action="help", help="show this help")
         helping.add_argument(
@@ -68,23 +61,10 @@ class SweepParser(CommandParser):
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """The words as values: what is said of the sweep as `typed`, a `Typed`, and the words
         themselves as `words`."""
-        parsed, unknown = self.parse_known_args(words)
-        problems = self._unknown_options(unknown)
-        files: dict[str, str | None] = {}
-        for action in self._file_options:
-            value = getattr(parsed, action.dest)
-            files[action.dest] = None if value is _NO_VALUE else value
-            if value is _NO_VALUE:
-                problems.append(Problem(action.option_strings[0], "a file", "nothing"))
-        fields: dict[str, str | list[str]] = {}
-        for field in FIELDS:
-            value = getattr(parsed, field.dotted, None)
-            if value is _NO_VALUE or value == []:
-                needed = "at least one value" if field.several else "a value"
-                problems.append(Problem(field.spellings[0], needed, "nothing"))
-            elif value is not None:
-                fields[field.dotted] = value
-        parsed.typed = Typed(files["sweep"], files["hparams"], fields, tuple(problems))
+        parsed = self.collect(words)
+        said = vars(parsed)
+        fields = {field.dotted: said[field.dotted] for field in FIELDS if field.dotted in said}
+        parsed.typed = Typed(parsed.sweep, parsed.hparams, fields, tuple(self.problems))
         parsed.words = list(words)
         return parsed
 
@@ -93,26 +73,34 @@ class SweepParser(CommandParser):
         prepare_help(self._field_options, self.show_all)
         return super().format_help()
 
-    def _unknown_options(self, words: Sequence[str]) -> list[Problem]:
-        options = [word.partition("=")[0] for word in words if word.startswith("--")]
-        if words and not options:
-            return [Problem("command line", "options only", " ".join(words))]
-        return [self._unknown_option(option) for option in options]
-
-    def _unknown_option(self, option: str) -> Problem:
+    def unknown_option(self, option: str) -> Problem:
+        """With the fields that it may mean."""
         # `--help-all` writes STAGE for the name of a stage.
         meant = fields_meant_by(option.replace("--STAGE.", "--"))
         if len(meant) > 1:
             choice = ", ".join(field.spellings[0] for field in meant)
             return Problem(option, f"one of {choice}", "a name that all of them have")
-        close = difflib.get_close_matches(option, {*self._option_string_actions, *OPTIONS}, n=1)
-        if not close:
+        known = list(dict.fromkeys([*self._option_string_actions, *OPTIONS]))
+        if "." not in option:
+            known = [name for name in known if "." not in name]
+        close = options_meant_by(option, known)
+        names = _names_of(close)
+        if not close or len(names) > _MOST_NAMES:
             return Problem(option, "a field of a sweep (--help-all lists them)", "no such option")
-        meant = fields_meant_by(close[0])
-        kind = "a field of a sweep" if meant else "an option"
-        names = [field.spellings[0] for field in meant] if len(meant) > 1 else close
-        hint = f"did you mean {' or '.join(names)}?"
-        return Problem(option, f"{kind} ({hint})", "no such option")
+        kind = "a field of a sweep" if all(map(fields_meant_by, close)) else "an option"
+        return Problem(option, f"{kind} (did you mean {listed(names)}?)", "no such option")
+
+
+def _names_of(options: Sequence[str]) -> list[str]:
+    """What each stage has is one name where there are others, else one for each stage."""
+    names = []
+    for option in options:
+        meant = fields_meant_by(option)
+        if len(meant) > 1 and len(options) > 1:
+            names.append("--STAGE." + option.removeprefix("--"))
+        else:
+            names += [field.spellings[0] for field in meant] if len(meant) > 1 else [option]
+    return names
 
 
 class _HelpAll(argparse.Action):

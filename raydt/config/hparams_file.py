@@ -6,14 +6,15 @@ found for, and on what evidence.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from raydt.config.problems import problems_of_fields
 from raydt.config.protocol import RECIPES, Protocol
-from raydt.errors import InputError, Problem, bad
+from raydt.config.toml_file import read_toml
+from raydt.errors import InputError, Problem
 
 _OPTION = "--hparams"
 
@@ -29,12 +30,7 @@ class HparamsFile:
 
 def read_hparams(path: Path) -> HparamsFile:
     """The file at `path`; `InputError` with every problem if it is none."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise bad(f"{_OPTION} {path}", "a readable file", error.strerror or error) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise bad(f"{_OPTION} {path}", "valid TOML", error) from None
+    values = read_toml(_OPTION, path)
     problems = [
         Problem(f"{_OPTION} {path}: {name}", "only the tables protocol and found", "no such table")
         for name in sorted(values.keys() - {"protocol", "found"})
@@ -82,14 +78,5 @@ def _problems_of(path: Path, protocol: dict[str, object]) -> list[Problem]:
     try:
         Protocol.model_validate(merged)
     except ValidationError as error:
-        return [
-            Problem(
-                f"{_OPTION} {path}: protocol.{'.'.join(str(part) for part in item['loc'])}",
-                "no such field; a field of a sweep"
-                if item["type"] == "extra_forbidden"
-                else item["msg"].removeprefix("Value error, "),
-                repr(item["input"]),
-            )
-            for item in error.errors()
-        ]
+        return problems_of_fields(error, ("protocol",), f"{_OPTION} {path}: ")
     return []

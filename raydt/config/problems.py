@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping, Set
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -10,50 +12,77 @@ from raydt.config.fields import FIELDS
 from raydt.config.model import MODELS
 from raydt.config.protocol import RECIPES
 from raydt.config.sweep import Sweep
+from raydt.config.wording import requirement_of
 from raydt.errors import Problem
-from raydt.units import approximate_bytes
+from raydt.units import Size, approximate_bytes
 
 # Pydantic's word for a default that cannot be known because the field it follows is wrong: that
 # one is reported already.
 _FOLLOWS = "default_factory_not_called"
 
 
-def problems_of_fields(error: ValidationError) -> list[Problem]:
-    """Each field that is unknown or cannot be what it is."""
+# Each table by the last part of its name, and in full.
+_TABLES = {field.path[-2]: ".".join(field.path[:-1]) for field in FIELDS if len(field.path) > 1}
+
+
+def problems_of_fields(
+    error: ValidationError, table: tuple[str, ...] = (), file: str = ""
+) -> list[Problem]:
+    """Each field that is unknown or cannot be what it is: of a sweep, or of one `table` of it.
+    `file` stands before their names."""
     problems = []
     for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"]) or "sweep"
         if item["type"] == _FOLLOWS:
             continue
+        name = ".".join((*table, *_path(item["loc"]))) or "sweep"
         if item["type"] == "extra_forbidden":
-            requirement = "a field of a sweep" + _field_meant(str(item["loc"][-1]))
-            problems.append(Problem(where, requirement, "no such field"))
+            problems.append(_unknown(file + name, str(item["loc"][-1]), item["input"]))
         else:
-            requirement = item["msg"].removeprefix("Value error, ")
             found = item["input"]
-            problems.append(
-                Problem(where, requirement, "nothing" if found in ((), [], "") else repr(found))
-            )
-    return problems
+            shown = "nothing" if found in ((), [], "") else repr(found)
+            problems.append(Problem(file + name, requirement_of(item, name), shown))
+    return list(dict.fromkeys(problems))
 
 
-def _field_meant(name: str) -> str:
+def wrong_fields(error: ValidationError) -> frozenset[tuple[str, ...]]:
+    """The paths of the fields and tables that `problems_of_fields` is about."""
+    return frozenset(_path(item["loc"]) for item in error.errors() if item["type"] != _FOLLOWS)
+
+
+def _path(place: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Without the number of a value in a list: the problem shows the value."""
+    return tuple(part for part in place if isinstance(part, str))
+
+
+def _unknown(where: str, name: str, value: object) -> Problem:
+    if isinstance(value, Mapping):
+        close = difflib.get_close_matches(name, _TABLES, n=1)
+        return Problem(
+            where,
+            f"a table of a sweep{_hint([f'[{_TABLES[each]}]' for each in close])}",
+            "no such table",
+        )
     elsewhere = [field.dotted for field in FIELDS if field.path[-1] == name]
-    if elsewhere:
-        return f" (did you mean {' or '.join(elsewhere)}?)"
     close = difflib.get_close_matches(name, [field.path[-1] for field in FIELDS], n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    return Problem(where, f"a field of a sweep{_hint(elsewhere or close)}", "no such field")
 
 
-def problems_between_fields(sweep: Sweep) -> list[Problem]:
-    """Fields that are right one by one and do not fit together."""
-    return [
-        *_targets_without_source(sweep),
-        *_sizes_below_a_window(sweep),
-        *_equal_rungs(sweep),
-        *_empty_budgets(sweep),
-        *_small_splits(sweep),
-    ]
+def _hint(names: list[str]) -> str:
+    return f" (did you mean {' or '.join(names)}?)" if names else ""
+
+
+def problems_between_fields(
+    sweep: Sweep, unknown: Set[tuple[str, ...]] = frozenset()
+) -> list[Problem]:
+    """Fields that are right one by one and do not fit together. Of those that are `unknown`, as
+    `wrong_fields` names them, the sweep has a default in place of what was meant: what follows
+    from it is left out."""
+    problems: list[Problem] = []
+    for reads, check in _CHECKS:
+        paths = [tuple(field.split(".")) for field in reads]
+        if not any(path[: len(other)] == other for path in paths for other in unknown):
+            problems += check(sweep)
+    return problems
 
 
 def _targets_without_source(sweep: Sweep) -> list[Problem]:
@@ -69,7 +98,15 @@ def _targets_without_source(sweep: Sweep) -> list[Problem]:
     ]
 
 
-def _sizes_below_a_window(sweep: Sweep) -> list[Problem]:
+def _rungs_below_a_window(sweep: Sweep) -> list[Problem]:
+    return _sizes_below_a_window(sweep, sweep.ladder)
+
+
+def _source_below_a_window(sweep: Sweep) -> list[Problem]:
+    return _sizes_below_a_window(sweep, (sweep.pretrain_size,))
+
+
+def _sizes_below_a_window(sweep: Sweep, sizes: tuple[Size, ...]) -> list[Problem]:
     windows = {model: MODELS[model].window_bytes for model in sweep.models}
     return [
         Problem(
@@ -78,7 +115,7 @@ def _sizes_below_a_window(sweep: Sweep) -> list[Problem]:
             f"{size.num_bytes} bytes",
         )
         for model, window in windows.items()
-        for size in (*sweep.ladder, sweep.pretrain_size)
+        for size in sizes
         if size.num_bytes < window
     ]
 
@@ -95,26 +132,38 @@ def _equal_rungs(sweep: Sweep) -> list[Problem]:
     ]
 
 
-def _empty_budgets(sweep: Sweep) -> list[Problem]:
-    return [
-        Problem(f"protocol.{stage}.{field}", "at least 1 byte", "0")
+def _empty_budget(stage: str, field: str, sweep: Sweep) -> list[Problem]:
+    if getattr(getattr(sweep.protocol, stage), field).num_bytes > 0:
+        return []
+    return [Problem(f"protocol.{stage}.{field}", "at least 1 byte", "0")]
+
+
+def _small_val(sweep: Sweep) -> list[Problem]:
+    return _small_split("val_bytes", sweep.protocol.asked_val_bytes)
+
+
+def _small_test(sweep: Sweep) -> list[Problem]:
+    return _small_split("test_bytes", sweep.protocol.asked_test_bytes)
+
+
+def _small_split(field: str, num_bytes: int | None) -> list[Problem]:
+    if num_bytes is None or num_bytes >= 1_000:
+        return []
+    requirement = "at least 1k, or its loss means nothing"
+    return [Problem(f"protocol.{field}", requirement, approximate_bytes(num_bytes))]
+
+
+# Each with the fields that it reads.
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[[Sweep], list[Problem]]], ...] = (
+    (("sources", "targets"), _targets_without_source),
+    (("models", "sizes", "scratch_sizes"), _rungs_below_a_window),
+    (("models", "pretrain_size"), _source_below_a_window),
+    (("sizes", "scratch_sizes"), _equal_rungs),
+    *(
+        ((f"protocol.{stage}.{field}",), partial(_empty_budget, stage, field))
         for stage in RECIPES
         for field in ("budget_bytes", "budget_at_bytes")
-        if getattr(getattr(sweep.protocol, stage), field).num_bytes == 0
-    ]
-
-
-def _small_splits(sweep: Sweep) -> list[Problem]:
-    asked = {
-        "val_bytes": sweep.protocol.asked_val_bytes,
-        "test_bytes": sweep.protocol.asked_test_bytes,
-    }
-    return [
-        Problem(
-            f"protocol.{split}",
-            "at least 1k, or its loss means nothing",
-            approximate_bytes(num_bytes),
-        )
-        for split, num_bytes in asked.items()
-        if num_bytes is not None and num_bytes < 1_000
-    ]
+    ),
+    (("protocol.val_bytes",), _small_val),
+    (("protocol.test_bytes",), _small_test),
+)

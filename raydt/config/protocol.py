@@ -47,7 +47,7 @@ class Protocol(BaseModel):
     The budget of its recipe is a safety net.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     pretrain: Recipe = _CONVERGED.model_copy(update={"epochs": (FromSize(0, 20),)})
     scratch: Recipe = _CONVERGED
@@ -55,9 +55,8 @@ class Protocol(BaseModel):
     evaluation_growth: float = Field(
         1.2,
         ge=1,
-        allow_inf_nan=False,
-        description="bytes seen at an evaluation, over those at the evaluation before; 1: a fixed "
-        "number of evaluations, spread over the budget",
+        description="ratio of the bytes seen at one evaluation to those at the one before; 1: a "
+        "fixed number of evaluations, evenly spread",
     )
     evaluations: int = Field(
         8, ge=1, description="number of evaluations, where it is fixed (evaluation growth 1)"
@@ -70,7 +69,7 @@ class Protocol(BaseModel):
         "validation loss by less than this; 0: never by this rule",
     )
     patience: int = Field(
-        4, ge=1, description="evaluations without a better one after which a cell stops"
+        4, ge=1, description="stop a cell after this many evaluations without improvement"
     )
     val_bytes: OptionalSize = Field(
         None,

@@ -11,7 +11,6 @@ loop in `raydt/commands/sweep_parser.py` that makes an option of each field, and
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from raydt.config.hparams_file import HparamsFile, check_models, read_hparams
-from raydt.config.problems import problems_between_fields, problems_of_fields
+from raydt.config.problems import problems_between_fields, problems_of_fields, wrong_fields
 from raydt.config.sweep import Sweep
+from raydt.config.toml_file import read_toml
 from raydt.errors import InputError, Problem, bad
 
 DERIVED = {"name", "scratch_sizes"}  # their defaults follow from other fields
@@ -51,16 +51,26 @@ def read_sweep(typed: Typed) -> Sweep:
         values = _over_defaults(values, {"protocol": hparams.protocol})
     for dotted, value in typed.fields.items():
         _put(values, dotted.split("."), value)
+    wrong: frozenset[tuple[str, ...]] = frozenset()
     try:
-        sweep = Sweep.model_validate(_over_defaults(_defaults_for(values), values))
+        sweep = _sweep_of(values)
     except ValidationError as error:
-        raise InputError([*problems, *problems_of_fields(error)]) from None
-    problems += problems_between_fields(sweep)
-    if hparams is not None:
+        problems += problems_of_fields(error)
+        # With defaults in their place the others can be held against one another.
+        wrong = wrong_fields(error)
+        for path in wrong:
+            _remove(values, path)
+        sweep = _sweep_of(values)
+    problems += problems_between_fields(sweep, wrong)
+    if hparams is not None and ("models",) not in wrong:
         problems += check_models(hparams, sweep.models)
     if problems:
         raise InputError(problems)
     return sweep
+
+
+def _sweep_of(values: Mapping[str, object]) -> Sweep:
+    return Sweep.model_validate(_over_defaults(_defaults_for(values), values))
 
 
 def _defaults_for(values: Mapping[str, object]) -> dict[str, object]:
@@ -81,15 +91,9 @@ def _read_file(path: Path, problems: list[Problem]) -> dict[str, object]:
 
 
 def _parse_file(path: Path) -> dict[str, object]:
-    if path.suffix != ".toml":
+    if path.suffix != ".toml" and not path.is_dir():
         raise bad("--sweep", "a .toml file", path)
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise bad(str(path), "a readable file", error.strerror or "") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise bad(str(path), "valid TOML", error) from None
+    return read_toml("--sweep", path)
 
 
 def _read_hparams(path: Path, problems: list[Problem]) -> HparamsFile | None:
@@ -108,6 +112,16 @@ def _put(values: dict[str, object], path: Sequence[str], value: object) -> None:
             return
         values = inner
     values[leaf] = value
+
+
+def _remove(values: dict[str, object], path: Sequence[str]) -> None:
+    *tables, leaf = path
+    for table in tables:
+        inner = values.get(table)
+        if not isinstance(inner, dict):
+            return
+        values = inner
+    values.pop(leaf, None)
 
 
 def _over_defaults(

@@ -29,7 +29,7 @@ class Recipe(BaseModel):
     a sweep says otherwise.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     learning_rate: float = Field(
         0.02, gt=0, description="learning rate of the hidden matrices (Muon)"
@@ -55,7 +55,7 @@ class Recipe(BaseModel):
     )
     max_batch_windows: int = Field(8, ge=1, description="largest batch, in windows")
     min_steps: int = Field(
-        50, ge=1, description="the batch is made smaller rather than take fewer steps"
+        50, ge=1, description="fewest steps; the batch is made smaller to reach them"
     )
 
     epochs: BySize = Field(
@@ -68,8 +68,8 @@ class Recipe(BaseModel):
         "muon",
         description="optimizer of the hidden matrices; adamw: one learning rate for everything",
     )
-    beta1: float = Field(0.9, ge=0, lt=1, description="of AdamW")
-    beta2: float = Field(0.95, ge=0, lt=1, description="of AdamW")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's beta1")
+    beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's beta2")
     z_loss: float = Field(
         0.0, ge=0, description="weight of log(Z)^2 beside the loss; never in a loss that is shown"
     )
@@ -90,9 +90,10 @@ class Recipe(BaseModel):
     )
     unseen_bytes: Literal["train", "escape", "auto"] = Field(
         "train",
-        description="bytes that neither the training data nor the parent's has: train pushes their "
-        "rows away; escape leaves the rows alone and gives all of them one fixed probability; "
-        "auto: escape where the embedding is tied (family paper)",
+        description="how to treat bytes that occur neither in the training data nor in the "
+        "parent's: train pushes their embedding rows away; escape leaves the rows alone and gives "
+        "all of them one fixed probability; auto: escape where the embedding is tied (family "
+        "paper)",
     )
     compile: bool = Field(False, description="compile the forward pass (torch.compile)")
     learning_rate_exponent: float = Field(
@@ -109,8 +110,8 @@ class Recipe(BaseModel):
     )
     average: Literal["none", "power"] = Field(
         "none",
-        description="average of the weights over the steps, which is what is evaluated, kept and "
-        "started from; power: weighted by a power of the step",
+        description="average of the weights over the steps, used for evaluation, saving and as a "
+        "parent's weights; power: by a power of the step",
     )
     average_power: float = Field(
         2.0,

@@ -157,7 +157,7 @@ class Sweep(BaseModel):
     """Sources x targets x sizes x seeds x models. The defaults are the demo: controlled languages,
     no download, no GPU, under three minutes on two cores."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     corpus: Corpus = Field(
         "controlled",
@@ -201,7 +201,6 @@ class Sweep(BaseModel):
     gpus_per_cell: float = Field(
         0.0,
         ge=0,
-        allow_inf_nan=False,
         description="GPUs a cell (or each of its workers) holds; 0.25 puts four on one",
     )
     workers: int = Field(

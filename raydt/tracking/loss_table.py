@@ -137,9 +137,11 @@ def _check_header(path: Path, header: list[str], authors: bool) -> None:
         requirement = f"a column {shown} (of {form})"
         problems.append(Problem(path.name, requirement, ", ".join(header)))
     for name in named:
-        if name not in known:
-            problems.append(Problem(path.name, f"columns of {', '.join(sorted(known))}", name))
-        elif named.count(name) > 1:
+        if name in known and named.count(name) > 1:
             problems.append(Problem(path.name, f"one column {name}", str(named.count(name))))
+    unknown = [name for name in dict.fromkeys(named) if name not in known]
+    if unknown:
+        requirement = f"columns of {', '.join(sorted(known))}"
+        problems.append(Problem(path.name, requirement, ", ".join(unknown)))
     if problems:
         raise InputError(dict.fromkeys(problems))

@@ -28,9 +28,10 @@ def test_an_option_needs_no_prefix_where_it_is_unambiguous() -> None:
     assert sweep.protocol.finetune.learning_rate != 0.25
 
 
-def test_of_two_spellings_of_a_field_the_later_wins() -> None:
-    assert read("--protocol.tolerance", "0.5", "--tolerance", "0.25").protocol.tolerance == 0.25
-    assert read("--tolerance", "0.25", "--protocol.tolerance", "0.5").protocol.tolerance == 0.5
+def test_of_an_option_that_is_typed_twice_the_later_wins() -> None:
+    assert typed("--slots", "2", "--slots", "3").fields["slots"] == "3"
+    words = "--protocol.tolerance 0.5 --tolerance 0.25".split()
+    assert typed(*words).fields["protocol.tolerance"] == "0.25"
 
 
 @pytest.mark.parametrize("option", ["--learning-rate", "--STAGE.learning-rate"])
@@ -59,7 +60,7 @@ def test_only_what_each_stage_has_needs_more_than_its_own_name() -> None:
         ("--scratch.lerning-rate", "--scratch.learning-rate"),
         (
             "--lerning-rate",
-            "--pretrain.learning-rate or --scratch.learning-rate or --finetune.learning-rate",
+            "--pretrain.learning-rate, --scratch.learning-rate or --finetune.learning-rate",
         ),
     ],
 )
@@ -73,6 +74,35 @@ def test_a_misspelt_option_is_told_what_was_meant(option: str, meant: str) -> No
 def test_so_is_one_that_is_no_field() -> None:
     (problem,) = problems("--hparam", "x.toml")
     assert problem == "--hparam: an option (did you mean --hparams?); found no such option"
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        (
+            "--s",
+            "--sources, --sizes, --seeds, --scratch-sizes, --storage, --slots, --sweep or "
+            "--STAGE.schedule",
+        ),
+        ("--sche", "--pretrain.schedule, --scratch.schedule or --finetune.schedule"),
+        ("--scratch.bet", "--scratch.beta1 or --scratch.beta2"),
+        ("--protocol.pat", "--protocol.patience"),
+    ],
+)
+def test_an_abbreviation_is_told_all_that_it_may_mean(option: str, meant: str) -> None:
+    (problem,) = problems(option, "1")
+    assert f"(did you mean {meant}?)" in problem
+
+
+def test_words_beside_an_unknown_option_are_not_dropped() -> None:
+    assert problems(*"--souces en zh --slots 2 extra".split()) == [
+        "command line: options only; found extra",
+        "--souces: a field of a sweep (did you mean --sources?); found no such option",
+    ]
+    assert problems("extra", "--dry-run", "x") == [
+        "command line: options only; found extra",
+        "--dry-run: a field of a sweep (--help-all lists them); found no such option",
+    ]
 
 
 def test_an_option_like_no_other_is_sent_to_the_list_of_them() -> None:

@@ -40,10 +40,17 @@ def test_a_file_for_another_model_is_refused(tmp_path: Path) -> None:
         ("protocol = [", "valid TOML"),
         ("", "found.model"),
         ('[found]\nmodel = "nano"\n', "protocol: tables such as"),
-        (GOOD.replace("0.3", "-1"), "protocol.scratch.learning_rate: Input should be greater"),
-        (GOOD.replace("learning_rate", "learning_rte"), "protocol.scratch.learning_rte: no such"),
+        (GOOD.replace("0.3", "-1"), "protocol.scratch.learning_rate: more than 0; found -1"),
+        (GOOD.replace("0.3", "inf"), "protocol.scratch.learning_rate: a finite number; found inf"),
+        (
+            GOOD.replace("learning_rate", "learning_rte"),
+            "protocol.scratch.learning_rte: a field of a sweep (did you mean learning_rate?)",
+        ),
         (GOOD + "[more]\n", "more: only the tables protocol and found"),
-        (GOOD.replace("[protocol.scratch]", "[protocol]\nscratch = 3\n[x]"), "protocol.scratch"),
+        (
+            GOOD.replace("[protocol.scratch]", "[protocol]\nscratch = 3\n[x]"),
+            "protocol.scratch: a table, as",
+        ),
     ],
 )
 def test_a_file_that_is_none_is_refused(text: str, said: str, tmp_path: Path) -> None:
@@ -53,7 +60,7 @@ def test_a_file_that_is_none_is_refused(text: str, said: str, tmp_path: Path) ->
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     (problem,) = problems("--hparams", str(tmp_path / "none.toml"))
-    assert "a readable file; found No such file" in problem
+    assert problem == f"--hparams {tmp_path / 'none.toml'}: a TOML file; found no such file"
 
 
 def test_problems_of_both_files_and_the_options_are_said_together(tmp_path: Path) -> None:

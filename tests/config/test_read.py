@@ -3,7 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from raydt.config.fields import FIELDS, SweepField
 from raydt.config.protocol import Protocol
 from raydt.config.sweep import Sweep
 from raydt.units import Size
@@ -62,13 +64,13 @@ def test_all_problems_at_once_each_named(tmp_path: Path) -> None:
     text = "\n".join(found)
     assert "--souces: a field of a sweep (did you mean --sources?)" in text
     assert "sead: a field of a sweep (did you mean seeds?)" in text
-    assert "sizes.1: a number of bytes" in text
+    assert "sizes: a number of bytes" in text
     assert "'6x'" in text
-    assert "models.0: one of nano" in text
+    assert "models: one of nano" in text
     assert "protocol.scratch.learning_rate" in text
     assert "protocol.patience" in text
     assert "protocol.val_byte: a field of a sweep (did you mean val_bytes?)" in text
-    assert "seeds.0" in text
+    assert "seeds: an integer; found 'a'" in text
     # And no default that could not be made because the field it follows is wrong.
     assert len(found) == 8
 
@@ -98,9 +100,9 @@ def test_a_field_in_the_wrong_table_is_told_its_place(tmp_path: Path) -> None:
         (["--sizes", "8k", "--scratch-sizes", "8k=9000"], "different labels"),
         (["--sizes", "8k", "--scratch-sizes", "x=8000"], "different bytes"),
         (["--protocol.scratch.budget-at-bytes", "0"], "budget_at_bytes: at least 1 byte"),
-        (["--seeds", "99999999999999999999"], "seeds.0"),
-        (["--gpus-per-cell", "inf"], "gpus_per_cell"),
-        (["--sweep", "absent.toml"], "a readable file"),
+        (["--seeds", "99999999999999999999"], "seeds: at most 9223372036854775807"),
+        (["--gpus-per-cell", "inf"], "gpus_per_cell: a finite number; found 'inf'"),
+        (["--sweep", "absent.toml"], "--sweep absent.toml: a TOML file; found no such file"),
         (["--sweep", "sweep.yaml"], "a .toml file"),
         (["extra"], "options only"),
     ],
@@ -109,10 +111,105 @@ def test_what_cannot_be_is_an_error(words: list[str], expected: str) -> None:
     assert any(expected in problem for problem in problems(*words))
 
 
+def _is_float(field: SweepField) -> bool:
+    model: type[BaseModel] = Sweep
+    for name in field.path[:-1]:
+        model = type(getattr(model(), name))
+    return model.model_fields[field.path[-1]].annotation is float
+
+
+NUMBERS = [field.dotted for field in FIELDS if _is_float(field)]
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_no_number_is_infinite_or_none(value: str, tmp_path: Path) -> None:
+    assert len(NUMBERS) > 3 * 10
+    words = [f"--{name.replace('_', '-')}={value}" for name in NUMBERS]
+    typed = [f"{name}: a finite number; found '{value}'" for name in NUMBERS]
+    assert sorted(problems(*words)) == sorted(typed)
+    file = tmp_path / "sweep.toml"
+    file.write_text(f"[protocol.pretrain]\nlearning_rate = {value}\n")
+    (problem,) = problems("--sweep", str(file))
+    assert problem == f"protocol.pretrain.learning_rate: a finite number; found {value}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("slots = 'x'", "slots: an integer; found 'x'"),
+        ("slots = 1.5", "slots: an integer; found 1.5"),
+        ("slots = 0", "slots: at least 1; found 0"),
+        ("corpus = 3", "corpus: text; found 3"),
+        ("sizes = 3.5", "sizes: a list; found 3.5"),
+        ("sources = []", "sources: at least one value; found nothing"),
+        ("protocol.tolerance = 'x'", "protocol.tolerance: a number; found 'x'"),
+        ("protocol.tolerance = 1", "protocol.tolerance: less than 1; found 1"),
+        ("protocol.scratch = 3", "protocol.scratch: a table, as [protocol.scratch]; found 3"),
+        ("protocol.scratch.beta1 = -1", "protocol.scratch.beta1: at least 0; found -1"),
+        ("protocol.scratch.clip_norm = 0", "protocol.scratch.clip_norm: more than 0; found 0"),
+        (
+            "protocol.scratch.compile = 'maybe'",
+            "protocol.scratch.compile: true or false; found 'maybe'",
+        ),
+        (
+            "protocol.scratch.schedule = 'flat'",
+            "protocol.scratch.schedule: cosine, constant or wsd; found 'flat'",
+        ),
+        ("'a.b' = 3", "a.b: a field of a sweep; found no such field"),
+        (
+            "protocl.tolerance = 0",
+            "protocl: a table of a sweep (did you mean [protocol]?); found no such table",
+        ),
+        (
+            "scratch.epochs = 3",
+            "scratch: a table of a sweep (did you mean [protocol.scratch]?); found no such table",
+        ),
+        (
+            "protocol.scrach.epochs = 3",
+            "protocol.scrach: a table of a sweep (did you mean [protocol.scratch]?); "
+            "found no such table",
+        ),
+    ],
+)
+def test_what_a_field_asks_for_is_said_in_raydts_words(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text(text)
+    assert problems("--sweep", str(file)) == [said]
+
+
+def test_fields_that_do_not_fit_are_told_beside_fields_that_are_wrong() -> None:
+    words = "--pretrain-size 0 --val-bytes 1 --scratch.budget-bytes 0 --slots x".split()
+    found = problems(*words)
+    assert [problem.partition(":")[0] for problem in found] == [
+        "slots",
+        "size 0",
+        "protocol.scratch.budget_bytes",
+        "protocol.val_bytes",
+    ]
+
+
+def test_nothing_is_said_of_what_hangs_on_a_field_that_is_wrong() -> None:
+    words = "--sizes 1 6x --pretrain-size 1 --models big --sources e/n --targets related".split()
+    assert [problem.partition(":")[0] for problem in problems(*words)] == [
+        "sources",
+        "sizes",
+        "models",
+    ]
+
+
+def test_a_folder_is_told_from_a_file(tmp_path: Path) -> None:
+    for option in ("--sweep", "--hparams"):
+        assert problems(option, str(tmp_path)) == [
+            f"{option} {tmp_path}: a TOML file; found a folder"
+        ]
+
+
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text("seeds = [")
-    assert problems("--sweep", str(file))[0].startswith(f"{file}: valid TOML")
+    assert problems("--sweep", str(file))[0].startswith(f"--sweep {file}: valid TOML")
 
 
 def test_a_language_may_be_source_and_target_but_not_of_itself() -> None:

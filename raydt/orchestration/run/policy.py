@@ -32,8 +32,8 @@ class Policy(Protocol[TaskT, ReportT]):
     `GridPolicy` a subclass of `raydt.grid.schedule.Schedule` that keeps the cells of later seeds
     back, and have its `done`, which is called for every cell that is done, make those ready that
     are wanted next; it is `exhausted` when no interval wants more. (A test of `grid.policy` does
-    this.) Losses are in the ledger by then. Intervals are computed by `analysis`, which nothing here
-    may import: the command passes the function in. `launch` counts cells that were never wanted as
+    this.) Losses are in the ledger by then. `analysis` computes intervals, and nothing here may
+    import it: the command passes the function in. `launch` counts cells that were never wanted as
     not done, and has to be told which those are.
     """
 

@@ -146,6 +146,12 @@ def show_exchange(effective: dict[str, pd.DataFrame], by_protocol: Ladders) -> N
     table(["finetunes of", "D_F", *(f"ladder of {name}" for name in by_protocol)], rows)
 
 
+def few_digits(value: float, _: object) -> str:
+    """Labels of a logarithmic axis that do not run into each other."""
+    text = f"{value:g}"
+    return text if text.strip("0.") in ("2", "3", "5") else ""
+
+
 def draw(path: Path, effective: dict[str, pd.DataFrame], by_protocol: Ladders) -> None:
     targets = list(next(iter(by_protocol.values())))
     with mpl.rc_context(STYLE):
@@ -185,7 +191,7 @@ def draw(path: Path, effective: dict[str, pd.DataFrame], by_protocol: Ladders) -
                 )
                 one.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 one.xaxis.set_minor_locator(NullLocator())
-                one.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                one.yaxis.set_minor_formatter(FuncFormatter(few_digits))
         axes[0][0].set_ylabel("scratch, bits per byte")
         axes[1][0].set_ylabel("D_E / D_F, each source")
         handles, labels = axes[0][0].get_legend_handles_labels()

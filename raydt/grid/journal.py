@@ -101,8 +101,8 @@ class Attempt:
         lease = holder(self._cell)
         if lease is None or lease.attempt != self.attempt_id:
             raise LeaseLostError(
-                f"attempt {self.attempt_id} at {self._cell.uri}: the lease is required; "
-                f"found it with {None if lease is None else lease.attempt}"
+                f"cell {self._cell.uri}: another attempt took over: expected {self.attempt_id}, "
+                f"got {None if lease is None else lease.attempt}"
             )
         if is_cancelled(self._cell):
             raise CancelledError(f"{self._cell.uri} was cancelled")
@@ -111,8 +111,8 @@ class Attempt:
         newest = holding_launch(self._sweep)
         if newest != self._launch_id:
             raise LeaseLostError(
-                f"launch {self._launch_id} of {self._sweep.uri}: it is required to be the newest; "
-                f"found {newest}"
+                f"sweep in {self._sweep.uri}: another launch took over: expected "
+                f"{self._launch_id}, got {newest}"
             )
 
     def write(self, row: JournalRow) -> None:
@@ -165,7 +165,9 @@ def read_journal(cell: Folder, attempt_id: str) -> list[JournalRow]:
             rows.append(row_of(line))
         except ValueError as error:
             name = f"{attempt_folder(cell, attempt_id).uri}/{_JOURNAL}"
-            raise RunError(f"{name}:{number}: JSON is required, found damage ({error})") from None
+            raise RunError(
+                f"{name}:{number}: expected a row of a journal, found damage ({error})"
+            ) from None
     return rows
 
 

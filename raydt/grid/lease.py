@@ -86,10 +86,10 @@ class LaunchLease:
 
     def _refused(self) -> RunError:
         launch = running_launch(self._sweep)
-        who = f" (process {launch.pid} on {launch.host})" if launch else ""
+        who = f" (pid {launch.pid} on {launch.host})" if launch else ""
         return RunError(
-            f"sweep in {self._sweep.uri}: one launch at a time is required; another one{who} is "
-            "at work"
+            f"sweep in {self._sweep.uri}: another launch of this sweep is running{who}; "
+            "wait until it ends, or stop it"
         )
 
     def _take(self) -> None:

@@ -53,7 +53,7 @@ def read_result(folder: Folder, name: str) -> Result | None:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise RunError(
-            f"{folder.uri}/{name}: the result of a cell is required, found damage "
+            f"{folder.uri}/{name}: expected the result of a cell, found damage "
             f"({where}: {problem['msg']}); remove the file or restore it"
         ) from None
 

@@ -79,7 +79,7 @@ class Folder(ABC):
             return json.loads(data)
         except ValueError as error:
             raise RunError(
-                f"{self.uri}/{name}: whole JSON is required, found damage ({error}); "
+                f"{self.uri}/{name}: expected whole JSON, found damage ({error}); "
                 "remove the file or restore it"
             ) from None
 

@@ -62,7 +62,7 @@ def import_losses(
     if newest is not None and newest.data.tags[schema.TAG_IMPORT] == table.digest:
         if newest.info.status == "FINISHED":
             return Imported(sweep, str(newest.info.experiment_id), len(table.rows), 0)
-        launch_id = str(newest.info.run_id)  # cut off: go on with it
+        launch_id = str(newest.info.run_id)  # it was cut off: resume it
         writer = Writer(client, store_uri, sweep)
     else:
         writer = Writer(client, store_uri, sweep)

@@ -86,7 +86,7 @@ class TrainingState:
         return {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Go on from what `checkpoint` gave; `RunError` for another model."""
+        """Resume from `checkpoint`; `RunError` for another model."""
         names = ("weights", "average", "best", "optimizer", "loop")
         parts: dict[str, dict[str, Tensor]] = {name: {} for name in names}
         loop = parts["loop"]
@@ -94,7 +94,7 @@ class TrainingState:
             part, _, name = key.partition("/")
             parts[part][name] = tensor
         put_weights(
-            self.model, parts["weights"], "checkpoint", "a cell goes on with the model it had"
+            self.model, parts["weights"], "checkpoint", "a cell resumes with the model it had"
         )
         if self.average is not None:
             self.average.load_state_tensors(parts["average"])

@@ -102,7 +102,7 @@ class Gradients:
             # Room is left for what the optimiser has yet to allocate.
             fits = max(1, fits // 2)
             return f"{what}; max_windows_at_once = {fits} does, and gives the same result"
-        return f"{what}, and not even one does; take a smaller model or a larger machine"
+        return f"{what}: even one window does not fit: use a smaller model or more memory"
 
     def _fits(self, batch: Batch, num_windows: int) -> bool:
         self._model.zero_grad(set_to_none=True)

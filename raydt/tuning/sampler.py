@@ -18,7 +18,7 @@ logging.getLogger("optuna").setLevel(logging.ERROR)
 
 
 class Sampler:
-    """Suggests factors, and is told the scores (the smaller the better).
+    """Suggests factors, and receives the scores (the smaller the better).
 
     It lives in memory: the record of the search is fed to it again by the next launch.
     """

@@ -58,7 +58,7 @@ def _read(folder: Folder) -> dict[str, Finished]:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
-                f"{folder.uri}/{_TRIALS}:{number}: a trial is required, found damage ({error}); "
+                f"{folder.uri}/{_TRIALS}:{number}: expected a trial, found damage ({error}); "
                 "remove the line, and the trial is made again"
             ) from None
         found[finished.trial.trial_id] = finished

@@ -14,7 +14,7 @@ from analysis.table import tidy
 from raydt.errors import InputError
 from raydt.tracking.imported import import_losses
 from raydt.tracking.loss_table import LossTable, read_losses
-from tests.integration.test_server import start_server, stop
+from tests.integration.mlflow_server import start_server, stop
 from tests.ports import free_port
 
 pytestmark = pytest.mark.integration

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.test_server import start_server, stop
+from tests.integration.mlflow_server import start_server, stop
 from tests.integration.tiny import NUM_CELLS, finished, grid, one_run_per_cell, results, wait_for
 from tests.ports import free_port
 

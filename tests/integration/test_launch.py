@@ -168,7 +168,7 @@ def test_a_second_launch_at_once_is_refused(tmp_path: Path) -> None:
     with FileLock(tmp_path / "tiny" / "launch.lock"):
         code, _, err = finished(grid(tmp_path))
     assert code == 1
-    assert "one launch at a time" in err
+    assert "another launch of this sweep is running" in err
     assert "Traceback" not in err
     assert not (tmp_path / "tiny" / "cells").exists()
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.integration.mlflow_server import start_server, stop
 from tests.integration.postgres import PASSWORD, Postgres, postgres
-from tests.integration.test_server import stop
 from tests.integration.tiny import NUM_CELLS, finished, grid, results
 from tests.ports import free_port
 
@@ -113,40 +110,8 @@ def test_a_refused_password_is_said_at_once(
 @contextmanager
 def mlflow_server(folder: Path, database: str) -> Iterator[str]:
     port = free_port()
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "mlflow",
-            "server",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--workers",
-            "1",
-            "--artifacts-destination",
-            str(folder / "artifacts"),
-        ],
-        # As MLflow reads it: no password on a command line.
-        env={
-            **os.environ,
-            "MLFLOW_BACKEND_STORE_URI": database,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = start_server(folder, port, database)
     try:
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
-                    assert answer.read() == b"OK"
-                    break
-            except OSError:
-                assert process.poll() is None, "the server ended"
-                time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
         stop(process)

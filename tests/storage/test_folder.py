@@ -72,7 +72,7 @@ def test_a_folder_is_found_again_by_its_uri(folder: Folder) -> None:
 
 def test_damaged_json_is_named(folder: Folder) -> None:
     folder.write("result.json", b'{"loss": 1.')
-    with pytest.raises(RunError, match=r"result\.json: whole JSON is required"):
+    with pytest.raises(RunError, match=r"result\.json: expected whole JSON"):
         folder.read_json("result.json")
 
 

@@ -207,7 +207,7 @@ def test_the_record_survives_a_cut_line_and_names_a_damaged_one(tmp_path: Path) 
     assert TrialRecord(plan.folder).finished == before
     assert path.read_bytes().endswith(b"\n")
     path.write_text("{}\n" + path.read_text())
-    with pytest.raises(RunError, match=r"trials.jsonl:1: a trial is required"):
+    with pytest.raises(RunError, match=r"trials.jsonl:1: expected a trial"):
         TrialRecord(plan.folder)
 
 

@@ -27,7 +27,7 @@ def run(parsed: argparse.Namespace) -> int:
     now = cluster.stop(job)
     line_console().print(
         f"{now.job_id}: {now.status.lower()}. What is done is kept; `raydt resume {now.sweep}` "
-        "goes on.",
+        "resumes it.",
         markup=False,
     )
     return 0

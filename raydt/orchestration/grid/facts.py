@@ -1,4 +1,4 @@
-"""What MLflow is told of a cell and of a launch: params, tags and the plan."""
+"""What MLflow records of a cell and of a launch: params, tags and the plan."""
 
 from __future__ import annotations
 

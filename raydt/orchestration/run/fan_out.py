@@ -25,7 +25,7 @@ def fan_out(policy: Policy[TaskT, ReportT], folder: Folder, max_retries: int) ->
     """Run the tasks of a policy; returns when it has nothing more. A task whose process was lost is
     tried `max_retries` times again. In `folder` Tune keeps what is its own, until this is over."""
     searcher = PolicySearcher(policy)
-    # What goes wrong in a trial is told by its policy.
+    # What goes wrong in a trial is reported by its policy.
     for noisy in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     # Tune's own state is never restored, so it lives only as long as the launch; and not on the

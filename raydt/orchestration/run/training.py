@@ -37,13 +37,13 @@ def fetch_weights(weights: Weights | None, cache: Path) -> Path | None:
         path = cached if cached.exists() else folder.fetch(weights.name, cached)
     except FileNotFoundError:
         raise RunError(
-            f"weights {folder.uri}/{weights.name}: those of the parent are required; found no "
-            "such file (raydt retry trains the parent again)"
+            f"weights {folder.uri}/{weights.name}: expected those of the parent, found no such "
+            "file (raydt retry trains the parent again)"
         ) from None
     found = hash_file(path)
     if found != weights.sha256:
         raise RunError(
-            f"weights {path}: SHA-256 {weights.sha256[:12]}… is required, as its cell ended; "
+            f"weights {path}: expected SHA-256 {weights.sha256[:12]}…, as its cell ended, "
             f"found {found[:12]}… (raydt retry trains the parent again)"
         )
     return path

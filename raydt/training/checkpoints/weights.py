@@ -36,7 +36,7 @@ def load_weights(model: Decoder, path: Path) -> Alphabet | None:
         with safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise RunError(f"weights {path}: a whole safetensors file is required; {error}") from None
+        raise RunError(f"weights {path}: expected a whole safetensors file; {error}") from None
     put_weights(model, weights, f"weights {path}", "a cell starts from a cell of the same model")
     return Alphabet.of_metadata(metadata)
 

@@ -86,7 +86,9 @@ def test_a_result_is_written_as_it_was_read(folder: Folder, said: dict) -> None:
 def test_a_damaged_result_is_named(folder: Folder) -> None:
     assert read_result(folder, "result.json") is None
     folder.write_json("result.json", {**DONE, "bytes_seen": "many"})
-    with pytest.raises(RunError, match=r"result\.json: expected the result of a cell, .* \(bytes_seen: "):
+    with pytest.raises(
+        RunError, match=r"result\.json: expected the result of a cell, .* \(bytes_seen: "
+    ):
         read_result(folder, "result.json")
 
 

@@ -16,18 +16,14 @@ import psutil
 import pytest
 
 from tests.cluster.local import ROOT, LocalCluster, cluster, until
-from tests.integration.tiny import NUM_CELLS, TINY, results
+from tests.integration.tiny import LONGER, NUM_CELLS, TINY, results
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 SCRIPT = "sweeps/grid.py"
-# Cells of a second or two: two sweeps last long enough to meet, and each node gets some although a
-# process takes longer to start.
-MANY = (
-    "--seeds 0 1 --protocol.tolerance 0 --protocol.patience 50 --protocol.pretrain.epochs 8".split()
-)
-for stage in ("scratch", "finetune"):
-    MANY += [f"--protocol.{stage}.epochs", "0=40", "8k=20"]
+# Two sweeps last long enough to meet, and each node gets some although a process takes longer to
+# start.
+MANY = ["--seeds", "0", "1", *LONGER]
 NUM_MANY = 2 * NUM_CELLS
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.integration.mlflow_server import start_server, stop
-from tests.integration.tiny import NUM_CELLS, attempt_of, finished, grid, results, wait_for
+from tests.integration.tiny import (
+    LONGER,
+    NUM_CELLS,
+    attempt_of,
+    finished,
+    grid,
+    results,
+    wait_for,
+)
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -48,15 +56,16 @@ def test_a_server_that_dies_stops_no_training_and_loses_no_number(tmp_path: Path
 
 def test_a_server_that_is_back_before_the_end_misses_nothing(tmp_path: Path) -> None:
     # Away for as long as two cells take, not for a minute: how long is nothing to the recorder,
-    # which tries again every few seconds, and once more at the end.
+    # which tries again every few seconds, and once more at the end. Cells are long enough that the
+    # server is back, which takes some seconds, before the last of them.
     from mlflow.tracking import MlflowClient
 
     port = free_port()
     server = start_server(tmp_path, port)
     uri = f"http://127.0.0.1:{port}"
-    seeds = [str(seed) for seed in range(6)]
+    seeds = [str(seed) for seed in range(4)]
     try:
-        process = grid(tmp_path, "--tracking-uri", uri, "--seeds", *seeds)
+        process = grid(tmp_path, "--tracking-uri", uri, *LONGER, "--seeds", *seeds)
         wait_for(lambda: len(results(tmp_path)) >= 2, process)
     finally:
         stop(server)

@@ -18,6 +18,10 @@ TINY = (
     "--slots 2 --name tiny"
 ).split()
 NUM_CELLS = 2 + 2 + 2 * 3
+# Cells of a second or two, for what takes as long as the start of a process.
+LONGER = "--protocol.tolerance 0 --protocol.patience 50 --protocol.pretrain.epochs 8".split()
+for stage in ("scratch", "finetune"):
+    LONGER += [f"--protocol.{stage}.epochs", "0=40", "8k=20"]
 
 
 def grid(storage: Path, *words: str) -> subprocess.Popen[str]:

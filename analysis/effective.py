@@ -22,6 +22,7 @@ from analysis.estimators.registry import (
     estimator_named,
 )
 from analysis.ladder import Ladder, ladders
+from analysis.laws.draws import TransferDraws
 from analysis.uncertainty.intervals import Interval, censored_interval
 from analysis.uncertainty.noise import Noise, pooled_noise
 from analysis.uncertainty.transfer import resampled_estimate
@@ -115,26 +116,47 @@ def effective_table(
     less its own D_F. `noise` decides which cells are unfinished beyond it, and is estimated from
     `means` if it is not given. `InputError` if the estimator is unknown.
     """
+    return effective_with_draws(means, resamples, estimator=estimator, noise=noise)[0]
+
+
+def effective_with_draws(
+    means: pd.DataFrame,
+    resamples: Resamples,
+    *,
+    estimator: str = DEFAULT,
+    noise: Mapping[str, Noise] | None = None,
+) -> tuple[pd.DataFrame, TransferDraws]:
+    """`effective_table`, and D_T of its rows in every resample, of which its intervals are made.
+
+    The draws of an estimator in `CAUTIONS`, and where there is no noise to draw from, are NaN.
+    """
     estimator_named(estimator)
     found = ladders(means)
-    lower = means["log_loss"] - beyond_noise(means, pooled_noise(means) if noise is None else noise)
-    lower_ladders = ladders(means.assign(log_loss=lower))
+    rise = beyond_noise(means, pooled_noise(means) if noise is None else noise)
+    lower = means["log_loss"].to_numpy(dtype=float) - rise
+    lower_ladders = ladders(means.assign(log_loss=lower)) if rise.any() else {}
     parts: list[dict[str, object]] = []
+    estimates: list[Estimate] = []
     for ladder, drawn_ladder, group in _groups(means, found, resamples):
         places = group.index.to_numpy()
         drawn = resamples.log_loss[:, places]  # (R, sources)
         losses = group["log_loss"].to_numpy(dtype=float)
-        part = _part(group, ladder, estimator, drawn_ladder, drawn, resamples.confidence)
+        resampled = None
+        if estimator not in CAUTIONS and drawn_ladder is not None and np.isfinite(drawn).all():
+            size = float(group["size_bytes"].iloc[0])
+            resampled = resampled_estimate(ladder, drawn_ladder, losses, drawn, size, estimator)
+        part = _part(group, ladder, estimator, resampled, resamples.confidence)
+        unknown = np.full(drawn.shape, np.nan)
+        estimates.append(resampled or Estimate(unknown, np.zeros(drawn.shape, dtype=np.int8)))
         part["finetune_bytes"] = group["size_bytes"].to_numpy()  # what other tables know it by
         part |= _spread([_answered(group, losses, ladder, name) for name in BELIEVED])
         part["unfinished"] = group["unfinished"].to_numpy(dtype=float)
-        if estimator not in CAUTIONS:
+        if estimator not in CAUTIONS and lower_ladders:
             key = (str(group["model"].iloc[0]), str(group["target"].iloc[0]))
-            trained_on = lower.to_numpy(dtype=float)[places]
             part |= _if_trained_on(
                 _answered(group, losses, ladder, estimator),
                 _answered(group, losses, lower_ladders[key], estimator),
-                _answered(group, trained_on, ladder, estimator),
+                _answered(group, lower[places], ladder, estimator),
             )
         several = len(group) > 1
         part["leads"] = several & (np.arange(len(group)) == losses.argmin())
@@ -144,7 +166,14 @@ def effective_table(
             part["leads_share"] = np.bincount(first, minlength=len(group)) / len(first)
         parts.append(part)
     table = _stacked(parts, COLUMNS)
-    return table.sort_values(["model", "target", "finetune_bytes", "source"], ignore_index=True)
+    order = table.sort_values(["model", "target", "finetune_bytes", "source"]).index.to_numpy()
+    table = table.loc[order].reset_index(drop=True)
+    if not estimates:
+        none = np.empty((len(resamples.log_loss), 0))
+        return table, TransferDraws(none, none.astype(np.int8))
+    effective = np.hstack([one.effective_bytes for one in estimates])[:, order]
+    place = np.hstack([one.range for one in estimates])[:, order]
+    return table, TransferDraws(effective - table["finetune_bytes"].to_numpy(dtype=float), place)
 
 
 def estimates_table(means: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
@@ -158,8 +187,14 @@ def estimates_table(means: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
     parts: list[dict[str, object]] = []
     for ladder, drawn_ladder, group in _groups(means, ladders(means), resamples):
         drawn = resamples.log_loss[:, group.index.to_numpy()]
+        losses = group["log_loss"].to_numpy(dtype=float)
+        size = float(group["size_bytes"].iloc[0])
         for name in ESTIMATORS:
-            part = _part(group, ladder, name, drawn_ladder, drawn, resamples.confidence)
+            resampled = None
+            # An interval around a number that is not to be believed would only dress it up.
+            if name not in CAUTIONS and drawn_ladder is not None and np.isfinite(drawn).all():
+                resampled = resampled_estimate(ladder, drawn_ladder, losses, drawn, size, name)
+            part = _part(group, ladder, name, resampled, resamples.confidence)
             parts.append({**part, "caution": CAUTIONS.get(name)})
     table = _stacked(parts, ESTIMATES_COLUMNS)
     # Stable: sizes of one comparison stay together, estimators in their order.
@@ -225,8 +260,7 @@ def _part(
     group: pd.DataFrame,
     ladder: Ladder,
     name: str,
-    drawn_ladder: Ladder | None,
-    drawn: Floats,
+    resampled: Estimate | None,
     confidence: float,
 ) -> dict[str, object]:
     """Columns of the cells of one model, target and D_F."""
@@ -249,9 +283,7 @@ def _part(
         "ladder_low_bytes": float(ladder.num_bytes[0]),
         "ladder_high_bytes": float(ladder.num_bytes[-1]),
     }
-    # An interval around a number that is not to be believed would only dress it up.
-    if name not in CAUTIONS and drawn_ladder is not None and np.isfinite(drawn).all():
-        resampled = resampled_estimate(ladder, drawn_ladder, losses, drawn, true_bytes, name)
+    if resampled is not None:
         ends = [
             censored_interval(Estimate(values, places), ladder.num_bytes, confidence)
             for values, places in zip(resampled.effective_bytes.T, resampled.range.T, strict=True)
@@ -304,7 +336,9 @@ def _if_trained_on(now: _Answers, ladder_on: _Answers, cells_on: _Answers) -> di
 def _interval_columns(
     ends: list[Interval], finetune_bytes: float, confidence: float
 ) -> dict[str, object]:
-    low, high = (np.array([getattr(one, f"{end}_bytes") for one in ends]) for end in ("low", "high"))
+    low, high = (
+        np.array([getattr(one, f"{end}_bytes") for one in ends]) for end in ("low", "high")
+    )
     return {
         "confidence": confidence,
         "effective_low_bytes": low,

@@ -39,9 +39,7 @@ def one_source(fold: float) -> Plant:
     return plant
 
 
-def effects(
-    random: np.random.Generator, languages: tuple[str, ...], sizes: Floats
-) -> Floats:
+def effects(random: np.random.Generator, languages: tuple[str, ...], sizes: Floats) -> Floats:
     """Sources and targets differ, each with sd 0.5 of log D_E; pairs do not."""
     source, target = PAIR_SD * random.standard_normal((2, len(languages)))
     source, target = (np.clip(one, -1, 1) for one in (source, target))

@@ -1,4 +1,4 @@
-"""Planted grids as a sweep makes them: every D_F is a rung, finetunes of a seed share a pretrain."""
+"""Planted grids as a sweep makes them: every D_F a rung, finetunes of a seed on one pretrain."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ def step_limited(num_bytes: Floats) -> Floats:
     return np.asarray(np.log(0.9 + 20 * num_bytes**-0.35) + 0.15 * (1 - fade))
 
 
+LAW = law()
+
+
 @dataclass(frozen=True)
 class Noise:
     """Standard deviations of log loss.
@@ -57,7 +60,7 @@ class World:
     languages: tuple[str, ...]
     num_seeds: int
     plant: Plant
-    curve: Curve = law()
+    curve: Curve = LAW
     sizes: tuple[int, ...] = (8_000, 32_000, 128_000)
     rungs: tuple[int, ...] = tuple(8_000 * 4**rung for rung in range(6))
     noise: Noise = Noise()

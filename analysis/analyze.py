@@ -14,8 +14,8 @@ from analysis.alarms.alarm import step_limited
 from analysis.alarms.every import alarms
 from analysis.answer import answer
 from analysis.arrays import Floats
-from analysis.claims.evidence import evidence
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
+from analysis.claims.evidence import evidence
 from analysis.claims.predictors import CorpusFacts, corpus_facts
 from analysis.effective import Resamples, effective_with_draws, estimates_table
 from analysis.estimators.registry import DEFAULT, estimator_named
@@ -155,7 +155,7 @@ def computed(
         effective=effective,
         law_fits=law_fits,
         laws=laws,
-        answer=answer(effective),
+        answer=answer(effective, known),
         alarms=[str(alarm) for alarm in raised],
         raised=raised,
         claims=claims,

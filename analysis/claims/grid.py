@@ -179,14 +179,14 @@ def pooled(rows: pd.DataFrame, column: str, drawn: Floats | None = None) -> Grid
     pair_codes, pairs = pd.factorize(sources * len(target_names) + targets, sort=True)
     size_codes, sizes = pd.factorize(known["finetune_bytes"], sort=True)
     if len(known) == len(pairs) * len(sizes):
-        weights = np.zeros((len(pairs), len(known)))
+        weights: Floats = np.zeros((len(pairs), len(known)))
         weights[pair_codes, np.arange(len(known))] = 1 / len(sizes)
     else:
         design = np.zeros((len(known) + 1, len(pairs) + len(sizes)))
         design[np.arange(len(known)), pair_codes] = 1
         design[np.arange(len(known)), len(pairs) + size_codes] = 1
         design[-1, len(pairs) :] = 1  # the effects of the sizes sum to zero
-        weights = np.linalg.pinv(design)[: len(pairs), :-1]
+        weights = np.asarray(np.linalg.pinv(design)[: len(pairs), :-1], dtype=float)
     at = np.divmod(pairs, len(target_names))
     shape = (len(source_names), len(target_names))
     values = np.full(shape, np.nan)

@@ -9,6 +9,7 @@ are then jackknifes that leave out a whole target (a whole source), with Student
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -97,15 +98,17 @@ def shares(grid: Grid) -> Shares:
     values = grid.values[grid.observed]
     total = float(((values - values.mean()) ** 2).sum())
     if total == 0:
-        return Shares(*[float("nan")] * 4)
+        return Shares(math.nan, math.nan, math.nan, math.nan)
     projections = [_onto(design) for design in (source, target, np.hstack([source, target]))]
     parts = _parts(projections, values[None])[0]
     drawn = grid.observed_draws()
     if drawn is None:
-        return Shares(*(parts / total), float("nan"))
+        by_source, by_target, by_pair = (float(part) for part in parts / total)
+        return Shares(by_source, by_target, by_pair, math.nan)
     noise = _parts(projections, drawn - drawn.mean(axis=0)).mean(axis=0)
     true = np.maximum(parts - noise, 0.0)
-    return Shares(*(true / total), float(max(0.0, 1 - true.sum() / total)))
+    by_source, by_target, by_pair = (float(part) for part in true / total)
+    return Shares(by_source, by_target, by_pair, max(0.0, 1 - by_source - by_target - by_pair))
 
 
 def _onto(design: Floats) -> Floats:

@@ -135,4 +135,5 @@ def bytes_on(monotone: Floats, rungs: Floats, axis: Axis, log_loss: Floats) -> F
 def first_reached(monotone: Floats, log_loss: Floats) -> np.ndarray:
     """The first rung at or under a loss, of the shape of the losses; the last where none is."""
     reached = monotone <= log_loss[..., None]
-    return np.where(reached.any(axis=-1), reached.argmax(axis=-1), reached.shape[-1] - 1)
+    none = reached.shape[-1] - 1
+    return np.asarray(np.where(reached.any(axis=-1), reached.argmax(axis=-1), none))

@@ -167,7 +167,8 @@ def _chord(
     share = np.clip(share_of(above, under, log_loss), 0.0, 1.0)  # beyond only off the ladder
     crossing = between(rungs[left_rung], rungs[right_rung], share)
     # Rounding must not carry a crossing over its rung: the sign of D_T hangs on it.
-    return np.where(share >= 1, rungs[right_rung], np.minimum(crossing, rungs[right_rung]))
+    within = np.minimum(crossing, rungs[right_rung])
+    return np.asarray(np.where(share >= 1, rungs[right_rung], within))
 
 
 def _share_of_log_loss(above: Floats, under: Floats, wanted: Floats) -> Floats:

@@ -76,7 +76,8 @@ def fitted(points: Points, *, negative: bool = True) -> Fit:
     many = Points(
         points.design,
         points.log_size,
-        *(np.repeat(one, len(starts), axis=0) for one in (first.outcome, first.place)),
+        np.repeat(first.outcome, len(starts), axis=0),
+        np.repeat(first.place, len(starts), axis=0),
         points.error,
         np.repeat(first.weights, len(starts), axis=0),
     )

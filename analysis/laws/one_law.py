@@ -172,10 +172,8 @@ def _by_pretrains(
     k, alpha = parts["k"], parts["alpha"]
     if k is not None and alpha is not None:
         # Each in units of its own noise.
-        parts[BOTH] = tuple(
-            one / float(k[1].mean()) + other / float(alpha[1].mean())
-            for one, other in zip(k, alpha, strict=True)
-        )
+        of_k, of_alpha = float(k[1].mean()), float(alpha[1].mean())
+        parts[BOTH] = (k[0] / of_k + alpha[0] / of_alpha, k[1] / of_k + alpha[1] / of_alpha)
     found = []
     for tested in TESTED:
         both = parts.get(tested)

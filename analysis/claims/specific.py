@@ -143,10 +143,9 @@ def _fitted(found: Finetuned, confidence: float) -> dict[str, object] | None:
     x = known.loc[list(grid.sources), list(grid.targets)].to_numpy(dtype=float)
     grid = Grid(grid.sources, grid.targets, np.where(np.isfinite(x), grid.values, np.nan))
     # A language of which no distance is known says nothing of the slope.
-    sources, targets = (
-        [name for name, seen in zip(names, grid.observed.any(axis=axis), strict=True) if seen]
-        for names, axis in ((grid.sources, 1), (grid.targets, 0))
-    )
+    row, column = np.nonzero(grid.observed)
+    sources = [grid.sources[at] for at in np.unique(row)]
+    targets = [grid.targets[at] for at in np.unique(column)]
     grid = grid.only(sources, targets)
     x = known.loc[sources, targets].to_numpy(dtype=float)
     if not connected(grid):

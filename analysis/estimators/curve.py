@@ -132,6 +132,27 @@ def bytes_on(monotone: Floats, rungs: Floats, axis: Axis, log_loss: Floats) -> F
     return np.asarray(np.where(under >= log_loss, rungs[right], found))
 
 
+def interpolation_error(ladder: Ladder, log_loss: Floats) -> Floats:
+    """How far log D_E of losses (...) may be off between the rungs of a ladder (K,), 0 on them.
+
+    A standard deviation: how far the curve is from two others through the same rungs, the cubic
+    over log bytes and that of the coordinate over log loss. 0 on laws; on sigmoids and ladders
+    limited by steps about as large as the error itself (docs/statistics.md).
+    """
+    monotone, rungs = ladder.monotone(), ladder.num_bytes
+    distinct = np.append(np.diff(monotone) < 0, True)
+    if distinct.sum() < MIN_RUNGS:
+        return np.zeros(log_loss.shape)
+    axis = law_axis(ladder)
+    within = np.clip(log_loss, monotone[-1], monotone[0])
+    curve = np.log(bytes_on(monotone, rungs, axis, within))
+    other = np.log(bytes_on(monotone, rungs, LOG_BYTES, within))
+    turned = PchipInterpolator(monotone[distinct][::-1], axis.of(rungs[distinct])[::-1])
+    with np.errstate(divide="ignore"):
+        inverse = np.log(np.clip(axis.num_bytes(turned(within)), rungs[0], rungs[-1]))
+    return np.asarray(np.hypot(curve - other, curve - inverse))
+
+
 def first_reached(monotone: Floats, log_loss: Floats) -> np.ndarray:
     """The first rung at or under a loss, of the shape of the losses; the last where none is."""
     reached = monotone <= log_loss[..., None]

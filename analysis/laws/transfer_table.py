@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,7 @@ def transfer_laws(
     confidence: float = 0.90,
     num_resamples: int = 500,
     random_seed: int = 0,
+    levels: Collection[str] = ("pair", "target", "pooled"),
 ) -> pd.DataFrame:
     """D_T = k·D_F^alpha per pair, per target and pooled, columns `TRANSFER_LAW_COLUMNS`.
 
@@ -71,6 +72,7 @@ def transfer_laws(
     rows = [
         _row(labels, mine, number, draws, confidence, num_resamples, random)
         for labels, mine, number in _groups(table, parameters)
+        if labels["level"] in levels
     ]
     types: dict[str, str] = {
         name: "str" if name in _TEXTS else "int64" if name in _COUNTS else "float64"

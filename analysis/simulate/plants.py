@@ -7,11 +7,13 @@ from functools import cache
 import numpy as np
 
 from analysis.arrays import Floats
-from analysis.claims.predictors import CorpusFacts, predictors
+from analysis.claims.predictors import distances
 from analysis.simulate.world import Plant
 
 BASE, FADE = 1.6, -0.5  # D_E = 5 D_F at the smallest D_F, less with every tenfold of it
 PAIR_SD = 0.5  # of log D_E between pairs, where pairs differ
+NEAR_SLOPE = 2.0  # log D_E for a unit of distance
+ALPHA = 0.5  # of the law of transfer
 
 
 def _base(sizes: Floats) -> Floats:
@@ -77,13 +79,13 @@ def near_helps(r: float) -> Plant:
     return plant
 
 
-def near_gives(slope: float, chance: float) -> Plant:
-    """log D_E falls by `slope` for every unit of composite distance, and pairs differ by chance."""
+def near_gives(chance: float) -> Plant:
+    """log D_E falls by `NEAR_SLOPE` for every unit of distance, and pairs differ by chance."""
 
     def plant(random: np.random.Generator, languages: tuple[str, ...], sizes: Floats) -> Floats:
         distance = composite(languages)
         drawn = chance * random.standard_normal(distance.shape)
-        value = slope * (np.nanmean(distance) - distance) + drawn
+        value = NEAR_SLOPE * (np.nanmean(distance) - distance) + drawn
         return np.asarray(_base(sizes) + value[:, :, None])
 
     return plant
@@ -99,11 +101,20 @@ def power_law(k: float, alpha: float) -> Plant:
 @cache
 def composite(languages: tuple[str, ...]) -> Floats:
     """The distances (S, T) that the claim of similarity tests; NaN on the diagonal."""
-    known = predictors(languages, CorpusFacts())
-    kinds = [square for name, square in known.items() if not name.startswith("featural")]
-    found = np.mean([square.loc[list(languages), list(languages)] for square in kinds], axis=0)
+    names = list(languages)
+    found = distances(names).loc[names, names].to_numpy(dtype=float, copy=True)
     np.fill_diagonal(found, np.nan)
     return np.asarray(found)
+
+
+def agnostic_share(languages: tuple[str, ...], level: float) -> float:
+    """D_T at the farthest over D_T at the nearest as `near_gives` plants them, without chance;
+    level: mean of log(D_E / D_F)."""
+    distance = composite(languages)
+    near, far = np.nanmin(distance, axis=0), np.nanmax(distance, axis=0)
+    middle = np.nanmean(distance)
+    worth = [np.expm1(level + NEAR_SLOPE * (middle - at)).sum() for at in (far, near)]
+    return float(worth[0] / worth[1])
 
 
 def _beyond(values: Floats) -> Floats:

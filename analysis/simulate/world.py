@@ -64,8 +64,8 @@ class World:
     sizes: tuple[int, ...] = (8_000, 32_000, 128_000)
     rungs: tuple[int, ...] = tuple(8_000 * 4**rung for rung in range(6))
     noise: Noise = Noise()
-    # Added to the log loss of one finetune, that of the first pair of languages at the largest D_F.
-    harm: float = 0.0
+    # Log loss above scratch of one finetune, of the first two languages at the largest D_F.
+    harm: float | None = None
 
     def grow(self, random: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
         """Cells with the columns that the analysis reads, and log(D_E / D_F) (S, T, X) as planted;
@@ -81,7 +81,8 @@ class World:
         scratch = scratch + self.noise.scratch * normal((number, 1, seeds))
         scratch = scratch + self._own(rungs)[:, None] * normal(scratch.shape)
         tuned = self.curve(sizes * np.exp(log_ratio))
-        tuned[0, 1, -1] += self.harm
+        if self.harm is not None:
+            tuned[0, 1, -1] = self.curve(sizes)[-1] + self.harm
         tuned = tuned[..., None] + self.noise.pretrain * normal((number, 1, 1, seeds))
         tuned = tuned + self._own(sizes)[:, None] * normal(tuned.shape)
         return pd.concat([self._scratch(scratch), self._tuned(tuned)], ignore_index=True), log_ratio

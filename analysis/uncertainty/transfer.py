@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.arrays import Floats
-from analysis.estimators.answer import Estimate
-from analysis.estimators.registry import DEFAULT, ESTIMATORS, estimator_named
+from analysis.estimators.answer import Estimate, Range
+from analysis.estimators.curve import interpolation_error
+from analysis.estimators.registry import BELIEVED, DEFAULT, ESTIMATORS, estimator_named
 from analysis.ladder import GROUP, Ladder, ladders
 from analysis.laws.draws import TransferDraws
 from raydt.tracking.schema import Stage
@@ -58,6 +59,21 @@ def resampled_estimate(
     finetune_bytes: float,
     estimator: str,
 ) -> Estimate:
-    """D_E (R, S) of resampled losses (R, S) on a resampled ladder (R, K), of one target and D_F."""
+    """D_E (R, S) of resampled losses (R, S) on a resampled ladder (R, K), of one target and D_F.
+
+    With what interpolation between rungs may be off by (`interpolation_error`), alike for all
+    losses of a resample: seeds do not average it away.
+    """
     each = drawn.with_log_loss(drawn.log_loss[:, None, :])
-    return ESTIMATORS[estimator](each, drawn_log_loss, finetune_bytes)
+    answer = ESTIMATORS[estimator](each, drawn_log_loss, finetune_bytes)
+    if estimator not in BELIEVED:
+        return answer
+    error = interpolation_error(ladder, log_loss)
+    # The ladder itself seeds it: the same for all D_F of a target, another for each target.
+    seed = np.frombuffer(ladder.log_loss.tobytes(), dtype=np.uint32)
+    normal = np.random.default_rng(seed).standard_normal((len(drawn_log_loss), 1))
+    moved = np.clip(
+        answer.effective_bytes * np.exp(error * normal), ladder.num_bytes[0], ladder.num_bytes[-1]
+    )
+    inside = answer.range == Range.INSIDE
+    return Estimate(np.where(inside, moved, answer.effective_bytes), answer.range)

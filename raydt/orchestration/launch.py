@@ -73,7 +73,7 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
         progress.say(smaller)
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     ledger = Ledger.read(sweep, cells.values())
-    rates = ledger.flops_per_second()
+    rates = ledger.flops_per_second(sweep)
     costs = cell_costs(cells.values(), sweep, rates, seen_bytes(cells.values(), ledger.results))
     seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
     num_workers = {c: workers_of(cell, sweep, seconds[c]) for c, cell in cells.items()}

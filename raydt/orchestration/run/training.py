@@ -1,15 +1,17 @@
-"""What a task says, as the training loop takes it; and the weights that it starts from."""
+"""What a task says, as the training loop takes it; and the bytes and weights that it starts from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from raydt.config.model import MODELS
+from raydt.corpora.prepared.language import digest_of, open_language
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.errors import RunError
+from raydt.orchestration.run.languages import fetch_language
 from raydt.orchestration.run.task import Task, Weights
 from raydt.storage.opening import open_folder
-from raydt.training.loop import TrainConfig
+from raydt.training.loop import Splits, TrainConfig
 
 
 def train_config(task: Task) -> TrainConfig:
@@ -24,6 +26,29 @@ def train_config(task: Task) -> TrainConfig:
         tolerance=task.tolerance,
         patience=task.patience,
     )
+
+
+def read_splits(task: Task, test_bytes: int | None) -> Splits:
+    """The bytes that a task reads; without `test_bytes` no test split.
+
+    `RunError` if they are not those that it was made for: another launch may have prepared the
+    language anew, from text that was edited, and their result would be one of other data under
+    this task's fingerprint.
+    """
+    language = open_language(fetch_language(task.language, Path(task.cache) / "corpora"))
+    splits = Splits(
+        train=language.train(task.size_bytes),
+        val=language.val(task.val_bytes),
+        test=None if test_bytes is None else language.test(test_bytes),
+    )
+    found = digest_of(splits.train, splits.val, splits.test)
+    if found != task.data_digest:
+        raise RunError(
+            f"language {language.name} in {task.language}: expected the bytes of this launch, "
+            f"SHA-256 {task.data_digest[:12]}…, got {found[:12]}…: its corpus was changed and "
+            "prepared anew meanwhile; put the text back, or take another --storage for the new one"
+        )
+    return splits
 
 
 def fetch_weights(weights: Weights | None, cache: Path) -> Path | None:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from ray import tune
 
-from raydt.corpora.prepared.language import open_language
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.grid.journal import (
     WEIGHTS,
@@ -25,16 +24,15 @@ from raydt.grid.journal import (
 )
 from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
 from raydt.grid.result import Result
-from raydt.orchestration.run.languages import fetch_language
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
-from raydt.orchestration.run.training import fetch_weights, train_config
+from raydt.orchestration.run.training import fetch_weights, read_splits, train_config
 from raydt.storage.folder import Folder
 from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.weights import save_weights
 from raydt.training.evaluate import bits
-from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, train
+from raydt.training.loop import Outcome, Ranks, Report, Resumed, train
 from raydt.training.process import set_up_process
 
 
@@ -110,16 +108,11 @@ def _train(
         attempt.go_on(row, [_row(report) for report in resumed.reports])
 
     cache = Path(task.cache)
-    language = open_language(fetch_language(task.language, cache / "corpora"))
     return train(
         replace(
             train_config(task), test_stride_bytes=task.test_stride_bytes, precision=task.precision
         ),
-        Splits(
-            train=language.train(task.size_bytes),
-            val=language.val(task.val_bytes),
-            test=language.test(task.test_bytes),
-        ),
+        read_splits(task, task.test_bytes),
         initial_weights=fetch_weights(task.initial_weights, cache),
         report=report,
         checkpoints=checkpoints,

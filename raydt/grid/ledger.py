@@ -95,12 +95,10 @@ class Ledger:
 
     def check_fingerprints(self, fingerprints: Mapping[str, str]) -> None:
         """`InputError` if a done cell was made from something else, with how many were and a few
-        of their names: of a new version of raydt it is all of them."""
-        changed = [
-            cell_id
-            for cell_id, result in self.results.items()
-            if result.fingerprint != fingerprints[cell_id]
-        ]
+        of their names: of a new version of raydt it is all of them. One that failed was not made
+        from anything, and is trained again."""
+        decided = [c for c, result in self.results.items() if result.status is not Status.FAILED]
+        changed = [c for c in decided if self.results[c].fingerprint != fingerprints[c]]
         if not changed:
             return
         named = ", ".join(changed[:_FEW])
@@ -110,7 +108,7 @@ class Ledger:
             "cells that are done",
             "trained on the same data and by the same numerics as raydt has now (another --name "
             "makes a new sweep beside them)",
-            f"{len(changed)} of {len(self.results)} that were not: {named}",
+            f"{len(changed)} of {len(decided)} that were not: {named}",
         )
 
 

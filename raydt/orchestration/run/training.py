@@ -58,6 +58,8 @@ def fetch_weights(weights: Weights | None, cache: Path) -> Path | None:
         return None
     cached = cache / "weights" / f"{weights.sha256}.safetensors"
     folder = open_folder(weights.folder)
+    if folder.local_path is None and cached.exists() and hash_file(cached) != weights.sha256:
+        cached.unlink(missing_ok=True)  # a copy that was torn, by a power cut or a full disk
     try:
         path = cached if cached.exists() else folder.fetch(weights.name, cached)
     except FileNotFoundError:

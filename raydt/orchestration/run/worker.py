@@ -24,6 +24,7 @@ from raydt.grid.journal import (
 )
 from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
 from raydt.grid.result import Result
+from raydt.orchestration.run.device import assigned_device
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
 from raydt.orchestration.run.training import fetch_weights, read_splits, train_config
@@ -32,7 +33,7 @@ from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.weights import save_weights
 from raydt.training.evaluate import bits
-from raydt.training.loop import Outcome, Ranks, Report, Resumed, train
+from raydt.training.loop import Outcome, Ranks, Report, Resumed, TrainConfig, train
 from raydt.training.process import set_up_process
 
 
@@ -43,7 +44,8 @@ def run_cell(config: Mapping[str, Any]) -> None:
     In a worker group every worker runs this, and the first alone writes.
     """
     task = received(config, CellTask)
-    set_up_process(task.processes.cpus)
+    device = assigned_device(task.processes.gpus)
+    set_up_process(task.processes.cpus, device)
     started = time.time()
     ranks = Ranks.of_process_group() if task.processes.num_workers else Ranks()
     cell = open_folder(task.folder)
@@ -56,12 +58,12 @@ def run_cell(config: Mapping[str, Any]) -> None:
     )
     try:
         if ranks.is_first:
-            checkpoints.take_over(cell, attempt.attempt_id)
+            checkpoints.take_over(cell, attempt.attempt_id, _config(task).facts())
         if ranks.num_ranks > 1:
             torch.distributed.barrier()
             if not ranks.is_first:
                 checkpoints = _checkpoints_of_first(task, cell, work)
-        outcome = _train(task, attempt, checkpoints, ranks)
+        outcome = _train(task, attempt, checkpoints, ranks, device)
         if ranks.is_first:
             sha256 = _keep_weights(task, attempt, outcome, work)
             attempt.end(_result(task, attempt, outcome, sha256, started))
@@ -81,7 +83,7 @@ def _checkpoints_of_first(task: CellTask, cell: Folder, work: Path) -> AttemptCh
     first = attempt_folder(cell, lease.attempt)
     checkpoints = AttemptCheckpoints(first, work, task.fingerprint, task.checkpoint_seconds)
     if first.local_path is None:
-        checkpoints.take_over(cell, lease.attempt)
+        checkpoints.take_over(cell, lease.attempt, _config(task).facts())
     return checkpoints
 
 
@@ -95,7 +97,11 @@ def _journal_error(attempt: Attempt) -> None:
 
 
 def _train(
-    task: CellTask, attempt: Attempt, checkpoints: AttemptCheckpoints, ranks: Ranks
+    task: CellTask,
+    attempt: Attempt,
+    checkpoints: AttemptCheckpoints,
+    ranks: Ranks,
+    device: torch.device,
 ) -> Outcome:
     def report(report: Report) -> None:
         row = _row(report)
@@ -109,15 +115,20 @@ def _train(
 
     cache = Path(task.cache)
     return train(
-        replace(
-            train_config(task), test_stride_bytes=task.test_stride_bytes, precision=task.precision
-        ),
+        _config(task),
         read_splits(task, task.test_bytes),
         initial_weights=fetch_weights(task.initial_weights, cache),
         report=report,
+        device=device,
         checkpoints=checkpoints,
         resumed=resumed,
         ranks=ranks,
+    )
+
+
+def _config(task: CellTask) -> TrainConfig:
+    return replace(
+        train_config(task), test_stride_bytes=task.test_stride_bytes, precision=task.precision
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ray import tune
 
 from raydt.corpora.prepared.stamps import hash_file
+from raydt.orchestration.run.device import assigned_device
 from raydt.orchestration.run.task import received, sent_report
 from raydt.orchestration.run.training import fetch_weights, read_splits, train_config
 from raydt.orchestration.search.task import SearchTask, TrialReport
@@ -23,7 +24,8 @@ from raydt.tuning.trial import End
 def run_search_trial(config: dict[str, Any]) -> None:
     """The Tune trainable: `config` is of a trial whose task is a `SearchTask`."""
     task = received(config, SearchTask)
-    set_up_process(task.processes.cpus)
+    device = assigned_device(task.processes.gpus)
+    set_up_process(task.processes.cpus, device)
     started = time.time()
     losses: list[tuple[int, float]] = []
 
@@ -42,6 +44,7 @@ def run_search_trial(config: dict[str, Any]) -> None:
         read_splits(task, test_bytes=None),
         initial_weights=fetch_weights(task.initial_weights, cache),
         report=report,
+        device=device,
     )
     last_word = TrialReport(
         val_losses=tuple(losses),

@@ -1,7 +1,7 @@
 """Making a SQLite store: beside its place, which it takes when it is whole.
 
-MLflow makes its tables one by one, in a second or two, and does not open a store that was cut off in
-the middle. So a kill must never leave one where it is looked for.
+MLflow makes its tables one by one, in a second or two, and does not open a store that was cut off
+in the middle. So a kill must never leave one where it is looked for.
 """
 
 from __future__ import annotations

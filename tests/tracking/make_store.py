@@ -1,5 +1,5 @@
-"""Opens a store, as a program that is killed on the way: `make_store.py URI`. It says when it begins
-to make the store, and when the store is there."""
+"""Opens a store, as a program that is killed on the way: `make_store.py URI`. It says when it
+begins to make the store, and when the store is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a task says, as the training loop takes it; and the bytes and weights that it starts from."""
+"""What a task says, as the training loop takes it; the bytes that it reads, and the weights that it
+starts from."""
 
 from __future__ import annotations
 

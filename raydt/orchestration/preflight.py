@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything starts; needs neither Ray nor torch."""
+"""What can be known to be wrong before anything starts; needs no Ray, and torch for GPUs alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from raydt.corpora.sources.locate import Corpus, locate
 from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError, Problem
 from raydt.grid.ledger import check_name_is_free
+from raydt.orchestration.cluster.runtime import on_cluster
 from raydt.storage.opening import is_remote
 from raydt.tracking.store import check_store_uri, check_writable
 
@@ -45,7 +46,24 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:
-    """Problems of where the sweep would run: its storage and its MLflow store."""
+    """Problems of where the sweep would run: its GPUs, its storage and its MLflow store."""
+    return _check_gpus(sweep) + _check_stores(sweep)
+
+
+def _check_gpus(sweep: Sweep) -> list[Problem]:
+    # The head of a cluster need not have what its workers have; they find out by themselves.
+    if sweep.gpus_per_cell == 0 or on_cluster():
+        return []
+    from raydt.orchestration.run.device import why_no_cuda
+
+    reason = why_no_cuda()
+    if reason is None:
+        return []
+    wanted, _, found = reason.partition(", got ")
+    return [Problem("gpus_per_cell", wanted, found)]
+
+
+def _check_stores(sweep: Sweep) -> list[Problem]:
     problems = check_writable("storage", sweep.local_storage)
     if not problems and is_remote(sweep.storage):
         problems = _check_object_store(sweep)

@@ -7,6 +7,8 @@ import torch.utils.deterministic
 
 from raydt.fast_path import fast_path
 
+_CPU = torch.device("cpu")
+
 
 def keep_freed_memory() -> None:
     """Let the C library keep what a step frees for the next one, where it can be told to."""
@@ -15,8 +17,10 @@ def keep_freed_memory() -> None:
         heap.keep_freed_memory()
 
 
-def set_up_process(num_threads: int) -> None:
-    """Threads, memory and determinism, for this process and for good.
+def set_up_process(num_threads: int, device: torch.device = _CPU) -> None:
+    """Threads, memory, GPU and determinism, for this process and for good.
+
+    On a GPU that is `device` what names none goes there too: Triton's kernels, NCCL's barriers.
 
     torch's deterministic algorithms also fill every array that is made without values, so that
     whoever reads before writing reads the same. Nothing here does (a cell that is resumed ends bit
@@ -24,6 +28,8 @@ def set_up_process(num_threads: int) -> None:
     9.1 ms.
     """
     torch.set_num_threads(num_threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     keep_freed_memory()
     torch.use_deterministic_algorithms(True)
     # A property that torch puts in place at run time.

@@ -25,6 +25,7 @@ from raydt.grid.journal import (
 from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
 from raydt.grid.lease import LeaseLostError
 from raydt.grid.result import Result
+from raydt.orchestration.run.device import assigned_device
 from raydt.orchestration.run.languages import fetch_language
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
@@ -45,7 +46,8 @@ def run_cell(config: Mapping[str, Any]) -> None:
     In a worker group every worker runs this, and the first alone writes.
     """
     task = received(config, CellTask)
-    set_up_process(task.processes.cpus)
+    device = assigned_device(task.processes.gpus)
+    set_up_process(task.processes.cpus, device)
     started = time.time()
     ranks = Ranks.of_process_group() if task.processes.num_workers else Ranks()
     cell = open_folder(task.folder)
@@ -63,7 +65,7 @@ def run_cell(config: Mapping[str, Any]) -> None:
             torch.distributed.barrier()
             if not ranks.is_first:
                 checkpoints = _checkpoints_of_first(task, cell, work)
-        outcome = _train(task, attempt, checkpoints, ranks)
+        outcome = _train(task, attempt, checkpoints, ranks, device)
         if ranks.is_first:
             sha256 = _keep_weights(task, attempt, outcome, work)
             attempt.end(_result(task, attempt, outcome, sha256, started))
@@ -97,7 +99,11 @@ def _journal_error(attempt: Attempt) -> None:
 
 
 def _train(
-    task: CellTask, attempt: Attempt, checkpoints: AttemptCheckpoints, ranks: Ranks
+    task: CellTask,
+    attempt: Attempt,
+    checkpoints: AttemptCheckpoints,
+    ranks: Ranks,
+    device: torch.device,
 ) -> Outcome:
     def report(report: Report) -> None:
         row = _row(report)
@@ -122,6 +128,7 @@ def _train(
         ),
         initial_weights=fetch_weights(task.initial_weights, cache),
         report=report,
+        device=device,
         checkpoints=checkpoints,
         resumed=resumed,
         ranks=ranks,

@@ -10,6 +10,7 @@ from ray import tune
 
 from raydt.corpora.prepared.language import open_language
 from raydt.corpora.prepared.stamps import hash_file
+from raydt.orchestration.run.device import assigned_device
 from raydt.orchestration.run.languages import fetch_language
 from raydt.orchestration.run.task import received, sent_report
 from raydt.orchestration.run.training import fetch_weights, train_config
@@ -25,7 +26,8 @@ from raydt.tuning.trial import End
 def run_search_trial(config: dict[str, Any]) -> None:
     """The Tune trainable: `config` is of a trial whose task is a `SearchTask`."""
     task = received(config, SearchTask)
-    set_up_process(task.processes.cpus)
+    device = assigned_device(task.processes.gpus)
+    set_up_process(task.processes.cpus, device)
     started = time.time()
     losses: list[tuple[int, float]] = []
 
@@ -49,6 +51,7 @@ def run_search_trial(config: dict[str, Any]) -> None:
         ),
         initial_weights=fetch_weights(task.initial_weights, cache),
         report=report,
+        device=device,
     )
     last_word = TrialReport(
         val_losses=tuple(losses),

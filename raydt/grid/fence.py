@@ -8,7 +8,7 @@ no result. From then on no launch but the new one decides anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from raydt.grid.journal import close_to_others
 from raydt.storage.folder import Folder
@@ -17,9 +17,4 @@ from raydt.storage.many import each
 
 def fence(cells: Iterable[Folder], launch_id: str, sweep: Folder) -> int:
     """Close the open cells of a sweep to all launches but one; how many there were."""
-
-    def close(cell: Folder) -> bool:
-        return close_to_others(cell, launch_id)
-
-    work: Callable[[Folder], bool] = close
-    return sum(each(work, list(cells), sweep))
+    return sum(each(lambda cell: close_to_others(cell, launch_id), list(cells), sweep))

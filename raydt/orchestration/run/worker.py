@@ -18,11 +18,11 @@ from raydt.grid.journal import (
     WEIGHTS,
     Attempt,
     CancelledError,
-    LeaseLostError,
     attempt_folder,
     holder,
 )
 from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
+from raydt.grid.lease import LeaseLostError
 from raydt.grid.result import Result
 from raydt.orchestration.run.device import assigned_device
 from raydt.orchestration.run.resuming import AttemptCheckpoints

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -21,6 +20,7 @@ from raydt.grid.journal import RESULT, holder, is_cancelled
 from raydt.grid.lease import is_alive, running_launch
 from raydt.grid.result import Result, read_result
 from raydt.storage.folder import Folder
+from raydt.storage.many import each
 from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 
@@ -34,10 +34,14 @@ _FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "ma
 # And of its recipes what changes no more than time and rounding, which no fingerprint has either.
 _FREE_PATHS = {f"protocol.{stage}.{name}" for stage in RECIPES for name in FREE_RECIPE_FIELDS}
 
-# An object store answers in tens of milliseconds, and many at once.
-_REQUESTS_AT_ONCE = 32
 _FEW = 5  # names in a message about many cells
-T = TypeVar("T")
+
+
+class _Found(NamedTuple):
+    result: Result | None
+    is_cancelled: bool
+    runs: bool
+    is_begun: bool
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Ledger:
     results: Mapping[str, Result]
     cancelled: frozenset[str]
     running: frozenset[str]  # held by an attempt of the launch that is at work
+    begun: frozenset[str]  # a lease was taken at some time, or there is a result
 
     @classmethod
     def read(cls, sweep: Sweep, cells: Iterable[Cell]) -> Ledger:
@@ -56,21 +61,22 @@ class Ledger:
         launch = running_launch(sweep.folder)
         launch_id = launch.launch if launch is not None and is_alive(launch) else None
 
-        def look(cell_id: str) -> tuple[Result | None, bool, bool]:
+        def look(cell_id: str) -> _Found:
             folder = root / cell_id
             result = read_result(folder, RESULT)
             if result is not None:
-                return result, False, False
+                return _Found(result, False, False, True)
             lease = holder(folder)
             runs = launch_id is not None and lease is not None and lease.launch == launch_id
-            return None, is_cancelled(folder), runs
+            return _Found(None, is_cancelled(folder), runs, lease is not None)
 
-        begun = _maybe_begun(root, cell_ids)
-        found = dict(zip(begun, _each(look, begun, sweep.folder), strict=True))
+        maybe = begun_cells(sweep, cell_ids)
+        found = dict(zip(maybe, each(look, maybe, sweep.folder), strict=True))
         return cls(
-            {cell_id: result for cell_id, (result, _, _) in found.items() if result is not None},
-            frozenset(cell_id for cell_id, (_, cancelled, _) in found.items() if cancelled),
-            frozenset(cell_id for cell_id, (_, _, runs) in found.items() if runs),
+            {cell_id: seen.result for cell_id, seen in found.items() if seen.result is not None},
+            frozenset(cell_id for cell_id, seen in found.items() if seen.is_cancelled),
+            frozenset(cell_id for cell_id, seen in found.items() if seen.runs),
+            frozenset(cell_id for cell_id, seen in found.items() if seen.is_begun),
         )
 
     def status(self, cell: Cell) -> Status:
@@ -102,12 +108,10 @@ class Ledger:
 
     def check_fingerprints(self, fingerprints: Mapping[str, str]) -> None:
         """`InputError` if a done cell was made from something else, with how many were and a few
-        of their names: of a new version of raydt it is all of them."""
-        changed = [
-            cell_id
-            for cell_id, result in self.results.items()
-            if result.fingerprint != fingerprints[cell_id]
-        ]
+        of their names: of a new version of raydt it is all of them. One that failed was not made
+        from anything, and is trained again."""
+        decided = [c for c, result in self.results.items() if result.status is not Status.FAILED]
+        changed = [c for c in decided if self.results[c].fingerprint != fingerprints[c]]
         if not changed:
             return
         named = ", ".join(changed[:_FEW])
@@ -117,7 +121,7 @@ class Ledger:
             "cells that are done",
             "trained on the same data and by the same numerics as raydt has now (another --name "
             "makes a new sweep beside them)",
-            f"{len(changed)} of {len(self.results)} that were not: {named}",
+            f"{len(changed)} of {len(decided)} that were not: {named}",
         )
 
 
@@ -135,17 +139,12 @@ def cell_folder(sweep: Sweep, cell_id: str) -> Folder:
     return sweep.folder / "cells" / cell_id
 
 
-def _maybe_begun(root: Folder, cell_ids: list[str]) -> list[str]:
-    """The cells whose stage and languages have a folder: most of a new grid is not looked for."""
+def begun_cells(sweep: Sweep, cell_ids: Iterable[str]) -> list[str]:
+    """The cells whose stage and languages have a folder, so that they may have begun: most of a new
+    grid is not looked for."""
+    root = sweep.folder / "cells"
     there = {(stage, languages) for stage in root.names() for languages in (root / stage).names()}
     return [cell_id for cell_id in cell_ids if tuple(cell_id.split("/", 2)[:2]) in there]
-
-
-def _each(look: Callable[[str], T], cell_ids: list[str], folder: Folder) -> list[T]:
-    if folder.local_path is not None:
-        return [look(cell_id) for cell_id in cell_ids]
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        return list(pool.map(look, cell_ids))
 
 
 def check_name_is_free(sweep: Sweep) -> None:

@@ -72,7 +72,7 @@ def test_the_price_is_the_users_or_the_lists() -> None:
 def test_rates_are_of_a_slot_like_those_that_are_planned(
     said: dict[str, Any], fields: dict[str, Any], rate: float | None
 ) -> None:
-    ledger = Ledger({"a": result_of(**said)}, frozenset(), frozenset())
+    ledger = Ledger({"a": result_of(**said)}, frozenset(), frozenset(), begun=frozenset())
     found = ledger.flops_per_second(Sweep(**fields))
     assert found == ({} if rate is None else {"nano": pytest.approx(rate * RATE)})
 

@@ -116,14 +116,9 @@ def test_cells_and_trials_train_on_the_device_of_their_task(
         found.append(device)
         assert gpu_share == gpus
 
-    class Language:
-        def train(self, *_: object) -> None: ...
-
-        val = test = train
-
     for module in (worker, trial):
         monkeypatch.setattr(module, "train", train)
-        monkeypatch.setattr(module, "open_language", lambda _: Language())
+        monkeypatch.setattr(module, "read_splits", lambda *_, **__: None)
     monkeypatch.setattr(setup, "set_up_process", set_up)
     released: list[torch.device] = []
     monkeypatch.setattr(setup, "release_memory", released.append)

@@ -18,7 +18,6 @@ from raydt.tracking.schema import Stage, Status
 ASSUMED_CORE_FLOPS_PER_SECOND = 3.5e10
 # Of one model in one process on a GPU: an assumption, until there is a GPU to measure it on.
 ASSUMED_COMPILE_SECONDS = 60.0
-_NOT_COMPILED = (False, "off")
 # Passes over the data until `val` says that there is no more in them, about as many as `nano` took
 # (benchmarks/converged.py); used only until a sweep has cells of its own to go by.
 ASSUMED_EPOCHS = 25.0
@@ -146,7 +145,7 @@ def dollars_per_gpu_hour(sweep: Sweep) -> float | None:
 def compile_seconds(sweep: Sweep) -> float:
     """What each slot compiles before its first steps, once per model; 0 without GPUs."""
     recipes = (sweep.protocol.pretrain, sweep.protocol.scratch, sweep.protocol.finetune)
-    if sweep.gpus_per_cell == 0 or all(recipe.compile in _NOT_COMPILED for recipe in recipes):
+    if sweep.gpus_per_cell == 0 or not any(recipe.compile for recipe in recipes):
         return 0.0
     return ASSUMED_COMPILE_SECONDS * len(sweep.models)
 

@@ -44,6 +44,7 @@ class ReportRow(_Row):
     val_loss: float
     bytes_per_second: float | None
     mfu: float | None = None
+    mfu_of_matmul: float | None = None
     val_bpb: float
 
 
@@ -53,6 +54,7 @@ class ErrorRow(_Row):
     event: Literal["error"] = "error"
     time: float = Field(default_factory=time.time)
     traceback: str
+    windows_at_once: int | None = None  # that would have fitted, where memory was short
 
 
 class EndRow(_Row):

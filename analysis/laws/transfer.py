@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import log_ndtr
 from scipy.stats import t as student
 
 from analysis.arrays import Floats
@@ -17,6 +19,7 @@ from analysis.laws.concerns import BoundaryWarning
 from analysis.laws.draws import PLACES, Places, TransferDraws
 from analysis.quantiles import ordered_quantiles
 
+_ROUNDS = 6
 _UNKNOWN = 0.1  # error of log D_E until the scatter about the law is known; only bounds feel it
 
 
@@ -104,18 +107,23 @@ class TransferLaw:
         noise = error if known else np.full(len(size), _UNKNOWN)
         points = self._points(design, transferred[None], place[None], noise, None)
         fit = fitted(points)
-        # What scatters beyond the errors given (or all of it) belongs into the weights.
-        residual = self._residual(points, fit)
+        # What scatters beyond the errors given (or all of it) belongs into the weights. Each bound
+        # has its expected square, which depends on the scatter: a few rounds settle it.
         self._freedom = int(exact.sum()) - needed
-        about = residual[exact[trained]]
-        squares = float((about**2).sum()) / self._freedom if self._freedom > 0 else float("nan")
-        beyond = squares - (float((noise[exact] ** 2).mean()) if known else 0.0)
-        self.sigma_ = float(np.sqrt(max(beyond, 0.0))) if self._freedom > 0 else float("nan")
-        if self.sigma_ > 0:
-            noise = np.hypot(noise if known else 0.0, self.sigma_) * np.ones(len(size))
+        self.sigma_ = float("nan")
+        for _ in builtins.range(_ROUNDS if self.num_censored_ else 1):
+            if self._freedom <= 0:
+                break
+            beyond = self._scatter(points, fit, needed)
+            if known:
+                beyond -= float((error[exact] ** 2).mean())
+            self.sigma_ = float(np.sqrt(max(beyond, 0.0)))
+            if self.sigma_ == 0:
+                break
+            noise = np.hypot(error if known else 0.0, self.sigma_) * np.ones(len(size))
             points = self._points(design, transferred[None], place[None], noise, None)
             fit = fitted(points)
-            residual = self._residual(points, fit)
+        residual = self._residual(points, fit)
         self._sign, self._coefficients = fit.sign[0], fit.coefficients[0]
         self._covariance = fit.covariance
         self.k_, self.alpha_, self.beta_ = (
@@ -263,6 +271,16 @@ class TransferLaw:
             error[kept],
             np.ones(ratio.shape) if multiplicity is None else multiplicity[:, kept],
         )
+
+    @classmethod
+    def _scatter(cls, points: Points, fit: Fit, needed: int) -> float:
+        """Variance of log D_E about the law; a bound counts with its expected square."""
+        residual, place = cls._residual(points, fit), points.place[0]
+        # E[z² | z beyond z0] = 1 + z0·m, with the inverse Mills ratio m, z to the side of place.
+        z = np.clip(place * residual / points.error, -30.0, 30.0)
+        mills = np.exp(-(z**2) / 2 - log_ndtr(-z)) / np.sqrt(2 * np.pi)
+        squares = np.where(place == 0, residual**2, points.error**2 * (1 + z * mills))
+        return float(squares.sum() / (len(squares) - needed))
 
     @staticmethod
     def _residual(points: Points, fit: Fit) -> Floats:

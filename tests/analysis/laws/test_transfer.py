@@ -92,16 +92,17 @@ def test_bounds_are_not_dropped() -> None:
     """D_E above the ladder is at least its end: without that the slope is too small."""
     random = np.random.default_rng(1)
     size = np.tile(SIZES, 30)
-    effective = (size + K * size**ALPHA) * np.exp(0.2 * random.standard_normal(len(size)))
-    limit = np.quantile(effective, 0.6)
+    effective = (size + 10 * K * size**ALPHA) * np.exp(0.2 * random.standard_normal(len(size)))
+    limit = np.quantile(effective, 0.5)
     true, seen = effective - size, np.minimum(effective, limit) - size
     words = ["above" if above else "inside" for above in effective > limit]
     law = TransferLaw().fit(size, seen, range=words)
     assert law.num_censored_ == words.count("above")
     assert law.num_points_ == len(size)
     assert law.alpha_ == pytest.approx(ALPHA, abs=0.06)
+    assert law.sigma_ == pytest.approx(0.2, rel=0.2)
     inside = effective <= limit
-    assert TransferLaw().fit(size[inside], true[inside]).alpha_ < ALPHA - 0.1
+    assert TransferLaw().fit(size[inside], true[inside]).alpha_ < ALPHA - 0.06
 
 
 def test_the_fit_agrees_with_a_general_optimiser() -> None:

@@ -13,6 +13,7 @@ from types import FrameType
 
 from raydt.errors import bad
 from raydt.orchestration.cluster.ray_private import (
+    COUNTED_PREEMPTIONS,
     LOOPBACK_ONLY,
     MOST_WAITING,
     OLD_OUTPUT,
@@ -22,6 +23,7 @@ from raydt.orchestration.cluster.ray_private import (
 # Read by Ray when it is imported, here and in its workers, so set before.
 _ENVIRONMENT = {
     **OLD_OUTPUT,
+    **COUNTED_PREEMPTIONS,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_TRAIN_METRICS_ENABLED": "0",

@@ -107,6 +107,7 @@ class GridPolicy:
             self._block_children(task.cell_id)
         if result is None and failure is not None and is_cancelled(folder):
             self._progress.cancelled(task.cell_id)
+            self._recorder.cancelled(task.cell_id)
             return
         try:
             result = result or self._failed(task, failure or "it ended without an outcome")

@@ -93,7 +93,8 @@ class Machine:
 @contextmanager
 def machines(folder: Path, num_cpus: int) -> Iterator[tuple[LocalCluster, list[Machine]]]:
     """A head that trains nothing, and three machines that do."""
-    with cluster(0) as here:
+    # By default Ray lets its workers behind all else that a machine does.
+    with cluster(0, environment={"RAY_worker_niceness": "0"}) as here:
         three = [Machine(here, folder / name, num_cpus) for name in "abc"]
         for number, machine in enumerate(three, start=2):
             machine.start()

@@ -24,8 +24,8 @@ from raydt.grid.journal import (
 from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
 from raydt.grid.lease import LeaseLostError
 from raydt.grid.result import Result
-from raydt.orchestration.run.device import assigned_device
 from raydt.orchestration.run.resuming import AttemptCheckpoints
+from raydt.orchestration.run.setup import process_of_task
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
 from raydt.orchestration.run.training import fetch_weights, read_splits, train_config
 from raydt.storage.folder import Folder
@@ -34,7 +34,6 @@ from raydt.tracking.schema import Status
 from raydt.training.checkpoints.weights import save_weights
 from raydt.training.evaluate import bits
 from raydt.training.loop import Outcome, Ranks, Report, Resumed, TrainConfig, train
-from raydt.training.process import set_up_process
 
 
 def run_cell(config: Mapping[str, Any]) -> None:
@@ -44,8 +43,11 @@ def run_cell(config: Mapping[str, Any]) -> None:
     In a worker group every worker runs this, and the first alone writes.
     """
     task = received(config, CellTask)
-    device = assigned_device(task.processes.gpus)
-    set_up_process(task.processes.cpus, device)
+    with process_of_task(task.processes) as device:
+        _run_cell(task, device)
+
+
+def _run_cell(task: CellTask, device: torch.device) -> None:
     started = time.time()
     ranks = Ranks.of_process_group() if task.processes.num_workers else Ranks()
     cell = open_folder(task.folder)
@@ -66,7 +68,7 @@ def run_cell(config: Mapping[str, Any]) -> None:
         outcome = _train(task, attempt, checkpoints, ranks, device)
         if ranks.is_first:
             sha256 = _keep_weights(task, attempt, outcome, work)
-            attempt.end(_result(task, attempt, outcome, sha256, started))
+            attempt.end(_result(task, attempt, outcome, sha256, started, device))
     except Exception:
         # Tune keeps tracebacks in a folder that goes with the launch.
         if ranks.is_first:
@@ -148,7 +150,12 @@ def _keep_weights(task: CellTask, attempt: Attempt, outcome: Outcome, work: Path
 
 
 def _result(
-    task: CellTask, attempt: Attempt, outcome: Outcome, sha256: str | None, started: float
+    task: CellTask,
+    attempt: Attempt,
+    outcome: Outcome,
+    sha256: str | None,
+    started: float,
+    device: torch.device,
 ) -> Result:
     now = time.time()
     return Result(
@@ -170,6 +177,9 @@ def _result(
         unfinished=outcome.unfinished,
         training_seconds=outcome.training_seconds,
         precision=outcome.precision,
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        gpus_per_rank=task.processes.gpus or None,
+        num_ranks=max(1, task.processes.num_workers),
         weights_sha256=sha256,
         seconds=now - started,
     )

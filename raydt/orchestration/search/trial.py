@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from ray import tune
 
 from raydt.corpora.prepared.stamps import hash_file
-from raydt.orchestration.run.device import assigned_device
+from raydt.orchestration.run.setup import process_of_task
 from raydt.orchestration.run.task import received, sent_report
 from raydt.orchestration.run.training import fetch_weights, read_splits, train_config
 from raydt.orchestration.search.task import SearchTask, TrialReport
@@ -17,15 +18,17 @@ from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.weights import save_weights
 from raydt.training.loop import Outcome, Report, train
-from raydt.training.process import set_up_process
 from raydt.tuning.trial import End
 
 
 def run_search_trial(config: dict[str, Any]) -> None:
     """The Tune trainable: `config` is of a trial whose task is a `SearchTask`."""
     task = received(config, SearchTask)
-    device = assigned_device(task.processes.gpus)
-    set_up_process(task.processes.cpus, device)
+    with process_of_task(task.processes) as device:
+        _run_trial(task, device)
+
+
+def _run_trial(task: SearchTask, device: torch.device) -> None:
     started = time.time()
     losses: list[tuple[int, float]] = []
 

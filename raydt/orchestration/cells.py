@@ -49,9 +49,7 @@ def retry_cells(sweep: Sweep, cells: Iterable[Cell], done_too: bool) -> list[Cel
         return _retry(sweep, cells, done_too, lease)
 
 
-def _retry(
-    sweep: Sweep, cells: Iterable[Cell], done_too: bool, lease: LaunchLease
-) -> list[Cell]:
+def _retry(sweep: Sweep, cells: Iterable[Cell], done_too: bool, lease: LaunchLease) -> list[Cell]:
     every = build_grid(sweep)
     ledger = Ledger.read(sweep, every)
     statuses = {cell.cell_id: ledger.status(cell) for cell in every}

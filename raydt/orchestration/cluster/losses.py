@@ -14,7 +14,6 @@ from typing import Protocol
 
 from raydt.orchestration.cluster.ray_private import draining_nodes, node_of_actor
 
-
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 

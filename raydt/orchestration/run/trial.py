@@ -53,9 +53,7 @@ def run_trial(config: dict[str, Any]) -> None:
         # that cannot start, as a machine is missing, Train itself tries again for as long.
         failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
     )
-    group = TorchTrainer(
-        run_cell, train_loop_config=config, scaling_config=scaling, run_config=run
-    )
+    group = TorchTrainer(run_cell, train_loop_config=config, scaling_config=scaling, run_config=run)
     try:
         group.fit()
     except (TrainingFailedError, RayActorError) as error:

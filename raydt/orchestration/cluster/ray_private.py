@@ -43,6 +43,17 @@ class NotPickled:
         return (object, ())
 
 
+def keep_credentials_here() -> None:
+    """Keep Tune from forwarding the credentials of AWS to its trials by way of their runtime
+    environment, which Ray writes into a log that anybody on the machine can read. A Ray of our own
+    has them from this process, and a node of a cluster its own."""
+    from ray.tune.execution import class_cache
+
+    class_cache.ENV_VARS_TO_PROPAGATE = {
+        name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")
+    }
+
+
 def node_of_actor(actor: str) -> str | None:
     """The node of an actor, alive or dead; None if it never began to run on one."""
     from ray._private.state import state

@@ -8,10 +8,12 @@ import signal
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 
 from raydt.errors import bad
+from raydt.orchestration.cluster.own_folder import own_folder
 from raydt.orchestration.cluster.ray_private import (
     COUNTED_PREEMPTIONS,
     LOOPBACK_ONLY,
@@ -34,6 +36,7 @@ _DRIVER_ENVIRONMENT = {
     **COUNTED_PREEMPTIONS,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
+    "RAY_raylet_start_wait_time_s": "180",  # a machine that others keep busy starts it slowly
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journals say more than its csv files
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: at once, not after the running trials
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's state is never restored
@@ -47,6 +50,9 @@ _ON_A_CLUSTER = {MOST_WAITING: "32"}
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CONNECT_SECONDS = 5.0
+# What Ray adds to its folder for the path of a socket, and what such a path may have on Linux and
+# macOS.
+_SOCKET_CHARACTERS, _LONGEST_SOCKET = 64, 103
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
 
@@ -79,34 +85,45 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"ray\..*")
-    if on_cluster():
-        _join()
-    else:
-        os.environ.setdefault(MOST_WAITING, str(num_slots))
-        ray.init(
-            address="local",
-            num_cpus=num_slots * cpus_per_cell,
-            resources={TRIAL_RESOURCE: 10_000},
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=_OBJECT_STORE_BYTES,
-        )
-    # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
-    # terminal.
-    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
-    try:
-        num_gpus = ray.cluster_resources().get("GPU", 0.0)
-        # A cluster may grow; this machine does not, and would wait for ever.
-        if not on_cluster() and gpus_per_cell > num_gpus:
-            raise bad(
-                "gpus_per_cell", "no more GPUs than there are", f"{gpus_per_cell} of {num_gpus:g}"
+    with ExitStack() as stack:
+        if on_cluster():
+            _join()
+        else:
+            os.environ.setdefault(MOST_WAITING, str(num_slots))
+            ray.init(
+                address="local",
+                num_cpus=num_slots * cpus_per_cell,
+                resources={TRIAL_RESOURCE: 10_000},
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=_session_folder(stack.enter_context(own_folder())),
             )
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        ray.shutdown()
+        # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
+        # terminal.
+        before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+        try:
+            num_gpus = ray.cluster_resources().get("GPU", 0.0)
+            # A cluster may grow; this machine does not, and would wait for ever.
+            if not on_cluster() and gpus_per_cell > num_gpus:
+                raise bad(
+                    "gpus_per_cell",
+                    "no more GPUs than there are",
+                    f"{gpus_per_cell} of {num_gpus:g}",
+                )
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            ray.shutdown()
+
+
+def _session_folder(own: Path) -> str | None:
+    """Where a Ray of our own keeps its logs and sockets, so that they go with the launch; None: in
+    its own place, as the path of a socket would be too long."""
+    folder = own / "ray"
+    return str(folder) if len(str(folder)) + _SOCKET_CHARACTERS <= _LONGEST_SOCKET else None
 
 
 def require_answer(address: str) -> None:

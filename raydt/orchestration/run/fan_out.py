@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ray import tune
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 
 from raydt.orchestration.cluster.losses import RayNodes
-from raydt.orchestration.cluster.ray_private import patient_scheduler, silent
+from raydt.orchestration.cluster.own_folder import own_folder
+from raydt.orchestration.cluster.ray_private import (
+    keep_credentials_here,
+    patient_scheduler,
+    silent,
+)
 from raydt.orchestration.cluster.runtime import on_cluster
 from raydt.orchestration.run.events import Events, PolicyStopper
 from raydt.orchestration.run.policy import Policy
@@ -29,6 +33,7 @@ def fan_out(policy: Policy[TaskT, ReportT], folder: Folder, max_retries: int) ->
     `folder` Tune keeps what is its own, until this is over."""
     tries = Tries(policy, RayNodes(), max_retries)
     searcher = PolicySearcher(policy, tries)
+    keep_credentials_here()
     # What goes wrong in a trial is reported by its policy.
     for noisy in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
@@ -36,7 +41,7 @@ def fan_out(policy: Policy[TaskT, ReportT], folder: Folder, max_retries: int) ->
     # sweep's disk where it need not, because Tune does not survive that this disk is full.
     folder.remove(_TUNE)
     try:
-        with TemporaryDirectory(prefix="raydt-") as own:
+        with own_folder() as own:
             Tuner(
                 tune.with_resources(policy.trainable, _resources),
                 tune_config=TuneConfig(
@@ -48,7 +53,7 @@ def fan_out(policy: Policy[TaskT, ReportT], folder: Folder, max_retries: int) ->
                 ),
                 run_config=RunConfig(
                     name=_TUNE,
-                    storage_path=folder.uri if on_cluster() else own,
+                    storage_path=folder.uri if on_cluster() else str(own),
                     failure_config=FailureConfig(max_failures=0),
                     stop=PolicyStopper(policy, tries),
                     callbacks=[Events(policy, tries), silent()],

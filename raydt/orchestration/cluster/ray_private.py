@@ -93,10 +93,10 @@ def patient_scheduler(is_stranded: Callable[[str], bool] = lambda _: False) -> T
             more."""
             # What runs where is nobody's business but Tune's, so there is no public way to ask.
             actors, manager = tune_controller._trial_to_actor, tune_controller._actor_manager
-            for trial in list(tune_controller._pending_trials):
-                if is_stranded(trial.trial_id):
-                    tune_controller.stop_trial(trial)
             for trial in tune_controller.get_trials():
+                if trial.status == Trial.PENDING and is_stranded(trial.trial_id):
+                    tune_controller.stop_trial(trial)
+                    continue
                 if trial.status == Trial.PENDING:
                     actor = actors.get(trial)
                     if actor is None or not manager.is_actor_started(actor):

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from raydt.errors import bad
+from raydt.errors import RunError, bad
 from raydt.orchestration.cluster.own_folder import own_folder
 from raydt.orchestration.cluster.ray_private import (
     COUNTED_PREEMPTIONS,
@@ -36,7 +36,6 @@ _DRIVER_ENVIRONMENT = {
     **COUNTED_PREEMPTIONS,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
-    "RAY_raylet_start_wait_time_s": "180",  # a machine that others keep busy starts it slowly
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journals say more than its csv files
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: at once, not after the running trials
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's state is never restored
@@ -50,6 +49,7 @@ _ON_A_CLUSTER = {MOST_WAITING: "32"}
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CONNECT_SECONDS = 5.0
+_TOO_SLOW = "timed out during startup"
 # What Ray adds to its folder for the path of a socket, and what such a path may have on Linux and
 # macOS.
 _SOCKET_CHARACTERS, _LONGEST_SOCKET = 64, 103
@@ -90,16 +90,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
             _join()
         else:
             os.environ.setdefault(MOST_WAITING, str(num_slots))
-            ray.init(
-                address="local",
-                num_cpus=num_slots * cpus_per_cell,
-                resources={TRIAL_RESOURCE: 10_000},
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=_session_folder(stack.enter_context(own_folder())),
-            )
+            _start(num_slots * cpus_per_cell, _session_folder(stack.enter_context(own_folder())))
         # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
         # terminal.
         before = {number: signal.signal(number, _interrupt) for number in _ENDING}
@@ -117,6 +108,36 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
             for number, handler in before.items():
                 signal.signal(number, handler)
             ray.shutdown()
+
+
+def _start(num_cpus: int, session_folder: str | None) -> None:
+    """A Ray of our own. It gives itself 30 seconds, which a machine that others keep busy may not
+    do it in: then once more."""
+    import ray
+
+    for is_last in (False, False, True):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                resources={TRIAL_RESOURCE: 10_000},
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=session_folder,
+            )
+        except Exception as error:  # Ray raises no other
+            if _TOO_SLOW not in str(error):
+                raise
+            ray.shutdown()
+            if is_last:
+                raise RunError(
+                    "Ray: expected it to start within 30 seconds, got nothing in three tries; the "
+                    "machine is too busy"
+                ) from None
+        else:
+            return
 
 
 def _session_folder(own: Path) -> str | None:

@@ -29,6 +29,7 @@ from raydt.orchestration.start import (
     prepare_languages,
     smaller_evaluations,
 )
+from raydt.orchestration.weights import free_what_nothing_needs, missing_weights
 from raydt.terminal.progress import Progress
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
@@ -95,6 +96,9 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
         for cell_id, cell in cells.items()
         if cell_id not in decided | ledger.cancelled and not _is_blocked(cell, ledger)
     ]
+    problems = missing_weights(sweep, missing, ledger)
+    if problems:
+        raise InputError(problems)
     experiment = experiment_key(sweep.store_uri, sweep.name)
     unrecorded = {
         cell_id
@@ -111,6 +115,9 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
             sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress
         )
     final = Ledger.read(sweep, cells.values())
+    if sweep.keep_weights == "none":
+        committer.check_held()
+        free_what_nothing_needs(sweep, cells, final)
     return Launch(
         {cell_id: final.status(cell) for cell_id, cell in cells.items()},
         len(missing),

@@ -116,6 +116,10 @@ def _check_storage(location: object) -> object:
         raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
     if not text.strip():
         raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
+    if is_remote(text):
+        # The same place is written in one way: this machine's files of it go by its name.
+        location, mark, options = text.partition("?")
+        return location.rstrip("/") + mark + options
     return text
 
 

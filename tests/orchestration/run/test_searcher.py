@@ -50,6 +50,9 @@ class TwoTasks:
     def started(self, task: CellTask) -> None:
         self.seen.append(("started", task.cell_id))
 
+    def is_over(self, task: CellTask, last: CellReport | None) -> bool:
+        return False
+
     def lost(self, task: CellTask, loss: Loss) -> None:
         self.seen.append(("lost", task.cell_id, loss.reason, loss.counts))
 

@@ -13,6 +13,7 @@ from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 from raydt.grid.cost import cell_costs, seen_bytes, with_gpu, workers_of
 from raydt.grid.fence import fence
+from raydt.grid.grids import record_grid
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, begun_cells, cell_folder, record_sweep
 from raydt.grid.schedule import Schedule
@@ -91,6 +92,7 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     fingerprints = {cell_id: task.fingerprint for cell_id, task in tasks.items()}
     ledger.check_fingerprints(fingerprints)
     record_sweep(sweep)
+    record_grid(sweep)
     ledger = _adopt(sweep, cells, fingerprints, ledger, committer)
     decided = {c for c, result in ledger.results.items() if result.status in DECIDED}
     missing = [

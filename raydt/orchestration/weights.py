@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from raydt.config.sweep import Sweep
 from raydt.errors import Problem, RunError
-from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
+from raydt.grid.grids import every_cell
 from raydt.grid.journal import WEIGHTS, attempt_folder
 from raydt.grid.ledger import Ledger, cell_folder
 from raydt.orchestration.cells import at_rest
@@ -30,7 +30,7 @@ def remove_weights(sweep: Sweep, cells: Iterable[Cell]) -> Freed:
     `RunError` if cells that are not done would start from them, and if a launch is at work.
     """
     with at_rest(sweep):
-        every = build_grid(sweep)
+        every = every_cell(sweep)
         ledger = Ledger.read(sweep, every)
         chosen = {cell.cell_id: cell for cell in cells}
         waiting = [

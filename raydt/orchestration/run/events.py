@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Generic
 
+from ray import cloudpickle
 from ray.tune import Callback, Stopper
 
 from raydt.orchestration.cluster.losses import failure_of
@@ -39,11 +41,28 @@ class Events(NotPickled, Callback, Generic[TaskT, ReportT]):  # type: ignore[mis
         self._tries.came_to_its_end(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        failure = failure_of(trial.get_pickled_error() or trial.get_error())
+        failure = failure_of(_error_of(trial))
         self._tries.failed(trial.trial_id, failure, self._last(trial))
 
     def _last(self, trial: Any) -> ReportT | None:
         return received_report(trial.last_result or {}, self._policy.report_kind)
+
+
+def _error_of(trial: Any) -> BaseException | str | None:
+    """What went wrong in a trial: as it was raised, if it was Ray that raised it, else its text.
+
+    Tune's own `get_error` looks on the storage, where the files come later or, of a full disk,
+    never; they are written on this machine.
+    """
+    pickled, text = trial.pickled_error_file, trial.error_file
+    if pickled is not None and Path(pickled).exists():
+        try:
+            error: BaseException = cloudpickle.loads(Path(pickled).read_bytes())
+        except Exception as problem:  # noqa: BLE001 - of a class that is not to be had here
+            print(f"{pickled}: {problem}")
+        else:
+            return error
+    return None if text is None else Path(text).read_text()
 
 
 class PolicyStopper(NotPickled, Stopper, Generic[TaskT, ReportT]):  # type: ignore[misc]

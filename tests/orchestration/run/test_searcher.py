@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from ray import cloudpickle
+from ray.exceptions import ActorUnavailableError
 from ray.tune.search import Searcher
 
 from raydt.orchestration.run.events import Events, PolicyStopper
@@ -80,12 +83,12 @@ def trial_of(trial_id: str, last: dict[str, Any] | None, error: str | None = Non
         trial_id=trial_id,
         last_result=last,
         temporary_state=SimpleNamespace(ray_actor=None),
-        get_pickled_error=lambda: None,
-        get_error=lambda: error,
+        pickled_error_file=None,
+        error_file=error,
     )
 
 
-def test_from_the_first_task_to_the_last() -> None:
+def test_from_the_first_task_to_the_last(tmp_path: Path) -> None:
     policy = TwoTasks()
     tries = Tries(policy, OneNode(), max_retries=1)
     searcher = PolicySearcher(policy, tries)
@@ -109,8 +112,9 @@ def test_from_the_first_task_to_the_last() -> None:
         assert isinstance(again, dict)
         assert received(again, CellTask) == cell_task("b")
         searcher.on_trial_complete(number, error=True)
-        text = "Failure # 1\nTraceback\n  File x\nValueError: no such thing\n\n"
-        events.on_trial_error(0, [], trial_of(number, None, text))
+        path = tmp_path / number
+        path.write_text("Failure # 1\nTraceback\n  File x\nValueError: no such thing\n\n")
+        events.on_trial_error(0, [], trial_of(number, None, str(path)))
     assert searcher.suggest("4") == Searcher.FINISHED
     assert policy.seen == [
         ("started", "a"),
@@ -119,6 +123,19 @@ def test_from_the_first_task_to_the_last() -> None:
         ("lost", "b", "ValueError: no such thing", True),
         ("ended", "b", None, "ValueError: no such thing"),
     ]
+
+
+def test_an_error_of_rays_is_taken_as_it_was_raised(tmp_path: Path) -> None:
+    """Of a lost process the text alone would look like an exception of the cell's own."""
+    policy = TwoTasks()
+    tries = Tries(policy, OneNode(), max_retries=0)
+    PolicySearcher(policy, tries).suggest("1")
+    path = tmp_path / "error.pkl"
+    path.write_bytes(cloudpickle.dumps(ActorUnavailableError("Connection reset", b"1" * 16)))
+    trial = trial_of("1", None)
+    trial.pickled_error_file = str(path)
+    Events(policy, tries).on_trial_error(0, [], trial)
+    assert policy.seen == [("lost", "a", "its process could not be reached any more", False)]
 
 
 def test_tune_may_pickle_them_and_does_not_limit_what_runs() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Generic
 
-from ray import cloudpickle
 from ray.tune import Callback, Stopper
 
 from raydt.orchestration.cluster.losses import failure_of
-from raydt.orchestration.cluster.ray_private import NotPickled, actor_of_trial
+from raydt.orchestration.cluster.ray_private import NotPickled, actor_of_trial, errors_of_trials
 from raydt.orchestration.run.policy import Policy
 from raydt.orchestration.run.task import ReportT, TaskT, received_report
 from raydt.orchestration.run.tries import Tries
@@ -21,6 +19,7 @@ class Events(NotPickled, Callback, Generic[TaskT, ReportT]):  # type: ignore[mis
     def __init__(self, policy: Policy[TaskT, ReportT], tries: Tries[TaskT, ReportT]) -> None:
         self._policy = policy
         self._tries = tries
+        self._errors = errors_of_trials()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._tries.began(trial.trial_id, actor_of_trial(trial))
@@ -41,28 +40,11 @@ class Events(NotPickled, Callback, Generic[TaskT, ReportT]):  # type: ignore[mis
         self._tries.came_to_its_end(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        failure = failure_of(_error_of(trial))
+        failure = failure_of(self._errors.pop(trial.trial_id, None))
         self._tries.failed(trial.trial_id, failure, self._last(trial))
 
     def _last(self, trial: Any) -> ReportT | None:
         return received_report(trial.last_result or {}, self._policy.report_kind)
-
-
-def _error_of(trial: Any) -> BaseException | str | None:
-    """What went wrong in a trial: as it was raised, if it was Ray that raised it, else its text.
-
-    Tune's own `get_error` looks on the storage, where the files come later or, of a full disk,
-    never; they are written on this machine.
-    """
-    pickled, text = trial.pickled_error_file, trial.error_file
-    if pickled is not None and Path(pickled).exists():
-        try:
-            error: BaseException = cloudpickle.loads(Path(pickled).read_bytes())
-        except Exception as problem:  # noqa: BLE001 - of a class that is not to be had here
-            print(f"{pickled}: {problem}")
-        else:
-            return error
-    return None if text is None else Path(text).read_text()
 
 
 class PolicyStopper(NotPickled, Stopper, Generic[TaskT, ReportT]):  # type: ignore[misc]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ray import cloudpickle
-from ray.exceptions import ActorUnavailableError
+from ray.exceptions import NodeDiedError, RayTaskError
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
+from raydt.orchestration.cluster.ray_private import errors_of_trials
 from raydt.orchestration.run.events import Events, PolicyStopper
 from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.searcher import PolicySearcher
@@ -77,18 +77,16 @@ def result(bytes_seen: int) -> dict[str, Any]:
     return {**sent_report(report), "training_iteration": 1}
 
 
-def trial_of(trial_id: str, last: dict[str, Any] | None, error: str | None = None) -> Any:
+def trial_of(trial_id: str, last: dict[str, Any] | None) -> Any:
     """As Tune has it: in no actor, as far as we know."""
     return SimpleNamespace(
         trial_id=trial_id,
         last_result=last,
         temporary_state=SimpleNamespace(ray_actor=None),
-        pickled_error_file=None,
-        error_file=error,
     )
 
 
-def test_from_the_first_task_to_the_last(tmp_path: Path) -> None:
+def test_from_the_first_task_to_the_last() -> None:
     policy = TwoTasks()
     tries = Tries(policy, OneNode(), max_retries=1)
     searcher = PolicySearcher(policy, tries)
@@ -112,9 +110,10 @@ def test_from_the_first_task_to_the_last(tmp_path: Path) -> None:
         assert isinstance(again, dict)
         assert received(again, CellTask) == cell_task("b")
         searcher.on_trial_complete(number, error=True)
-        path = tmp_path / number
-        path.write_text("Failure # 1\nTraceback\n  File x\nValueError: no such thing\n\n")
-        events.on_trial_error(0, [], trial_of(number, None, str(path)))
+        raised = ValueError("no such thing")
+        text = "Traceback\n  File x\nValueError: no such thing\n\n"
+        errors_of_trials()[number] = RayTaskError("f", text, raised)
+        events.on_trial_error(0, [], trial_of(number, None))
     assert searcher.suggest("4") == Searcher.FINISHED
     assert policy.seen == [
         ("started", "a"),
@@ -125,17 +124,18 @@ def test_from_the_first_task_to_the_last(tmp_path: Path) -> None:
     ]
 
 
-def test_an_error_of_rays_is_taken_as_it_was_raised(tmp_path: Path) -> None:
+def test_an_error_of_rays_is_taken_as_it_was_raised() -> None:
     """Of a lost process the text alone would look like an exception of the cell's own."""
     policy = TwoTasks()
     tries = Tries(policy, OneNode(), max_retries=0)
     PolicySearcher(policy, tries).suggest("1")
-    path = tmp_path / "error.pkl"
-    path.write_bytes(cloudpickle.dumps(ActorUnavailableError("Connection reset", b"1" * 16)))
-    trial = trial_of("1", None)
-    trial.pickled_error_file = str(path)
-    Events(policy, tries).on_trial_error(0, [], trial)
-    assert policy.seen == [("lost", "a", "its process could not be reached any more", False)]
+    events = Events(policy, tries)
+    own = SimpleNamespace(num_failures=0, invalidate_cache=lambda: None)
+    trial = SimpleNamespace(trial_id="1", is_restoring=False, run_metadata=own, local_path=None)
+    Trial.handle_error(trial, NodeDiedError("it went away"))
+    assert own.num_failures == 1, "Tune's own bookkeeping is as before"
+    events.on_trial_error(0, [], trial_of("1", None))
+    assert policy.seen == [("lost", "a", "its machine went away (NodeDiedError)", False)]
 
 
 def test_tune_may_pickle_them_and_does_not_limit_what_runs() -> None:

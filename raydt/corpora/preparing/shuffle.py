@@ -29,8 +29,8 @@ from raydt.corpora.preparing.buckets import Buckets
 from raydt.corpora.preparing.duplicates import DUPLICATES_RULE
 from raydt.corpora.preparing.few import count_few, few_rule, split_few
 from raydt.corpora.sources.documents import Block, Position, parts
-from raydt.corpora.sources.files import read_files, stamp
-from raydt.corpora.sources.formats import compression, file_format
+from raydt.corpora.sources.files import format_of, read_files, stamp
+from raydt.corpora.sources.formats import compression
 from raydt.corpora.sources.hub import Origin, find_origin, read_hub
 from raydt.corpora.spec import FilesCorpus, HubCorpus, TextCorpus
 from raydt.corpora.splits import Split
@@ -76,7 +76,7 @@ def shuffle_text(
         plan["files"] = [list(each) for each in stamps]
         total = sum(size for _, size, _ in stamps)
         expected = sum(
-            size * (_UNPACKED if compression(path) or file_format(path) == "parquet" else 1)
+            size * (_UNPACKED if compression(path) or format_of(spec, path) == "parquet" else 1)
             for path, (_, size, _) in zip(paths, stamps, strict=True)
         )
         enough = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from raydt.config.sweep import Sweep
+from raydt.corpora.preparing.doubts import corpus_doubts
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError
 from raydt.grid.build import build_grid
@@ -71,6 +72,8 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
         progress.say(smaller)
+    for doubt in corpus_doubts(corpus, languages):
+        progress.say(f"Note: {doubt}", style="yellow")
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     ledger = Ledger.read(sweep, cells.values())
     rates = ledger.flops_per_second()

@@ -22,7 +22,6 @@ from raydt.corpora.spec import (
 from raydt.errors import InputError, Problem
 from raydt.units import parse_bytes
 
-
 _SHOWN = 5
 
 

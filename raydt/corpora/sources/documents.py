@@ -74,13 +74,13 @@ def from_lines(text: bytes) -> pa.LargeBinaryArray:
     return from_parts(data, np.concatenate([[0], ends + 1]))
 
 
-class NoText(Exception):
+class NoTextError(Exception):
     """A column is no text, though its bytes are UTF-8: what was found, in words."""
 
 
 def from_column(column: pa.Array, normalise: Normalisation, counts: Counter[str]) -> pa.Array:
     """The documents of a column of text, cleaned; raises `pa.ArrowInvalid` for what is not UTF-8,
-    `NoText` for bytes of control that are more than a trace.
+    `NoTextError` for bytes of control that are more than a trace.
 
     A row without text stays as a blank document, so that rows keep their index.
     """
@@ -97,7 +97,7 @@ def from_column(column: pa.Array, normalise: Normalisation, counts: Counter[str]
     # Clean text is known by one pass: its lowest byte tells whether any of it has to go.
     lowest = int(data.min()) if len(data) else ord(" ")
     if lowest < ord("\t") and (found := control_bytes(data)):
-        raise NoText(found)
+        raise NoTextError(found)
     if lowest == SEPARATOR:
         counts[NUL_BYTES] += int(np.count_nonzero(data == SEPARATOR))
         values = text.to_pylist()

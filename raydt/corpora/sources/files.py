@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from raydt.corpora.sources.documents import Block, NoText, Position
+from raydt.corpora.sources.documents import Block, NoTextError, Position
 from raydt.corpora.sources.formats import file_format
 from raydt.corpora.sources.read_parquet import read_parquet
 from raydt.corpora.sources.read_table import read_table
@@ -39,7 +39,7 @@ def read_file(
     usual where `block_bytes` says so."""
     try:
         yield from _reader(spec, path, start, block_bytes)
-    except NoText as error:
+    except NoTextError as error:
         requirement = "text in UTF-8 (?encoding=NAME reads another)"
         raise bad(f"file {path}", requirement, error) from None
 

@@ -88,7 +88,7 @@ def open_text(path: Path, spec: FilesCorpus, start: int = 0) -> Iterator[Text]:
                 return
             stream: Stream = file
             if packed == "xz":
-                stream = lzma.LZMAFile(file)
+                stream = lzma.LZMAFile(file)  # noqa: SIM115 - the file is closed
             elif packed:
                 stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), packed)
             if spec.encoding != UTF8:

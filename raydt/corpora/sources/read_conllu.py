@@ -77,7 +77,7 @@ def _text(sentence: TokenList) -> str:
     """What was annotated; put together from its words where it is not said."""
     said = sentence.metadata.get("text")
     if said:
-        return said
+        return str(said)
     words, last = [], 0
     for token in sentence:
         first, end = _span(token["id"])

@@ -27,6 +27,9 @@ _BLOCK_BYTES = 2**23
 _GROUP_BYTES = 2**24  # of a column in a row group that is held whole
 _READ_BYTES = 2**20
 _MAX_ROWS = 2**16
+# Kinds of columns, as `pa.types.is_...` tells them.
+_TEXTS = "string large_string string_view binary large_binary binary_view fixed_size_binary".split()
+_LISTS = "list large_list fixed_size_list".split()
 
 
 def read_parquet(
@@ -169,14 +172,11 @@ def _type_of(schema: pa.Schema, column: str) -> pa.DataType | None:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    checks = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
-    checks = (*checks, "fixed_size_binary")
-    return any(getattr(pa.types, f"is_{check}")(kind) for check in checks)
+    return any(getattr(pa.types, f"is_{check}")(kind) for check in _TEXTS)
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    checks = ("list", "large_list", "fixed_size_list")
-    return any(getattr(pa.types, f"is_{check}")(kind) for check in checks)
+    return any(getattr(pa.types, f"is_{check}")(kind) for check in _LISTS)
 
 
 def _texts(column: pa.Array, spec: FilesCorpus, schema: pa.Schema) -> pa.Array:

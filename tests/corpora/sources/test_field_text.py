@@ -82,7 +82,7 @@ def test_tables_of_a_package_are_not_swallowed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["deu.tsv", "deu.txt", "deu.tsv.bz2"])
 def test_a_field_of_a_line_with_tabs(tmp_path: Path, name: str) -> None:
-    data = '77\tdeu\tEr sagte: "Ja\r\n\n78\tdeu\tNA\n'.encode()
+    data = b'77\tdeu\tEr sagte: "Ja\r\n\n78\tdeu\tNA\n'
     put(tmp_path / name, bz2.compress(data) if name.endswith("bz2") else data)
     assert texts(spec_of(tmp_path, "field=3"), "deu") == ['Er sagte: "Ja', "", "NA"]
     message = refusal(spec_of(tmp_path, "field=4"), "deu")

@@ -21,6 +21,7 @@ LEAVES = {
     "raydt",
     "raydt.errors",
     "raydt.fast_path",
+    "raydt.gpus",
     "raydt.units",
     "raydt.tracking",
     "raydt.tracking.schema",

@@ -1,15 +1,17 @@
-"""What can be known to be wrong before anything starts; needs neither Ray nor torch."""
+"""What can be known to be wrong before anything starts; needs no Ray, and torch for GPUs alone."""
 
 from __future__ import annotations
 
 import os
 
+from raydt.config.machine import gpu_places, num_gpus
 from raydt.config.sweep import Sweep
 from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.locate import Corpus, locate
 from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError, Problem
 from raydt.grid.ledger import check_name_is_free
+from raydt.orchestration.cluster.runtime import on_cluster
 from raydt.storage.opening import is_remote
 from raydt.tracking.store import check_store_uri, check_writable
 
@@ -45,7 +47,35 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:
-    """Problems of where the sweep would run: its storage and its MLflow store."""
+    """Problems of where the sweep would run: the machine, its storage and its MLflow store."""
+    return _check_machine(sweep) + _check_stores(sweep)
+
+
+def _check_machine(sweep: Sweep) -> list[Problem]:
+    """Processes that this machine has no place for, which would wait for ever. A cluster may grow,
+    and its head need not have what its workers have; they find out by themselves."""
+    if on_cluster():
+        return []
+    if sweep.gpus_per_cell:
+        from raydt.orchestration.run.device import why_no_cuda
+
+        reason = why_no_cuda()
+        if reason is not None:
+            wanted, _, found = reason.partition(", got ")
+            return [Problem("gpus_per_cell", wanted, found)]
+        places = gpu_places(num_gpus(), sweep.gpus_per_cell)
+        if sweep.workers > places:
+            wanted = f"at most {places}, a GPU of this machine for each"
+            return [Problem("workers", wanted, str(sweep.workers))]
+    places = sweep.num_slots
+    if sweep.workers > places:
+        cores = "a core" if sweep.cpus_per_cell == 1 else f"{sweep.cpus_per_cell} cores"
+        wanted = f"at most {places}, the slots of this machine ({cores} for each; --slots)"
+        return [Problem("workers", wanted, str(sweep.workers))]
+    return []
+
+
+def _check_stores(sweep: Sweep) -> list[Problem]:
     problems = check_writable("storage", sweep.local_storage)
     if not problems and is_remote(sweep.storage):
         problems = _check_object_store(sweep)

@@ -1,0 +1,79 @@
+"""The GPUs that are known: what their data sheets promise, what of it training is assumed to reach,
+and what an hour costs. Needs neither torch nor Ray.
+
+Peaks are FLOP/s of dense bfloat16 products with float32 sums, without sparsity, for which NVIDIA's
+data sheets show twice as much. Prices are AWS's for Linux on demand in us-east-1 after the cuts of
+June 2025 (https://aws.amazon.com/ec2/pricing/on-demand), of one GPU, that is an eighth of an
+instance with eight; spot is often a third of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One type of GPU."""
+
+    name: str  # its words are those by which CUDA's name of the device is recognised
+    peak_flops_per_second: float  # bfloat16, dense
+    assumed_mfu: float  # of training, before any was measured
+    dollars_per_hour: float | None  # None: not rented by the hour, or not on AWS
+    instances: tuple[str, ...]  # beginnings of the names of cloud machines that have it
+    source: str  # of the peak
+
+    @property
+    def assumed_flops_per_second(self) -> float:
+        """What training is assumed to reach."""
+        return self.assumed_mfu * self.peak_flops_per_second
+
+
+_NVIDIA = "https://www.nvidia.com/en-us/data-center"
+
+# An assumed MFU is that of models of some 50 M parameters, compiled. An L4 is held back by its
+# 72 W: 29 TFLOP/s are 24 % of its data sheet.
+GPUS = (
+    Gpu("L4", 121e12, 0.24, 0.978, ("g6.", "g2-"), f"{_NVIDIA}/l4"),  # g6.2xlarge
+    Gpu("A10G", 70e12, 0.40, 1.212, ("g5.",), "NVIDIA A10G data sheet of AWS, 2022"),  # g5.2xlarge
+    Gpu("L40S", 362e12, 0.35, 2.242, ("g6e.",), f"{_NVIDIA}/l40s"),  # g6e.2xlarge
+    Gpu("A100", 312e12, 0.40, 2.745, ("p4d.", "p4de.", "a2-"), f"{_NVIDIA}/a100"),  # p4d.24xlarge
+    Gpu("H100", 989e12, 0.35, 6.88, ("p5.", "a3-highgpu", "a3-megagpu"), f"{_NVIDIA}/h100"),
+    Gpu("H100 PCIe", 756e12, 0.35, None, (), f"{_NVIDIA}/h100"),
+    Gpu("H100 NVL", 835e12, 0.35, None, (), f"{_NVIDIA}/h100"),
+    Gpu("H200", 989e12, 0.35, 7.912, ("p5e.", "p5en.", "a3-ultragpu"), f"{_NVIDIA}/h200"),
+    Gpu("B200", 2250e12, 0.30, 14.24, ("p6-b200.", "a4-"), f"{_NVIDIA}/hgx"),
+    Gpu("RTX A6000", 155e12, 0.35, None, (), "NVIDIA Ampere GA102 whitepaper, appendix A"),
+    Gpu("RTX 4090", 165e12, 0.40, None, (), "NVIDIA Ada GPU architecture, appendix A"),
+)
+
+# Where nothing says which GPU it will be.
+ASSUMED_GPU = next(gpu for gpu in GPUS if gpu.name == "A100")
+
+
+def known_gpu(name: str) -> Gpu | None:
+    """The GPU of that name, however it is written."""
+    return next((gpu for gpu in GPUS if _words(gpu.name) == _words(name)), None)
+
+
+def gpu_of_device(device_name: str) -> Gpu | None:
+    """By CUDA's name of a device, such as `NVIDIA A100-SXM4-80GB`; None of one that is not known,
+    and of a part of a GPU (MIG)."""
+    found = _words(device_name)
+    if found & {"mig", "laptop"}:
+        return None
+    fitting = [gpu for gpu in GPUS if _words(gpu.name) <= found]
+    return max(fitting, key=lambda gpu: len(_words(gpu.name)), default=None)
+
+
+def gpu_of_instance(instance_type: str) -> Gpu | None:
+    """By the type of a machine of AWS or Google, such as `g6.2xlarge`."""
+    for gpu in GPUS:
+        if instance_type.startswith(gpu.instances):
+            return gpu
+    return None
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[\s_-]+", name.lower().strip()))

@@ -37,6 +37,8 @@ _OWN = (*_CELL, *_END, *METRICS)
 _PASSED_OVER = ("cell_id", "run_id", "above_uniform")
 _KNOWN = frozenset((*_AUTHORS, *_OWN, *_SYNONYMS))
 _SHOWN_LINES = 10
+_SHOWN_NAMES = 30
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def read_losses(
         raise bad(path.name, "at least one row that can be analysed", "none")
     notes = [*found.notes(), *rules.notes()]
     if passed_over:
-        notes.append(f"columns that are not read: {', '.join(passed_over)}")
+        notes.append(f"columns that are not read: {_listed(passed_over)}")
     if declared.unit != LossUnit():
         notes.append(f"losses were read as {declared.unit}")
     high = [row for row in found.rows if (row.test_loss or 0) > UNIFORM_NATS]
@@ -225,7 +227,7 @@ def _columns(path: Path, file: LossFile, declared: Declared) -> tuple[dict[str, 
         if theirs not in file.columns:
             close = difflib.get_close_matches(theirs, file.columns, n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
-            there = ", ".join(file.columns)
+            there = _listed(file.columns)
             problems.append(
                 Problem(f"--column {ours}", f"a column of {path.name}: {there}{hint}", theirs)
             )
@@ -248,10 +250,16 @@ def _columns(path: Path, file: LossFile, declared: Declared) -> tuple[dict[str, 
         meant = difflib.get_close_matches(name.lower(), _KNOWN - names.keys(), n=1, cutoff=0.8)
         if meant and not declared.columns:
             requirement = f"a column that is known (did you mean {meant[0]}?)"
-            problems.append(Problem(path.name, requirement, name))
+            problems.append(Problem(path.name, requirement, name[:_SHOWN_CHARACTERS]))
     if problems:
         raise InputError(dict.fromkeys(problems))
     return names, passed_over
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [name[:_SHOWN_CHARACTERS] or "(no name)" for name in names[:_SHOWN_NAMES]]
+    left = len(names) - len(shown)
+    return ", ".join([*shown, *([f"{left} more"] if left else [])])
 
 
 def _check_columns(
@@ -259,7 +267,7 @@ def _check_columns(
 ) -> None:
     """That what a row needs is there, or declared."""
     problems = []
-    there = ", ".join(name or "(no name)" for name in file.columns)
+    there = _listed(file.columns)
     having = {_SYNONYMS.get(name, name) for name in names}
     hint = "" if is_mapped else "; --column maps others, such as --column loss=eval/loss"
     if is_authors:

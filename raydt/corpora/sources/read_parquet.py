@@ -133,7 +133,8 @@ class _Column:
     def _num_bytes(self, group: int) -> int:
         """Bytes of a row group before compression; a value said twice may be once here."""
         names = self.file.schema_arrow.names
-        if len(names) != int(self.file.metadata.num_columns):  # one of them is nested
+        is_nested = len(names) != int(self.file.metadata.num_columns)
+        if is_nested or self.spec.column not in names:
             return 2**30  # not known
         index = names.index(self.spec.column)
         num_bytes: int = self.file.metadata.row_group(group).column(index).total_uncompressed_size

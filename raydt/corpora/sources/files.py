@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from raydt.corpora.sources.documents import Block, NoTextError, Position
 from raydt.corpora.sources.formats import file_format
@@ -62,10 +63,20 @@ def format_of(spec: FilesCorpus, path: Path) -> Format:
     return spec.format or file_format(path) or "txt"
 
 
-def stamp(path: Path) -> tuple[str, int, int]:
-    """Path, size and time of the last change: what shows cheaply that a file is another."""
+class Stamp(NamedTuple):
+    """What shows cheaply that a file is another: the time its inode changed last cannot be set, so
+    that bytes overwritten with the size and the time of change put back are seen, too."""
+
+    path: str
+    num_bytes: int
+    modified_ns: int
+    changed_ns: int
+
+
+def stamp(path: Path) -> Stamp:
+    """Of a file as it is now; `InputError` if it cannot be looked at."""
     try:
         status = path.stat()
     except OSError as error:
         raise bad(f"file {path}", "a file that can be read", error.strerror or error) from error
-    return str(path.resolve()), status.st_size, status.st_mtime_ns
+    return Stamp(str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -38,6 +38,7 @@ class Text:
 
     def __init__(self, stream: Stream, file: IO[bytes]) -> None:
         self._stream, self._file = stream, file
+        self._is_plain = stream is file
         self._head = stream.read(LOOKED_AT_BYTES)
 
     @property
@@ -64,7 +65,7 @@ class Text:
     @property
     def num_bytes_read(self) -> int:
         """Of the file as it is stored."""
-        return self._file.tell()
+        return self._file.tell() - (len(self._head) if self._is_plain else 0)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ LEAVES = {
     "raydt.units",
     "raydt.tracking",
     "raydt.tracking.schema",
+    "raydt.tracking.server",
     "raydt.tracking.uri",
     "analysis",
     "analysis.arrays",

@@ -22,6 +22,7 @@ LEAVES = {
     "raydt.errors",
     "raydt.fast_path",
     "raydt.gpus",
+    "raydt.locks",
     "raydt.units",
     "raydt.tracking",
     "raydt.tracking.schema",

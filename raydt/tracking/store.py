@@ -6,14 +6,13 @@ import os
 import re
 import socket
 import sqlite3
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from filelock import FileLock
-
 from raydt.errors import InputError, Problem, bad
+from raydt.locks import locked
 from raydt.tracking.new_store import is_absent, make_store
 from raydt.tracking.server import found_instead
 from raydt.tracking.uri import (
@@ -109,7 +108,7 @@ def open_store(uri: str) -> Any:
     if refusal is not None:
         raise bad("tracking_uri", *refusal)
     try:
-        with nullcontext() if path is None else FileLock(f"{path}-lock"):
+        with nullcontext() if path is None else locked(path.with_name(f"{path.name}-lock")):
             if path is not None:
                 _make_or_check(path)
             client = MlflowClient(tracking_uri=client_uri(uri))
@@ -163,6 +162,10 @@ def _make_or_check(path: Path) -> None:
     try:
         with closing(sqlite3.connect(path)) as connection:
             # A store that others made may be in another mode: see `make_store`.
-            connection.execute("PRAGMA journal_mode=WAL")
+            # Where that cannot be (no shared memory, a store that may only be read) it stays in its
+            # own.
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("SELECT name FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         raise bad("tracking_uri", "a SQLite store", f"{path}: {error}") from None

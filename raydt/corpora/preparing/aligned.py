@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from raydt.corpora.prepared.manifest import BLANK_SOMEWHERE, REPEATED_SOMEWHERE
@@ -33,6 +32,7 @@ from raydt.corpora.sources.files import read_files, stamp
 from raydt.corpora.spec import FilesCorpus
 from raydt.corpora.splits import SPLITS, Split, SplitKeys
 from raydt.errors import InputError, Problem
+from raydt.locks import locked
 
 _ORDER: tuple[Split, ...] = ("test", "val", "train")  # as they are assembled
 
@@ -125,7 +125,7 @@ def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path
     }
     path = work / f"{language}.lost.json"
     work.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with locked(path.with_suffix(".lock")):
         try:
             before = json.loads(path.read_text("utf-8"))
         except (FileNotFoundError, ValueError):

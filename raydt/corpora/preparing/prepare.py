@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, check_evaluation
 from raydt.corpora.prepared.language import PreparedLanguage, open_language, split_path
@@ -22,6 +22,7 @@ from raydt.corpora.sources.locate import Corpus
 from raydt.corpora.spec import ControlledCorpus, FilesCorpus
 from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import InputError, Problem, bad
+from raydt.locks import locked
 
 _WORK = ".work"  # beside the corpora; a corpus's own folder has nothing but whole languages
 
@@ -133,7 +134,7 @@ def _find_or_write(
         _sweep(work)
         return existing
     work.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(work.with_name(f"{language}.lock")):
+    with locked(work.with_name(f"{language}.lock")):
         # Another process may have written it while this one waited.
         existing = _find(corpus, language, folder, lost)
         if existing is not None:
@@ -182,7 +183,7 @@ def _sweep(work: Path) -> None:
     """Remove what a process that was killed at its very end left of a language that is there."""
     if work.is_dir():
         try:
-            with FileLock(work.with_name(f"{work.name}.lock"), timeout=0):
+            with locked(work.with_name(f"{work.name}.lock"), timeout=0):
                 shutil.rmtree(work, ignore_errors=True)
         except Timeout:
             return  # another process is at work

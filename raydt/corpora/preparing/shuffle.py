@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
-from filelock import FileLock
 
 from raydt import __version__
 from raydt.corpora.prepared.contamination import find_contamination, load_model
@@ -36,6 +35,7 @@ from raydt.corpora.sources.hub import Origin, find_origin, read_hub
 from raydt.corpora.spec import FilesCorpus, HubCorpus, TextCorpus
 from raydt.corpora.splits import Split
 from raydt.errors import bad
+from raydt.locks import locked
 
 # Language, "reading" or "writing", bytes of it done, and of how many (None: not known).
 OnBytes: TypeAlias = Callable[[str, str, int, int | None], None]
@@ -206,7 +206,7 @@ def _origin_of(spec: HubCorpus, folder: Path) -> Origin:
     """The commit of a corpus, resolved once for all its languages and for as long as `folder` is
     there: a branch that moves on would make other texts of one corpus."""
     path = folder / "origin.json"
-    with FileLock(folder / "origin.lock"):
+    with locked(folder / "origin.lock"):
         try:
             return Origin(*json.loads(path.read_text("utf-8")))
         except (FileNotFoundError, ValueError, TypeError):

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -19,11 +19,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from raydt.config.machine import gpu_places, num_gpus
+from raydt.config.machine import gpu_places, num_cpus, num_gpus
 from raydt.config.model import MODELS
 from raydt.config.protocol import DEMO_PROTOCOL, Protocol
 from raydt.config.size_field import SizeField
 from raydt.gpus import ASSUMED_GPU, GPUS, known_gpu
+from raydt.storage.disks import cache_folder
 from raydt.storage.folder import Folder
 from raydt.storage.opening import is_remote, open_folder
 from raydt.tracking.uri import sqlite_uri, without_password
@@ -116,6 +117,10 @@ def _check_storage(location: object) -> object:
         raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
     if not text.strip():
         raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
+    if is_remote(text):
+        # The same place is written in one way: this machine's files of it go by its name.
+        location, mark, options = text.partition("?")
+        return location.rstrip("/") + mark + options
     return text
 
 
@@ -128,6 +133,7 @@ def _check_gpu(name: str) -> str:
     return gpu.name
 
 
+KeepWeights: TypeAlias = Literal["all", "parents", "none"]
 GpuName = Annotated[str, AfterValidator(_check_gpu)]
 Storage = Annotated[str, BeforeValidator(_check_storage)]
 Name = Annotated[str, AfterValidator(_check_name)]
@@ -161,8 +167,7 @@ def local_folder(storage: str) -> Path:
     """Where this machine keeps files of a storage: itself if it is a folder, else in the cache."""
     if not is_remote(storage):
         return Path(storage).expanduser().resolve()
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return caches / "raydt" / hashlib.sha256(storage.encode()).hexdigest()[:16]
+    return cache_folder() / hashlib.sha256(storage.encode()).hexdigest()[:16]
 
 
 class Sweep(BaseModel):
@@ -237,6 +242,11 @@ class Sweep(BaseModel):
     checkpoint_seconds: float = Field(
         30.0, ge=0, description="time between checkpoints, from which a cell that is cut resumes"
     )
+    keep_weights: KeepWeights = Field(
+        "parents",
+        description="whose weights stay on the storage: of all cells, of the parents that others "
+        "start from, or of none once nothing of the sweep is left to start from them",
+    )
     max_retries: int = Field(1, ge=0, description="how often a cell that fails is tried again")
 
     @property
@@ -273,7 +283,7 @@ class Sweep(BaseModel):
         """Cells at once on this machine: as many as its cores and its GPUs have room for."""
         if self.slots is not None:
             return self.slots
-        places = (os.cpu_count() or 1) // self.cpus_per_cell
+        places = num_cpus() // self.cpus_per_cell
         if self.gpus_per_cell:
             places = min(places, gpu_places(num_gpus(), self.gpus_per_cell))
         return max(1, places)

@@ -102,7 +102,7 @@ def fitted(points: Points, *, negative: bool = True) -> Fit:
     return Fit(sign, coefficients, misfit, covariance)
 
 
-def _rows(points: Points, rows: slice) -> Points:
+def _rows(points: Points, rows: slice | npt.NDArray[np.intp]) -> Points:
     return Points(
         points.design,
         points.log_size,
@@ -114,26 +114,31 @@ def _rows(points: Points, rows: slice) -> Points:
 
 
 def _descend(points: Points, sign: int, start: Floats) -> tuple[Floats, Floats]:
+    """Coefficients and misfit of each row; rows that have settled take no more steps."""
     coefficients = start.copy()
-    damping = np.full(len(start), 1e-3)
     misfit, gradient, information = _likelihood(points, sign, coefficients)
+    damping = np.full(len(start), 1e-3)
     width = start.shape[1]
+    left = np.arange(len(start))
     for _ in range(_MAX_STEPS):
-        scale = np.einsum("rii->ri", information)
+        scale = np.einsum("rii->ri", information[left])
         scale = np.maximum(scale, 1e-9 * scale.max(axis=1, keepdims=True) + 1e-12)
-        damped = information + np.eye(width) * (damping[:, None] * scale)[:, :, None]
-        step = np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
-        tried = coefficients + np.clip(step, -2.0, 2.0)
+        damped = information[left] + np.eye(width) * (damping[left, None] * scale)[:, :, None]
+        step = np.linalg.solve(damped, gradient[left][:, :, None])[:, :, 0]
+        tried = coefficients[left] + np.clip(step, -2.0, 2.0)
         tried[:, 1:] = np.clip(tried[:, 1:], *EXPONENTS)
-        there, slope, curve = _likelihood(points, sign, tried)
-        better = there <= misfit
-        gain = np.where(better, misfit - there, 0.0)
-        coefficients = np.where(better[:, None], tried, coefficients)
-        misfit = np.where(better, there, misfit)
-        gradient = np.where(better[:, None], slope, gradient)
-        information = np.where(better[:, None, None], curve, information)
-        damping = np.where(better, np.maximum(damping / 8, 1e-10), np.minimum(damping * 6, 1e8))
-        if (better & (gain <= 1e-9 * (1 + misfit)) | (damping >= 1e6)).all():
+        there, slope, curve = _likelihood(_rows(points, left), sign, tried)
+        better = there <= misfit[left]
+        gain = misfit[left] - there
+        taken = left[better]
+        coefficients[taken], misfit[taken] = tried[better], there[better]
+        gradient[taken], information[taken] = slope[better], curve[better]
+        damping[left] = np.where(
+            better, np.maximum(damping[left] / 8, 1e-10), np.minimum(damping[left] * 6, 1e8)
+        )
+        settled = (better & (gain <= 1e-8 * (1 + there))) | (damping[left] >= 1e6)
+        left = left[~settled]
+        if not len(left):
             break
     return coefficients, misfit
 

@@ -13,6 +13,7 @@ from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Status, Stop
 from raydt.training.average import WeightAverage
 from raydt.training.checkpoints.folder import CheckpointFolder
+from raydt.training.compiling import compiles
 from raydt.training.config import Splits, TrainConfig
 from raydt.training.ending import LEAST_STEPS, evaluation_steps, has_converged, unfinished
 from raydt.training.evaluate import Evaluator
@@ -22,6 +23,7 @@ from raydt.training.precision import is_bfloat16
 from raydt.training.ranks import Ranks
 from raydt.training.state import TrainingState
 from raydt.training.step import Gradients
+from raydt.training.stepper import Stepper
 from raydt.training.throughput import peak_flops_per_second
 
 # On a GPU a look at the loss waits for it: not after every step.
@@ -61,10 +63,17 @@ class CellTraining:
         self._batches = WindowBatches(
             splits.train, window_bytes, batch_windows, config.seed, ranks.rank, ranks.num_ranks
         )
-        self._gradients = Gradients(model, recipe, ranks)
-        self._optimizer = Optimizer(model, recipe, self._num_steps)
+        optimizer = Optimizer(model, recipe, self._num_steps)
         average = WeightAverage(model, recipe.average_power) if recipe.average == "power" else None
-        self._state = TrainingState(model, self._optimizer, self._batches, average)
+        self._state = TrainingState(model, optimizer, self._batches, average)
+        self._stepper = Stepper(
+            self._state,
+            Gradients(model, recipe, ranks),
+            batch_windows // ranks.num_ranks,
+            window_bytes,
+        )
+        if compiles(recipe, config, self._state.device):
+            model.compile_blocks()
         self._checkpoints: CheckpointFolder | None = None
         self._peak_flops_per_second = peak_flops_per_second(
             self._state.device, is_bfloat16(recipe.precision, self._state.device)
@@ -97,17 +106,14 @@ class CellTraining:
         clock = time.perf_counter()
         stopped = Stop.BUDGET
         for step in range(progress.step, self._num_steps):
-            loss = self._gradients(self._batches.next_batch())
-            self._optimizer.step(step)
-            if state.average is not None:
-                state.average.update(step + 1)
-            state.loss_since_report += loss
+            loss = self._stepper.step(step, self._batches.next_batch())
             progress.step = step + 1
             progress.steps_since_report += 1
-            if progress.step % look_every == 0 and not math.isfinite(loss.item()):
+            looks = progress.step % look_every == 0
+            if looks and not math.isfinite(loss.item()):
                 return self._diverged("training loss not finite")
             evaluates = progress.step in self._evaluate_after
-            writes = self._checkpoints is not None and self._checkpoints.due(progress.step)
+            writes = self._writes(looks)
             if not (evaluates or writes):
                 continue
             train_loss = state.loss_since_report.item() / progress.steps_since_report
@@ -127,6 +133,16 @@ class CellTraining:
                 self._write_checkpoint()
             clock = time.perf_counter()
         return self._outcome(Status.DONE, stopped=stopped)
+
+    def _writes(self, looks: bool) -> bool:
+        """Whether to write a checkpoint now, the same on all ranks: each has a clock of its own,
+        so that the first decides, when all look."""
+        if self._checkpoints is None:
+            return False
+        if self._ranks.num_ranks == 1:
+            return self._checkpoints.due(self._state.progress.step)
+        is_due = self._ranks.is_first and self._checkpoints.due(self._state.progress.step)
+        return looks and self._ranks.any(is_due, self._state.device)
 
     def _evaluate_start(self) -> None:
         """The weights it starts from are its first candidate, but no reason to lose patience: a

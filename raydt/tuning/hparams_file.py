@@ -14,7 +14,7 @@ from raydt.tuning.plan import SearchPlan
 from raydt.tuning.rule import CONFIDENCE
 
 # A sweep decides these for itself: they change no result.
-_NOT_WRITTEN = {"max_windows_at_once", "compile"}
+_NOT_WRITTEN = {"max_windows_at_once", "compile", "deterministic"}
 # Of a recipe whose cells end by themselves: a cap, which was not searched.
 _CAP = {"budget_bytes", "budget_exponent", "epochs"}
 # A recipe is only good with the end for which it was found.

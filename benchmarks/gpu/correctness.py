@@ -38,7 +38,7 @@ def correctness(names: tuple[str, ...], device: torch.device) -> list[dict[str, 
         reference = trained(name, torch.device("cpu"), precision="float32").test_loss
         assert reference is not None
         for precision in ("float32", "bfloat16"):
-            for compile in ("off", "on"):
+            for compile in ("off", "blocks"):
                 loss = trained(name, device, precision=precision, compile=compile).test_loss
                 assert loss is not None
                 rows.append(

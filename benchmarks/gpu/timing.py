@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Literal
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class TimedCell:
         device: torch.device,
         batch_windows: int,
         *,
-        compiled: bool = False,
+        compile: Literal["off", "blocks", "model"] = "off",
         graphed: bool = True,
     ) -> None:
         config = MODELS[name]
@@ -68,9 +69,7 @@ class TimedCell:
         self._stepper = Stepper(
             state, self.gradients, batch_windows, config.window_bytes, graphs=graphed
         )
-        self.model = model
-        if compiled:
-            model.compile_blocks()
+        self.gradients.compile(compile)
 
     def step(self) -> None:
         """Take the next step."""

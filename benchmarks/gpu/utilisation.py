@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 import torch
 
@@ -10,10 +11,11 @@ from benchmarks.gpu.timing import TimedCell, seconds_of, wait
 from raydt.config.model import MODELS
 from raydt.training.process import determinism
 
-WAYS = {
-    "eager": (False, False),
-    "compiled": (True, False),
-    "compiled, deterministic": (True, True),
+WAYS: dict[str, tuple[Literal["off", "blocks", "model"], bool]] = {
+    "eager": ("off", False),
+    "blocks compiled": ("blocks", False),
+    "blocks compiled, deterministic": ("blocks", True),
+    "model compiled": ("model", False),
 }
 
 
@@ -24,9 +26,9 @@ def utilisation(
 
     FLOPs are those of the closed form, attention over the whole window.
     """
-    compiled, deterministic = WAYS[way]
+    compile, deterministic = WAYS[way]
     with determinism(device, deterministic):
-        cell = TimedCell(name, device, batch_windows, compiled=compiled)
+        cell = TimedCell(name, device, batch_windows, compile=compile)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         start = time.perf_counter()
@@ -43,7 +45,7 @@ def utilisation(
         "windows_at_once": cell.gradients.windows_at_once or batch_windows,
         "bytes_per_second": bytes_per_second,
         **{f"mfu_{of}": peak and flops_per_second / peak for of, peak in peaks.items()},
-        "compile_seconds": first_seconds - step_seconds if compiled else 0.0,
+        "compile_seconds": first_seconds - step_seconds if compile != "off" else 0.0,
         "peak_memory_bytes": (
             torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
         ),

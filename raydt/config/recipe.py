@@ -12,10 +12,12 @@ from raydt.config.by_size import BySize, value_at
 from raydt.config.size_field import SizeField
 from raydt.units import Size
 
+Compiled = Literal["auto", "off", "blocks", "model"]
+
 
 def _switch(value: object) -> object:
     """`true` and `false` as older sweeps say it, too."""
-    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+    return {True: "blocks", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
 class Recipe(BaseModel):
@@ -100,10 +102,10 @@ class Recipe(BaseModel):
         "all of them one fixed probability; auto: escape where the embedding is tied (family "
         "paper)",
     )
-    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
+    compile: Annotated[Compiled, BeforeValidator(_switch)] = Field(
         "auto",
-        description="compile the model's blocks (torch.compile); auto: on a GPU, for cells that "
-        "train long enough for it to pay",
+        description="what to compile (torch.compile): blocks, or the whole model, which takes "
+        "longer and trains faster; auto: on a GPU, what pays for the length of a cell",
     )
     deterministic: bool = Field(
         False,

@@ -22,10 +22,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from torch.nn.attention.flex_attention import BlockMask
+    from torch.nn.attention.flex_attention import BlockMask, FlexKernelOptions
 
 MAX_DISTANCE_BYTES = 128  # from here on all distances are one bucket (T5, section 2.1)
 _C = MAX_DISTANCE_BYTES
+# Of FlexAttention's forward kernel: with its own choice the bias takes longer than all else.
+KERNEL_OPTIONS: FlexKernelOptions = {}
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def with_bias_gradient(
     `log_sum_BHT` are the logarithms of what the softmax divides by. T is a multiple of 128.
     """
     given = (q_BHTK.detach(), k_BHTK.detach(), v_BHTK.detach(), log_sum_BHT)
-    result: Tensor = _BiasGradient.apply(out_BHTK, *given, bias_HN)
+    result: Tensor = _BiasGradient.apply(out_BHTK, *given, bias_HN)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -167,6 +169,13 @@ def _flex(
         return score + bias_HN[h, (i - j).clamp(0, _C)]
 
     out, log_sum = flex_attention(
-        q_BHTK, k_BHTK, v_BHTK, score_mod=add_bias, block_mask=causal, scale=1.0, return_lse=True
+        q_BHTK,
+        k_BHTK,
+        v_BHTK,
+        score_mod=add_bias,
+        block_mask=causal,
+        scale=1.0,
+        return_lse=True,
+        kernel_options=KERNEL_OPTIONS,
     )
     return out, log_sum

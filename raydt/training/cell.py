@@ -13,7 +13,7 @@ from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Status, Stop
 from raydt.training.average import WeightAverage
 from raydt.training.checkpoints.folder import CheckpointFolder
-from raydt.training.compiling import compiles
+from raydt.training.compiling import what_compiles
 from raydt.training.config import Splits, TrainConfig
 from raydt.training.ending import LEAST_STEPS, evaluation_steps, has_converged, unfinished
 from raydt.training.evaluate import Evaluator
@@ -66,14 +66,11 @@ class CellTraining:
         optimizer = Optimizer(model, recipe, self._num_steps)
         average = WeightAverage(model, recipe.average_power) if recipe.average == "power" else None
         self._state = TrainingState(model, optimizer, self._batches, average)
-        self._stepper = Stepper(
-            self._state,
-            Gradients(model, recipe, ranks),
-            batch_windows // ranks.num_ranks,
-            window_bytes,
-        )
-        if compiles(recipe, config, self._state.device):
-            model.compile_blocks()
+        gradients = Gradients(model, recipe, ranks)
+        rank_windows = batch_windows // ranks.num_ranks
+        self._stepper = Stepper(self._state, gradients, rank_windows, window_bytes)
+        # Only now: the windows that fit at once are measured on what is not compiled.
+        gradients.compile(what_compiles(recipe, config, self._state.device))
         self._checkpoints: CheckpointFolder | None = None
         self._peak_flops_per_second = peak_flops_per_second(
             self._state.device, is_bfloat16(recipe.precision, self._state.device)

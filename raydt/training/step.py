@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,13 @@ class Gradients:
         if self.windows_at_once is None and self._device.type == "cuda":
             self.windows_at_once = self._measured(num_windows, window_bytes)
         return self._ranks.num_ranks == 1 and num_windows <= (self.windows_at_once or num_windows)
+
+    def compile(self, what: Literal["off", "blocks", "model"]) -> None:
+        """Have further steps computed by compiled code."""
+        if what == "blocks":
+            self._model.compile_blocks()
+        elif what == "model":
+            self._loss.compile()
 
     def _add_gradients(self, batch: Batch) -> Tensor:
         parts = list(_parts(batch, self.windows_at_once))

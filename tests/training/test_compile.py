@@ -20,7 +20,7 @@ from raydt.training.loop import Splits, TrainConfig, train
 torch.set_num_threads(1)
 model = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
 splits = Splits(*(generate("alba", split, 2_000, 0) for split in ("train", "val", "test")))
-for compile in (False, True):
+for compile in ("off", "blocks", "model"):
     recipe = Recipe(budget_bytes="2048", min_steps=8, compile=compile)
     reports = []
     config = TrainConfig(model, recipe, 2_000, evaluations=8, patience=8)

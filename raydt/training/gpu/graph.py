@@ -30,7 +30,7 @@ class GraphedStep:
     def __init__(self, work: Callable[[Tensor, Tensor], Tensor], device: torch.device) -> None:
         self._work = work
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._steps_left = _STEPS_BEFORE_CAPTURE
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: tuple[Tensor, Tensor]

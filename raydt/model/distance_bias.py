@@ -22,12 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from torch.nn.attention.flex_attention import BlockMask, FlexKernelOptions
+    from torch.nn.attention.flex_attention import BlockMask
 
 MAX_DISTANCE_BYTES = 128  # from here on all distances are one bucket (T5, section 2.1)
 _C = MAX_DISTANCE_BYTES
-# Of FlexAttention's forward kernel: with its own choice the bias takes longer than all else.
-KERNEL_OPTIONS: FlexKernelOptions = {}
 
 
 @dataclass(frozen=True)
@@ -176,6 +174,5 @@ def _flex(
         block_mask=causal,
         scale=1.0,
         return_lse=True,
-        kernel_options=KERNEL_OPTIONS,
     )
     return out, log_sum

@@ -31,7 +31,7 @@ from raydt.grid.journal_rows import ReportRow
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import cell_folder, record_sweep
 from raydt.grid.result import Result
-from raydt.orchestration.grid.commit import commit
+from raydt.orchestration.grid.commit import Committer
 from raydt.storage.folder import Folder
 from raydt.tracking.schema import Status
 
@@ -139,7 +139,7 @@ def write_cell(folder: Folder, sweep: Folder, launch_id: str, number: int) -> No
             seconds=8.0,
         )
     )
-    commit(folder, f"{number:064d}")
+    Committer(sweep, launch_id).commit(folder, f"{number:064d}")
 
 
 def main() -> None:

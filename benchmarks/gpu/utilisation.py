@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
 
 import torch
 
 from benchmarks.gpu.timing import TimedCell, seconds_of, wait
+from raydt.config.compiling import What
 from raydt.config.model import MODELS
 from raydt.training.process import determinism
 
-WAYS: dict[str, tuple[Literal["off", "blocks", "model"], bool]] = {
+WAYS: dict[str, tuple[What, bool]] = {
     "eager": ("off", False),
     "blocks compiled": ("blocks", False),
     "blocks compiled, deterministic": ("blocks", True),

@@ -2,10 +2,12 @@
 
 A cell's folder:
 
-    lease.json                   the attempt that holds the cell, and the launch it belongs to
+    lease.json                   the attempt that holds the cell, and the launch it belongs to; no
+                                 attempt, where a result was set aside
     attempts/ATTEMPT/            private to one attempt: its journal (a JSON object a line: start,
                                  reports, end), checkpoints, weights and outcome
-    result.json                  the outcome of the attempt that counts; it makes the cell decided
+    result.json                  the outcome of the attempt that counts; it makes the cell decided.
+                                 Or a mark that it is open (`raydt.grid.result`)
     previous/ATTEMPT.json        results that were set aside for another attempt
     cancelled.json               the cell is not to be trained
     mlflow.json                  how far the cell is written into MLflow
@@ -13,13 +15,19 @@ A cell's folder:
 A worker writes nothing but its own attempt, and the driver alone writes `result.json`. So an
 attempt that was given up (its node was slow, its driver was killed) can do no harm: nobody reads
 what it still writes, and at its next report it finds that the lease is another's and ends.
+
+Nor can a driver that was given up (its machine slept): what drivers share is only ever swapped
+(`Folder.swap`), after a look whether the sweep is still held, and on what was read before that
+look. Whoever takes a sweep over from a launch that was cut off changes what such a look may stand
+before: see `raydt.grid.fence`.
 """
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pydantic import BaseModel
 
@@ -33,8 +41,8 @@ from raydt.grid.journal_rows import (
     line_of,
     row_of,
 )
-from raydt.grid.lease import holding_launch
-from raydt.grid.result import Result, read_result, write_result
+from raydt.grid.lease import LeaseLostError, check_launch
+from raydt.grid.result import OPEN, Result, open_mark, read_if_there, read_result, write_result
 from raydt.storage.folder import Folder
 
 RESULT = "result.json"
@@ -48,10 +56,6 @@ _JOURNAL = "journal.jsonl"
 _OUTCOME = "outcome.json"
 
 
-class LeaseLostError(RunError):
-    """Another attempt, or another launch, has taken the cell."""
-
-
 class CancelledError(RunError):
     """The cell is not to be trained any more."""
 
@@ -59,7 +63,7 @@ class CancelledError(RunError):
 class Lease(BaseModel):
     """Who holds a cell: `lease.json`."""
 
-    attempt: str
+    attempt: str  # "" where its last one was set aside
     launch: str
     time: float
 
@@ -77,14 +81,14 @@ class Attempt:
     def begin(self, cell_id: str, fingerprint: str) -> None:
         """Take the cell, which ends any earlier attempt at it.
 
-        `LeaseLostError` if the launch that this attempt belongs to is over, `CancelledError` if
-        the cell is not to be trained.
+        `LeaseLostError` if the launch that this attempt belongs to is over, or another attempt
+        takes the cell at the same time; `CancelledError` if the cell is not to be trained.
         """
-        lease = Lease(attempt=self.attempt_id, launch=self._launch_id, time=time.time())
-        self._check_launch()
+        before = read_if_there(self._cell, _LEASE)
+        check_launch(self._sweep, self._launch_id)
         if is_cancelled(self._cell):
             raise CancelledError(f"{self._cell.uri} was cancelled")
-        self._cell.write_json(_LEASE, lease.model_dump())
+        _take(self._cell, before, self.attempt_id, self._launch_id)
         self.write(StartRow(launch=self._launch_id, cell_id=cell_id, fingerprint=fingerprint))
 
     def go_on(self, resumed: ResumeRow, reports: Iterable[ReportRow]) -> None:
@@ -97,7 +101,7 @@ class Attempt:
     def check_held(self) -> None:
         """`LeaseLostError` if the cell is another attempt's by now, or the sweep another launch's;
         `CancelledError` if it is nobody's."""
-        self._check_launch()
+        check_launch(self._sweep, self._launch_id)
         lease = holder(self._cell)
         if lease is None or lease.attempt != self.attempt_id:
             raise LeaseLostError(
@@ -106,14 +110,6 @@ class Attempt:
             )
         if is_cancelled(self._cell):
             raise CancelledError(f"{self._cell.uri} was cancelled")
-
-    def _check_launch(self) -> None:
-        newest = holding_launch(self._sweep)
-        if newest != self._launch_id:
-            raise LeaseLostError(
-                f"sweep in {self._sweep.uri}: another launch took over: expected "
-                f"{self._launch_id}, got {newest}"
-            )
 
     def write(self, row: JournalRow) -> None:
         """Journal a row, if the attempt still holds its cell: see `check_held`."""
@@ -137,9 +133,9 @@ def attempts(cell: Folder) -> list[str]:
 
 
 def holder(cell: Folder) -> Lease | None:
-    """The lease of a cell; None if nobody ever took it."""
+    """The lease of a cell; None if nobody took it, or what came of it was set aside."""
     lease = cell.read_json(_LEASE)
-    return None if lease is None else Lease.model_validate(lease)
+    return None if lease is None or not lease["attempt"] else Lease.model_validate(lease)
 
 
 def outcome_of(cell: Folder) -> Result | None:
@@ -171,11 +167,57 @@ def read_journal(cell: Folder, attempt_id: str) -> list[JournalRow]:
     return rows
 
 
-def set_aside(cell: Folder, result: Result) -> None:
-    """Make room for another attempt; the result stays beside its journal."""
+def decide(cell: Folder, result: Result, launch_id: str, check_held: Callable[[], None]) -> Result:
+    """Put a cell's result in place, for good, and return what is in place: of two at once one is.
+
+    The cell's lease is to name the result's attempt, or is taken for it in the name of the launch.
+    `check_held` raises `LeaseLostError` if that launch does not hold the sweep any more.
+    """
+    while True:
+        there = read_if_there(cell, RESULT)
+        decided = read_result(cell, RESULT)
+        if decided is not None:
+            return decided
+        lease = read_if_there(cell, _LEASE)
+        if lease is None or Lease.model_validate_json(lease).attempt != result.attempt:
+            check_held()
+            _take(cell, lease, result.attempt, launch_id)
+        # After the two were read: whoever takes the sweep over changes what stands there.
+        check_held()
+        if cell.swap(RESULT, there, result.as_json()):
+            return result
+
+
+def set_aside(cell: Folder, result: Result, check_held: Callable[[], None] = lambda: None) -> None:
+    """Make room for another attempt; the result stays beside its journal. `check_held` as of
+    `decide`."""
+    lease, there = read_if_there(cell, _LEASE), read_if_there(cell, RESULT)
+    check_held()
     write_result(cell, f"{_PREVIOUS}/{result.attempt}.json", result)
-    cell.remove(_LEASE)  # first: an attempt that ended and holds the cell would count again
-    cell.remove(RESULT)
+    # First: an attempt that ended and holds the cell would count again.
+    if lease is not None:
+        _take(cell, lease, "", Lease.model_validate_json(lease).launch)
+    if there is not None and OPEN not in json.loads(there):
+        cell.swap(RESULT, there, open_mark())
+
+
+def close_to_others(cell: Folder, launch_id: str) -> bool:
+    """Let no launch but this one decide an open cell whose attempt belongs to another; whether it
+    was so. For `raydt.grid.fence`."""
+    there = read_if_there(cell, RESULT)
+    if there is not None and OPEN not in json.loads(there):
+        return False
+    lease = holder(cell)
+    if lease is None or lease.launch == launch_id:
+        return False
+    cell.swap(RESULT, there, open_mark())  # or it was decided in the meantime, which counts
+    return True
+
+
+def _take(cell: Folder, before: bytes | None, attempt_id: str, launch_id: str) -> None:
+    lease = Lease(attempt=attempt_id, launch=launch_id, time=time.time())
+    if not cell.swap(_LEASE, before, json.dumps(lease.model_dump(), indent=1).encode()):
+        raise LeaseLostError(f"cell {cell.uri}: another attempt took it at the same time")
 
 
 def cancel(cell: Folder) -> None:

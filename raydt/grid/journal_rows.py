@@ -44,6 +44,7 @@ class ReportRow(_Row):
     val_loss: float
     bytes_per_second: float | None
     mfu: float | None = None
+    mfu_of_matmul: float | None = None
     val_bpb: float
 
 

@@ -1,16 +1,23 @@
-"""One launch of a sweep at a time, on any storage, and a way to see whether it is still at work."""
+"""One launch of a sweep at a time, on any storage, and a way to see whether it is still at work.
+
+`launch.json` says who holds the sweep. It is only ever swapped (`Folder.swap`): taking it, keeping
+it fresh and giving it back are each one conditional write on what was read before, so of two at
+once one succeeds, and a launch that was away too long finds another's name in it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from raydt.errors import RunError
 from raydt.storage.folder import Folder
@@ -18,41 +25,53 @@ from raydt.storage.folder import Folder
 _LAUNCH = "launch.json"
 _LOCK = "launch.lock"
 _SECONDS_BETWEEN_BEATS = 10.0
-# A launch that has not been heard of for so long is taken to be dead. On one machine a dead launch
-# is known at once, by its lock and its process id.
+# A launch whose record has not changed for so long is taken to be dead. On one machine a dead
+# launch is known at once, by its lock and its process id.
 _SILENT_SECONDS = 60.0
-_OF_BEATS = {"beat", "ended"}  # told in a file of their own
-_SETTLING_SECONDS = 2.0  # on a storage without locks, for two that begin at once to see each other
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class LeaseLostError(RunError):
+    """Another launch has taken the sweep, or another attempt the cell."""
 
 
 class RunningLaunch(BaseModel):
-    """What a launch says of itself: who it is (`launch.json`), and when it was last at work."""
+    """What a launch says of itself: `launch.json`."""
 
     launch: str  # its id
     host: str
     pid: int
+    machine: str = ""  # see `_this_machine`
     started: float  # in seconds since 1970, as is `beat`
-    beat: float = 0.0
+    beat: float = 0.0  # when it was last at work
+    beats: int = 0  # how often it has said so
     ended: bool = False
 
 
 class LaunchLease:
     """Held by the driver of a launch from beginning to end.
 
-    On a disk it is a lock of the operating system, which ends with its process, and a file that
-    says whose it is. An object store has no locks: there the file is written, looked at again
-    after a moment, and kept fresh; a launch that finds another's name in it has lost, stops, and
-    writes no result any more.
+    On a disk it is a lock of the operating system, which ends with its process, and the record. An
+    object store has no locks: there a record that has not changed for a minute, by the clock of
+    whoever waits, is a dead launch's.
     """
 
-    def __init__(self, sweep: Folder, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sweep: Folder,
+        on_lost: Callable[[], None],
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.launch_id = f"{int(time.time() * 1000)}-{uuid.uuid4().hex[:8]}"
+        # Whether the launch before this one was cut off: it may still believe that it holds the
+        # sweep, see `raydt.grid.fence`.
+        self.was_cut_off = False
         self._sweep = sweep
         self._on_lost = on_lost
+        self._say = say
         self._lock: FileLock | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
-        self._started = time.time()
 
     def __enter__(self) -> LaunchLease:
         path = self._sweep.local_path
@@ -63,26 +82,99 @@ class LaunchLease:
                 self._lock.acquire(timeout=0)
             except Timeout:
                 raise self._refused() from None
-        elif is_alive(running_launch(self._sweep)):
-            raise self._refused()
-        self._take()
-        if path is None:
-            time.sleep(_SETTLING_SECONDS)
-            self.check_held()
+        try:
+            self.take()
+        except BaseException:
+            self._release()
+            raise
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._thread.join()
-        self._beat(ended=True)
-        if self._lock is not None:
-            self._lock.release()
+        try:
+            self.beat(ended=True)
+        finally:
+            self._release()
 
     def check_held(self) -> None:
-        """`RunError` if another launch has taken the sweep."""
-        if holding_launch(self._sweep) != self.launch_id:
-            raise self._refused()
+        """`LeaseLostError` if another launch has taken the sweep."""
+        check_launch(self._sweep, self.launch_id)
+
+    def take(self) -> None:
+        """Put this launch's name in the record; `RunError` if another's is there, and at work."""
+        there = _read(self._sweep)
+        while True:
+            before = self._record(there)
+            if before is not None and not self._is_over(before, there):
+                raise self._refused()
+            now = time.time()
+            record = RunningLaunch(
+                launch=self.launch_id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                machine=_this_machine(),
+                started=now,
+                beat=now,
+            )
+            if self._sweep.swap(_LAUNCH, there, _bytes(record)):
+                self.was_cut_off = before is not None and not before.ended
+                return
+            there = _read(self._sweep)
+            after = self._record(there)
+            if after is not None and (before is None or after.launch != before.launch):
+                raise self._refused()  # another one was quicker
+
+    def beat(self, ended: bool = False) -> bool:
+        """Say that this launch is at work, or has ended; False if another's name is there."""
+        there = _read(self._sweep)
+        record = self._record(there)
+        if record is None or record.launch != self.launch_id:
+            return False
+        update = {"beat": time.time(), "beats": record.beats + 1, "ended": ended}
+        return self._sweep.swap(_LAUNCH, there, _bytes(record.model_copy(update=update)))
+
+    def _is_over(self, before: RunningLaunch, there: bytes | None) -> bool:
+        """Whether a launch has ended or is dead. Where that is not known at once its record is
+        watched: clocks of machines differ, so the one that counts is ours."""
+        if before.ended:
+            return True
+        is_here = before.machine == _this_machine()
+        if is_here and not _runs(before.pid):
+            return True
+        if self._lock is not None and (is_here or not before.machine):
+            return True
+        if self._lock is not None:
+            # Its lock is free, so it is dead, if locks work between machines here: one that is
+            # alive would beat.
+            seconds = 2.5 * _SECONDS_BETWEEN_BEATS
+        elif 0 <= time.time() - before.beat < _SILENT_SECONDS:
+            return False
+        else:
+            seconds = _SILENT_SECONDS
+        self._say(
+            f"The last launch (pid {before.pid} on {before.host}) did not end: watching for "
+            f"{seconds:.0f} s whether it is at work"
+        )
+        return self._stays(there, seconds)
+
+    def _record(self, there: bytes | None) -> RunningLaunch | None:
+        try:
+            return None if there is None else RunningLaunch.model_validate_json(there)
+        except ValidationError as error:
+            raise RunError(
+                f"{self._sweep.uri}/{_LAUNCH}: expected who holds the sweep, found damage "
+                f"({error.errors()[0]['msg']}); remove the file if no launch is running"
+            ) from None
+
+    def _stays(self, there: bytes | None, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(min(_SECONDS_BETWEEN_LOOKS, seconds / 10))
+            if _read(self._sweep) != there:
+                return False
+        return True
 
     def _refused(self) -> RunError:
         launch = running_launch(self._sweep)
@@ -92,33 +184,30 @@ class LaunchLease:
             "wait until it ends, or stop it"
         )
 
-    def _take(self) -> None:
-        self._beat()
-        launch = RunningLaunch(
-            launch=self.launch_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            started=self._started,
-        )
-        self._sweep.write_json(_LAUNCH, launch.model_dump(exclude=_OF_BEATS))
-
-    def _beat(self, ended: bool = False) -> None:
-        # In a file of its own: a beat that comes late must not take the lease back.
-        self._sweep.write_json(_beats(self.launch_id), {"beat": time.time(), "ended": ended})
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     def _keep(self) -> None:
         while not self._ending.wait(_SECONDS_BETWEEN_BEATS):
             try:
-                self.check_held()
+                is_held = self.beat()
+            except OSError:
+                continue  # the storage is away, or full; the next beat tells
             except RunError:
+                is_held = False  # no record any more
+            if not is_held:
                 self._on_lost()
                 return
-            except OSError:
-                continue  # the storage is away; silence for long enough loses the lease by itself
-            try:
-                self._beat()
-            except OSError:
-                continue  # a full disk, or the same
+
+
+def check_launch(sweep: Folder, launch_id: str) -> None:
+    """`LeaseLostError` if a launch does not hold its sweep any more."""
+    newest = holding_launch(sweep)
+    if newest != launch_id:
+        raise LeaseLostError(
+            f"sweep in {sweep.uri}: another launch took over: expected {launch_id}, got {newest}"
+        )
 
 
 def holding_launch(sweep: Folder) -> str | None:
@@ -130,23 +219,40 @@ def holding_launch(sweep: Folder) -> str | None:
 def running_launch(sweep: Folder) -> RunningLaunch | None:
     """What the last launch of a sweep says of itself; None if there was none."""
     launch = sweep.read_json(_LAUNCH)
-    if launch is None:
-        return None
-    beats = sweep.read_json(_beats(launch["launch"])) or {}
-    return RunningLaunch.model_validate({**launch, **beats})
-
-
-def _beats(launch_id: str) -> str:
-    return f"launches/{launch_id}.json"
+    return None if launch is None else RunningLaunch.model_validate(launch)
 
 
 def is_alive(launch: RunningLaunch | None) -> bool:
-    """Whether a launch is at work, as far as this machine can tell."""
+    """Whether a launch is at work, as far as this machine and its clock can tell: for people. What
+    must not run beside a launch takes a `LaunchLease`."""
     if launch is None or launch.ended:
         return False
-    if launch.host == socket.gethostname() and not _runs(launch.pid):
-        return False
+    if launch.machine in ("", _this_machine()) and launch.host == socket.gethostname():
+        return _runs(launch.pid)
     return time.time() - launch.beat < _SILENT_SECONDS
+
+
+def _read(sweep: Folder) -> bytes | None:
+    try:
+        return sweep.read(_LAUNCH)
+    except FileNotFoundError:
+        return None
+
+
+def _bytes(record: RunningLaunch) -> bytes:
+    return json.dumps(record.model_dump(), indent=1).encode()
+
+
+def _this_machine() -> str:
+    """Tells this machine since it was started, and this container of it, from all others of the
+    same name: where it is the same, a process id is the same process."""
+    parts = [socket.gethostname()]
+    try:
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115 - no path, a name
+    except OSError:
+        parts.append(f"{uuid.getnode():x}")  # not Linux: its network card
+    return "/".join(parts)
 
 
 def _runs(pid: int) -> bool:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from raydt.config.model import MODELS
+from raydt.config.protocol import RECIPES
+from raydt.config.recipe import FREE_RECIPE_FIELDS
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, Problem, RunError, bad
+from raydt.gpus import gpu_of_device
 from raydt.grid.cell import Cell
 from raydt.grid.journal import RESULT, holder, is_cancelled
 from raydt.grid.lease import is_alive, running_launch
 from raydt.grid.result import Result, read_result
 from raydt.storage.folder import Folder
+from raydt.storage.many import each
 from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 
@@ -26,12 +29,19 @@ _SWEEP = "sweep.json"
 # which only grow a grid or leave a part of it out, and where it runs.
 _AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds"}
 _PLACE = {"storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers"}
+_PLACE |= {"gpu", "dollars_per_gpu_hour"}
 _FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
+# And of its recipes what changes no more than time and rounding, which no fingerprint has either.
+_FREE_PATHS = {f"protocol.{stage}.{name}" for stage in RECIPES for name in FREE_RECIPE_FIELDS}
 
-# An object store answers in tens of milliseconds, and many at once.
-_REQUESTS_AT_ONCE = 32
 _FEW = 5  # names in a message about many cells
-T = TypeVar("T")
+
+
+class _Found(NamedTuple):
+    result: Result | None
+    is_cancelled: bool
+    runs: bool
+    is_begun: bool
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,7 @@ class Ledger:
     results: Mapping[str, Result]
     cancelled: frozenset[str]
     running: frozenset[str]  # held by an attempt of the launch that is at work
+    begun: frozenset[str]  # a lease was taken at some time, or there is a result
 
     @classmethod
     def read(cls, sweep: Sweep, cells: Iterable[Cell]) -> Ledger:
@@ -50,21 +61,22 @@ class Ledger:
         launch = running_launch(sweep.folder)
         launch_id = launch.launch if launch is not None and is_alive(launch) else None
 
-        def look(cell_id: str) -> tuple[Result | None, bool, bool]:
+        def look(cell_id: str) -> _Found:
             folder = root / cell_id
             result = read_result(folder, RESULT)
             if result is not None:
-                return result, False, False
+                return _Found(result, False, False, True)
             lease = holder(folder)
             runs = launch_id is not None and lease is not None and lease.launch == launch_id
-            return None, is_cancelled(folder), runs
+            return _Found(None, is_cancelled(folder), runs, lease is not None)
 
-        begun = _maybe_begun(root, cell_ids)
-        found = dict(zip(begun, _each(look, begun, sweep.folder), strict=True))
+        maybe = begun_cells(sweep, cell_ids)
+        found = dict(zip(maybe, each(look, maybe, sweep.folder), strict=True))
         return cls(
-            {cell_id: result for cell_id, (result, _, _) in found.items() if result is not None},
-            frozenset(cell_id for cell_id, (_, cancelled, _) in found.items() if cancelled),
-            frozenset(cell_id for cell_id, (_, _, runs) in found.items() if runs),
+            {cell_id: seen.result for cell_id, seen in found.items() if seen.result is not None},
+            frozenset(cell_id for cell_id, seen in found.items() if seen.is_cancelled),
+            frozenset(cell_id for cell_id, seen in found.items() if seen.runs),
+            frozenset(cell_id for cell_id, seen in found.items() if seen.is_begun),
         )
 
     def status(self, cell: Cell) -> Status:
@@ -83,24 +95,23 @@ class Ledger:
                 return Status.BLOCKED
         return Status.WAITING
 
-    def flops_per_second(self) -> dict[str, float]:
-        """Per model, what its trained cells have reached: the median, in FLOP/s per slot."""
+    def flops_per_second(self, sweep: Sweep) -> dict[str, float]:
+        """Per model, what its trained cells have reached: the median, in FLOP/s per slot, which is
+        one of the ranks of a group. Only of cells that ran on what the next will run on."""
         rates: dict[str, list[float]] = {}
         for result in self.results.values():
-            if result.training_seconds > 0:
-                speed = result.bytes_seen / result.training_seconds
+            if result.training_seconds > 0 and _runs_alike(result, sweep):
+                speed = result.bytes_seen / result.training_seconds / result.num_ranks
                 flops = speed * MODELS[result.model].training_flops_per_byte
                 rates.setdefault(result.model, []).append(flops)
         return {model: median(speeds) for model, speeds in rates.items()}
 
     def check_fingerprints(self, fingerprints: Mapping[str, str]) -> None:
         """`InputError` if a done cell was made from something else, with how many were and a few
-        of their names: of a new version of raydt it is all of them."""
-        changed = [
-            cell_id
-            for cell_id, result in self.results.items()
-            if result.fingerprint != fingerprints[cell_id]
-        ]
+        of their names: of a new version of raydt it is all of them. One that failed was not made
+        from anything, and is trained again."""
+        decided = [c for c, result in self.results.items() if result.status is not Status.FAILED]
+        changed = [c for c in decided if self.results[c].fingerprint != fingerprints[c]]
         if not changed:
             return
         named = ", ".join(changed[:_FEW])
@@ -110,8 +121,17 @@ class Ledger:
             "cells that are done",
             "trained on the same data and by the same numerics as raydt has now (another --name "
             "makes a new sweep beside them)",
-            f"{len(changed)} of {len(self.results)} that were not: {named}",
+            f"{len(changed)} of {len(decided)} that were not: {named}",
         )
+
+
+def _runs_alike(result: Result, sweep: Sweep) -> bool:
+    if sweep.gpus_per_cell == 0 or result.gpu is None:
+        return sweep.gpus_per_cell == 0 and result.gpu is None
+    if result.gpus_per_rank not in (None, sweep.gpus_per_cell):
+        return False
+    gpu = gpu_of_device(result.gpu)
+    return sweep.gpu is None or (gpu is not None and gpu.name == sweep.gpu)
 
 
 def cell_folder(sweep: Sweep, cell_id: str) -> Folder:
@@ -119,17 +139,12 @@ def cell_folder(sweep: Sweep, cell_id: str) -> Folder:
     return sweep.folder / "cells" / cell_id
 
 
-def _maybe_begun(root: Folder, cell_ids: list[str]) -> list[str]:
-    """The cells whose stage and languages have a folder: most of a new grid is not looked for."""
+def begun_cells(sweep: Sweep, cell_ids: Iterable[str]) -> list[str]:
+    """The cells whose stage and languages have a folder, so that they may have begun: most of a new
+    grid is not looked for."""
+    root = sweep.folder / "cells"
     there = {(stage, languages) for stage in root.names() for languages in (root / stage).names()}
     return [cell_id for cell_id in cell_ids if tuple(cell_id.split("/", 2)[:2]) in there]
-
-
-def _each(look: Callable[[str], T], cell_ids: list[str], folder: Folder) -> list[T]:
-    if folder.local_path is not None:
-        return [look(cell_id) for cell_id in cell_ids]
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        return list(pool.map(look, cell_ids))
 
 
 def check_name_is_free(sweep: Sweep) -> None:
@@ -149,10 +164,15 @@ def check_name_is_free(sweep: Sweep) -> None:
             repr(now.get(field)),
         )
         for field in sorted(was.keys() | now.keys())
-        if field.split(".")[0] not in _FREE_FIELDS and was.get(field) != now.get(field)
+        if not _is_free(field) and was.get(field) != now.get(field)
     ]
     if problems:
         raise InputError(problems)
+
+
+def _is_free(field: str) -> bool:
+    """Whether a field, by its dotted path, may change from launch to launch."""
+    return field.split(".")[0] in _FREE_FIELDS or field in _FREE_PATHS
 
 
 def _as_read_now(recorded: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,15 +2,24 @@
 
 The one place that knows their fields. Only what was said is written, and what another version of
 raydt said beside them is kept.
+
+In the place of a cell's result may stand a mark that the cell is open: left where a result was set
+aside, or where a launch was taken over, so that nobody who read the place before can write there.
 """
 
 from __future__ import annotations
+
+import json
+import time
+import uuid
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raydt.errors import RunError
 from raydt.storage.folder import Folder
 from raydt.tracking.schema import Status
+
+OPEN = "open"  # the one field of a mark that a cell is open
 
 
 class Result(BaseModel):
@@ -38,14 +47,22 @@ class Result(BaseModel):
     unfinished: float | None = None
     training_seconds: float
     precision: str | None = None
+    gpu: str | None = None  # CUDA's name of the device; None: a CPU
+    gpus_per_rank: float | None = None  # less than 1: it was shared with other cells
+    num_ranks: int = 1  # that trained it together
     weights_sha256: str | None = None
     seconds: float | None = None  # of the attempt, from its start
 
+    def as_json(self) -> bytes:
+        """As it stands in its file."""
+        return json.dumps(self.model_dump(exclude_unset=True), indent=1).encode()
+
 
 def read_result(folder: Folder, name: str) -> Result | None:
-    """The result in a file; None if there is no such file, `RunError` if it is none."""
+    """The result in a file; None if there is no such file or it is open, `RunError` if it is
+    none."""
     found = folder.read_json(name)
-    if found is None:
+    if found is None or OPEN in found:
         return None
     try:
         return Result.model_validate(found)
@@ -60,4 +77,17 @@ def read_result(folder: Folder, name: str) -> Result | None:
 
 def write_result(folder: Folder, name: str, result: Result) -> None:
     """Put a result in place."""
-    folder.write_json(name, result.model_dump(exclude_unset=True))
+    folder.write(name, result.as_json())
+
+
+def open_mark() -> bytes:
+    """The mark that a cell is open, as it stands in the place of its result; each is another."""
+    return json.dumps({OPEN: uuid.uuid4().hex, "time": time.time()}).encode()
+
+
+def read_if_there(folder: Folder, name: str) -> bytes | None:
+    """A file as it stands, for a swap; None if there is none."""
+    try:
+        return folder.read(name)
+    except FileNotFoundError:
+        return None

@@ -11,11 +11,12 @@ from raydt.errors import InputError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 from raydt.grid.cost import cell_costs, seen_bytes, workers_of
+from raydt.grid.fence import fence
 from raydt.grid.lease import LaunchLease
-from raydt.grid.ledger import Ledger, cell_folder, record_sweep
+from raydt.grid.ledger import Ledger, begun_cells, cell_folder, record_sweep
 from raydt.grid.schedule import Schedule
 from raydt.orchestration.cluster.runtime import on_cluster
-from raydt.orchestration.grid.commit import DECIDED, commit, make_room
+from raydt.orchestration.grid.commit import DECIDED, Committer
 from raydt.orchestration.grid.facts import headline, plan_rows
 from raydt.orchestration.grid.recorder import CellRecorder
 from raydt.orchestration.grid.tasks import build_tasks
@@ -61,7 +62,7 @@ def launch(sweep: Sweep, progress: Progress) -> Launch:
     problems += check_surroundings(sweep)
     if problems or corpus is None:
         raise InputError(problems)
-    with only_launch(sweep.folder) as lease:
+    with only_launch(sweep.folder, progress.say) as lease:
         return _launch(sweep, corpus, progress, lease)
 
 
@@ -72,8 +73,12 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     if smaller:
         progress.say(smaller)
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
+    if lease.was_cut_off:
+        folders = [cell_folder(sweep, cell_id) for cell_id in begun_cells(sweep, cells)]
+        fence(folders, lease.launch_id, sweep.folder)
     ledger = Ledger.read(sweep, cells.values())
-    rates = ledger.flops_per_second()
+    committer = Committer(sweep.folder, lease.launch_id)
+    rates = ledger.flops_per_second(sweep)
     costs = cell_costs(cells.values(), sweep, rates, seen_bytes(cells.values(), ledger.results))
     seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
     num_workers = {c: workers_of(cell, sweep, seconds[c]) for c, cell in cells.items()}
@@ -83,7 +88,7 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     fingerprints = {cell_id: task.fingerprint for cell_id, task in tasks.items()}
     ledger.check_fingerprints(fingerprints)
     record_sweep(sweep)
-    ledger = _adopt(sweep, cells, fingerprints, ledger)
+    ledger = _adopt(sweep, cells, fingerprints, ledger, committer)
     decided = {c for c, result in ledger.results.items() if result.status in DECIDED}
     missing = [
         cell
@@ -101,7 +106,7 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     if missing or unrecorded:
         for cell in missing:
             # A failed cell is tried again; its result stays beside its journal.
-            make_room(cell_folder(sweep, cell.cell_id), ledger.results.get(cell.cell_id))
+            committer.make_room(cell_folder(sweep, cell.cell_id), ledger.results.get(cell.cell_id))
         not_recorded, experiment_id = _train(
             sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress
         )
@@ -115,12 +120,16 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
 
 
 def _adopt(
-    sweep: Sweep, cells: Mapping[str, Cell], fingerprints: Mapping[str, str], ledger: Ledger
+    sweep: Sweep,
+    cells: Mapping[str, Cell],
+    fingerprints: Mapping[str, str],
+    ledger: Ledger,
+    committer: Committer,
 ) -> Ledger:
     """Cells whose training came to its end after their driver was killed are done all the same."""
     adopted = [
-        commit(cell_folder(sweep, cell_id), fingerprints[cell_id])
-        for cell_id in cells
+        committer.commit(cell_folder(sweep, cell_id), fingerprints[cell_id])
+        for cell_id in ledger.begun
         if cell_id not in ledger.results
     ]
     return Ledger.read(sweep, cells.values()) if any(adopted) else ledger

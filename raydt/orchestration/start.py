@@ -25,9 +25,11 @@ WriterT = TypeVar("WriterT")
 
 
 @contextmanager
-def only_launch(folder: Folder) -> Iterator[LaunchLease]:
+def only_launch(
+    folder: Folder, say: Callable[[str], None] = lambda _: None
+) -> Iterator[LaunchLease]:
     """Hold a folder for the time of the block; `RunError` if another launch does, or takes it."""
-    with LaunchLease(folder, on_lost=_interrupt) as lease:
+    with LaunchLease(folder, on_lost=_interrupt, say=say) as lease:
         try:
             yield lease
         except KeyboardInterrupt:

@@ -38,6 +38,16 @@ class Folder(ABC):
         """Put a file in place: the old one is there or the new one, never a part of it."""
 
     @abstractmethod
+    def swap(self, name: str, expected: bytes | None, data: bytes) -> bool:
+        """Put a file in place as `write` does, but only if what is there is exactly `expected`;
+        None: only if nothing is there. Whether `data` is there now by such a call.
+
+        Of several processes at once one succeeds. Contents have to differ from call to call (an id
+        in them), so that a call whose answer was lost can be told from one of somebody else. A file
+        that is swapped is never written in another way.
+        """
+
+    @abstractmethod
     def append(self, name: str, data: bytes) -> None:
         """Add to the end of a file that has one writer."""
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
+import uuid
 from pathlib import Path
 
+from filelock import FileLock
+
 from raydt.storage.folder import Folder
+
+# What a file system says that has no hard links.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class LocalFolder(Folder):
@@ -30,18 +38,40 @@ class LocalFolder(Folder):
         return (self._path / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
-        with _Partial(self._path / name) as partial, partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        path = self._path / name
+        with _Partial(path) as partial:
+            _write(partial, data)
+            partial.replace(path)
+
+    def swap(self, name: str, expected: bytes | None, data: bytes) -> bool:
+        path = self._path / name
+        if expected is None:
+            return _create(path, data)
+        while True:
+            try:
+                with path.open("rb+") as file:
+                    # Others who swap wait here; what they waited for may be replaced by then.
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
+                        continue
+                    found = file.read()
+                    if found != expected:
+                        return found == data
+                    self.write(name, data)
+                    return True
+            except FileNotFoundError:
+                return False
 
     def append(self, name: str, data: bytes) -> None:
         path = self._path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
+        is_new = not path.exists()
         with path.open("ab") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if is_new:
+            sync_folder(path.parent)
 
     def remove(self, name: str) -> None:
         path = self._path / name
@@ -60,12 +90,14 @@ class LocalFolder(Folder):
         return (self._path / name).is_file()
 
     def upload(self, source: Path, name: str) -> None:
-        if source == self._path / name:
+        path = self._path / name
+        if source == path:
             return
-        with _Partial(self._path / name) as partial:
+        with _Partial(path) as partial:
             shutil.copyfile(source, partial)
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
+            partial.replace(path)
 
     def fetch(self, name: str, target: Path) -> Path:
         path = self._path / name
@@ -74,20 +106,61 @@ class LocalFolder(Folder):
         return path
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder and those above it, each of which outlasts a power cut."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _create(path: Path, data: bytes) -> bool:
+    with _Partial(path) as partial:
+        _write(partial, data)
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            return path.read_bytes() == data
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            with FileLock(path.with_name(f".{path.name}.lock")):
+                if path.exists():
+                    return path.read_bytes() == data
+                partial.replace(path)
+    return True
+
+
 class _Partial:
-    """A file beside its place, renamed into it at the end; gone if that end is an error."""
+    """A file beside its place, from which it is renamed or linked; gone in the end. A disk that is
+    full must not stay full of halves."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        self._partial = path.with_name(f"{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
 
     def __enter__(self) -> Path:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(self._path.parent)
         return self._partial
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._partial.unlink(missing_ok=True)
         if kind is None:
-            self._partial.replace(self._path)
-        else:
-            # A disk that is full must not stay full of halves.
-            self._partial.unlink(missing_ok=True)
+            sync_folder(self._path.parent)

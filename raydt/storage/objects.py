@@ -1,43 +1,42 @@
-"""A folder in an object store, s3:// or gs://, through Arrow's file systems.
+"""A folder in an object store, s3:// or gs://.
 
 An object appears whole or not at all, so `write` needs no rename. Nothing can be appended to:
 `append` writes the object anew, which is right for journals of a few kilobytes that have one
-writer.
+writer. `swap` is a conditional write of the store itself: `If-None-Match` and `If-Match` of S3,
+the generation's match of Google's.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-import pyarrow
-from pyarrow import fs
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-from raydt.errors import bad
 from raydt.storage.folder import Folder
+from raydt.storage.object_uri import BucketStore, open_bucket
 
 _CHUNK_BYTES = 8 * 2**20
 
 
-@lru_cache(maxsize=64)  # a client of an object store takes a while to make
+@lru_cache(maxsize=64)  # a client keeps its connections
 def open_object_folder(uri: str) -> ObjectFolder:
-    """The folder at a URI such as s3://bucket/prefix?region=eu-central-1; `InputError` if Arrow
-    cannot read the URI. Credentials come from the environment, as each store's own tools take
-    them; `endpoint_override` and `scheme` serve stores that only speak S3."""
-    try:
-        file_system, path = fs.FileSystem.from_uri(uri)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise bad("storage", "the URI of an object store", f"{uri!r}: {error}") from None
+    """The folder at a URI such as s3://bucket/prefix?region=eu-central-1; `InputError` if it is
+    none: see `raydt.storage.object_uri`."""
+    store, path = open_bucket(uri)
     location, _, options = uri.partition("?")
-    return ObjectFolder(file_system, path.rstrip("/"), location.rstrip("/"), options)
+    return ObjectFolder(store, path, location.rstrip("/"), options)
 
 
 class ObjectFolder(Folder):
     """A prefix of a bucket."""
 
-    def __init__(self, file_system: fs.FileSystem, path: str, location: str, options: str) -> None:
-        self._file_system = file_system
+    def __init__(self, store: BucketStore, path: str, location: str, options: str) -> None:
+        self._store = store
         self._path = path
         self._location = location
         self._options = options
@@ -47,71 +46,106 @@ class ObjectFolder(Folder):
         return f"{self._location}?{self._options}" if self._options else self._location
 
     def __truediv__(self, name: str) -> ObjectFolder:
-        path, location = f"{self._path}/{name}", f"{self._location}/{name}"
-        return ObjectFolder(self._file_system, path, location, self._options)
+        return ObjectFolder(self._store, self._key(name), f"{self._location}/{name}", self._options)
 
     def read(self, name: str) -> bytes:
-        path = f"{self._path}/{name}"
-        # Arrow asks for the size and then for so many bytes: an object that is replaced in between
-        # by a longer one would end too early.
-        while True:
-            with self._file_system.open_input_stream(path, compression=None) as file:
-                data: bytes = file.read()
-            info = self._file_system.get_file_info(path)
-            if info.type != fs.FileType.File:
-                raise FileNotFoundError(path)
-            if info.size == len(data):
-                return data
+        with _as_os_error(self.uri, name):
+            return bytes(obstore.get(self._store, self._key(name)).bytes())
 
     def write(self, name: str, data: bytes) -> None:
-        with self._file_system.open_output_stream(f"{self._path}/{name}", compression=None) as file:
-            file.write(data)
+        with _as_os_error(self.uri, name):
+            obstore.put(self._store, self._key(name), data)
+
+    def swap(self, name: str, expected: bytes | None, data: bytes) -> bool:
+        key = self._key(name)
+        with _as_os_error(self.uri, name):
+            try:
+                if expected is None:
+                    obstore.put(self._store, key, data, mode="create")
+                    return True
+                there = obstore.get(self._store, key)
+                version = {"e_tag": there.meta["e_tag"], "version": there.meta["version"]}
+                found = bytes(there.bytes())
+                if found != expected:
+                    return found == data
+                known = {part: value for part, value in version.items() if value is not None}
+                obstore.put(self._store, key, data, mode=known)  # type: ignore[arg-type]
+                return True
+            except (AlreadyExistsError, PreconditionError):
+                # Somebody else's; or this one's, whose first answer was lost and which was sent
+                # again.
+                return self._read_or_none(name) == data
+            except FileNotFoundError:
+                return False
 
     def append(self, name: str, data: bytes) -> None:
-        try:
-            before = self.read(name)
-        except FileNotFoundError:
-            before = b""
-        self.write(name, before + data)
+        self.write(name, (self._read_or_none(name) or b"") + data)
 
     def remove(self, name: str) -> None:
-        path = f"{self._path}/{name}"
-        kind = self._file_system.get_file_info(path).type
-        if kind == fs.FileType.File:
-            self._file_system.delete_file(path)
-        elif kind == fs.FileType.Directory:
-            # Google's has removed all that was in it before it misses the object that marks it.
-            with suppress(FileNotFoundError):
-                self._file_system.delete_dir(path)
+        key = self._key(name)
+        with _as_os_error(self.uri, name):
+            for page in obstore.list(self._store, f"{key}/"):
+                self._delete([each["path"] for each in page])
+            self._delete([key])
 
     def names(self) -> list[str]:
-        # Of a folder Arrow's file system for Google's store lists the objects that lie directly in
-        # it, and no folder. So all that is below it is asked for, 1,000 objects a request.
-        below = self._file_system.type_name == "gcs"
-        selector = fs.FileSelector(self._path, allow_not_found=True, recursive=below)
-        paths = [info.path for info in self._file_system.get_file_info(selector)]
-        return sorted({path[len(self._path) + 1 :].partition("/")[0] for path in paths})
+        with _as_os_error(self.uri, ""):
+            found = obstore.list_with_delimiter(self._store, self._path or None)
+        paths = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
+        start = len(self._path) + 1 if self._path else 0
+        return sorted({path[start:] for path in paths})
 
     def exists(self, name: str) -> bool:
-        info = self._file_system.get_file_info(f"{self._path}/{name}")
-        return bool(info.type == fs.FileType.File)
+        try:
+            with _as_os_error(self.uri, name):
+                obstore.head(self._store, self._key(name))
+        except FileNotFoundError:
+            return False
+        return True
 
     def upload(self, source: Path, name: str) -> None:
-        path = f"{self._path}/{name}"
-        with (
-            source.open("rb") as file,
-            self._file_system.open_output_stream(path, compression=None) as out,
-        ):
-            while chunk := file.read(_CHUNK_BYTES):
-                out.write(chunk)
+        with _as_os_error(self.uri, name):
+            obstore.put(self._store, self._key(name), source)
 
     def fetch(self, name: str, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.partial")
-        with (
-            self._file_system.open_input_stream(f"{self._path}/{name}", compression=None) as file,
-            partial.open("wb") as out,
-        ):
-            while chunk := file.read(_CHUNK_BYTES):
-                out.write(chunk)
-        return partial.replace(target)
+        # Of its own: several processes may fetch the same.
+        partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.partial")
+        try:
+            with _as_os_error(self.uri, name), partial.open("wb") as out:
+                for chunk in obstore.get(self._store, self._key(name)).stream(_CHUNK_BYTES):
+                    out.write(chunk)
+            return partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _key(self, name: str) -> str:
+        return f"{self._path}/{name}" if self._path else name
+
+    def _read_or_none(self, name: str) -> bytes | None:
+        try:
+            return self.read(name)
+        except FileNotFoundError:
+            return None
+
+    def _delete(self, keys: list[str]) -> None:
+        try:
+            obstore.delete(self._store, keys)
+        except FileNotFoundError:
+            # S3 says nothing of what is not there, Google's store stops at it.
+            for key in keys if len(keys) > 1 else ():
+                self._delete([key])
+
+
+@contextmanager
+def _as_os_error(uri: str, name: str) -> Iterator[None]:
+    """What the client raises, as what a disk would raise: `OSError`, in a line."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{uri.partition('?')[0]}/{name}") from None
+    except BaseError as error:
+        if isinstance(error, (AlreadyExistsError, PreconditionError)):
+            raise
+        lines = str(error).strip().splitlines()
+        raise OSError(f"{uri}: {lines[0] if lines else type(error).__name__}") from None

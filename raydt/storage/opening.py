@@ -20,7 +20,7 @@ def open_folder(location: str | Path) -> Folder:
     """The folder at a path or at an s3:// or gs:// URI; `InputError` for any other URI."""
     text = str(location)
     if is_remote(text):
-        # Arrow's file systems take a while to import, and most sweeps are stored on a disk.
+        # Most sweeps are stored on a disk, and import no client of an object store.
         from raydt.storage.objects import open_object_folder
 
         return open_object_folder(text)

@@ -32,6 +32,7 @@ _HISTORY = {
     "val_bpb": schema.METRIC_VAL_BPB,
     "bytes_per_second": schema.METRIC_BYTES_PER_SECOND,
     "mfu": schema.METRIC_MFU,
+    "mfu_of_matmul": schema.METRIC_MFU_OF_MATMUL,
 }
 _FINAL = {
     "test_loss": schema.METRIC_TEST_LOSS,

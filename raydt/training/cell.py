@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
+from raydt.config.compiling import what_compiles
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import WindowBatches
 from raydt.errors import RunError
@@ -13,7 +14,6 @@ from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Status, Stop
 from raydt.training.average import WeightAverage
 from raydt.training.checkpoints.folder import CheckpointFolder
-from raydt.training.compiling import what_compiles
 from raydt.training.config import Splits, TrainConfig
 from raydt.training.ending import LEAST_STEPS, evaluation_steps, has_converged, unfinished
 from raydt.training.evaluate import Evaluator
@@ -24,7 +24,7 @@ from raydt.training.ranks import Ranks
 from raydt.training.state import TrainingState
 from raydt.training.step import Gradients
 from raydt.training.stepper import Stepper
-from raydt.training.throughput import peak_flops_per_second
+from raydt.training.throughput import peaks_of
 
 # On a GPU a look at the loss waits for it: not after every step.
 _STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 100}
@@ -70,9 +70,10 @@ class CellTraining:
         rank_windows = batch_windows // ranks.num_ranks
         self._stepper = Stepper(self._state, gradients, rank_windows, window_bytes)
         # Only now: the windows that fit at once are measured on what is not compiled.
-        gradients.compile(what_compiles(recipe, config, self._state.device))
+        on_gpu = self._state.device.type == "cuda"
+        gradients.compile(what_compiles(recipe, config.size_bytes, config.model, on_gpu))
         self._checkpoints: CheckpointFolder | None = None
-        self._peak_flops_per_second = peak_flops_per_second(
+        self._peaks = peaks_of(
             self._state.device, is_bfloat16(recipe.precision, self._state.device)
         )
 
@@ -159,7 +160,12 @@ class CellTraining:
         bytes_per_second = seen / progress.seconds_since_report
         bytes_seen = progress.step * self._step_bytes
         report = Report(
-            bytes_seen, train_loss, val_loss, bytes_per_second, self._mfu(bytes_per_second)
+            bytes_seen,
+            train_loss,
+            val_loss,
+            bytes_per_second,
+            mfu=self._share(bytes_per_second, self._peaks.data_sheet),
+            mfu_of_matmul=self._share(bytes_per_second, self._peaks.matmul),
         )
         progress.training_seconds += progress.seconds_since_report
         progress.reports.append(report)
@@ -179,11 +185,12 @@ class CellTraining:
             self._state.progress.reports, least_bytes, config.tolerance, config.patience
         )
 
-    def _mfu(self, bytes_per_second: float) -> float | None:
-        if self._peak_flops_per_second is None:
+    def _share(self, bytes_per_second: float, peak_flops_per_second: float | None) -> float | None:
+        """What the model's FLOPs are of a peak of all ranks' GPUs together."""
+        if peak_flops_per_second is None:
             return None
         flops_per_second = bytes_per_second * self._config.model.training_flops_per_byte
-        return flops_per_second / (self._peak_flops_per_second * self._ranks.num_ranks)
+        return flops_per_second / (peak_flops_per_second * self._ranks.num_ranks)
 
     def _write_checkpoint(self) -> None:
         assert self._checkpoints is not None

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from raydt.config.compiling import What
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import Batch
 from raydt.errors import RunError
@@ -73,7 +73,7 @@ class Gradients:
             self.windows_at_once = self._measured(num_windows, window_bytes)
         return self._ranks.num_ranks == 1 and num_windows <= (self.windows_at_once or num_windows)
 
-    def compile(self, what: Literal["off", "blocks", "model"]) -> None:
+    def compile(self, what: What) -> None:
         """Have further steps computed by compiled code."""
         if what == "blocks":
             self._model.compile_blocks()

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from raydt.errors import RunError
+from raydt.grid.fence import fence
 from raydt.grid.journal import (
     Attempt,
     CancelledError,
-    LeaseLostError,
     attempts,
     cancel,
+    decide,
     holder,
     outcome_of,
     read_journal,
@@ -26,7 +27,14 @@ from raydt.grid.journal import (
     uncancel,
 )
 from raydt.grid.journal_rows import EndRow, ReportRow, ResumeRow, StartRow
-from raydt.grid.lease import LaunchLease, RunningLaunch, is_alive, running_launch
+from raydt.grid.lease import (
+    LaunchLease,
+    LeaseLostError,
+    RunningLaunch,
+    check_launch,
+    is_alive,
+    running_launch,
+)
 from raydt.grid.result import read_result, write_result
 from raydt.storage.folder import Folder
 from raydt.storage.opening import open_folder
@@ -133,7 +141,7 @@ def test_a_result_set_aside_is_kept(sweep: Folder) -> None:
     attempt.end(ended)
     write_result(cell, "result.json", ended)
     set_aside(cell, ended)
-    assert not cell.exists("result.json")
+    assert read_result(cell, "result.json") is None
     assert outcome_of(cell) is None, "it would be taken for the next attempt's"
     assert read_result(cell, f"previous/{attempt.attempt_id}.json") == ended
 
@@ -183,7 +191,6 @@ def test_a_launch_elsewhere_is_dead_when_it_was_silent_for_long() -> None:
 
 
 def test_leases_hold_in_an_object_store(s3_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raydt.grid.lease._SETTLING_SECONDS", 0.0)
     monkeypatch.setattr("raydt.grid.lease._SECONDS_BETWEEN_BEATS", 0.01)
     lost: list[str] = []
     with LaunchLease(s3_folder, lambda: lost.append("first")) as first:
@@ -193,8 +200,11 @@ def test_leases_hold_in_an_object_store(s3_folder: Folder, monkeypatch: pytest.M
         attempt = Attempt(cell, s3_folder, first.launch_id)
         attempt.begin("a", "f")
         # Another driver that thought this one dead.
-        usurper = {"launch": "L2", "host": "another", "pid": 1, "started": 0}
-        s3_folder.write_json("launch.json", usurper)
+        usurper = RunningLaunch(launch="L2", host="another", pid=1, started=0)
+        while not s3_folder.swap(
+            "launch.json", s3_folder.read("launch.json"), usurper.model_dump_json().encode()
+        ):
+            pass
         deadline = time.monotonic() + 30
         while not lost and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -202,3 +212,96 @@ def test_leases_hold_in_an_object_store(s3_folder: Folder, monkeypatch: pytest.M
             attempt.write(report_of())
     assert lost == ["first"]
     assert json.loads(s3_folder.read("launch.json"))["launch"] == "L2", "not taken back at the end"
+
+
+def test_a_driver_that_slept_decides_nothing_after_it_was_taken_over(sweep: Folder) -> None:
+    """It had looked whether it holds the sweep, and was paused before its write."""
+    cell = sweep / "cells/a"
+    old = Attempt(cell, sweep, "L1")
+    old.begin("a", "f")
+    outcome = result_of(attempt=old.attempt_id)
+    looks: list[str] = []
+
+    def paused_after_the_last_look() -> None:
+        check_launch(sweep, "L1")
+        looks.append("L1")
+        sweep.write_json("launch.json", {"launch": "L2"})
+        assert fence([cell], "L2", sweep) == 1
+
+    with pytest.raises(LeaseLostError):
+        decide(cell, outcome, "L1", paused_after_the_last_look)
+    assert looks == ["L1"]
+    assert read_result(cell, "result.json") is None
+    new = Attempt(cell, sweep, "L2")
+    new.begin("a", "f")
+    mine = result_of(attempt=new.attempt_id)
+    assert decide(cell, mine, "L2", lambda: check_launch(sweep, "L2")) == mine
+    assert decide(cell, outcome, "L3", never) == mine, "what is decided stays"
+
+
+def test_a_result_that_was_set_aside_is_not_written_by_who_slept_since_before(
+    sweep: Folder,
+) -> None:
+    cell = sweep / "cells/a"
+    attempt = Attempt(cell, sweep, "L1")
+    attempt.begin("a", "f")
+    failed = result_of(attempt=attempt.attempt_id, status=Status.FAILED)
+
+    def paused() -> None:
+        if sweep.read_json("launch.json")["launch"] == "L2":
+            raise LeaseLostError("L2")
+        decide(cell, failed, "L1", lambda: None)
+        set_aside(cell, failed)
+        sweep.write_json("launch.json", {"launch": "L2"})
+
+    with pytest.raises(LeaseLostError):
+        decide(cell, failed, "L1", paused)
+    assert read_result(cell, "result.json") is None
+    assert holder(cell) is None
+
+
+def test_an_attempt_that_slept_does_not_take_the_cell_from_another(
+    sweep: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = sweep / "cells/a"
+    slow, quick = Attempt(cell, sweep, "L1"), Attempt(cell, sweep, "L1")
+
+    def asleep(folder: Folder) -> bool:
+        monkeypatch.undo()
+        quick.begin("a", "f")
+        return False
+
+    monkeypatch.setattr("raydt.grid.journal.is_cancelled", asleep)
+    with pytest.raises(LeaseLostError, match="another attempt"):
+        slow.begin("a", "f")
+    lease = holder(cell)
+    assert lease is not None
+    assert lease.attempt == quick.attempt_id
+
+
+def test_a_launch_that_beats_by_another_clock_is_not_taken_over(
+    s3_folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raydt.grid.lease._SILENT_SECONDS", 2.0)
+    monkeypatch.setattr("raydt.grid.lease._SECONDS_BETWEEN_BEATS", 0.05)
+    with LaunchLease(s3_folder, never):
+        # As on another machine of the same name, whose clock is two minutes off.
+        monkeypatch.setattr("raydt.grid.lease._this_machine", lambda: "another")
+        now = time.time
+        for skew in (-120, 120):
+            monkeypatch.setattr("time.time", lambda skew=skew: now() + skew)
+            with pytest.raises(RunError, match="another launch of this sweep is running"):
+                LaunchLease(s3_folder, never).__enter__()
+
+
+def test_a_silent_launch_is_taken_over(s3_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raydt.grid.lease._SILENT_SECONDS", 0.2)
+    dead = RunningLaunch(launch="L0", host="another", pid=1, started=0, beat=time.time() - 1)
+    assert s3_folder.swap("launch.json", None, dead.model_dump_json().encode())
+    said: list[str] = []
+    with LaunchLease(s3_folder, never, said.append) as lease:
+        assert lease.was_cut_off
+    assert len(said) == 1
+    with LaunchLease(s3_folder, never, said.append) as lease:
+        assert not lease.was_cut_off
+    assert len(said) == 1

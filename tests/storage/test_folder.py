@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,35 @@ def test_a_file_is_written_read_replaced_and_removed(folder: Folder) -> None:
     cell.remove("result.json")
     cell.remove("result.json")
     assert not cell.exists("result.json")
+
+
+def test_a_swap_is_done_only_on_what_is_expected(folder: Folder) -> None:
+    assert not folder.swap("a/lease", b"nobody's", b"1")
+    assert folder.swap("a/lease", None, b"1")
+    assert folder.swap("a/lease", None, b"1"), "as again after an answer that was lost"
+    assert not folder.swap("a/lease", None, b"2")
+    assert not folder.swap("a/lease", b"2", b"3")
+    assert folder.swap("a/lease", b"1", b"2")
+    assert folder.swap("a/lease", b"1", b"2")
+    assert not folder.swap("a/lease", b"1", b"3")
+    assert folder.read("a/lease") == b"2"
+    assert (folder / "a").names() == ["lease"]
+
+
+def test_of_swaps_at_once_one_succeeds(folder: Folder) -> None:
+    def swap(expected: bytes | None, number: int) -> bool:
+        barrier.wait()
+        return folder.swap("lease", expected, b"by %d" % number)
+
+    there: bytes | None = None
+    with ThreadPoolExecutor(8) as pool:
+        for round_ in range(10):
+            barrier = threading.Barrier(8)
+            numbers = range(8 * round_, 8 * round_ + 8)
+            done = list(pool.map(swap, [there] * 8, numbers))
+            assert sum(done) == 1
+            there = folder.read("lease")
+            assert there == b"by %d" % numbers[done.index(True)]
 
 
 def test_names_are_those_directly_inside(folder: Folder) -> None:

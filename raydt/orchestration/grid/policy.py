@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
-from raydt.grid.journal import RESULT, attempts, is_cancelled
+from raydt.grid.journal import attempts, is_cancelled
+from raydt.grid.lease import LeaseLostError
 from raydt.grid.ledger import cell_folder
-from raydt.grid.result import Result, write_result
+from raydt.grid.result import Result
 from raydt.grid.schedule import Schedule
-from raydt.orchestration.grid.commit import commit
+from raydt.orchestration.grid.commit import Committer
 from raydt.orchestration.grid.groups import GroupWatch
 from raydt.orchestration.grid.recorder import CellRecorder
 from raydt.orchestration.grid.tasks import with_parent
@@ -85,7 +86,11 @@ class GridPolicy:
         its work before."""
         self._groups.discard(task.cell_id)
         folder = self._folder(task.cell_id)
-        result = commit(folder, task.fingerprint)
+        try:
+            result = self._committer(task).commit(folder, task.fingerprint)
+        except LeaseLostError as error:
+            self._lost(task, error)
+            return
         if result is not None and result.status is Status.DONE:
             self._schedule.done(task.cell_id)
         else:
@@ -93,7 +98,11 @@ class GridPolicy:
         if result is None and failure is not None and is_cancelled(folder):
             self._progress.cancelled(task.cell_id)
             return
-        result = result or self._failed(task, failure or "it ended without an outcome")
+        try:
+            result = result or self._failed(task, failure or "it ended without an outcome")
+        except LeaseLostError as error:
+            self._lost(task, error)
+            return
         self._progress.ended(task.cell_id, result)
         self._recorder.ended(task.cell_id, result)
 
@@ -109,7 +118,8 @@ class GridPolicy:
     def _parent_of(self, cell: Cell) -> Result | None:
         if cell.parent_id is None:
             return None
-        return commit(self._folder(cell.parent_id), self._tasks[cell.parent_id].fingerprint)
+        parent = self._tasks[cell.parent_id]
+        return self._committer(parent).commit(self._folder(cell.parent_id), parent.fingerprint)
 
     def _block_children(self, cell_id: str) -> None:
         for cell in self._schedule.failed(cell_id):
@@ -131,11 +141,19 @@ class GridPolicy:
             training_seconds=0.0,
         )
         try:
-            write_result(folder, RESULT, result)
+            return self._committer(task).decide(folder, result)
         except OSError as error:
             # A full disk: without its result the cell counts as never begun, which is right.
             self._progress.say(f"{task.cell_id}: no result can be written: {error}", style="red")
-        return result
+            return result
+
+    def _lost(self, task: CellTask, error: LeaseLostError) -> None:
+        # The lease has its launch interrupted; until then nothing more is decided or begun here.
+        self._progress.say(f"{task.cell_id}: {error}", style="red")
+        self._block_children(task.cell_id)
+
+    def _committer(self, task: CellTask) -> Committer:
+        return Committer(self._sweep.folder, task.launch)
 
     def _show(self, cell_id: str, report: CellReport) -> None:
         self._progress.reported(cell_id, report.row)

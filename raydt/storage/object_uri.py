@@ -1,0 +1,141 @@
+"""The URI of an object store, and a client of the bucket it names.
+
+The form is Arrow's, as Ray reads the same URI with Arrow where its workers keep their own state:
+`s3://bucket/prefix?region=eu-central-1`, with `endpoint_override` and `scheme` for stores that only
+speak as S3 or as Google's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import GCSStore, S3Store
+
+from raydt.errors import InputError, Problem, bad
+
+if TYPE_CHECKING:  # only its stubs have them
+    from obstore.store import ClientConfig, RetryConfig
+
+BucketStore = S3Store | GCSStore
+
+_OPTIONS = {
+    "s3": {"region", "endpoint_override", "scheme", "allow_bucket_creation"},
+    "gs": {"endpoint_override", "scheme", "retry_limit_seconds", "project_id"},
+}
+_ANONYMOUS = "anonymous"
+# A store that is away for a moment is waited for; a longer while is an error, as of a disk.
+_RETRIES: RetryConfig = {
+    "max_retries": 8,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=100),
+        "max_backoff": timedelta(seconds=8),
+        "base": 2,
+    },
+}
+
+
+def open_bucket(uri: str) -> tuple[BucketStore, str]:
+    """A client of the bucket in a URI, and the prefix there; `InputError` if the URI is none.
+
+    Credentials come from the environment as each store's own tools take them, and never from the
+    URI, which is shown and written down; `anonymous@` says that there are none.
+    """
+    parts = urlsplit(uri)
+    kind = "s3" if parts.scheme == "s3" else "gs"
+    bucket = parts.netloc.rpartition("@")[2]
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    _check(uri, kind, bucket, parts.netloc.rpartition("@")[0], set(options))
+    endpoint = options.get("endpoint_override")
+    address = f"{options.get('scheme', 'https')}://{endpoint}" if endpoint else None
+    client: ClientConfig = {"allow_http": options.get("scheme") == "http"}
+    anonymous = parts.netloc.startswith(f"{_ANONYMOUS}@")
+    try:
+        if kind == "s3":
+            store: BucketStore = _s3(bucket, address, options.get("region"), anonymous, client)
+        else:
+            store = _google(bucket, address, anonymous, client)
+    except (BaseError, ValueError) as error:
+        raise bad("storage", "an object store that can be opened", _line(error)) from None
+    return store, parts.path.strip("/")
+
+
+def _check(uri: str, kind: str, bucket: str, user: str, options: set[str]) -> None:
+    problems = []
+    shown = uri.replace(f"{user}@", "…@") if user not in ("", _ANONYMOUS) else uri
+    if not bucket:
+        problems.append(Problem("storage", f"a bucket, as in {kind}://bucket/prefix", repr(shown)))
+    if user not in ("", _ANONYMOUS):
+        problems.append(
+            Problem(
+                "storage",
+                "a URI without credentials, which are read from the environment "
+                "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS)",
+                repr(shown),
+            )
+        )
+    unknown = sorted(options - _OPTIONS[kind])
+    if unknown:
+        known = ", ".join(sorted(_OPTIONS[kind]))
+        problems.append(Problem("storage", f"options among {known}", ", ".join(unknown)))
+    if problems:
+        raise InputError(problems)
+
+
+def _s3(
+    bucket: str, address: str | None, region: str | None, anonymous: bool, client: ClientConfig
+) -> S3Store:
+    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    found = {"endpoint": address, "region": region}
+    settings = {name: value for name, value in found.items() if value is not None}
+    if anonymous:
+        return S3Store(
+            bucket,
+            skip_signature=True,
+            client_options=client,
+            retry_config=_RETRIES,
+            **settings,  # type: ignore[arg-type]
+        )
+    provider = None
+    if "AWS_ACCESS_KEY_ID" not in os.environ and find_spec("boto3") is not None:
+        # Profiles and single sign-on, which the client itself does not read.
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        try:
+            provider = Boto3CredentialProvider()
+        except ValueError:
+            provider = None  # none there: the client asks the machine it runs on
+    return S3Store(
+        bucket,
+        credential_provider=provider,
+        client_options=client,
+        retry_config=_RETRIES,
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def _google(bucket: str, address: str | None, anonymous: bool, client: ClientConfig) -> GCSStore:
+    if address is None:
+        return GCSStore(
+            bucket, skip_signature=anonymous, client_options=client, retry_config=_RETRIES
+        )
+    # The only way in which this client takes another address.
+    account = {"gcs_base_url": address, "disable_oauth": True}
+    account |= {"client_email": "", "private_key": "", "private_key_id": ""}
+    return GCSStore(
+        bucket,
+        service_account_key=json.dumps(account),
+        skip_signature=True,
+        client_options=client,
+        retry_config=_RETRIES,
+    )
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

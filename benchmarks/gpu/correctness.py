@@ -11,12 +11,12 @@ from raydt.corpora.controlled.catalog import generate
 from raydt.training.loop import Outcome, Splits, TrainConfig, train
 
 SIZE_BYTES = 20_000
+REDUCED_BYTES = 4_000
 # Of rates that do not blow rounding up, and few steps: what differs is the arithmetic.
 RECIPE = Recipe(
     learning_rate=1e-3,
     embedding_learning_rate=1e-3,
-    budget_bytes="160k",
-    budget_at_bytes="20k",
+    epochs="8",
     max_batch_windows=8,
     average="power",
 )
@@ -24,22 +24,29 @@ RECIPE = Recipe(
 TOLERANCE = {"float32": 2e-4, "bfloat16": 1e-2}
 
 
-def trained(name: str, device: torch.device, **changes: object) -> Outcome:
+def trained(
+    name: str, device: torch.device, size_bytes: int = SIZE_BYTES, **changes: object
+) -> Outcome:
+    """A cell of `size_bytes` by the recipe with its changes."""
     recipe = RECIPE.model_copy(update=changes)
-    splits = Splits(*(generate("alba", split, SIZE_BYTES, 0) for split in ("train", "val", "test")))
-    config = TrainConfig(MODELS[name], recipe, SIZE_BYTES, evaluations=2)
+    splits = Splits(*(generate("alba", split, size_bytes, 0) for split in ("train", "val", "test")))
+    config = TrainConfig(MODELS[name], recipe, size_bytes, evaluations=2)
     return train(config, splits, device=device)
 
 
-def correctness(names: tuple[str, ...], device: torch.device) -> list[dict[str, object]]:
+def correctness(
+    names: tuple[str, ...], device: torch.device, size_bytes: int = SIZE_BYTES
+) -> list[dict[str, object]]:
     """Test losses on the CPU in float32 and how far each way on `device` is from them."""
     rows: list[dict[str, object]] = []
     for name in names:
-        reference = trained(name, torch.device("cpu"), precision="float32").test_loss
+        reference = trained(name, torch.device("cpu"), size_bytes, precision="float32").test_loss
         assert reference is not None
         for precision in ("float32", "bfloat16"):
             for compile in ("off", "blocks"):
-                loss = trained(name, device, precision=precision, compile=compile).test_loss
+                loss = trained(
+                    name, device, size_bytes, precision=precision, compile=compile
+                ).test_loss
                 assert loss is not None
                 rows.append(
                     {
@@ -51,7 +58,9 @@ def correctness(names: tuple[str, ...], device: torch.device) -> list[dict[str, 
                         "holds": abs(loss - reference) <= TOLERANCE[precision],
                     }
                 )
-        twice = [trained(name, device, deterministic=True, compile="off") for _ in range(2)]
+        twice = [
+            trained(name, device, size_bytes, deterministic=True, compile="off") for _ in range(2)
+        ]
         same = all(
             torch.equal(twice[0].weights[key], twice[1].weights[key]) for key in twice[0].weights
         )

@@ -96,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lambda: correctness.correctness(
             ("nano", "paper-nano") if reduced else ("nano", "micro", "paper-nano", "paper-micro"),
             device,
+            correctness.REDUCED_BYTES if reduced else correctness.SIZE_BYTES,
         ),
     )
     large = (("nano", 8), ("paper-nano", 8)) if reduced else (("small", 512), ("paper-small", 512))

@@ -37,6 +37,7 @@ class Gradients:
         self._recipe = recipe
         self._ranks = ranks or Ranks()
         self._device = next(model.parameters()).device
+        self._on_gpu = self._device.type == "cuda"
         self.windows_at_once = recipe.max_windows_at_once
         loss = _Loss(model, recipe, self._device)
         self._loss: nn.Module = DistributedDataParallel(loss) if self._ranks.num_ranks > 1 else loss
@@ -69,7 +70,7 @@ class Gradients:
 
         Measures on a GPU, where the recipe does not say: call it before the first step.
         """
-        if self.windows_at_once is None and self._device.type == "cuda":
+        if self.windows_at_once is None and self._on_gpu:
             self.windows_at_once = self._measured(num_windows, window_bytes)
         return self._ranks.num_ranks == 1 and num_windows <= (self.windows_at_once or num_windows)
 
@@ -137,7 +138,7 @@ class Gradients:
         others may be waiting within the step. Not on a CPU, where a cell that is resumed takes the
         same parts, to end with the same bits.
         """
-        if self._device.type != "cuda" or self._ranks.num_ranks > 1:
+        if not self._on_gpu or self._ranks.num_ranks > 1:
             return False
         at_once = min(batch.windows.shape[0], self.windows_at_once or batch.windows.shape[0])
         if at_once == 1:
@@ -163,7 +164,7 @@ class Gradients:
 
     def _fits(self, batch: Batch, num_windows: int) -> bool:
         self._model.zero_grad(set_to_none=True)
-        if self._device.type == "cuda":
+        if self._on_gpu:
             torch.cuda.empty_cache()
         few = Batch(batch.windows[:num_windows], batch.num_ignored[:num_windows], 1)
         try:

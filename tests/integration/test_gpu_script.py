@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
 

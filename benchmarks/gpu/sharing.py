@@ -27,7 +27,7 @@ BATCH_WINDOWS = 8
 _BETWEEN_LOOKS = 20
 
 
-def alone(name: str, device: torch.device) -> dict[str, object]:
+def alone(name: str, device: torch.device, compiled: bool) -> dict[str, object]:
     """Milliseconds a step of one cell: step by step, by a graph, and by a graph of compiled
     blocks."""
     row: dict[str, object] = {"model": name}
@@ -36,7 +36,7 @@ def alone(name: str, device: torch.device) -> dict[str, object]:
         ("graph", "off", True),
         ("compiled graph", "blocks", True),
     )
-    for label, compile, graphed in ways:
+    for label, compile, graphed in ways if compiled else ways[:2]:
         start = time.perf_counter()
         cell = TimedCell(name, device, BATCH_WINDOWS, compile=compile, graphed=graphed)
         cell.steps(5)

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from raydt.config.compiling import What
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import Batch
-from raydt.errors import RunError
+from raydt.errors import NoRoomError
 from raydt.model.decoder import Decoder
 from raydt.training.feed import inputs_and_targets, split_rows
 from raydt.training.gpu.memory import free_bytes, peak_bytes_of, windows_at_once
@@ -45,8 +45,8 @@ class Gradients:
     def __call__(self, batch: Batch) -> Tensor:
         """The loss over the global batch in nats per byte, without waiting for a GPU to have it.
 
-        `batch` holds this rank's rows. Raises `RunError` where memory does not suffice, saying how
-        many windows at once would fit.
+        `batch` holds this rank's rows. Raises `NoRoomError` where memory does not suffice,
+        saying how many windows at once would fit.
         """
         while True:
             try:
@@ -56,7 +56,7 @@ class Gradients:
                     raise
             # Outside of the handler, whose traceback holds on to what did not fit.
             if not self._takes_fewer(batch):
-                raise RunError(self._what_fits(batch))
+                raise self._what_fits(batch)
 
     def of_rows(self, window_BT1: Tensor, num_ignored_B: Tensor) -> Tensor:
         """The same for rows uint8 and ignored targets that are on the GPU, in one piece and for
@@ -148,8 +148,8 @@ class Gradients:
         torch.cuda.empty_cache()
         return True
 
-    def _what_fits(self, batch: Batch) -> str:
-        """The message for a batch that did not fit: found by trying halves of it."""
+    def _what_fits(self, batch: Batch) -> NoRoomError:
+        """For a batch that did not fit, what would: found by trying halves of it."""
         rows, window_bytes = batch.windows.shape[0], batch.windows.shape[1] - 1
         failed = min(rows, self.windows_at_once or rows)
         fits = failed // 2
@@ -159,8 +159,11 @@ class Gradients:
         if fits:
             # Room is left for what the optimiser has yet to allocate.
             fits = max(1, fits // 2)
-            return f"{what}; max_windows_at_once = {fits} does, and gives the same result"
-        return f"{what}: even one window does not fit: use a smaller model or more memory"
+            message = f"{what}; max_windows_at_once = {fits} does, and gives the same result"
+            return NoRoomError(message, fits)
+        return NoRoomError(
+            f"{what}: even one window does not fit: use a smaller model or more memory"
+        )
 
     def _fits(self, batch: Batch, num_windows: int) -> bool:
         self._model.zero_grad(set_to_none=True)

@@ -116,9 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.add(
         "one small cell",
         *(
-            lambda model=model: [sharing.alone(model, device, compiled=not reduced)]
+            lambda model=model: [  # type: ignore[misc]
+                sharing.alone(model, device, compiled=not reduced)
+            ]
             for model in small_models
-        ),  # type: ignore[misc]
+        ),
     )
     report.add(
         "stacked cells",

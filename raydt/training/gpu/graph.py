@@ -53,10 +53,11 @@ class GraphedStep:
 
     def _directly(self, batch: Batch) -> Tensor:
         """On the stream that is captured later, as torch asks for."""
-        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        current = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             loss = self._work(*send(batch, self._device))
-        torch.cuda.current_stream(self._device).wait_stream(self._stream)
+        current.wait_stream(self._stream)
         return loss
 
     def _capture(self) -> None:

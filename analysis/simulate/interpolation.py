@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.arrays import Floats
 from analysis.estimators.registry import CAUTIONS, ESTIMATORS
 from analysis.ladder import Ladder
 from analysis.simulate.world import Curve, law, sigmoid, step_limited
 
-RUNGS = 8_000 * 4.0 ** np.arange(6)
+RUNGS: Floats = np.array([8_000.0 * 4**rung for rung in range(6)])
 NEAR = (1.05, 1.1, 1.2, 1.5)  # D_E / D_F
 FAR = (*NEAR, 2.2, 3.0, 6.0, 12.0, 30.0)
 # B gives each law 2.4 nats at the smallest rung where E is 0.9.

@@ -14,6 +14,7 @@ from analysis.wording import counted, listed, size_name, unfinished_mark, worth
 from raydt.tracking.schema import Stage
 
 SURE = 0.95  # share of resamples from which on a lead is called clear
+FEW_TARGETS = 0.5  # of the most that any source has
 TOLD_SHARE = 0.1  # of D_F: with one seed, a smaller D_T is not spoken of
 
 
@@ -47,7 +48,16 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
             f"Pretraining on {sources[0]} beat training from scratch in {better} of "
             f"{counted(len(trained), 'comparison')} of the same size."
         )
+    # A source of few targets may beat the others there and says nothing of the rest.
+    reach = effective.groupby("source")["target"].nunique()
+    few = sorted(reach.index[reach < FEW_TARGETS * reach.max()])
+    sources = [name for name in sources if name not in few]
+    apart = f" Not ranked, with few targets: {listed(few)}." if few else ""
+    if len(sources) == 1:
+        return f"Only {sources[0]} has more than a few targets: no source to compare it with."
     duels = _duels(effective, noise)
+    if len(duels):
+        duels = duels[duels["source"].isin(sources) & duels["other"].isin(sources)]
     if duels.empty:
         return "No size of any target has two sources to compare."
     # The source that beats each other one more often than not, over what the two have in common.
@@ -62,7 +72,7 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
                 ["compared", "won"], ascending=False, kind="stable"
             ).to_dict("records")
         )
-        return f"No source transfers most: {shown or 'every two are level'}."
+        return f"No source transfers most: {shown or 'every two are level'}.{apart}"
     mine = duels[duels["source"] == best[0]].sort_values("won", kind="stable")
     against = listed(
         f"{row['other']} in {row['won']} of {row['compared']}" for row in mine.to_dict("records")
@@ -71,13 +81,13 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
     if sure.isna().any():
         return (
             f"{best[0]} transfers most among these checkpoints: it beats {against} comparisons. "
-            "One seed cannot tell whether the language does."
+            f"One seed cannot tell whether the language does.{apart}"
         )
     if (sure >= SURE).all():
-        return f"{best[0]} transfers most: it beats {against} comparisons."
+        return f"{best[0]} transfers most: it beats {against} comparisons.{apart}"
     return (
         f"{best[0]} leads, but not beyond the luck of seeds: it beats {against} comparisons, and "
-        f"its mean lead holds in {sure.min():.0%} of resamples."
+        f"its mean lead holds in {sure.min():.0%} of resamples.{apart}"
     )
 
 
@@ -138,8 +148,8 @@ def _per_target(effective: pd.DataFrame, distrusted: Collection[tuple[str, str, 
 
 def _telling_size(rows: pd.DataFrame, suspect: Collection[int]) -> int:
     """The D_F at which most D_T can be told: inside the ladder and apart from 0 by their interval
-    (with one seed: by a tenth of D_F); of several the largest, and none whose ladder ran out of
-    steps as long as there is another."""
+    (with one seed: by a tenth of D_F); of several the largest. Sizes at which no source is worth
+    anything, or the ladder ran out of steps, only where there is no other."""
     low, high = rows["transferred_low_bytes"], rows["transferred_high_bytes"]
     apart = (low > 0) | (high < 0)
     by_size = rows["transferred_bytes"].abs() > TOLD_SHARE * rows["finetune_bytes"]
@@ -149,13 +159,17 @@ def _telling_size(rows: pd.DataFrame, suspect: Collection[int]) -> int:
             "size": rows["finetune_bytes"],
             "trusted": ~rows["finetune_bytes"].isin(suspect),
             "told": told,
+            "worth": (rows["transferred_bytes"] > 0) & (rows["range"] != "below"),
             "inside": rows["range"] == "inside",
         }
     )
     each = found.groupby("size").agg(
-        trusted=("trusted", "first"), told=("told", "sum"), inside=("inside", "sum")
+        trusted=("trusted", "first"),
+        told=("told", "sum"),
+        inside=("inside", "sum"),
+        worth=("worth", "any"),
     )
-    each["useful"] = each["trusted"] & (each["told"] > 0)
+    each["useful"] = each["trusted"] & (each["told"] > 0) & each["worth"]
     order = each.reset_index().sort_values(["useful", "told", "inside", "size"])
     return int(order["size"].iloc[-1])
 

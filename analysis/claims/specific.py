@@ -182,7 +182,7 @@ def _fitted(found: Finetuned, confidence: float) -> dict[str, object] | None:
         low, high = np.quantile(drawn, [tail, 1 - tail], method="nearest")
     sizes = found.rows.drop_duplicates("finetune_bytes")
     return {
-        "size": sizes["size"].iloc[0] if len(sizes) == 1 else "all",
+        "sizes": sizes["size"].iloc[0] if len(sizes) == 1 else "all",
         "num_pairs": grid.num_pairs,
         "slope": slope,
         "slope_error": error,

@@ -30,6 +30,7 @@ from raydt.orchestration.start import (
     opened,
     prepare_languages,
     smaller_evaluations,
+    unused_gpus,
 )
 from raydt.terminal.progress import Progress
 from raydt.tracking.recorded import experiment_key, is_recorded
@@ -74,6 +75,9 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
         progress.say(smaller)
+    unused = unused_gpus(sweep)
+    if unused:
+        progress.say(unused)
     for doubt in corpus_doubts(corpus, languages):
         progress.say(f"Note: {doubt}", style="yellow")
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from raydt.errors import bad
+from raydt.errors import InputError, RunError, bad
 from raydt.orchestration.cluster.ray_private import (
     LOOPBACK_ONLY,
     MOST_WAITING,
@@ -83,16 +83,25 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
         _join()
     else:
         os.environ.setdefault(MOST_WAITING, str(num_slots))
-        ray.init(
-            address="local",
-            num_cpus=num_slots * cpus_per_cell,
-            resources={TRIAL_RESOURCE: 10_000},
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            _temp_dir=ray_folder(),
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=num_slots * cpus_per_cell,
+                resources={TRIAL_RESOURCE: 10_000},
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=ray_folder(),
+            )
+        except InputError:
+            raise
+        except Exception as error:  # Ray raises just that where a process of it did not start
+            first = str(error).splitlines()[0]
+            raise RunError(
+                f"Ray did not start on this machine: {first} Its logs are in {_log_folder()}; on a "
+                "machine that is very busy the same command may do later"
+            ) from error
     # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
     # terminal.
     before = {number: signal.signal(number, _interrupt) for number in _ENDING}
@@ -108,6 +117,10 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
         for number, handler in before.items():
             signal.signal(number, handler)
         ray.shutdown()
+
+
+def _log_folder() -> str:
+    return f"{ray_folder() or 'the folder ray among the temporary files'}/session_latest/logs"
 
 
 def require_answer(address: str) -> None:

@@ -28,7 +28,7 @@ from raydt.corpora.preparing.assemble import assemble
 from raydt.corpora.preparing.buckets import Buckets
 from raydt.corpora.preparing.duplicates import DUPLICATES_RULE
 from raydt.corpora.preparing.few import count_few, few_rule, split_few
-from raydt.corpora.sources.documents import Block, Position, parts
+from raydt.corpora.sources.documents import NO_TEXT, Block, Position, parts
 from raydt.corpora.sources.files import Stamp, format_of, read_files, stamp
 from raydt.corpora.sources.formats import compression
 from raydt.corpora.sources.hub import Origin, find_origin, read_hub
@@ -116,8 +116,9 @@ def shuffle_text(
         num_stored = sum(progress.split_bytes.values())
         if not num_stored:
             where = f"file {stamps[0][0]}" if stamps else f"{language} of {spec.name}"
-            num_blank = progress.counts.get("blank documents", 0)
-            raise bad(where, "at least one document", f"{num_blank} blank documents")
+            found = ", ".join(f"{n} {what}" for what, n in progress.counts.items() if n > 0)
+            hint = " (?column=NAME names where the text is)" if NO_TEXT in found else ""
+            raise bad(where, f"at least one document{hint}", found or "0 blank documents")
         assembled = assemble(
             buckets,
             partial(split_path, folder),

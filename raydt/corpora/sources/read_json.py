@@ -55,7 +55,7 @@ def _check_beginning(text: bytes, path: Path, spec: FilesCorpus) -> None:
     if text.lstrip().startswith(b"["):
         found = f"an array of all rows (`jq -c '.[]' {path.name}` writes a line for each)"
         raise bad(where, "a JSON object a line", found)
-    name = json.dumps(spec.column.partition(".")[0]).encode().strip(b'"')
+    name = json.dumps(spec.column.partition(".")[0], ensure_ascii=False).encode()
     if name in text:
         return
     # No row of all these has the column: likely it has another name.

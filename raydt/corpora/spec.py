@@ -26,6 +26,9 @@ percent-encoded (`%26` is `&`).
     encoding   NAME                        of the text, as Python names it    [utf-8]
     not_utf8   error | replace | skip      what to do about broken text       [error]
     odd_rows   error | skip                rows that are no text              [error]
+    split_by   NAME                        a column that names documents: those of
+                                           one name are held out together, in
+                                           every language                     [by index]
     lists      error | join                a column of lists of texts: joined
                                            by line breaks                     [error]
     normalise  NFC | NFKC | NFD | NFKD     Unicode normalisation              [none]
@@ -183,6 +186,7 @@ class FilesCorpus(_WithOptions, _SplitByRule):
     encoding: str = UTF8
     odd_rows: OddRows = "error"
     lists: Lists = "error"
+    split_by: str | None = None  # a column
 
     @property
     def key(self) -> str:

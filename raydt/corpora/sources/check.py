@@ -91,6 +91,8 @@ def check_language(corpus: Corpus, language: str, num_bytes: int) -> list[Proble
         there = ", ".join(corpus.files) or "no languages"
         requirement = f"one that {spec.name} has: {there}{passed_over(corpus)}"
         return [Problem("language", requirement, f"{language!r}{hint}")]
+    if spec.split_by is not None and (problem := _check_split_by(spec, corpus.files[language])):
+        return [problem]
     mixed = mixed_kinds(spec, language, corpus.files[language])
     if mixed is not None:
         return [mixed]
@@ -121,6 +123,16 @@ def _check_folder(corpus: Corpus) -> Problem | None:
         requirement += f", such as {spec.path.parent}, or a pattern with {PLACEHOLDER} in it"
         return Problem(f"corpus {spec.name}", requirement, "a file")
     return Problem(f"corpus {spec.name}", requirement, "nothing there")
+
+
+def _check_split_by(spec: FilesCorpus, paths: Sequence[Path]) -> Problem | None:
+    if spec.aligned == "yes":
+        return Problem("corpus option split_by", "not beside aligned=yes", repr(spec.split_by))
+    kinds = {spec.format or file_format(path) or "txt" for path in paths}
+    if kinds & {"txt", "conllu"} or spec.field is not None:
+        requirement = "files with named columns (.jsonl, .parquet, .csv or .tsv with a header)"
+        return Problem("corpus option split_by", requirement, str(paths[0]))
+    return None
 
 
 def _check_size(spec: FilesCorpus, paths: Sequence[Path], num_bytes: int) -> list[Problem]:

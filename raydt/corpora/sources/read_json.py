@@ -142,6 +142,8 @@ class _Rows:
             value = "\n".join(texts) if len(texts) == len(value) else value
         if value is None:
             return None
+        if self._spec.column == self._spec.split_by and isinstance(value, int):
+            return str(value)  # a name may be a number
         if not isinstance(value, str):
             hint = " (?lists=join joins lists of texts)" if isinstance(value, list) else ""
             requirement = f"text in column {self._spec.column!r}{hint}"

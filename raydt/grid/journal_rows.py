@@ -74,6 +74,6 @@ def line_of(row: JournalRow) -> bytes:
     return (json.dumps(row.model_dump()) + "\n").encode()
 
 
-def row_of(line: str) -> JournalRow:
-    """The row that a line holds; `ValueError` if it is none."""
+def row_of(line: bytes) -> JournalRow:
+    """The row that a line holds; `ValueError` if it is none, or not in UTF-8."""
     return _ANY_ROW.validate_python(json.loads(line))

@@ -8,18 +8,21 @@ import signal
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 
-from raydt.errors import InputError, RunError, bad
+from raydt.errors import RunError, bad
+from raydt.orchestration.cluster.own_folder import own_folder
 from raydt.orchestration.cluster.ray_private import (
+    COUNTED_PREEMPTIONS,
     LOOPBACK_ONLY,
     MOST_WAITING,
     NO_SHIPPING,
     OLD_OUTPUT,
     cluster_of_this_machine,
 )
-from raydt.orchestration.cluster.temporary import ray_folder
+from raydt.orchestration.cluster.temporary import MOST_CHARACTERS, ray_folder
 
 # What a process that trains needs. On a cluster its environment is that of its node and not the
 # driver's, so it is set there again, before anything reads it (`set_worker_environment`).
@@ -32,6 +35,7 @@ WORKER_ENVIRONMENT = {
 # What only the driver and a Ray of its own read, when Ray is imported: so set before.
 _DRIVER_ENVIRONMENT = {
     **OLD_OUTPUT,
+    **COUNTED_PREEMPTIONS,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journals say more than its csv files
@@ -47,6 +51,7 @@ _ON_A_CLUSTER = {MOST_WAITING: "32"}
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CONNECT_SECONDS = 5.0
+_TOO_SLOW = "timed out during startup"
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
 
@@ -79,48 +84,66 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"ray\..*")
-    if on_cluster():
-        _join()
-    else:
-        os.environ.setdefault(MOST_WAITING, str(num_slots))
+    with ExitStack() as stack:
+        if on_cluster():
+            _join()
+        else:
+            os.environ.setdefault(MOST_WAITING, str(num_slots))
+            _start(num_slots * cpus_per_cell, _session_folder(stack.enter_context(own_folder())))
+        # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
+        # terminal.
+        before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+        try:
+            num_gpus = ray.cluster_resources().get("GPU", 0.0)
+            # A cluster may grow; this machine does not, and would wait for ever.
+            if not on_cluster() and gpus_per_cell > num_gpus:
+                raise bad(
+                    "gpus_per_cell",
+                    "no more GPUs than there are",
+                    f"{gpus_per_cell} of {num_gpus:g}",
+                )
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            ray.shutdown()
+
+
+def _start(num_cpus: int, session_folder: str | None) -> None:
+    """A Ray of our own. It gives itself 30 seconds, which a machine that others keep busy may not
+    do it in: then once more."""
+    import ray
+
+    for is_last in (False, False, True):
         try:
             ray.init(
                 address="local",
-                num_cpus=num_slots * cpus_per_cell,
+                num_cpus=num_cpus,
                 resources={TRIAL_RESOURCE: 10_000},
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=ray_folder(),
+                _temp_dir=session_folder,
             )
-        except InputError:
-            raise
-        except Exception as error:  # Ray raises just that where a process of it did not start
-            first = str(error).splitlines()[0]
-            raise RunError(
-                f"Ray did not start on this machine: {first} Its logs are in {_log_folder()}; on a "
-                "machine that is very busy the same command may do later"
-            ) from error
-    # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
-    # terminal.
-    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
-    try:
-        num_gpus = ray.cluster_resources().get("GPU", 0.0)
-        # A cluster may grow; this machine does not, and would wait for ever.
-        if not on_cluster() and gpus_per_cell > num_gpus:
-            raise bad(
-                "gpus_per_cell", "no more GPUs than there are", f"{gpus_per_cell} of {num_gpus:g}"
-            )
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        ray.shutdown()
+        except Exception as error:  # Ray raises no other
+            if _TOO_SLOW not in str(error):
+                raise
+            ray.shutdown()
+            if is_last:
+                raise RunError(
+                    "Ray: expected it to start within 30 seconds, got nothing in three tries; the "
+                    "machine is too busy"
+                ) from None
+        else:
+            return
 
 
-def _log_folder() -> str:
-    return f"{ray_folder() or 'the folder ray among the temporary files'}/session_latest/logs"
+def _session_folder(own: Path) -> str | None:
+    """Where a Ray of our own keeps its logs and sockets: in a folder that goes with the launch,
+    where the path of a socket is not too long for that."""
+    folder = str(own / "ray")
+    return folder if len(folder) <= MOST_CHARACTERS else ray_folder()
 
 
 def require_answer(address: str) -> None:

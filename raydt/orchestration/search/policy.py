@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from raydt.orchestration.run.policy import Nothing
+from raydt.orchestration.run.losses import loss_line, write_loss
+from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.room import has_room, of_one_process
 from raydt.orchestration.search.recorder import TrialRecorder
 from raydt.orchestration.search.task import SearchTask, TrialReport
@@ -13,8 +14,6 @@ from raydt.orchestration.search.trial import run_search_trial
 from raydt.terminal.search_progress import SearchProgress
 from raydt.tuning.search import Search
 from raydt.tuning.trial import End, Finished, Trial
-
-_MOST_TRIES = 10  # Tune wants a bound; the search ends itself
 
 
 class SearchPolicy:
@@ -30,7 +29,6 @@ class SearchPolicy:
         progress: SearchProgress,
         recorder: TrialRecorder,
     ) -> None:
-        self.max_tasks = _MOST_TRIES * search.cost.whole.num_runs
         self._search = search
         self._task_of = task_of
         self._progress = progress
@@ -50,6 +48,18 @@ class SearchPolicy:
     def started(self, task: SearchTask) -> None:
         self._progress.started(self._trial(task))
 
+    def is_over(self, task: SearchTask, last: TrialReport | None) -> bool:
+        """It may have said its last word before its process was lost."""
+        return last is not None and last.end is not None
+
+    def lost(self, task: SearchTask, loss: Loss) -> None:
+        """It is in the search's journal of losses; the trial begins anew."""
+        write_loss(self._search.plan.folder, task.trial_id, loss)
+        self._progress.lost(self._trial(task), loss_line(loss))
+
+    def say(self, line: str) -> None:
+        self._progress.say(line)
+
     def reported(self, task: SearchTask, report: TrialReport) -> None:
         if report.val_losses:
             self._progress.reported(self._trial(task), report.val_losses[-1])
@@ -63,7 +73,7 @@ class SearchPolicy:
     def ended(self, task: SearchTask, last: TrialReport | None, failure: str | None) -> None:
         """It goes into the record. One that failed says nothing; the next launch tries it again."""
         trial = self._trial(task)
-        if failure is not None or last is None:
+        if last is None or (failure is not None and last.end is None):
             self._search.lost(trial)
             if failure is not None:
                 self._progress.failed(trial, failure)

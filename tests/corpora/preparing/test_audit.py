@@ -230,6 +230,10 @@ def test_where_files_part_is_named(tmp_path: Path, root: Path, gone: int) -> Non
     assert "300 documents" in message
 
 
+def line_of(number: int, seed: int) -> str:
+    return f"{number} {words(number * 2 + seed, 60)}".replace('"', "")
+
+
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "csv"])
 def test_documents_of_one_name_are_held_out_together(
     tmp_path: Path, root: Path, form: str, monkeypatch: pytest.MonkeyPatch
@@ -241,7 +245,7 @@ def test_documents_of_one_name_are_held_out_together(
         numbers = list(range(seed * 20, 1_000 + seed * 20))
         random.Random(seed).shuffle(numbers)
         rows = [
-            {
+            {"url": n if form == "parquet" else f"page/{n}", "text": line_of(n, seed)}
                 "url": n if form == "parquet" else f"page/{n}",
                 "text": f"{n} {words(n * 2 + seed, 60)}".replace('"', ""),
             }

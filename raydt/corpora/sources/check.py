@@ -8,17 +8,11 @@ from pathlib import Path
 
 from raydt.config.evaluation import LEAST_BYTES
 from raydt.corpora.controlled.names import check_name
+from raydt.corpora.options import UTF8
 from raydt.corpora.sources.formats import SUFFIXES, compression, file_format
 from raydt.corpora.sources.kinds import mixed_kinds
 from raydt.corpora.sources.locate import Corpus
-from raydt.corpora.spec import (
-    LANGUAGE_NAME,
-    PLACEHOLDER,
-    UTF8,
-    ControlledCorpus,
-    FilesCorpus,
-    HubCorpus,
-)
+from raydt.corpora.spec import LANGUAGE_NAME, PLACEHOLDER, ControlledCorpus, FilesCorpus, HubCorpus
 from raydt.errors import InputError, Problem
 from raydt.units import parse_bytes
 

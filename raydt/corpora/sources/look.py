@@ -11,11 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
+from raydt.corpora.options import UTF8
 from raydt.corpora.sources.check import check_language
 from raydt.corpora.sources.files import format_of, read_file
 from raydt.corpora.sources.formats import compression
 from raydt.corpora.sources.locate import Corpus
-from raydt.corpora.spec import UTF8, FilesCorpus
+from raydt.corpora.spec import FilesCorpus
 from raydt.errors import InputError
 
 _LOOK_BYTES = 2**16  # of a text at a time

@@ -11,6 +11,7 @@ from typing import IO, Protocol
 
 import pyarrow as pa
 
+from raydt.corpora.options import UTF8, Compression
 from raydt.corpora.sources.formats import compression
 from raydt.corpora.sources.signatures import (
     LOOKED_AT_BYTES,
@@ -18,7 +19,7 @@ from raydt.corpora.sources.signatures import (
     other_than_text,
     pointer,
 )
-from raydt.corpora.spec import UTF8, Compression, FilesCorpus
+from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
 _READ_BYTES = 2**22

@@ -246,9 +246,6 @@ def test_documents_of_one_name_are_held_out_together(
         random.Random(seed).shuffle(numbers)
         rows = [
             {"url": n if form == "parquet" else f"page/{n}", "text": line_of(n, seed)}
-                "url": n if form == "parquet" else f"page/{n}",
-                "text": f"{n} {words(n * 2 + seed, 60)}".replace('"', ""),
-            }
             for n in numbers
         ]
         rows[7]["url"] = None  # type: ignore[typeddict-item]

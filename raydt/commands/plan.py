@@ -3,35 +3,77 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from raydt.commands.parser import CommandParser
 from raydt.commands.sweep_parser import SweepParser
+from raydt.config.machine import gpu_here, num_gpus
 from raydt.config.read import read_sweep
 from raydt.config.sweep import Sweep
-from raydt.errors import InputError
+from raydt.errors import InputError, bad
+
+if TYPE_CHECKING:
+    from raydt.config.cluster_file import ClusterGpus
+
+CLUSTER_FILE = Path("cluster.yaml")
 
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = SweepParser(prog, about)
     shown = parser.add_argument_group("What is shown")
     shown.add_argument("--all", action="store_true", help="every cell, however many there are")
+    shown.add_argument(
+        "--cluster",
+        metavar="FILE",
+        help="the file of `ray up`, for whose GPUs time and cost are planned "
+        f"[{CLUSTER_FILE}, where the sweep asks for GPUs and this machine has none]",
+    )
     parser.add_sweep_options()
     return parser
 
 
 def run(parsed: argparse.Namespace) -> int:
-    return show(read_sweep(parsed.typed), parsed.all)
+    return show(read_sweep(parsed.typed), parsed.all, parsed.cluster)
 
 
-def show(sweep: Sweep, every_cell: bool) -> int:
+def show(sweep: Sweep, every_cell: bool, cluster_file: str | None = None) -> int:
     """Print the plan of a sweep; nothing is started."""
     from raydt.orchestration.preflight import check_declaration
     from raydt.terminal.plan import show_plan
 
     _, problems = check_declaration(sweep)
+    cluster = None
+    try:
+        cluster = _cluster(sweep, cluster_file)
+    except InputError as error:
+        problems += error.problems
     if problems:
         raise InputError(problems)
-    show_plan(sweep, Console(highlight=False), every_cell)
+    sweep = with_gpu(sweep, cluster)
+    show_plan(sweep, Console(highlight=False), every_cell, cluster.most if cluster else None)
     return 0
+
+
+def _cluster(sweep: Sweep, named: str | None) -> ClusterGpus | None:
+    """The GPUs of the cluster that a plan is for; None: it is for this machine."""
+    from raydt.config.cluster_file import read_cluster_gpus
+
+    if named is not None:
+        found = read_cluster_gpus(Path(named))
+        if found is None and sweep.gpus_per_cell:
+            raise bad(f"cluster file {named}", "GPUs that are known (--gpu names one)", "none")
+        return found
+    if sweep.gpus_per_cell and sweep.gpu is None and num_gpus() == 0 and CLUSTER_FILE.exists():
+        return read_cluster_gpus(CLUSTER_FILE)
+    return None
+
+
+def with_gpu(sweep: Sweep, cluster: ClusterGpus | None) -> Sweep:
+    """The sweep with the GPU that it would run on, where it names none."""
+    gpu = cluster.gpu if cluster is not None else gpu_here()
+    if sweep.gpu is not None or gpu is None:
+        return sweep
+    return sweep.model_copy(update={"gpu": gpu.name})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping, Set
 from functools import partial
 
@@ -153,6 +154,33 @@ def _small_split(field: str, num_bytes: int | None) -> list[Problem]:
     return [Problem(f"protocol.{field}", requirement, approximate_bytes(num_bytes))]
 
 
+def _gpus_without_use(sweep: Sweep) -> list[Problem]:
+    if sweep.gpus_per_cell <= 1:
+        return []
+    number = math.ceil(sweep.gpus_per_cell)
+    return [
+        Problem(
+            "gpus_per_cell",
+            "at most 1, as a process trains on one GPU (--gpus-per-cell 1 --workers "
+            f"{number} trains a large cell on {number})",
+            f"{sweep.gpus_per_cell:g}",
+        )
+    ]
+
+
+def _workers_on_one_gpu(sweep: Sweep) -> list[Problem]:
+    if sweep.workers < 2 or not 0 < sweep.gpus_per_cell < 1:
+        return []
+    return [
+        Problem(
+            "gpus_per_cell",
+            "1 where several workers train a cell: NCCL refuses two of them on one GPU (or "
+            "--workers 0)",
+            f"{sweep.gpus_per_cell:g} with {sweep.workers} workers",
+        )
+    ]
+
+
 # Each with the fields that it reads.
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Sweep], list[Problem]]], ...] = (
     (("sources", "targets"), _targets_without_source),
@@ -164,6 +192,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Sweep], list[Problem]]], ...] = 
         for stage in RECIPES
         for field in ("budget_bytes", "budget_at_bytes")
     ),
+    (("gpus_per_cell",), _gpus_without_use),
+    (("gpus_per_cell", "workers"), _workers_on_one_gpu),
     (("protocol.val_bytes",), _small_val),
     (("protocol.test_bytes",), _small_test),
 )

@@ -125,7 +125,7 @@ class Recipe(BaseModel):
         A field that was added after the first fingerprints enters only where it is not at its
         default, so that what was trained before there was such a field stays what it is.
         """
-        return decisive_fields(self, _FIRST_RECIPE_FIELDS, _FREE_RECIPE_FIELDS)
+        return decisive_fields(self, _FIRST_RECIPE_FIELDS, FREE_RECIPE_FIELDS)
 
     def budget(self, size_bytes: int) -> int:
         """Bytes a cell of `size_bytes` may see."""
@@ -181,7 +181,7 @@ _FIRST_RECIPE_FIELDS = frozenset(
     "learning_rate embedding_learning_rate warmup_steps final_learning_rate_fraction weight_decay "
     "clip_norm budget_bytes budget_at_bytes budget_exponent max_batch_windows min_steps".split()
 )
-_FREE_RECIPE_FIELDS = frozenset({"max_windows_at_once", "compile"})
+FREE_RECIPE_FIELDS = frozenset({"max_windows_at_once", "compile"})
 
 
 def decisive_fields(

@@ -19,9 +19,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from raydt.config.machine import gpu_places, num_gpus
 from raydt.config.model import MODELS
 from raydt.config.protocol import DEMO_PROTOCOL, Protocol
 from raydt.config.size_field import SizeField
+from raydt.gpus import ASSUMED_GPU, GPUS, known_gpu
 from raydt.storage.folder import Folder
 from raydt.storage.opening import is_remote, open_folder
 from raydt.tracking.uri import sqlite_uri, without_password
@@ -117,6 +119,16 @@ def _check_storage(location: object) -> object:
     return text
 
 
+def _check_gpu(name: str) -> str:
+    gpu = known_gpu(name)
+    if gpu is None:
+        raise PydanticCustomError(
+            "gpu", "one of {gpus}", {"gpus": ", ".join(gpu.name for gpu in GPUS)}
+        )
+    return gpu.name
+
+
+GpuName = Annotated[str, AfterValidator(_check_gpu)]
 Storage = Annotated[str, BeforeValidator(_check_storage)]
 Name = Annotated[str, AfterValidator(_check_name)]
 Names = Annotated[
@@ -201,7 +213,17 @@ class Sweep(BaseModel):
     gpus_per_cell: float = Field(
         0.0,
         ge=0,
-        description="GPUs a cell (or each of its workers) holds; 0.25 puts four on one",
+        description="GPUs a cell (or each of its workers) holds, at most 1; 0.25 puts four cells "
+        "on one",
+    )
+    gpu: GpuName | None = Field(
+        None,
+        description="type of GPU that time and cost are planned for, one of "
+        f"{', '.join(gpu.name for gpu in GPUS)} [this machine's, that of cluster.yaml, or "
+        f"{ASSUMED_GPU.name}]",
+    )
+    dollars_per_gpu_hour: float | None = Field(
+        None, ge=0, description="what an hour of one GPU costs [its price on demand, if known]"
     )
     workers: int = Field(
         0,
@@ -248,8 +270,13 @@ class Sweep(BaseModel):
 
     @property
     def num_slots(self) -> int:
-        """Cells at once on this machine."""
-        return self.slots or max(1, (os.cpu_count() or 1) // self.cpus_per_cell)
+        """Cells at once on this machine: as many as its cores and its GPUs have room for."""
+        if self.slots is not None:
+            return self.slots
+        places = (os.cpu_count() or 1) // self.cpus_per_cell
+        if self.gpus_per_cell:
+            places = min(places, gpu_places(num_gpus(), self.gpus_per_cell))
+        return max(1, places)
 
     @property
     def ladder(self) -> tuple[Size, ...]:

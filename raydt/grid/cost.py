@@ -8,6 +8,7 @@ from statistics import median
 
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
+from raydt.gpus import ASSUMED_GPU, Gpu, known_gpu
 from raydt.grid.cell import Cell
 from raydt.grid.result import Result
 from raydt.tracking.schema import Stage, Status
@@ -15,10 +16,8 @@ from raydt.tracking.schema import Stage, Status
 # One x86 core with AVX-512, as `benchmarks/training.py` measures it with the model `nano`; used
 # only until a sweep has cells of its own to go by.
 ASSUMED_CORE_FLOPS_PER_SECOND = 3.5e10
-# GPU-hours are those of one A100 at 40 % of its 312 TFLOP/s (bf16).
-ASSUMED_GPU_FLOPS_PER_SECOND = 0.4 * 312e12
-
-
+# Of one model in one process on a GPU: an assumption, until there is a GPU to measure it on.
+ASSUMED_COMPILE_SECONDS = 60.0
 # Passes over the data until `val` says that there is no more in them, about as many as `nano` took
 # (benchmarks/converged.py); used only until a sweep has cells of its own to go by.
 ASSUMED_EPOCHS = 25.0
@@ -34,11 +33,7 @@ class Cost:
     expected_flops: int
     flops: int  # at most
     seconds: float  # expected, on one slot
-
-    @property
-    def gpu_hours(self) -> float:
-        """Expected, on the GPU of `ASSUMED_GPU_FLOPS_PER_SECOND`."""
-        return self.expected_flops / ASSUMED_GPU_FLOPS_PER_SECOND / 3600
+    gpu_hours: float  # expected, on what the sweep runs on or, of one for CPUs, on `planned_gpu`
 
 
 # Stage, true bytes and model: cells of one kind cost alike, and are many.
@@ -85,8 +80,12 @@ def cell_cost(
 
     rate = flops_per_second.get(cell.model, assumed_flops_per_second(sweep))
     expected_flops = flops(expected_bytes)
+    seconds = expected_flops / rate
+    gpu_hours = seconds * sweep.gpus_per_cell / 3600
+    if sweep.gpus_per_cell == 0:
+        gpu_hours = expected_flops / planned_gpu(sweep).assumed_flops_per_second / 3600
     return Cost(
-        expected_bytes, budget_bytes, expected_flops, flops(budget_bytes), expected_flops / rate
+        expected_bytes, budget_bytes, expected_flops, flops(budget_bytes), seconds, gpu_hours
     )
 
 
@@ -117,11 +116,31 @@ def seen_bytes(cells: Iterable[Cell], results: Mapping[str, Result]) -> dict[Kin
     return {kind: median(each) for kind, each in seen.items()}
 
 
+def planned_gpu(sweep: Sweep) -> Gpu:
+    """The GPU that time and cost are of."""
+    return (sweep.gpu and known_gpu(sweep.gpu)) or ASSUMED_GPU
+
+
 def assumed_flops_per_second(sweep: Sweep) -> float:
-    """Of a slot, before anything was measured: its GPUs, or a core."""
+    """Of a slot, before anything was measured: its GPU or its share of one, or a core."""
     if sweep.gpus_per_cell > 0:
-        return sweep.gpus_per_cell * ASSUMED_GPU_FLOPS_PER_SECOND
+        return sweep.gpus_per_cell * planned_gpu(sweep).assumed_flops_per_second
     return ASSUMED_CORE_FLOPS_PER_SECOND
+
+
+def dollars_per_gpu_hour(sweep: Sweep) -> float | None:
+    """As the sweep says, else by the price list; None where nobody knows."""
+    if sweep.dollars_per_gpu_hour is not None:
+        return sweep.dollars_per_gpu_hour
+    return planned_gpu(sweep).dollars_per_hour
+
+
+def compile_seconds(sweep: Sweep) -> float:
+    """What each slot compiles before its first steps, once per model; 0 without GPUs."""
+    recipes = (sweep.protocol.pretrain, sweep.protocol.scratch, sweep.protocol.finetune)
+    if sweep.gpus_per_cell == 0 or not any(recipe.compile for recipe in recipes):
+        return 0.0
+    return ASSUMED_COMPILE_SECONDS * len(sweep.models)
 
 
 def workers_of(cell: Cell, sweep: Sweep, seconds: float) -> int:

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from raydt.config.model import MODELS
+from raydt.config.protocol import RECIPES
+from raydt.config.recipe import FREE_RECIPE_FIELDS
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, Problem, RunError, bad
+from raydt.gpus import gpu_of_device
 from raydt.grid.cell import Cell
 from raydt.grid.journal import RESULT, holder, is_cancelled
 from raydt.grid.lease import is_alive, running_launch
@@ -26,7 +29,10 @@ _SWEEP = "sweep.json"
 # which only grow a grid or leave a part of it out, and where it runs.
 _AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds"}
 _PLACE = {"storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers"}
+_PLACE |= {"gpu", "dollars_per_gpu_hour"}
 _FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
+# And of its recipes what changes no more than time and rounding, which no fingerprint has either.
+_FREE_PATHS = {f"protocol.{stage}.{name}" for stage in RECIPES for name in FREE_RECIPE_FIELDS}
 
 _FEW = 5  # names in a message about many cells
 
@@ -89,24 +95,23 @@ class Ledger:
                 return Status.BLOCKED
         return Status.WAITING
 
-    def flops_per_second(self) -> dict[str, float]:
-        """Per model, what its trained cells have reached: the median, in FLOP/s per slot."""
+    def flops_per_second(self, sweep: Sweep) -> dict[str, float]:
+        """Per model, what its trained cells have reached: the median, in FLOP/s per slot, which is
+        one of the ranks of a group. Only of cells that ran on what the next will run on."""
         rates: dict[str, list[float]] = {}
         for result in self.results.values():
-            if result.training_seconds > 0:
-                speed = result.bytes_seen / result.training_seconds
+            if result.training_seconds > 0 and _runs_alike(result, sweep):
+                speed = result.bytes_seen / result.training_seconds / result.num_ranks
                 flops = speed * MODELS[result.model].training_flops_per_byte
                 rates.setdefault(result.model, []).append(flops)
         return {model: median(speeds) for model, speeds in rates.items()}
 
     def check_fingerprints(self, fingerprints: Mapping[str, str]) -> None:
         """`InputError` if a done cell was made from something else, with how many were and a few
-        of their names: of a new version of raydt it is all of them."""
-        changed = [
-            cell_id
-            for cell_id, result in self.results.items()
-            if result.fingerprint != fingerprints[cell_id]
-        ]
+        of their names: of a new version of raydt it is all of them. One that failed was not made
+        from anything, and is trained again."""
+        decided = [c for c, result in self.results.items() if result.status is not Status.FAILED]
+        changed = [c for c in decided if self.results[c].fingerprint != fingerprints[c]]
         if not changed:
             return
         named = ", ".join(changed[:_FEW])
@@ -116,8 +121,17 @@ class Ledger:
             "cells that are done",
             "trained on the same data and by the same numerics as raydt has now (another --name "
             "makes a new sweep beside them)",
-            f"{len(changed)} of {len(self.results)} that were not: {named}",
+            f"{len(changed)} of {len(decided)} that were not: {named}",
         )
+
+
+def _runs_alike(result: Result, sweep: Sweep) -> bool:
+    if sweep.gpus_per_cell == 0 or result.gpu is None:
+        return sweep.gpus_per_cell == 0 and result.gpu is None
+    if result.gpus_per_rank not in (None, sweep.gpus_per_cell):
+        return False
+    gpu = gpu_of_device(result.gpu)
+    return sweep.gpu is None or (gpu is not None and gpu.name == sweep.gpu)
 
 
 def cell_folder(sweep: Sweep, cell_id: str) -> Folder:
@@ -150,10 +164,15 @@ def check_name_is_free(sweep: Sweep) -> None:
             repr(now.get(field)),
         )
         for field in sorted(was.keys() | now.keys())
-        if field.split(".")[0] not in _FREE_FIELDS and was.get(field) != now.get(field)
+        if not _is_free(field) and was.get(field) != now.get(field)
     ]
     if problems:
         raise InputError(problems)
+
+
+def _is_free(field: str) -> bool:
+    """Whether a field, by its dotted path, may change from launch to launch."""
+    return field.split(".")[0] in _FREE_FIELDS or field in _FREE_PATHS
 
 
 def _as_read_now(recorded: Mapping[str, Any]) -> Mapping[str, Any]:

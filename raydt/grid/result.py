@@ -47,6 +47,9 @@ class Result(BaseModel):
     unfinished: float | None = None
     training_seconds: float
     precision: str | None = None
+    gpu: str | None = None  # CUDA's name of the device; None: a CPU
+    gpus_per_rank: float | None = None  # less than 1: it was shared with other cells
+    num_ranks: int = 1  # that trained it together
     weights_sha256: str | None = None
     seconds: float | None = None  # of the attempt, from its start
 

@@ -78,7 +78,7 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
         fence(folders, lease.launch_id, sweep.folder)
     ledger = Ledger.read(sweep, cells.values())
     committer = Committer(sweep.folder, lease.launch_id)
-    rates = ledger.flops_per_second()
+    rates = ledger.flops_per_second(sweep)
     costs = cell_costs(cells.values(), sweep, rates, seen_bytes(cells.values(), ledger.results))
     seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
     num_workers = {c: workers_of(cell, sweep, seconds[c]) for c, cell in cells.items()}

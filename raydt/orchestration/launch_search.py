@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from raydt.corpora.prepared.evaluation import evaluation_bytes
+from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, Problem, RunError
 from raydt.orchestration.preflight import check_languages, check_surroundings
@@ -109,7 +111,7 @@ def _launch(
         note, whole = "Cut off; the same command goes on.", False
         try:
             if is_open:
-                _run(search, locations, val_bytes, progress, trials)
+                _run(search, languages, locations, val_bytes, progress, trials)
             stages = tuple(search.found[stage] for stage in plan.stages if stage in search.found)
             whole = len(stages) == len(plan.stages)
             note = f"{len(search.record.finished)} trials."
@@ -129,6 +131,7 @@ def _launch(
 
 def _run(
     search: Search,
+    languages: Mapping[str, PreparedLanguage],
     locations: Mapping[str, str],
     val_bytes: Mapping[str, int],
     progress: SearchProgress,
@@ -139,10 +142,14 @@ def _run(
     from raydt.orchestration.search.policy import SearchPolicy
     from raydt.orchestration.search.task import search_task
 
+    @cache
+    def digest_of(language: str, train_bytes: int) -> str:
+        return languages[language].digest(train_bytes, val_bytes[language], 0)
+
     progress.begin(search)
     policy = SearchPolicy(
         search,
-        lambda trial: search_task(search, trial, locations, val_bytes),
+        lambda trial: search_task(search, trial, locations, val_bytes, digest_of),
         progress,
         recorder,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from raydt.config.machine import gpu_places, num_gpus
 from raydt.config.sweep import Sweep
 from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.locate import Corpus, locate
@@ -46,21 +47,32 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:
-    """Problems of where the sweep would run: its GPUs, its storage and its MLflow store."""
-    return _check_gpus(sweep) + _check_stores(sweep)
+    """Problems of where the sweep would run: the machine, its storage and its MLflow store."""
+    return _check_machine(sweep) + _check_stores(sweep)
 
 
-def _check_gpus(sweep: Sweep) -> list[Problem]:
-    # The head of a cluster need not have what its workers have; they find out by themselves.
-    if sweep.gpus_per_cell == 0 or on_cluster():
+def _check_machine(sweep: Sweep) -> list[Problem]:
+    """Processes that this machine has no place for, which would wait for ever. A cluster may grow,
+    and its head need not have what its workers have; they find out by themselves."""
+    if on_cluster():
         return []
-    from raydt.orchestration.run.device import why_no_cuda
+    if sweep.gpus_per_cell:
+        from raydt.orchestration.run.device import why_no_cuda
 
-    reason = why_no_cuda()
-    if reason is None:
-        return []
-    wanted, _, found = reason.partition(", got ")
-    return [Problem("gpus_per_cell", wanted, found)]
+        reason = why_no_cuda()
+        if reason is not None:
+            wanted, _, found = reason.partition(", got ")
+            return [Problem("gpus_per_cell", wanted, found)]
+        places = gpu_places(num_gpus(), sweep.gpus_per_cell)
+        if sweep.workers > places:
+            wanted = f"at most {places}, a GPU of this machine for each"
+            return [Problem("workers", wanted, str(sweep.workers))]
+    places = sweep.num_slots
+    if sweep.workers > places:
+        cores = "a core" if sweep.cpus_per_cell == 1 else f"{sweep.cpus_per_cell} cores"
+        wanted = f"at most {places}, the slots of this machine ({cores} for each; --slots)"
+        return [Problem("workers", wanted, str(sweep.workers))]
+    return []
 
 
 def _check_stores(sweep: Sweep) -> list[Problem]:

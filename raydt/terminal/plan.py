@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -11,25 +9,32 @@ from rich.table import Table
 
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
-from raydt.grid.cost import assumed_flops_per_second, cell_costs, seen_bytes
+from raydt.grid.cost import cell_costs, compile_seconds, seen_bytes, workers_of
 from raydt.grid.ledger import Ledger
 from raydt.grid.savings import Savings, savings
 from raydt.grid.schedule import simulate
 from raydt.terminal.amounts import duration, short
+from raydt.terminal.gpu_plan import basis, disk_needed, gpu_hours_of, slots_of_plan
 from raydt.tracking.schema import Status
 from raydt.units import approximate_bytes
 
 _HEAD, _TAIL = 40, 5  # rows shown of a long plan
 
 
-def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
-    """Print the cells in the order in which they would start, with totals.
+def show_plan(
+    sweep: Sweep,
+    console: Console,
+    every_cell: bool = False,
+    gpus_of_cluster: int | None = None,
+) -> None:
+    """Print the cells in the order in which they would start, with totals; on `gpus_of_cluster`
+    where the plan is for a cluster.
 
     Of more than 45 cells the middle is left out unless `every_cell`.
     """
     cells = build_grid(sweep)
     ledger = Ledger.read(sweep, cells)
-    rates = ledger.flops_per_second()
+    rates = ledger.flops_per_second(sweep)
     costs = cell_costs(cells, sweep, rates, seen_bytes(cells, ledger.results))
     seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
     done = [cell for cell in cells if ledger.status(cell) is Status.DONE]
@@ -49,7 +54,10 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
     table.add_column("starts from", no_wrap=True)
     for column in ("data", "sees", "at most", "time", "GPU-h"):
         table.add_column(column, justify="right", no_wrap=True)
-    simulation = simulate(missing, seconds, sweep.num_slots)
+    num_slots, where = slots_of_plan(sweep, gpus_of_cluster)
+    workers = {cell.cell_id: workers_of(cell, sweep, seconds[cell.cell_id]) for cell in missing}
+    slots_of = {cell_id: number for cell_id, number in workers.items() if number}
+    simulation = simulate(missing, seconds, num_slots, slots_of)
     ordered = [*done, *simulation.order]
     names = {cell.cell_id: cell.run_name for cell in cells}
     for number, cell in enumerate(ordered, start=1):
@@ -77,17 +85,22 @@ def show_plan(sweep: Sweep, console: Console, every_cell: bool = False) -> None:
 
     to_do = [costs[cell.cell_id] for cell in missing]
     expected = sum(cost.expected_flops for cost in to_do)
+    compiling = compile_seconds(sweep) if missing else 0.0
+    gpu_hours = sum(cost.gpu_hours for cost in to_do)
+    gpu_hours += compiling * num_slots * sweep.gpus_per_cell / 3600
     console.print(
         f"{len(done)} done, {len(missing)} to do: about "
         f"{approximate_bytes(sum(cost.expected_bytes for cost in to_do))} bytes seen, "
         f"{short(expected)} FLOPs, "
-        f"{duration(simulation.makespan_seconds)} with {sweep.num_slots} "
-        f"at a time{'' if sweep.slots else ' on this machine'}, "
-        f"or {short(sum(cost.gpu_hours for cost in to_do))} GPU-hours; at most "
+        f"{duration(simulation.makespan_seconds + compiling)} with {num_slots} "
+        f"at a time{where}, or {gpu_hours_of(sweep, gpu_hours)}; at most "
         f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes and "
         f"{short(sum(cost.flops for cost in to_do))} FLOPs"
     )
-    console.print(_basis(sweep, rates), style="dim")
+    console.print(basis(sweep, rates), style="dim")
+    if compiling:
+        console.print(f"Compiling: {duration(compiling)} of it in each slot.", style="dim")
+    console.print(disk_needed(cells, sweep, num_slots), style="dim")
     total = sum(cost.expected_flops for cost in costs.values())
     console.print(_saved(savings(cells, sweep, costs, ledger.results), total, sweep), style="dim")
 
@@ -111,12 +124,3 @@ def _saved(saved: Savings, total: int, sweep: Sweep) -> str:
     if saved.test_loss_stderr is not None:
         text += f" The standard error of a test loss is {saved.test_loss_stderr:.3f} nats."
     return text
-
-
-def _basis(sweep: Sweep, rates: Mapping[str, float]) -> str:
-    if rates:
-        measured = ", ".join(f"{model} {rate / 1e9:.0f}" for model, rate in rates.items())
-        basis = f"as this sweep's own cells ran (GFLOP/s a slot: {measured})"
-    else:
-        basis = f"assumed {assumed_flops_per_second(sweep) / 1e9:.0f} GFLOP/s a slot"
-    return f"Time: {basis}. GPU-h: an A100 at 40 % of its peak."

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from raydt.grid.cost import ASSUMED_EPOCHS, ASSUMED_GPU_FLOPS_PER_SECOND, assumed_flops_per_second
+from raydt.grid.cost import ASSUMED_EPOCHS, planned_gpu
 from raydt.terminal.amounts import duration, short
+from raydt.terminal.gpu_plan import basis, gpu_hours_of
 from raydt.tuning.cost import SearchCost
 from raydt.tuning.plan import NUM_CHECK_SEEDS, SearchPlan
 from raydt.tuning.space import BUDGET, recipe_at
@@ -49,12 +50,13 @@ def show_search_plan(plan: SearchPlan, console: Console) -> None:
         f"{approximate_bytes(whole.checks.expected)} for the check on fresh seeds, the rest for "
         "trials."
     )
+    rate = planned_gpu(plan.sweep).assumed_flops_per_second
     console.print(
         f"{short(cost.flops())} FLOPs, about {duration(cost.seconds())} with "
         f"{plan.sweep.num_slots} at a time, or "
-        f"{short(cost.flops() / ASSUMED_GPU_FLOPS_PER_SECOND / 3600)} GPU-hours"
+        f"{gpu_hours_of(plan.sweep, cost.flops() / rate / 3600)}"
     )
-    notes = [f"Time: assumed {assumed_flops_per_second(plan.sweep) / 1e9:.0f} GFLOP/s a slot."]
+    notes = [basis(plan.sweep, {})]
     ends = [plan.ends_by_itself(stage) for stage in plan.stages]
     if any(ends):
         notes.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -15,6 +15,7 @@ from urllib.request import urlopen
 from filelock import FileLock
 
 from raydt.errors import InputError, Problem, bad
+from raydt.tracking.new_store import is_absent, make_store
 from raydt.tracking.uri import (
     client_uri,
     is_postgres,
@@ -99,13 +100,6 @@ def open_store(uri: str) -> Any:
     path = sqlite_path(uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            connection = sqlite3.connect(path)
-            # Readers (the UI) and the writer do not wait for each other; half the time per write.
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.close()
-        except sqlite3.Error as error:
-            raise bad("tracking_uri", "a SQLite store", f"{path}: {error}") from None
     # Set before MLflow is imported, which reads them.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -115,19 +109,36 @@ def open_store(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
 
     refusal = postgres_refusal(uri)
     if refusal is not None:
         raise bad("tracking_uri", *refusal)
     try:
-        with _making(path):
+        with nullcontext() if path is None else FileLock(f"{path}-lock"):
+            if path is not None:
+                _make_or_check(path)
             client = MlflowClient(tracking_uri=client_uri(uri))
             client.search_experiments(max_results=1)
-    except MlflowException as error:
-        raise bad("tracking_uri", "a store that answers", str(error).splitlines()[0]) from None
+    except (MlflowException, SQLAlchemyError) as error:
+        wanted = "a store that answers"
+        if path is not None:
+            wanted = (
+                "a whole store of MLflow; move the file away, and the next launch, or `raydt "
+                "sync`, writes all cells into a new one"
+            )
+        found = f"{without_password(uri)}: {str(error).splitlines()[0]}"
+        raise bad("tracking_uri", wanted, found) from None
     return client
 
 
-def _making(path: Path | None) -> AbstractContextManager[object]:
-    """Held while a SQLite store may be made."""
-    return nullcontext() if path is None else FileLock(f"{path}-lock")
+def _make_or_check(path: Path) -> None:
+    """Make the SQLite store if it is not there, and see that the file is SQLite's if it is."""
+    if is_absent(path):
+        make_store(path)
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            # A store that others made may be in another mode: see `make_store`.
+            connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.Error as error:
+        raise bad("tracking_uri", "a SQLite store", f"{path}: {error}") from None

@@ -8,13 +8,12 @@ from typing import Any
 import tomli_w
 
 from raydt import __version__
+from raydt.config.recipe import FREE_RECIPE_FIELDS
 from raydt.grid.identity import NUMERICS_VERSION
 from raydt.tuning.found import StageFound
 from raydt.tuning.plan import SearchPlan
 from raydt.tuning.rule import CONFIDENCE
 
-# A sweep decides these for itself: they change no result.
-_NOT_WRITTEN = {"max_windows_at_once", "compile"}
 # Of a recipe whose cells end by themselves: a cap, which was not searched.
 _CAP = {"budget_bytes", "budget_exponent", "epochs"}
 # A recipe is only good with the end for which it was found.
@@ -31,7 +30,11 @@ def hparams_text(plan: SearchPlan, found: Sequence[StageFound], command: str) ->
         + _toml({"protocol": plan.sweep.protocol.model_dump(mode="json", include=_ENDING)})
     ]
     for each in found:
-        left_out = _NOT_WRITTEN | _CAP if plan.ends_by_itself(each.stage) else _NOT_WRITTEN
+        left_out = set(
+            FREE_RECIPE_FIELDS
+        )  # a sweep decides these for itself: they change no result
+        if plan.ends_by_itself(each.stage):
+            left_out |= _CAP
         recipe = each.recipe.model_dump(mode="json", exclude=left_out)
         table = {"protocol": {str(each.stage): recipe}}
         parts.append(f"# {each.stage}: {each.why}\n{_toml(table)}")

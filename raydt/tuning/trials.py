@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from raydt.config.protocol import RECIPES
+from raydt.config.recipe import FREE_RECIPE_FIELDS
 from raydt.errors import InputError, Problem, RunError
 from raydt.storage.folder import Folder
 from raydt.tuning.trial import End, Finished, trial_of
@@ -70,7 +72,8 @@ def check_same_search(folder: Folder, identity: Mapping[str, Any]) -> None:
     earlier = folder.read_json(_SEARCH)
     if earlier is None:
         return
-    now = json.loads(json.dumps(identity))
+    now = _decisive(json.loads(json.dumps(identity)))
+    earlier = _decisive(earlier)
     problems = [
         Problem(
             name,
@@ -82,6 +85,17 @@ def check_same_search(folder: Folder, identity: Mapping[str, Any]) -> None:
     ]
     if problems:
         raise InputError(problems)
+
+
+def _decisive(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the fields of recipes that change no more than time and rounding."""
+    protocol = {
+        name: {field: each for field, each in value.items() if field not in FREE_RECIPE_FIELDS}
+        if name in RECIPES
+        else value
+        for name, value in identity.get("protocol", {}).items()
+    }
+    return {**identity, "protocol": protocol}
 
 
 def record_search(folder: Folder, identity: Mapping[str, Any]) -> None:

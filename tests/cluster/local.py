@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,10 +94,13 @@ def cluster(
     worker_cpus: tuple[int, ...] = (),
     autoscaling: dict[str, Any] | None = None,
     environment: dict[str, str] | None = None,
+    num_gpus: int = 0,
+    without: Collection[str] = (),
 ) -> Iterator[LocalCluster]:
     """`ray start` of a head and of one node per entry of `worker_cpus`, for the time of the block.
 
-    With `autoscaling`, Ray's own autoscaler runs beside the head with that configuration.
+    With `autoscaling`, Ray's own autoscaler runs beside the head with that configuration. The head
+    says that it has `num_gpus`. Variables named in `without` are set nowhere.
     """
     # The path of a unix socket has at most 107 bytes, and Ray adds some 60.
     folder = Path(tempfile.mkdtemp(prefix="rc", dir="/tmp"))
@@ -112,6 +115,8 @@ def cluster(
         "OMP_NUM_THREADS": "1",
         **(environment or {}),
     }
+    for name in without:
+        env.pop(name, None)
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*words: str) -> subprocess.Popen[bytes]:
@@ -140,7 +145,7 @@ def cluster(
             "metrics-export-port": agent_ports[2],
             "port": gcs_port,
             "num-cpus": head_cpus,
-            "num-gpus": 0,
+            "num-gpus": num_gpus,
             "dashboard-host": "127.0.0.1",
             "dashboard-port": dashboard_port,
             "temp-dir": folder / "r",

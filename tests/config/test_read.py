@@ -102,6 +102,16 @@ def test_a_field_in_the_wrong_table_is_told_its_place(tmp_path: Path) -> None:
         (["--protocol.scratch.budget-at-bytes", "0"], "budget_at_bytes: at least 1 byte"),
         (["--seeds", "99999999999999999999"], "seeds: at most 9223372036854775807"),
         (["--gpus-per-cell", "inf"], "gpus_per_cell: a finite number; found 'inf'"),
+        (["--gpus-per-cell", "2"], "gpus_per_cell: at most 1, as a process trains on one GPU "),
+        (
+            ["--gpus-per-cell", "2", "--workers", "4"],
+            "(--gpus-per-cell 1 --workers 2 trains a large cell on 2); found 2",
+        ),
+        (
+            ["--gpus-per-cell", "0.25", "--workers", "4"],
+            "gpus_per_cell: 1 where several workers train a cell: NCCL refuses two of them on one "
+            "GPU (or --workers 0); found 0.25 with 4 workers",
+        ),
         (["--sweep", "absent.toml"], "--sweep absent.toml: a TOML file; found no such file"),
         (["--sweep", "sweep.yaml"], "a .toml file"),
         (["extra"], "options only"),
@@ -109,6 +119,11 @@ def test_a_field_in_the_wrong_table_is_told_its_place(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_is_an_error(words: list[str], expected: str) -> None:
     assert any(expected in problem for problem in problems(*words))
+
+
+def test_gpus_that_can_be_used_are_fine() -> None:
+    for words in (["1", "--workers", "8"], ["0.25"], ["0.25", "--workers", "1"], ["0"]):
+        read("--gpus-per-cell", *words)
 
 
 def _is_float(field: SweepField) -> bool:

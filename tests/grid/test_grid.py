@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from raydt.config.protocol import Protocol
-from raydt.config.recipe import Recipe
+from raydt.config.protocol import RECIPES, Protocol
+from raydt.config.recipe import FREE_RECIPE_FIELDS, Recipe
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError
 from raydt.grid.build import build_grid
@@ -199,7 +199,7 @@ def test_the_ledger_reads_results_alone(tmp_path: Path) -> None:
     assert children
     assert all(statuses[cell.cell_id] is Status.BLOCKED for cell in children)
     forward = 2 * (4 * 64**2 + 2 * 64 * 192 + 64 * 256) + 4 * 64 * 128
-    assert ledger.flops_per_second() == {"nano": 1000 / 2.0 * 3 * forward}
+    assert ledger.flops_per_second(sweep) == {"nano": 1000 / 2.0 * 3 * forward}
 
 
 def test_a_result_of_other_data_is_not_taken(tmp_path: Path) -> None:
@@ -239,6 +239,21 @@ def test_one_name_is_one_protocol(tmp_path: Path) -> None:
     assert "protocol.patience: 3" in text
     assert "protocol.scratch.clip_norm: 1.0" in text
     assert "--name" in text
+
+
+@pytest.mark.parametrize("stage", RECIPES)
+@pytest.mark.parametrize("name", sorted(FREE_RECIPE_FIELDS))
+def test_what_changes_nothing_but_time_may_change_under_one_name(
+    stage: str, name: str, tmp_path: Path
+) -> None:
+    sweep = Sweep(storage=tmp_path)
+    record_sweep(sweep)
+    recipe = getattr(sweep.protocol, stage)
+    value = getattr(recipe, name)
+    other = 16 if value is None else not value
+    changed = recipe.model_copy(update={name: other})
+    protocol = sweep.protocol.model_copy(update={stage: changed})
+    check_name_is_free(sweep.model_copy(update={"protocol": protocol}))
 
 
 def test_a_record_that_is_older_than_a_field_was_trained_by_its_default(tmp_path: Path) -> None:

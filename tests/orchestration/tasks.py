@@ -26,6 +26,7 @@ def cell_task(cell_id: str, **said: Any) -> CellTask:
         "tolerance": 0.003,
         "patience": 4,
         "language": "runs/corpora/de",
+        "data_digest": "d" * 64,
         "val_bytes": 2_000,
         "test_bytes": 4_000,
         "test_stride_bytes": 64,

@@ -221,6 +221,19 @@ def test_a_search_of_something_else_is_refused(tmp_path: Path) -> None:
     assert {problem.what for problem in caught.value.problems} == {"sources", "val"}
 
 
+def test_a_search_may_go_on_with_other_parts_of_a_batch(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    record_search(plan.folder, plan.identity({}))
+    now = plan.identity({})
+    protocol = now["protocol"]
+    assert isinstance(protocol, dict)
+    protocol["scratch"]["max_windows_at_once"] = 16
+    check_same_search(plan.folder, now)
+    protocol["scratch"]["clip_norm"] = 9.0
+    with pytest.raises(InputError, match="protocol"):
+        check_same_search(plan.folder, now)
+
+
 def test_every_problem_of_a_plan_is_named(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, models=["nano", "micro"])
     plan = replace(plan, num_trials=1, at=(Size(5, "5"),))

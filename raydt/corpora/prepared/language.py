@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from raydt.corpora.prepared.manifest import Manifest, read_manifest
 from raydt.corpora.prepared.stamps import is_unchanged
-from raydt.corpora.splits import Split
+from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import Problem, bad
 
 
@@ -56,13 +56,7 @@ class PreparedLanguage:
 
     def digest(self, train_bytes: int, val_bytes: int, test_bytes: int) -> str:
         """SHA-256 (hex) of these prefixes: of what is read, not of where it is or what follows."""
-        asked: dict[Split, int] = {"train": train_bytes, "val": val_bytes, "test": test_bytes}
-        digest = hashlib.sha256()
-        for split, num_bytes in asked.items():
-            # The length keeps a byte moved from one split to the next from going unseen.
-            digest.update(f"{split} {num_bytes}\n".encode())
-            digest.update(self.prefix(split, num_bytes).data)
-        return digest.hexdigest()
+        return digest_of(self.train(train_bytes), self.val(val_bytes), self.test(test_bytes))
 
     def is_whole(self) -> bool:
         """Whether every file is what the manifest says."""
@@ -104,6 +98,19 @@ class PreparedLanguage:
         if grown and fresh.source.same_text(self.manifest.source):
             return None
         return found
+
+
+def digest_of(
+    train: NDArray[np.uint8], val: NDArray[np.uint8], test: NDArray[np.uint8] | None
+) -> str:
+    """SHA-256 (hex) of what a cell reads; without a `test` as with an empty one."""
+    digest = hashlib.sha256()
+    for split, data in zip(SPLITS, (train, val, test), strict=True):
+        # The length keeps a byte moved from one split to the next from going unseen.
+        digest.update(f"{split} {0 if data is None else len(data)}\n".encode())
+        if data is not None:
+            digest.update(data.data)
+    return digest.hexdigest()
 
 
 def split_path(folder: Path, split: Split) -> Path:

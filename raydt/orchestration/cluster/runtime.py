@@ -19,19 +19,23 @@ from raydt.orchestration.cluster.ray_private import (
     cluster_of_this_machine,
 )
 
-# Read by Ray when it is imported, here and in its workers, so set before.
-_ENVIRONMENT = {
+# What a process that trains needs. On a cluster its environment is that of its node and not the
+# driver's, so it is set there again, before anything reads it (`set_worker_environment`).
+WORKER_ENVIRONMENT = {
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # Ray Train hands it on to the workers of a group
+    "OMP_NUM_THREADS": "1",  # Ray itself sets it to the cores that an actor holds
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS is deterministic with it
+}
+# What only the driver and a Ray of its own read, when Ray is imported: so set before.
+_DRIVER_ENVIRONMENT = {
     **OLD_OUTPUT,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journals say more than its csv files
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: at once, not after the running trials
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's state is never restored
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "OMP_NUM_THREADS": "1",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # or torch refuses to be deterministic on a GPU
 }
 # On a machine of a known size as many trials wait in Tune as there are slots, which then start at
 # once. On a cluster they are what an autoscaler sees: with one it would grow by a node per boot;
@@ -45,9 +49,17 @@ _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store hol
 
 
 def set_environment() -> None:
-    """What Ray reads when it is imported; what the user has set stays."""
+    """Of a driver: what Ray reads when it is imported; what the user has set stays."""
     own = _ON_A_CLUSTER if on_cluster() else LOOPBACK_ONLY
-    for name, value in {**_ENVIRONMENT, **own}.items():
+    # A Ray of our own passes the driver's environment on to its workers.
+    for name, value in {**WORKER_ENVIRONMENT, **_DRIVER_ENVIRONMENT, **own}.items():
+        os.environ.setdefault(name, value)
+
+
+def set_worker_environment() -> None:
+    """Of a process that trains, whose driver may be on another machine; what is set on its node
+    stays."""
+    for name, value in WORKER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 

@@ -76,6 +76,7 @@ def build_tasks(
             precision=protocol.pretrain.precision,
             checkpoint_seconds=sweep.checkpoint_seconds,
             language=locations[language.name],
+            data_digest=digests[key],
             val_bytes=val_bytes,
             test_bytes=test_bytes,
             processes=Processes(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from raydt.corpora.prepared.language import open_language
 from raydt.corpora.prepared.manifest import FILE_NAME
 from raydt.storage.folder import Folder
+from raydt.storage.local import LocalFolder
 from raydt.storage.opening import open_folder
 
 
@@ -34,8 +36,7 @@ def publish_language(folder: Path, root: Path, storage: Folder) -> str:
 def fetch_language(location: str, cache: Path) -> Path:
     """A published language as a folder of this machine; copied once, for all its processes.
 
-    A language that was prepared anew has another manifest, and a folder of its own here. Its files
-    are checked against the manifest where they are opened.
+    A language that was prepared anew has another manifest, and a folder of its own here.
     """
     place = open_folder(location)
     if place.local_path is not None:
@@ -44,9 +45,18 @@ def fetch_language(location: str, cache: Path) -> Path:
     folder = cache / hashlib.sha256(location.encode() + manifest).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if not (folder / FILE_NAME).exists():
+        if not _is_whole(folder, manifest):
             for name in place.names():
                 if name != FILE_NAME:
                     place.fetch(name, folder / name)
-            (folder / FILE_NAME).write_bytes(manifest)
+            # Last and at once: what has a manifest is whole.
+            LocalFolder(folder).write(FILE_NAME, manifest)
     return folder
+
+
+def _is_whole(copy: Path, manifest: bytes) -> bool:
+    """Whether a copy is the language of this manifest; one that was torn is fetched again."""
+    path = copy / FILE_NAME
+    if not path.exists() or path.read_bytes() != manifest:
+        return False
+    return open_language(copy).is_whole()

@@ -39,12 +39,18 @@ class AttemptCheckpoints(CheckpointFolder):
             self._place.remove(name)
         self._uploaded = here
 
-    def take_over(self, cell: Folder, attempt_id: str) -> None:
-        """Begin with the checkpoints of the newest attempt before this one that has any."""
+    def take_over(self, cell: Folder, attempt_id: str, facts: Mapping[str, Any]) -> None:
+        """Begin with the checkpoints of the newest attempt before this one that has any of this
+        very cell: `facts` are those that the checkpoints are written with.
+
+        Those of another fingerprint (the text was edited, or raydt is another version) stay where
+        they are: should the text be as it was, the cell resumes from them.
+        """
         for earlier in reversed([a for a in attempts(cell) if a != attempt_id]):
             place = attempt_folder(cell, earlier) / CHECKPOINTS
             names = place.names()
-            if not any(name.endswith(".json") for name in names):
+            manifests = [name for name in names if name.endswith(".json")]
+            if not manifests or not all(self._is_of(place, name, facts) for name in manifests):
                 continue
             if place.local_path is not None:
                 # A rename: the earlier attempt, should it still be there, has them no more.
@@ -54,3 +60,9 @@ class AttemptCheckpoints(CheckpointFolder):
                 for name in names:
                     place.fetch(name, self.path / name)
             return
+
+    def _is_of(self, place: Folder, name: str, facts: Mapping[str, Any]) -> bool:
+        try:
+            return self.is_of(place.read(name), facts)
+        except FileNotFoundError:
+            return True  # pruned meanwhile

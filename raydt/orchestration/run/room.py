@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import ray
 
+from raydt.config.machine import gpu_places
 from raydt.config.sweep import Sweep
 from raydt.orchestration.cluster.runtime import TRIAL_RESOURCE, on_cluster
 from raydt.orchestration.run.task import Processes
@@ -37,7 +38,7 @@ def has_room(sweep: Sweep, wanted: Processes, running: Sequence[Processes]) -> b
     if wanted.num_workers == 0:
         # On a machine of a known size none waits in Tune: what is ready later may be longer.
         alone = sum(other.num_workers == 0 for other in running)
-        return on_cluster() or alone < sweep.num_slots
+        return on_cluster() or alone < _most_alone(sweep)
     in_groups = sum(other.num_workers for other in running)
     in_waiting = max(0.0, in_groups - _places(wanted))
     return in_waiting < _GROUPS_IN_WAITING * wanted.num_workers
@@ -47,7 +48,7 @@ def tasks_at_once(sweep: Sweep) -> int:
     """How many tasks a launch can run at once: on a cluster by what it has now of what a task
     holds, and it may grow; at least one."""
     if not on_cluster():
-        return sweep.num_slots
+        return _most_alone(sweep)
     places = _places(of_one_process(sweep))
     return max(1, places if sweep.slots is None else min(places, sweep.slots))
 
@@ -70,5 +71,14 @@ def trial_resources(processes: Processes) -> dict[str, float]:
 def _places(processes: Processes) -> int:
     """How many processes that train have a place in what Ray has now."""
     there = ray.cluster_resources()
-    held = process_resources(processes)
-    return min(int(there.get(name, 0.0) / amount) for name, amount in held.items())
+    places = int(there.get("CPU", 0.0) / processes.cpus)
+    if processes.gpus:
+        places = min(places, gpu_places(there.get("GPU", 0.0), processes.gpus))
+    return places
+
+
+def _most_alone(sweep: Sweep) -> int:
+    """Cells at once on this machine: whatever `slots` says, no more than its GPUs hold."""
+    if sweep.gpus_per_cell == 0:
+        return sweep.num_slots
+    return max(1, min(sweep.num_slots, _places(of_one_process(sweep))))

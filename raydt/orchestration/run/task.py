@@ -55,6 +55,7 @@ class Task(_Sent):
     tolerance: float
     patience: int
     language: str  # the URI of the prepared language
+    data_digest: str  # of the bytes that are read of it: see `PreparedLanguage.digest`
     val_bytes: int
     cache: str  # a folder of the machine on which it is trained
     initial_weights: Weights | None = None  # None: it starts at random

@@ -1,15 +1,18 @@
-"""What a task says, as the training loop takes it; and the weights that it starts from."""
+"""What a task says, as the training loop takes it; the bytes that it reads, and the weights that it
+starts from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from raydt.config.model import MODELS
+from raydt.corpora.prepared.language import digest_of, open_language
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.errors import RunError
+from raydt.orchestration.run.languages import fetch_language
 from raydt.orchestration.run.task import Task, Weights
 from raydt.storage.opening import open_folder
-from raydt.training.loop import TrainConfig
+from raydt.training.loop import Splits, TrainConfig
 
 
 def train_config(task: Task) -> TrainConfig:
@@ -26,6 +29,29 @@ def train_config(task: Task) -> TrainConfig:
     )
 
 
+def read_splits(task: Task, test_bytes: int | None) -> Splits:
+    """The bytes that a task reads; without `test_bytes` no test split.
+
+    `RunError` if they are not those that it was made for: another launch may have prepared the
+    language anew, from text that was edited, and their result would be one of other data under
+    this task's fingerprint.
+    """
+    language = open_language(fetch_language(task.language, Path(task.cache) / "corpora"))
+    splits = Splits(
+        train=language.train(task.size_bytes),
+        val=language.val(task.val_bytes),
+        test=None if test_bytes is None else language.test(test_bytes),
+    )
+    found = digest_of(splits.train, splits.val, splits.test)
+    if found != task.data_digest:
+        raise RunError(
+            f"language {language.name} in {task.language}: expected the bytes of this launch, "
+            f"SHA-256 {task.data_digest[:12]}…, got {found[:12]}…: its corpus was changed and "
+            "prepared anew meanwhile; put the text back, or take another --storage for the new one"
+        )
+    return splits
+
+
 def fetch_weights(weights: Weights | None, cache: Path) -> Path | None:
     """The weights that a task starts from as a file here, None if it starts at random; `RunError`
     if they are not those that their cell ended with."""
@@ -33,6 +59,8 @@ def fetch_weights(weights: Weights | None, cache: Path) -> Path | None:
         return None
     cached = cache / "weights" / f"{weights.sha256}.safetensors"
     folder = open_folder(weights.folder)
+    if folder.local_path is None and cached.exists() and hash_file(cached) != weights.sha256:
+        cached.unlink(missing_ok=True)  # a copy that was torn, by a power cut or a full disk
     try:
         path = cached if cached.exists() else folder.fetch(weights.name, cached)
     except FileNotFoundError:

@@ -13,6 +13,7 @@ from typing import Any
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
+from raydt.orchestration.cluster.runtime import set_worker_environment
 from raydt.orchestration.run.room import process_resources
 from raydt.orchestration.run.task import CellTask, received
 from raydt.orchestration.run.worker import run_cell
@@ -21,6 +22,7 @@ from raydt.storage.opening import open_folder
 
 def run_trial(config: dict[str, Any]) -> None:
     """The Tune trainable: `config` is of a trial whose task is a `CellTask`."""
+    set_worker_environment()
     task = received(config, CellTask)
     processes = task.processes
     if processes.num_workers == 0:

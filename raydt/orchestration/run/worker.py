@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from ray import tune
 
-from raydt.corpora.prepared.language import open_language
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.grid.journal import (
     WEIGHTS,
@@ -25,18 +24,16 @@ from raydt.grid.journal import (
 from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
 from raydt.grid.lease import LeaseLostError
 from raydt.grid.result import Result
-from raydt.orchestration.run.device import assigned_device
-from raydt.orchestration.run.languages import fetch_language
 from raydt.orchestration.run.resuming import AttemptCheckpoints
+from raydt.orchestration.run.setup import process_of_task
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
-from raydt.orchestration.run.training import fetch_weights, train_config
+from raydt.orchestration.run.training import fetch_weights, read_splits, train_config
 from raydt.storage.folder import Folder
 from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.weights import save_weights
 from raydt.training.evaluate import bits
-from raydt.training.loop import Outcome, Ranks, Report, Resumed, Splits, train
-from raydt.training.process import set_up_process
+from raydt.training.loop import Outcome, Ranks, Report, Resumed, TrainConfig, train
 
 
 def run_cell(config: Mapping[str, Any]) -> None:
@@ -46,8 +43,11 @@ def run_cell(config: Mapping[str, Any]) -> None:
     In a worker group every worker runs this, and the first alone writes.
     """
     task = received(config, CellTask)
-    device = assigned_device(task.processes.gpus)
-    set_up_process(task.processes.cpus, device)
+    with process_of_task(task.processes) as device:
+        _run_cell(task, device)
+
+
+def _run_cell(task: CellTask, device: torch.device) -> None:
     started = time.time()
     ranks = Ranks.of_process_group() if task.processes.num_workers else Ranks()
     cell = open_folder(task.folder)
@@ -60,7 +60,7 @@ def run_cell(config: Mapping[str, Any]) -> None:
     )
     try:
         if ranks.is_first:
-            checkpoints.take_over(cell, attempt.attempt_id)
+            checkpoints.take_over(cell, attempt.attempt_id, _config(task).facts())
         if ranks.num_ranks > 1:
             torch.distributed.barrier()
             if not ranks.is_first:
@@ -68,7 +68,7 @@ def run_cell(config: Mapping[str, Any]) -> None:
         outcome = _train(task, attempt, checkpoints, ranks, device)
         if ranks.is_first:
             sha256 = _keep_weights(task, attempt, outcome, work)
-            attempt.end(_result(task, attempt, outcome, sha256, started))
+            attempt.end(_result(task, attempt, outcome, sha256, started, device))
     except Exception:
         # Tune keeps tracebacks in a folder that goes with the launch.
         if ranks.is_first:
@@ -85,7 +85,7 @@ def _checkpoints_of_first(task: CellTask, cell: Folder, work: Path) -> AttemptCh
     first = attempt_folder(cell, lease.attempt)
     checkpoints = AttemptCheckpoints(first, work, task.fingerprint, task.checkpoint_seconds)
     if first.local_path is None:
-        checkpoints.take_over(cell, lease.attempt)
+        checkpoints.take_over(cell, lease.attempt, _config(task).facts())
     return checkpoints
 
 
@@ -116,22 +116,21 @@ def _train(
         attempt.go_on(row, [_row(report) for report in resumed.reports])
 
     cache = Path(task.cache)
-    language = open_language(fetch_language(task.language, cache / "corpora"))
     return train(
-        replace(
-            train_config(task), test_stride_bytes=task.test_stride_bytes, precision=task.precision
-        ),
-        Splits(
-            train=language.train(task.size_bytes),
-            val=language.val(task.val_bytes),
-            test=language.test(task.test_bytes),
-        ),
+        _config(task),
+        read_splits(task, task.test_bytes),
         initial_weights=fetch_weights(task.initial_weights, cache),
         report=report,
         device=device,
         checkpoints=checkpoints,
         resumed=resumed,
         ranks=ranks,
+    )
+
+
+def _config(task: CellTask) -> TrainConfig:
+    return replace(
+        train_config(task), test_stride_bytes=task.test_stride_bytes, precision=task.precision
     )
 
 
@@ -151,7 +150,12 @@ def _keep_weights(task: CellTask, attempt: Attempt, outcome: Outcome, work: Path
 
 
 def _result(
-    task: CellTask, attempt: Attempt, outcome: Outcome, sha256: str | None, started: float
+    task: CellTask,
+    attempt: Attempt,
+    outcome: Outcome,
+    sha256: str | None,
+    started: float,
+    device: torch.device,
 ) -> Result:
     now = time.time()
     return Result(
@@ -173,6 +177,9 @@ def _result(
         unfinished=outcome.unfinished,
         training_seconds=outcome.training_seconds,
         precision=outcome.precision,
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        gpus_per_rank=task.processes.gpus or None,
+        num_ranks=max(1, task.processes.num_workers),
         weights_sha256=sha256,
         seconds=now - started,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
@@ -38,10 +38,14 @@ class TrialReport(BaseModel):
 
 
 def search_task(
-    search: Search, trial: Trial, locations: Mapping[str, str], val_bytes: Mapping[str, int]
+    search: Search,
+    trial: Trial,
+    locations: Mapping[str, str],
+    val_bytes: Mapping[str, int],
+    digest_of: Callable[[str, int], str],
 ) -> SearchTask:
     """The task of a trial; `locations` says where each language is, `val_bytes` how much of it is
-    evaluated."""
+    evaluated, `digest_of` the digest of what is read of a language with so many bytes of train."""
     plan = search.plan
     sweep, protocol = plan.sweep, plan.sweep.protocol
     weights = None
@@ -64,6 +68,7 @@ def search_task(
         patience=protocol.patience,
         val_bytes=val_bytes[trial.data_language],
         language=locations[trial.data_language],
+        data_digest=digest_of(trial.data_language, trial.size.num_bytes),
         cache=str(sweep.local_storage / "cache"),
         processes=of_one_process(sweep),
         initial_weights=weights,

@@ -6,28 +6,29 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from ray import tune
 
-from raydt.corpora.prepared.language import open_language
 from raydt.corpora.prepared.stamps import hash_file
-from raydt.orchestration.run.device import assigned_device
-from raydt.orchestration.run.languages import fetch_language
+from raydt.orchestration.run.setup import process_of_task
 from raydt.orchestration.run.task import received, sent_report
-from raydt.orchestration.run.training import fetch_weights, train_config
+from raydt.orchestration.run.training import fetch_weights, read_splits, train_config
 from raydt.orchestration.search.task import SearchTask, TrialReport
 from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.weights import save_weights
-from raydt.training.loop import Outcome, Report, Splits, train
-from raydt.training.process import set_up_process
+from raydt.training.loop import Outcome, Report, train
 from raydt.tuning.trial import End
 
 
 def run_search_trial(config: dict[str, Any]) -> None:
     """The Tune trainable: `config` is of a trial whose task is a `SearchTask`."""
     task = received(config, SearchTask)
-    device = assigned_device(task.processes.gpus)
-    set_up_process(task.processes.cpus, device)
+    with process_of_task(task.processes) as device:
+        _run_trial(task, device)
+
+
+def _run_trial(task: SearchTask, device: torch.device) -> None:
     started = time.time()
     losses: list[tuple[int, float]] = []
 
@@ -41,14 +42,9 @@ def run_search_trial(config: dict[str, Any]) -> None:
         tune.report(sent_report(row))
 
     cache = Path(task.cache)
-    language = open_language(fetch_language(task.language, cache / "corpora"))
     outcome = train(
         train_config(task),
-        Splits(
-            train=language.train(task.size_bytes),
-            val=language.val(task.val_bytes),
-            test=None,
-        ),
+        read_splits(task, test_bytes=None),
         initial_weights=fetch_weights(task.initial_weights, cache),
         report=report,
         device=device,

@@ -159,6 +159,20 @@ class CheckpointFolder:
                     path.unlink(missing_ok=True)
 
     def _refuse_another(self, manifest: Manifest, cell: Mapping[str, object]) -> None:
+        problems = self._differences(manifest, cell)
+        if problems:
+            raise InputError(problems)
+
+    def is_of(self, manifest: bytes, cell: Mapping[str, object]) -> bool:
+        """Whether a manifest is of this fingerprint and this `cell`; one that is damaged counts, as
+        `newest` passes over it and names it."""
+        try:
+            whole = _parsed(manifest)
+        except ValueError:
+            return True
+        return not self._differences(whole, cell)
+
+    def _differences(self, manifest: Manifest, cell: Mapping[str, object]) -> list[Problem]:
         # As JSON gives it back, where a tuple is a list.
         problems = differences(manifest["cell"], json.loads(json.dumps(dict(cell))))
         if manifest["fingerprint"] != self.fingerprint:
@@ -169,23 +183,16 @@ class CheckpointFolder:
                     repr(manifest["fingerprint"]),
                 )
             )
-        if problems:
-            raise InputError(problems)
+        return problems
 
     def _read_manifest(self, path: Path) -> Manifest | None:
         try:
-            whole = json.loads(path.read_bytes())
-            manifest: Manifest = whole["manifest"]
-            is_whole = whole["sha256"] == _digest(manifest) and manifest["format"] == _FORMAT
+            return _parsed(path.read_bytes())
         except FileNotFoundError:
             return None  # pruned meanwhile
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            self.damaged.append(f"{path.name}: no manifest ({error})")
+        except (OSError, ValueError) as error:
+            self.damaged.append(f"{path.name}: {error}")
             return None
-        if not is_whole:
-            self.damaged.append(f"{path.name}: not as it was written")
-            return None
-        return manifest
 
     def _read_tensors(self, manifest: Manifest) -> dict[str, Tensor] | None:
         path = self.path / manifest["tensors"]
@@ -201,6 +208,19 @@ class CheckpointFolder:
         except (OSError, SafetensorError) as error:
             self.damaged.append(f"{path.name}: {error}")
             return None
+
+
+def _parsed(data: bytes) -> Manifest:
+    """A manifest as it was written; `ValueError` if it is damaged."""
+    try:
+        whole = json.loads(data)
+        manifest: Manifest = whole["manifest"]
+        is_whole = whole["sha256"] == _digest(manifest) and manifest["format"] == _FORMAT
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"no manifest ({error})") from None
+    if not is_whole:
+        raise ValueError("not as it was written")
+    return manifest
 
 
 def _digest(manifest: Manifest) -> str:

@@ -12,13 +12,12 @@ from raydt.config.sweep import Sweep
 from raydt.errors import RunError
 from raydt.grid.lease import LaunchLease
 from raydt.orchestration import preflight
-from raydt.orchestration.run import device, worker
+from raydt.orchestration.run import device, setup, worker
 from raydt.orchestration.run.device import assigned_device, index_of, remedy
 from raydt.orchestration.run.task import Processes, sent
 from raydt.orchestration.search import trial
 from raydt.orchestration.search.task import SearchTask
 from raydt.storage.opening import open_folder
-from raydt.training import process
 from tests.orchestration.tasks import cell_task
 
 
@@ -76,6 +75,29 @@ def test_a_launch_on_one_machine_says_so_before_it_starts(
     assert preflight.check_surroundings(Sweep(gpus_per_cell=1, storage=str(tmp_path))) == []
 
 
+def test_workers_that_would_wait_for_ever_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(preflight, "num_gpus", lambda: 4)
+
+    def problems(**fields: Any) -> list[str]:
+        sweep = Sweep(storage=str(tmp_path), large_cell_seconds=0, **fields)
+        return [str(problem) for problem in preflight.check_surroundings(sweep)]
+
+    assert problems(workers=4, slots=4, gpus_per_cell=1) == []
+    assert problems(workers=8, slots=8, gpus_per_cell=1) == [
+        "workers: at most 4, a GPU of this machine for each; found 8"
+    ]
+    assert problems(workers=2, slots=2) == []
+    assert problems(workers=3, slots=2, cpus_per_cell=2) == [
+        "workers: at most 2, the slots of this machine (2 cores for each; --slots); found 3"
+    ]
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")  # it may grow
+    assert problems(workers=8, gpus_per_cell=1) == []
+
+
 class ReachedError(Exception):
     """Training would begin."""
 
@@ -90,18 +112,16 @@ def test_cells_and_trials_train_on_the_device_of_their_task(
         found.append(device)
         raise ReachedError
 
-    def set_up(num_threads: int, device: torch.device) -> None:
+    def set_up(num_threads: int, device: torch.device, gpu_share: float) -> None:
         found.append(device)
-
-    class Language:
-        def train(self, *_: object) -> None: ...
-
-        val = test = train
+        assert gpu_share == gpus
 
     for module in (worker, trial):
         monkeypatch.setattr(module, "train", train)
-        monkeypatch.setattr(module, "set_up_process", set_up)
-        monkeypatch.setattr(module, "open_language", lambda _: Language())
+        monkeypatch.setattr(module, "read_splits", lambda *_, **__: None)
+    monkeypatch.setattr(setup, "set_up_process", set_up)
+    released: list[torch.device] = []
+    monkeypatch.setattr(setup, "release_memory", released.append)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(device, "index_of", lambda *_: 3)
     monkeypatch.setattr("ray.get_runtime_context", FakeContext)
@@ -122,6 +142,7 @@ def test_cells_and_trials_train_on_the_device_of_their_task(
             with pytest.raises(ReachedError):
                 run(sent(task))
     assert found == [torch.device("cuda", 3) if gpus else torch.device("cpu")] * 4
+    assert released == found[:2], "also after a cell that failed"
 
 
 class FakeContext:
@@ -129,15 +150,3 @@ class FakeContext:
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         return {"GPU": ["7"]}
-
-
-def test_what_names_no_gpu_goes_to_that_of_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    current: list[torch.device] = []
-    monkeypatch.setattr(torch.cuda, "set_device", current.append)
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda _: None)
-    monkeypatch.setattr(process, "keep_freed_memory", lambda: None)
-    process.set_up_process(1)
-    assert current == []
-    process.set_up_process(1, torch.device("cuda", 1))
-    assert current == [torch.device("cuda", 1)]

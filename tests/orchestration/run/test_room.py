@@ -40,6 +40,16 @@ def test_on_one_machine_no_cell_is_handed_out_before_there_is_a_slot(
     assert not has_room(sweep, ALONE, [ALONE] * 2)
 
 
+def test_slots_are_no_more_than_the_gpus_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(room.ray, "cluster_resources", lambda: {"CPU": 96.0, "GPU": 1.0})
+    sweep = Sweep(slots=96, gpus_per_cell=0.25)
+    assert tasks_at_once(sweep) == 4
+    on_a_quarter = Processes(gpus=0.25)
+    assert has_room(sweep, on_a_quarter, [on_a_quarter] * 3)
+    assert not has_room(sweep, on_a_quarter, [on_a_quarter] * 4)
+
+
 def test_where_nothing_runs_there_is_always_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
     assert has_room(Sweep(slots=1), IN_TWO, [])
@@ -53,6 +63,7 @@ def test_on_a_cluster_it_is_the_clusters_resources_that_count(
     assert tasks_at_once(Sweep()) == 64
     assert tasks_at_once(Sweep(slots=5)) == 5
     assert tasks_at_once(Sweep(gpus_per_cell=0.25)) == 12
+    assert tasks_at_once(Sweep(gpus_per_cell=0.3)) == 9, "three on each: none lies on two"
     monkeypatch.setattr(room.ray, "cluster_resources", lambda: {"CPU": 4.0})
     assert tasks_at_once(Sweep(gpus_per_cell=1)) == 1, "none yet: it grows"
 

@@ -55,7 +55,7 @@ class World:
         locations = dict.fromkeys(sizes, "a folder")
         self.policy = SearchPolicy(
             self.search,
-            lambda trial: search_task(self.search, trial, locations, sizes),
+            lambda trial: search_task(self.search, trial, locations, sizes, lambda *_: "d" * 64),
             self.shown,
             self.written,  # type: ignore[arg-type]
         )

@@ -1,0 +1,71 @@
+"""Which GPUs a cluster file of Ray's launcher (`ray up`) asks a cloud for, and how many at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from raydt.errors import bad
+from raydt.gpus import Gpu, gpu_of_instance
+
+# GPUs of an instance where it has more than one, by AWS's names: the family, and its size.
+_EIGHT = ("p4d.", "p4de.", "p5.48", "p5e.", "p5en.", "p6-")
+_FOUR = ("g5.12", "g5.24", "g6.12", "g6.24", "g6e.12", "g6e.24")
+_EIGHT_OF_G = ("g5.48", "g6.48", "g6e.48")
+
+
+@dataclass(frozen=True)
+class ClusterGpus:
+    """The GPUs of a cluster, all of one type."""
+
+    gpu: Gpu
+    most: int  # at once
+
+
+def read_cluster_gpus(path: Path) -> ClusterGpus | None:
+    """The GPUs that a cluster file names; None if it names none that is known.
+
+    Raises `InputError` for what is no cluster file, and for one that names GPUs of several types.
+    """
+    try:
+        read = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise bad(
+            f"cluster file {path}", "a file for `ray up`", str(error).splitlines()[0]
+        ) from None
+    node_types = read.get("available_node_types") if isinstance(read, Mapping) else None
+    if not isinstance(node_types, Mapping):
+        raise bad(f"cluster file {path}", "a file for `ray up`", "no available_node_types")
+    by_gpu: dict[Gpu, int] = {}
+    most_nodes = int(read.get("max_workers", 2))  # Ray's own default
+    for name, node_type in node_types.items():
+        gpu, number = _gpus_of_node(node_type)
+        if gpu is None or name == read.get("head_node_type"):
+            continue
+        nodes = min(most_nodes, int(node_type.get("max_workers", most_nodes)))
+        by_gpu[gpu] = min(most_nodes * number, by_gpu.get(gpu, 0) + nodes * number)
+    if len(by_gpu) > 1:
+        names = ", ".join(gpu.name for gpu in by_gpu)
+        raise bad(f"cluster file {path}", "GPUs of one type (--gpu says which is meant)", names)
+    return next((ClusterGpus(gpu, most) for gpu, most in by_gpu.items()), None)
+
+
+def _gpus_of_node(node_type: Mapping[str, Any]) -> tuple[Gpu | None, int]:
+    config = node_type.get("node_config", {})
+    instance = str(config.get("InstanceType") or config.get("machineType") or "")
+    instance = instance.rpartition("/")[2]  # Google's may be a URL
+    stated = node_type.get("resources", {}).get("GPU")
+    return gpu_of_instance(instance), int(stated) if stated else _num_gpus(instance)
+
+
+def _num_gpus(instance: str) -> int:
+    if instance.startswith(_EIGHT + _EIGHT_OF_G):
+        return 8
+    if instance.startswith(_FOUR):
+        return 4
+    last = instance.rpartition("-")[2]  # a2-highgpu-4g
+    return int(last[:-1]) if last.endswith("g") and last[:-1].isdecimal() else 1

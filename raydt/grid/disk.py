@@ -1,0 +1,48 @@
+"""What a sweep takes of the storage: an estimate, above what it mostly is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from raydt.config.model import MODELS
+from raydt.config.sweep import Sweep
+from raydt.grid.cell import Cell
+from raydt.tracking.schema import Stage
+
+_BYTES = 4  # of a float32
+_KEPT = 3  # checkpoints of a cell: two, and the one that is being written
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes on the storage: for good, and while cells run."""
+
+    weights_bytes: int  # of every cell that trains
+    languages_bytes: int
+    checkpoints_bytes: int  # of as many of the largest cells as run at once
+
+    @property
+    def most_bytes(self) -> int:
+        """At any time."""
+        return self.weights_bytes + self.languages_bytes + self.checkpoints_bytes
+
+
+def disk(cells: Iterable[Cell], sweep: Sweep, num_at_once: int) -> Disk:
+    """Of a whole sweep, of which `num_at_once` cells run at once."""
+    protocol = sweep.protocol
+    trained = [cell for cell in cells if cell.stage is not Stage.ZEROSHOT]
+    checkpoints = sorted((checkpoint_bytes(cell, sweep) for cell in trained), reverse=True)
+    held_out = protocol.most_val_bytes + protocol.most_test_bytes
+    return Disk(
+        weights_bytes=sum(_BYTES * MODELS[cell.model].num_parameters for cell in trained),
+        languages_bytes=sum(size + held_out for size in sweep.train_bytes().values()),
+        checkpoints_bytes=_KEPT * sum(checkpoints[:num_at_once]),
+    )
+
+
+def checkpoint_bytes(cell: Cell, sweep: Sweep) -> int:
+    """Of one checkpoint of a cell: weights, two moments of AdamW (Muon has one), the best weights
+    so far and, where there is one, the average."""
+    copies = 4 + (sweep.protocol.recipe(cell.stage).average != "none")
+    return copies * _BYTES * MODELS[cell.model].num_parameters

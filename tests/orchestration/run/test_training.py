@@ -1,0 +1,103 @@
+"""What a worker reads is what its task was made for, and a torn copy of it is fetched again."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from raydt.corpora.controlled.catalog import generate
+from raydt.corpora.prepared.language import PreparedLanguage
+from raydt.corpora.prepared.manifest import FILE_NAME
+from raydt.corpora.preparing.prepare import prepare_language
+from raydt.corpora.sources.locate import locate
+from raydt.corpora.spec import parse_corpus
+from raydt.errors import RunError
+from raydt.orchestration.run.languages import fetch_language, publish_language
+from raydt.orchestration.run.task import Weights
+from raydt.orchestration.run.training import fetch_weights, read_splits
+from raydt.storage.opening import open_folder
+from tests.orchestration.tasks import cell_task
+
+TRAIN, VAL, TEST = 4_000, 1_000, 1_000
+
+
+def write_text(folder: Path, seed: int) -> None:
+    text = generate("alba", "train", 20_000, seed).tobytes()
+    (folder / "de.txt").write_bytes(text)
+
+
+def prepared(text: Path, root: Path) -> PreparedLanguage:
+    corpus = locate(parse_corpus(f"files:{text}?documents=line"))
+    return prepare_language(corpus, "de", TRAIN, VAL, TEST, root)
+
+
+def test_text_that_was_edited_under_a_launch_is_not_trained_on(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.mkdir()
+    write_text(text, seed=0)
+    language = prepared(text, tmp_path / "corpora")
+    task = cell_task(
+        "scratch/de/4k/nano/s0",
+        language=str(language.folder),
+        cache=str(tmp_path / "cache"),
+        size_bytes=TRAIN,
+        val_bytes=VAL,
+        test_bytes=TEST,
+        data_digest=language.digest(TRAIN, VAL, TEST),
+    )
+    splits = read_splits(task, TEST)
+    assert splits.train.tobytes() == language.train(TRAIN).tobytes()
+    searched = task.model_copy(update={"data_digest": language.digest(TRAIN, VAL, 0)})
+    assert read_splits(searched, None).test is None
+    write_text(text, seed=1)
+    # Another launch, in the same storage.
+    again = prepared(text, tmp_path / "corpora")
+    assert again.folder == language.folder
+    with pytest.raises(RunError, match="its corpus was changed and prepared anew"):
+        read_splits(task, TEST)
+    # What was opened before stays what it was: the files were replaced, not overwritten.
+    assert splits.train.tobytes() != again.train(TRAIN).tobytes()
+
+
+def test_a_torn_copy_of_a_language_heals(s3_storage: str, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.mkdir()
+    write_text(text, seed=0)
+    language = prepared(text, tmp_path / "corpora")
+    storage = open_folder(s3_storage)
+    location = publish_language(language.folder, tmp_path / "corpora", storage)
+    cache = tmp_path / "cache"
+    copy = fetch_language(location, cache)
+    whole = {path.name: path.read_bytes() for path in copy.iterdir()}
+    for name in (FILE_NAME, "train.bin"):
+        (copy / name).write_bytes(whole[name][:-7])
+        assert fetch_language(location, cache) == copy
+        assert (copy / name).read_bytes() == whole[name]
+    same_size = bytes([whole["val.bin"][0] ^ 1]) + whole["val.bin"][1:]
+    (copy / "val.bin").write_bytes(same_size)
+    fetch_language(location, cache)
+    assert (copy / "val.bin").read_bytes() == whole["val.bin"]
+
+
+def test_a_torn_copy_of_weights_heals(s3_storage: str, tmp_path: Path) -> None:
+    data = b"weights" * 1000
+    folder = open_folder(s3_storage)
+    folder.write("weights.safetensors", data)
+    weights = Weights(
+        folder=folder.uri, name="weights.safetensors", sha256=hashlib.sha256(data).hexdigest()
+    )
+    path = fetch_weights(weights, tmp_path)
+    assert path is not None
+    assert path.read_bytes() == data
+    path.write_bytes(data[:100])
+    assert fetch_weights(weights, tmp_path) == path
+    assert path.read_bytes() == data
+    # What is wrong on the storage itself is said, and its copy does not stay.
+    folder.write("weights.safetensors", b"other")
+    path.unlink()
+    with pytest.raises(RunError, match="expected SHA-256"):
+        fetch_weights(weights, tmp_path)
+    folder.write("weights.safetensors", data)
+    assert fetch_weights(weights, tmp_path) == path

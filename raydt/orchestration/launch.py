@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from raydt.config.sweep import Sweep
 from raydt.corpora.sources.locate import Corpus
-from raydt.errors import InputError
+from raydt.errors import InputError, RunError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 from raydt.grid.cost import cell_costs, seen_bytes, workers_of
@@ -173,16 +173,24 @@ def _train(
                 _run(sweep, cells, tasks, seconds, missing, progress, recorded_cells)
         finally:
             progress.end()
-            final = Ledger.read(sweep, cells.values())
-            num_done = sum(final.status(cell) is Status.DONE for cell in cells.values())
-            note = (
-                f"**{num_done} of {len(cells)} cells done.** `raydt analyze` writes the answer "
-                "here, and the report into this run's artifacts."
-            )
-            figures = headline(cells.values(), final)
-            whole = num_done == len(cells)
-            recorder.finish("this launch", lambda: writer.end_launch(note, whole, figures))
+            recorder.finish("this launch", lambda: _end(sweep, cells, writer))
     return recorder.not_recorded, writer.experiment_id
+
+
+def _end(sweep: Sweep, cells: Mapping[str, Cell], writer: Writer) -> None:
+    """Close the launch's run in the store with what came of it."""
+    try:
+        final = Ledger.read(sweep, cells.values())
+    except (OSError, RunError) as error:
+        # A storage that is away must not leave the store with a launch that runs for ever.
+        writer.end_launch(f"The storage does not say what is done: {error}", False, {})
+        return
+    num_done = sum(final.status(cell) is Status.DONE for cell in cells.values())
+    note = (
+        f"**{num_done} of {len(cells)} cells done.** `raydt analyze` writes the answer "
+        "here, and the report into this run's artifacts."
+    )
+    writer.end_launch(note, num_done == len(cells), headline(cells.values(), final))
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""A model of MLflow's client: what `raydt.tracking` asks of it, in memory, with its answers lost."""
+"""A model of MLflow's client: what `raydt.tracking` asks of it, in memory, its answers lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
-from tests.histories.world import Violation, World
+from tests.histories.world import ViolationError, World
 
 _CONDITION = re.compile(r"(tags|params|attributes)\.`?([^`=]+?)`? = '([^']*)'")
 
@@ -98,7 +98,7 @@ class ModelClient:
     ) -> Page:
         conditions = _CONDITION.findall(where)
         if len(conditions) != len(where.split(" and ")):
-            raise Violation(f"a filter that the model does not know: {where}")
+            raise ViolationError(f"a filter that the model does not know: {where}")
 
         def look() -> Page:
             return Page(
@@ -111,7 +111,11 @@ class ModelClient:
         return Page(self._do("search", look)[:max_results])
 
     def create_run(
-        self, experiment_id: str, start_time: int | None = None, tags: Any = None, run_name: str = ""
+        self,
+        experiment_id: str,
+        start_time: int | None = None,
+        tags: Any = None,
+        run_name: str = "",
     ) -> Run:
         def make() -> Run:
             run_id = f"run{len(self._store.runs):04d}"

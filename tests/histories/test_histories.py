@@ -1,7 +1,7 @@
 """Ten thousand orders in which writes, crashes, slow workers and second launches can fall.
 
-    pytest tests/histories -m "integration or not integration"
-    HISTORY=1234 pytest tests/histories -k one_history     # again, with its story
+pytest tests/histories -m "integration or not integration"
+HISTORY=1234 pytest tests/histories -k one_history     # again, with its story
 """
 
 from __future__ import annotations

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import os
 import queue
-import random
-import types
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,7 +23,6 @@ import pytest
 import torch
 
 from raydt.config.sweep import Sweep
-from raydt.errors import RunError
 from raydt.grid import lease as lease_module
 from raydt.orchestration import cells as cells_module
 from raydt.orchestration import launch as launch_module
@@ -34,7 +31,7 @@ from raydt.orchestration import sync as sync_module
 from raydt.orchestration.run import recorder as recorder_module
 from raydt.orchestration.run import worker as worker_module
 from raydt.orchestration.run.policy import Nothing
-from raydt.orchestration.run.task import CellReport, CellTask, received_report, sent
+from raydt.orchestration.run.task import CellTask, received_report, sent
 from raydt.storage import many as many_module
 from raydt.storage import objects as objects_module
 from raydt.terminal.progress import Progress
@@ -44,7 +41,7 @@ from raydt.training.checkpoints.folder import Checkpoint
 from raydt.training.outcome import Outcome, Report, Resumed
 from tests.histories.memory import Memory, MemoryFolder
 from tests.histories.model_mlflow import ModelClient, ModelStore
-from tests.histories.world import Fiber, Killed, Process, World
+from tests.histories.world import Fiber, Process, World
 
 NUM_STEPS = 3
 SLOTS = 2
@@ -221,9 +218,7 @@ def fan_out_as_tune(policy: Any, folder: Any, max_retries: int) -> None:
             if nothing is Nothing.EVER:
                 return
             assert nothing is None, "something that waits for nothing"
-        world.wait(
-            lambda: bool(news) or any(not each[3].is_alive for each in running.values())
-        )
+        world.wait(lambda: bool(news) or any(not each[3].is_alive for each in running.values()))
         for trial, each in list(running.items()):
             if not each[3].is_alive and not any(kind != "report" for _, kind, _ in news):
                 news.append((trial, "lost", "its process was killed"))
@@ -260,7 +255,7 @@ def _work(tell: Callable[[str, Any], None]) -> None:
     task, _ = now.tasks[world.process.pid]
     try:
         worker_module.run_cell(sent(task))
-    except Exception as error:  # noqa: BLE001 - Tune takes any
+    except Exception as error:
         world.tell(f"fails: {type(error).__name__}: {str(error)[:80]}")
         tell("failed", f"{type(error).__name__}: {error}")
         if isinstance(error, (AssertionError, TypeError, AttributeError, NameError)):
@@ -317,6 +312,7 @@ def wire(patch: pytest.MonkeyPatch) -> None:
         lease_module, "socket", SimpleNamespace(gethostname=lambda: now.world.process.machine)
     )
     patch.setattr(start_module, "_interrupt", lambda: now.world.interrupt())
+
     # The launch
     def languages(*_: Any) -> Any:
         names = ("related", "alba")
@@ -338,14 +334,9 @@ def wire(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sync_module, "experiment_key", _experiment_key)
     patch.setattr(store_module, "open_store", None)
     # The worker
-    patch.setattr(worker_module, "set_up_process", lambda *_: None)
-    patch.setattr(worker_module, "assigned_device", lambda *_: None)
+    patch.setattr(worker_module, "process_of_task", lambda _: nullcontext(torch.device("cpu")))
     patch.setattr(worker_module, "train", sum_instead_of_training)
-    if hasattr(worker_module, "read_splits"):
-        patch.setattr(worker_module, "read_splits", lambda *_: None)
-    else:
-        patch.setattr(worker_module, "fetch_language", lambda *_: None)
-        patch.setattr(worker_module, "open_language", lambda _: _Language("x"))
+    patch.setattr(worker_module, "read_splits", lambda *_: None)
     patch.setattr(worker_module, "tune", SimpleNamespace(report=_report))
 
 

@@ -1,9 +1,9 @@
 """A small world: a clock, processes that are switched where they touch the storage, and faults.
 
-The code under test is the real one and knows nothing of it. Every process is a greenlet (or several,
-its threads); whatever it does to the storage or to MLflow goes through `World.do`, where another
-process may have its turn, and where it may be killed, be paused or lose an answer. All of it is
-drawn from one seed, so one seed is one history.
+The code under test is the real one and knows nothing of it. Every process is a greenlet (or
+several, its threads); whatever it does to the storage or to MLflow goes through `World.do`, where
+another process may have its turn, and where it may be killed, be paused or lose an answer. All of
+it is drawn from one seed, so one seed is one history.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Killed(BaseException):
     """In a process that is dead: as of SIGKILL it does nothing more, and no handler helps."""
 
 
-class Violation(Exception):
+class ViolationError(Exception):
     """What must not happen has happened."""
 
 
@@ -120,7 +120,7 @@ class World:
                 pass
             except Exception as error:  # noqa: BLE001 - the end of a process, whatever it is
                 self.tell(f"ended by {type(error).__name__}: {str(error)[:100]}", process)
-                if isinstance(error, (Violation, AssertionError, TypeError, AttributeError)):
+                if isinstance(error, (ViolationError, AssertionError, TypeError, AttributeError)):
                     self.error = self.error or error
             except KeyboardInterrupt:
                 self.tell("interrupted", process)
@@ -198,7 +198,7 @@ class World:
         process = fiber.process
         self._steps += 1
         if self._steps > _MOST_STEPS:
-            raise Violation("the history does not end")
+            raise ViolationError("the history does not end")
         self.now += _SECONDS_OF_AN_ANSWER
         if self.random.random() < self.faults.switch:
             self._give_way(fiber)

@@ -43,7 +43,7 @@ from tests.histories.memory import Memory, MemoryFolder
 from tests.histories.model_mlflow import ModelClient, ModelStore
 from tests.histories.world import Fiber, Process, World
 
-NUM_STEPS = 3
+NUM_STEPS = 2
 SLOTS = 2
 _SHARE_OF_LOST = 0.03  # of a trial's reports, that Tune takes its process for lost
 

@@ -152,11 +152,11 @@ def read_journal(cell: Folder, attempt_id: str) -> list[JournalRow]:
     `RunError` if another line is damaged.
     """
     try:
-        text = attempt_folder(cell, attempt_id).read(_JOURNAL).decode()
+        data = attempt_folder(cell, attempt_id).read(_JOURNAL)
     except FileNotFoundError:
         return []
     rows: list[JournalRow] = []
-    for number, line in enumerate(text.split("\n")[:-1], start=1):
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
             rows.append(row_of(line))
         except ValueError as error:

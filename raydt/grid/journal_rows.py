@@ -44,6 +44,7 @@ class ReportRow(_Row):
     val_loss: float
     bytes_per_second: float | None
     mfu: float | None = None
+    mfu_of_matmul: float | None = None
     val_bpb: float
 
 
@@ -72,6 +73,6 @@ def line_of(row: JournalRow) -> bytes:
     return (json.dumps(row.model_dump()) + "\n").encode()
 
 
-def row_of(line: str) -> JournalRow:
-    """The row that a line holds; `ValueError` if it is none."""
+def row_of(line: bytes) -> JournalRow:
+    """The row that a line holds; `ValueError` if it is none, or not in UTF-8."""
     return _ANY_ROW.validate_python(json.loads(line))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
 from raydt.config.sweep import Sweep
 from raydt.errors import RunError, bad
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
+from raydt.grid.fence import fence
 from raydt.grid.journal import cancel, set_aside, uncancel
-from raydt.grid.lease import is_alive, running_launch
-from raydt.grid.ledger import Ledger, cell_folder
+from raydt.grid.lease import LaunchLease
+from raydt.grid.ledger import Ledger, begun_cells, cell_folder
+from raydt.orchestration.start import only_launch
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
 from raydt.tracking.writer import Writer
@@ -42,7 +45,11 @@ def retry_cells(sweep: Sweep, cells: Iterable[Cell], done_too: bool) -> list[Cel
     """Make these cells be trained by the next launch, if they failed, diverged or were cancelled;
     with `done_too` also those that are done, and all that was made from them. What was is kept
     beside the journals. The cells that it came to."""
-    _require_rest(sweep, "retry")
+    with at_rest(sweep) as lease:
+        return _retry(sweep, cells, done_too, lease)
+
+
+def _retry(sweep: Sweep, cells: Iterable[Cell], done_too: bool, lease: LaunchLease) -> list[Cell]:
     every = build_grid(sweep)
     ledger = Ledger.read(sweep, every)
     statuses = {cell.cell_id: ledger.status(cell) for cell in every}
@@ -56,11 +63,12 @@ def retry_cells(sweep: Sweep, cells: Iterable[Cell], done_too: bool) -> list[Cel
         and statuses[str(c.parent_id)] is Status.DONE
         and c.cell_id in ledger.results
     }
-    for cell_id in chosen:
+    # Children first: a kill in between leaves none that is done and whose parent is not.
+    for cell_id in reversed([cell.cell_id for cell in every if cell.cell_id in chosen]):
         folder = cell_folder(sweep, cell_id)
         result = ledger.results.get(cell_id)
         if result is not None:
-            set_aside(folder, result)
+            set_aside(folder, result, lease.check_held)
         uncancel(folder)
     return list(chosen.values())
 
@@ -86,7 +94,11 @@ def remove_cells(sweep: Sweep, cells: Iterable[Cell]) -> list[Cell]:
     `RunError` if something would then hang in the air: a cell that is done, and whose parent is to
     go while it stays.
     """
-    _require_rest(sweep, "rm")
+    with at_rest(sweep) as lease:
+        return _remove(sweep, cells, lease)
+
+
+def _remove(sweep: Sweep, cells: Iterable[Cell], lease: LaunchLease) -> list[Cell]:
     chosen = {cell.cell_id: cell for cell in cells}
     every = build_grid(sweep)
     ledger = Ledger.read(sweep, every)
@@ -107,16 +119,18 @@ def remove_cells(sweep: Sweep, cells: Iterable[Cell]) -> list[Cell]:
         # First the store: if it does not answer, nothing has happened yet.
         writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
         for cell in there:
-            writer.delete(cell_folder(sweep, cell.cell_id))
+            lease.check_held()
+            writer.delete(cell.cell_id)
             (sweep.folder / "cells").remove(cell.cell_id)
     return there
 
 
-def _require_rest(sweep: Sweep, command: str) -> None:
-    launch = running_launch(sweep.folder)
-    if is_alive(launch):
-        assert launch is not None
-        raise RunError(
-            f"sweep {sweep.name}: no launch may be at work for `raydt {command}`; found process "
-            f"{launch.pid} on {launch.host}"
-        )
+@contextmanager
+def at_rest(sweep: Sweep) -> Iterator[LaunchLease]:
+    """Hold the sweep for the time of the block, as a launch does, so that none begins beside it;
+    `RunError` if one is at work."""
+    with only_launch(sweep.folder) as lease:
+        if lease.was_cut_off:
+            begun = begun_cells(sweep, [cell.cell_id for cell in build_grid(sweep)])
+            fence([cell_folder(sweep, c) for c in begun], lease.launch_id, sweep.folder)
+        yield lease

@@ -166,6 +166,8 @@ def _train(
         recorder = Recorder()
         recorded_cells = CellRecorder(recorder, writer, sweep, cells, fingerprints)
         recorder.start()
+        for cell_id in ledger.cancelled:
+            recorded_cells.cancelled(cell_id)  # while no launch could see it
         for cell_id in unrecorded:
             recorded_cells.ended(cell_id, ledger.results[cell_id])
         try:

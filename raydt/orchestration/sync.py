@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from raydt.config.sweep import Sweep
 from raydt.errors import RunError
 from raydt.grid.build import build_grid
 from raydt.grid.journal import holder, read_journal
-from raydt.grid.journal_rows import StartRow
-from raydt.grid.lease import is_alive, running_launch
+from raydt.grid.journal_rows import JournalRow, ReportRow, StartRow
 from raydt.grid.ledger import Ledger, cell_folder
+from raydt.orchestration.cells import at_rest
 from raydt.orchestration.grid.facts import cell_facts, headline, plan_rows
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
@@ -34,47 +34,63 @@ def sync_store(sweep: Sweep, on_cell: Callable[[str], None] = lambda _: None) ->
     Cells that were cut off are written as far as they came. `RunError` while a launch is at work,
     which is the store's one writer.
     """
-    if is_alive(running_launch(sweep.folder)):
-        raise RunError(f"sweep {sweep.name}: a launch is at work, and writes the store itself")
-    cells = build_grid(sweep)
-    ledger = Ledger.read(sweep, cells)
+    with at_rest(sweep):
+        return _sync(sweep, on_cell)
+
+
+def _sync(sweep: Sweep, on_cell: Callable[[str], None]) -> Synced:
+    cells = {cell.cell_id: cell for cell in build_grid(sweep)}
+    ledger = Ledger.read(sweep, cells.values())
     writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
     experiment = experiment_key(sweep.store_uri, sweep.name)
     synced = Synced()
-    to_write = []
-    for cell in cells:
-        folder = cell_folder(sweep, cell.cell_id)
-        if cell.cell_id in ledger.results and is_recorded(folder, sweep.store_uri, experiment):
+    to_write: dict[str, str] = {}  # cell id -> attempt
+    for cell_id in ledger.begun:
+        folder = cell_folder(sweep, cell_id)
+        if cell_id in ledger.cancelled:
+            writer.cancelled(folder)
+        holding = ledger.results.get(cell_id) or holder(folder)
+        if holding is None:
+            continue
+        so_far = None
+        try:
+            if cell_id not in ledger.results:
+                so_far = holding.attempt, _num_reports(read_journal(folder, holding.attempt))
+        except RunError as error:
+            synced.damaged[cell_id] = str(error)
+            continue
+        if is_recorded(folder, sweep.store_uri, experiment, so_far):
             synced.num_there += 1
-        elif cell.cell_id in ledger.results or holder(folder) is not None:
-            to_write.append(cell)
+        else:
+            to_write[cell_id] = holding.attempt
     if not to_write:
         return synced
-    fingerprints: dict[str, str | None] = dict.fromkeys(cell.cell_id for cell in cells)
+    fingerprints: dict[str, str | None] = dict.fromkeys(cells)
     fingerprints |= {c: result.fingerprint for c, result in ledger.results.items()}
     writer.start_launch(
-        plan_rows(cells, fingerprints), sweep.model_dump(mode="json"), "Written from the journals."
+        plan_rows(cells.values(), fingerprints),
+        sweep.model_dump(mode="json"),
+        "Written from the journals.",
     )
-    for cell in to_write:
-        folder = cell_folder(sweep, cell.cell_id)
-        result = ledger.results.get(cell.cell_id)
-        lease = holder(folder)
-        holding = result if result is not None else lease
-        assert holding is not None, "it has a result, or a lease"
-        attempt = holding.attempt
+    for cell_id, attempt in to_write.items():
+        folder, run_name = cell_folder(sweep, cell_id), cells[cell_id].run_name
         try:
             rows = read_journal(folder, attempt)
         except RunError as error:
-            synced.damaged[cell.cell_id] = str(error)
+            synced.damaged[cell_id] = str(error)
             continue
         starts = [row.fingerprint for row in rows if isinstance(row, StartRow)]
-        fingerprint = fingerprints[cell.cell_id] or (starts[0] if starts else "")
-        facts = cell_facts(cell, sweep, fingerprint)
-        writer.sync(folder, cell.run_name, facts, rows, attempt, result)
+        fingerprint = fingerprints[cell_id] or (starts[0] if starts else "")
+        facts = cell_facts(cells[cell_id], sweep, fingerprint)
+        writer.sync(folder, run_name, facts, rows, attempt, ledger.results.get(cell_id))
         synced.num_written += 1
-        on_cell(cell.cell_id)
+        on_cell(cell_id)
     num_done = sum(result.status is Status.DONE for result in ledger.results.values())
     whole = num_done == len(cells)
     note = f"Written from the journals: {num_done} of {len(cells)} cells done."
-    writer.end_launch(note, whole, headline(cells, ledger))
+    writer.end_launch(note, whole, headline(cells.values(), ledger))
     return synced
+
+
+def _num_reports(rows: Sequence[JournalRow]) -> int:
+    return sum(isinstance(row, ReportRow) for row in rows)

@@ -66,10 +66,17 @@ class LocalFolder(Folder):
         path = self._path / name
         _make_folder(path.parent)
         is_new = not path.exists()
-        with path.open("ab") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        with path.open("ab", buffering=0) as file:
+            before = os.fstat(file.fileno()).st_size
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                # A disk that is full takes a part; what comes after it would be damaged too.
+                os.ftruncate(file.fileno(), before)
+                raise
         if is_new:
             sync_folder(path.parent)
 

@@ -94,6 +94,12 @@ class Progress(LiveProgress):
         elif status is not Status.DONE:
             self.say(line, style="red")
 
+    def lost(self, cell_id: str, line: str) -> None:
+        """A running cell came to no end and waits to be tried again: why, and when."""
+        with self._lock:
+            self._running.pop(cell_id, None)
+        self.say(f"{self._cells[cell_id].run_name:<24} {line}", style="yellow")
+
     def blocked(self, cell: Cell) -> None:
         """A cell will not start: what it starts from failed."""
         with self._lock:

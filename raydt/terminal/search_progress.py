@@ -84,6 +84,10 @@ class SearchProgress(LiveProgress):
             used = f"{approximate_bytes(self._bytes_trained)} bytes"
             self.say(f"[{used}] {line}")
 
+    def lost(self, trial: Trial, line: str) -> None:
+        """A trial came to no end and waits to be tried again: why, and when."""
+        self.say(f"{_name(trial)} {line}", style="yellow")
+
     def failed(self, trial: Trial, reason: str) -> None:
         """A trial failed for good."""
         with self._lock:

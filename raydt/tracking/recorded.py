@@ -36,19 +36,26 @@ class Recorded(BaseModel):
     ended: bool
 
 
-def is_recorded(cell: Folder, store_uri: str, experiment: str | None) -> bool:
-    """Whether a cell stands in this store with its result, as far as its folder knows.
+def is_recorded(
+    cell: Folder, store_uri: str, experiment: str | None, so_far: tuple[str, int] | None = None
+) -> bool:
+    """Whether a cell stands in this store with its result, as far as its folder knows; or, of one
+    that has none yet, with what it has `so_far`: an attempt, and how many reports of it.
 
     `experiment` is what `experiment_key` says now: of a store that was emptied or made anew the
-    folder knows nothing.
+    folder knows nothing. A SQLite store that was moved is the same store: it has the run.
     """
     state = read_state(cell)
-    if state is None or state.store_uri != without_password(store_uri) or not state.ended:
+    if state is None:
+        return False
+    if not (state.ended if so_far is None else (state.attempt, state.num_reports) == so_far):
         return False
     if experiment is not None and state.experiment != experiment:
         return False
     store = sqlite_path(store_uri)
-    return store is None or (store.exists() and _holds(store, state.run_id))
+    if store is None:
+        return state.store_uri == without_password(store_uri)
+    return store.exists() and _holds(store, state.run_id)
 
 
 def experiment_key(store_uri: str, sweep: str) -> str | None:

@@ -78,7 +78,10 @@ METRIC_TRAIN_LOSS = "train/loss"  # nats per byte
 METRIC_VAL_LOSS = "val/loss"  # nats per byte
 METRIC_VAL_BPB = "val/bpb"  # bits per byte
 METRIC_BYTES_PER_SECOND = "throughput/bytes_per_second"
+# Model FLOPs as a share of the GPU's data sheet (bfloat16, dense), and of what large matrix
+# products reach on the same GPU. Neither is of a CPU or of a part of a GPU.
 METRIC_MFU = "throughput/mfu"
+METRIC_MFU_OF_MATMUL = "throughput/mfu_of_matmul"
 
 # Final numbers, logged once under names of their own, because MLflow's list of runs holds the
 # last value of a metric and not its best. All are of the checkpoint with the best validation loss.

@@ -20,7 +20,7 @@ from raydt.storage.folder import Folder
 from raydt.tracking import schema
 from raydt.tracking.experiment import open_experiment
 from raydt.tracking.recorded import Recorded, key_of, read_state, write_state
-from raydt.tracking.runs import log
+from raydt.tracking.runs import every_run, log
 from raydt.tracking.schema import Status
 from raydt.tracking.uri import sqlite_path, without_password
 from raydt.tracking.views import add_views
@@ -32,6 +32,7 @@ _HISTORY = {
     "val_bpb": schema.METRIC_VAL_BPB,
     "bytes_per_second": schema.METRIC_BYTES_PER_SECOND,
     "mfu": schema.METRIC_MFU,
+    "mfu_of_matmul": schema.METRIC_MFU_OF_MATMUL,
 }
 _FINAL = {
     "test_loss": schema.METRIC_TEST_LOSS,
@@ -58,6 +59,10 @@ class Writer:
         experiment = open_experiment(client, store_uri, sweep, {schema.TAG_SWEEP: sweep})
         self.experiment_id = str(experiment.experiment_id)
         self._experiment_key = key_of(experiment.experiment_id, experiment.creation_time)
+        # Whether cells were written before: then a cell whose folder does not know its run may
+        # have one all the same.
+        kind = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_CELL}'"
+        self._had_cells = bool(client.search_runs([self.experiment_id], kind, max_results=1))
         add_views(client, self.experiment_id, experiment.tags)
 
     def start_launch(
@@ -128,6 +133,8 @@ class Writer:
         """
         state = self._state(folder, attempt)
         if state is None:
+            state = self._found(folder, str(facts.get(schema.TAG_CELL_ID)), attempt)
+        if state is None:
             # The reports of a cell that was resumed are older than its last attempt.
             times = [row.time for row in (*rows, *([result] if result else []))]
             started = min(times, default=None)
@@ -162,56 +169,90 @@ class Writer:
         ended = state.ended or result is not None
         write_state(folder, state.model_copy(update={"num_reports": len(reports), "ended": ended}))
 
-    def delete(self, folder: Folder) -> None:
-        """Delete the run of the cell in `folder`, if the store has it."""
+    def cancelled(self, folder: Folder) -> None:
+        """End the run of the cell in `folder`, which was cancelled while it ran, if the store has
+        one that has not ended."""
+        from mlflow.entities import RunTag
+
         state = read_state(folder)
-        run_id = None if state is None else self._run_of(state.attempt)
-        if run_id is not None:
-            self._client.delete_run(run_id)
+        if state is None or state.ended or state.run_id is None:
+            return
+        known = self._state(folder, state.attempt)
+        if known is None or known.run_id is None:
+            return
+        tags = [RunTag(schema.TAG_STATUS, Status.CANCELLED)]
+        self._client.log_batch(known.run_id, tags=tags)
+        self._client.set_terminated(known.run_id, "KILLED")
+        write_state(folder, known.model_copy(update={"ended": True}))
+
+    def delete(self, cell_id: str) -> None:
+        """Delete every run of a cell that the store has."""
+        for run in self._runs_of(cell_id):
+            self._client.delete_run(run.info.run_id)
 
     def _state(self, folder: Folder, attempt: str) -> Recorded | None:
         """Where the store was left, if it is this store, this attempt and the run is there."""
-        from mlflow.exceptions import MlflowException
-
         state = read_state(folder)
-        if state is None:
+        if state is None or state.run_id is None:
             return None
-        here = (state.store_uri, state.experiment) == (self._store_uri, self._experiment_key)
-        if state.run_id is None or not here:
-            # Cut off while it made the run, or written into what may be the same store elsewhere
-            # (a storage was moved): the store itself knows its attempts.
-            run_id = self._run_of(state.attempt)
-            if run_id is None:
-                return None
-            is_same = state.run_id == run_id
-            state = Recorded(
-                store_uri=self._store_uri,
-                experiment=self._experiment_key,
-                run_id=run_id,
-                attempt=state.attempt,
-                num_reports=state.num_reports if is_same else 0,
-                ended=state.ended and is_same,
-            )
-        try:
-            run = self._client.get_run(state.run_id)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None
-            raise
-        if run.info.lifecycle_stage == "deleted":
+        # A SQLite store may have been moved: it is known by its experiment and its runs.
+        elsewhere = state.store_uri != self._store_uri and sqlite_path(self._store_uri) is None
+        if elsewhere or state.experiment != self._experiment_key or state.attempt != attempt:
             return None
-        if state.attempt != attempt:
-            # An attempt that was cut off, and whose cell began again. Its numbers stay in its
-            # journal; in the store a cell has one run.
-            self._client.delete_run(state.run_id)
+        if not self._is_there(state.run_id):
             return None
+        if state.store_uri != self._store_uri:
+            state = state.model_copy(update={"store_uri": self._store_uri})
+            write_state(folder, state)
         return state
 
-    def _run_of(self, attempt: str) -> str | None:
-        runs = self._client.search_runs(
-            [self.experiment_id], f"tags.`{schema.TAG_ATTEMPT}` = '{attempt}'", max_results=1
+    def _is_there(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return bool(run.info.lifecycle_stage != "deleted")
+
+    def _found(self, folder: Folder, cell_id: str, attempt: str) -> Recorded | None:
+        """What the store itself knows of a cell whose folder does not know (its `mlflow.json` is
+        damaged, of another store or gone): the run of this attempt, to be written from the first
+        row, or None. Other runs of the cell go: in the store it has one.
+        """
+        if not self._had_cells and read_state(folder) is None:
+            return None  # nobody has begun to write it
+        found = None
+        for run in self._runs_of(cell_id):
+            # Those of attempts that were cut off: their numbers stay in their journals.
+            if found is not None or run.data.tags.get(schema.TAG_ATTEMPT) != attempt:
+                self._client.delete_run(run.info.run_id)
+                continue
+            found = self._begun(attempt, str(run.info.run_id))
+        if found is not None:
+            write_state(folder, found)
+        return found
+
+    def _runs_of(self, cell_id: str) -> list[Any]:
+        quote = '"' if "'" in cell_id else "'"
+        where = (
+            f"tags.`{schema.TAG_KIND}` = '{schema.KIND_CELL}' and "
+            f"tags.`{schema.TAG_CELL_ID}` = {quote}{cell_id}{quote}"
         )
-        return str(runs[0].info.run_id) if runs else None
+        return list(every_run(self._client, self.experiment_id, where))
+
+    def _begun(self, attempt: str, run_id: str | None) -> Recorded:
+        """A run of which nothing is written yet, as far as is known."""
+        return Recorded(
+            store_uri=self._store_uri,
+            experiment=self._experiment_key,
+            run_id=run_id,
+            attempt=attempt,
+            num_reports=0,
+            ended=False,
+        )
 
     def _create_run(
         self,
@@ -230,16 +271,8 @@ class Writer:
         }
         if self._launch_id is not None:
             tags["mlflow.parentRunId"] = self._launch_id
-        state = Recorded(
-            store_uri=self._store_uri,
-            experiment=self._experiment_key,
-            run_id=None,
-            attempt=attempt,
-            num_reports=0,
-            ended=False,
-        )
-        # Said before it is done: a run whose making was cut off is found again by its attempt.
-        write_state(folder, state)
+        # Said before it is done: a run whose making was cut off is looked for.
+        write_state(folder, self._begun(attempt, None))
         run = self._client.create_run(
             self.experiment_id,
             # When the cell began, not when it was written down.
@@ -247,7 +280,7 @@ class Writer:
             tags=tags,
             run_name=run_name,
         )
-        state = state.model_copy(update={"run_id": str(run.info.run_id)})
+        state = self._begun(attempt, str(run.info.run_id))
         write_state(folder, state)
         return state
 

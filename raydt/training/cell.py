@@ -22,7 +22,7 @@ from raydt.training.precision import is_bfloat16
 from raydt.training.ranks import Ranks
 from raydt.training.state import TrainingState
 from raydt.training.step import Gradients
-from raydt.training.throughput import peak_flops_per_second
+from raydt.training.throughput import peaks_of
 
 # On a GPU a look at the loss waits for it: not after every step.
 _STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 100}
@@ -66,7 +66,7 @@ class CellTraining:
         average = WeightAverage(model, recipe.average_power) if recipe.average == "power" else None
         self._state = TrainingState(model, self._optimizer, self._batches, average)
         self._checkpoints: CheckpointFolder | None = None
-        self._peak_flops_per_second = peak_flops_per_second(
+        self._peaks = peaks_of(
             self._state.device, is_bfloat16(recipe.precision, self._state.device)
         )
 
@@ -146,7 +146,12 @@ class CellTraining:
         bytes_per_second = seen / progress.seconds_since_report
         bytes_seen = progress.step * self._step_bytes
         report = Report(
-            bytes_seen, train_loss, val_loss, bytes_per_second, self._mfu(bytes_per_second)
+            bytes_seen,
+            train_loss,
+            val_loss,
+            bytes_per_second,
+            mfu=self._share(bytes_per_second, self._peaks.data_sheet),
+            mfu_of_matmul=self._share(bytes_per_second, self._peaks.matmul),
         )
         progress.training_seconds += progress.seconds_since_report
         progress.reports.append(report)
@@ -166,11 +171,12 @@ class CellTraining:
             self._state.progress.reports, least_bytes, config.tolerance, config.patience
         )
 
-    def _mfu(self, bytes_per_second: float) -> float | None:
-        if self._peak_flops_per_second is None:
+    def _share(self, bytes_per_second: float, peak_flops_per_second: float | None) -> float | None:
+        """What the model's FLOPs are of a peak of all ranks' GPUs together."""
+        if peak_flops_per_second is None:
             return None
         flops_per_second = bytes_per_second * self._config.model.training_flops_per_byte
-        return flops_per_second / (self._peak_flops_per_second * self._ranks.num_ranks)
+        return flops_per_second / (peak_flops_per_second * self._ranks.num_ranks)
 
     def _write_checkpoint(self) -> None:
         assert self._checkpoints is not None

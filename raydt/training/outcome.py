@@ -24,8 +24,10 @@ class Report:
     val_loss: float
     # Of training alone, evaluation and checkpoints left out; over all ranks.
     bytes_per_second: float | None = field(compare=False)
-    # Of what matrix products reach on the same GPU; None on a CPU.
+    # Of the GPU's data sheet, and of what matrix products reach on the same GPU; None on a CPU and
+    # on a part of a GPU.
     mfu: float | None = field(default=None, compare=False)
+    mfu_of_matmul: float | None = field(default=None, compare=False)
     time: float = field(default_factory=time.time, compare=False)  # in seconds since 1970
 
 

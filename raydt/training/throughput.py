@@ -1,26 +1,85 @@
-"""How fast matrix products are on this device: what an MFU is a share of."""
+"""What a GPU could do, by its data sheet and as measured: what an MFU is a share of."""
 
 from __future__ import annotations
 
 import functools
+import json
+import os
+import tempfile
 import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from filelock import FileLock
+
+from raydt.gpus import gpu_of_device
+from raydt.training.process import has_whole_gpu
 
 _SIDE = 8192
 _ROUNDS, _PRODUCTS = 5, 8
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """FLOP/s of one GPU; None where there is no such number.
+
+    `data_sheet` is of dense bfloat16 products, which makes an MFU comparable with what others
+    report. `matmul` is what large products reach on this very GPU, with its clocks and its power:
+    what is lacking to it is the program's, and not the machine's.
+    """
+
+    data_sheet: float | None = None
+    matmul: float | None = None
+
+
+def peaks_of(device: torch.device, bfloat16: bool) -> Peaks:
+    """Of a device that is this process's alone; of a CPU and of a part of a GPU there are none:
+    its neighbours' work is not in what a cell does, and would be in what is measured."""
+    if not has_whole_gpu(device):
+        return Peaks()
+    gpu = gpu_of_device(torch.cuda.get_device_name(device))
+    sheet = gpu.peak_flops_per_second if gpu is not None and bfloat16 else None
+    return Peaks(sheet, peak_flops_per_second(device, bfloat16))
 
 
 @functools.cache
 def peak_flops_per_second(device: torch.device, bfloat16: bool) -> float | None:
-    """FLOP/s of large matrix products on a GPU, measured once per process; None on a CPU.
+    """FLOP/s of large matrix products on a GPU; None on a CPU.
 
-    A measured rate and not the data sheet's, which depends on clocks and power that a rented
-    machine need not have. A CPU has no such number worth a demo cell's time: its products are
-    small, and its cores are shared.
+    Measured once per node and GPU, by the first process that asks since the node was booted; the
+    others wait for it. A CPU has no such number worth a demo cell's time: its products are small,
+    and its cores are shared.
     """
     if device.type != "cuda":
         return None
+    uuid = torch.cuda.get_device_properties(device).uuid
+    return _once_per_node(f"{uuid}-{'bfloat16' if bfloat16 else 'float32'}", device, bfloat16)
+
+
+def _once_per_node(name: str, device: torch.device, bfloat16: bool) -> float:
+    boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
+    folder = Path(tempfile.gettempdir()) / f"raydt-{os.getuid()}" / "matmul"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():  # others may make it in /tmp
+            return _measure(device, bfloat16)
+        with FileLock(folder / f"{name}.lock"):
+            file = folder / f"{name}.json"
+            with suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or torn
+                found = json.loads(file.read_text())
+                if found["boot"] == boot:
+                    return float(found["flops_per_second"])
+            measured = _measure(device, bfloat16)
+            file.write_text(json.dumps({"boot": boot, "flops_per_second": measured}))
+            return measured
+    except OSError:  # no place for a file: every process measures
+        return _measure(device, bfloat16)
+
+
+def _measure(device: torch.device, bfloat16: bool) -> float:
     dtype = torch.bfloat16 if bfloat16 else torch.float32
     a = torch.randn(_SIDE, _SIDE, device=device, dtype=dtype)
     b = torch.randn(_SIDE, _SIDE, device=device, dtype=dtype)

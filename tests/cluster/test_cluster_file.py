@@ -50,6 +50,27 @@ def test_a_misspelt_key_would_be_found(declared: dict[str, Any]) -> None:
         validated({**declared, "idle_timeout_minuts": 5})
 
 
+def test_packages_wait_for_the_locks_of_a_first_boot(declared: dict[str, Any]) -> None:
+    commands = [c for key, value in declared.items() if key.endswith("_commands") for c in value]
+    installs = [command for command in commands if "apt-get" in command and "install" in command]
+    assert len(installs) == 2
+    assert all("-o DPkg::Lock::Timeout=600" in command for command in installs)
+    (update,) = (command for command in commands if "apt-get update" in command)
+    assert update.startswith("timeout 600 sh -c 'until ")
+    # What Triton builds with.
+    assert {"python3-dev", "gcc"} <= set(installs[0].split())
+
+
+def test_disks_are_as_fast_as_they_may_be(declared: dict[str, Any]) -> None:
+    for node_type in declared["available_node_types"].values():
+        (disk,) = node_type["node_config"]["BlockDeviceMappings"]
+        ebs = disk["Ebs"]
+        assert ebs["Throughput"] >= 500
+        assert ebs["Throughput"] <= min(1000, ebs["Iops"] / 4)  # as gp3 has it
+    head = declared["available_node_types"]["head"]["node_config"]["BlockDeviceMappings"]
+    assert head[0]["Ebs"]["VolumeSize"] >= 500
+
+
 def test_versions_are_in_one_place(declared: dict[str, Any]) -> None:
     commands = [c for key, value in declared.items() if key.endswith("_commands") for c in value]
     text = " ".join(commands)

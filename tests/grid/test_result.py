@@ -59,9 +59,11 @@ LINES = [
     '{"event": "start", "time": 1764000000.5, "launch": "L1", "cell_id": "a", "fingerprint": "ff"}',
     '{"event": "resume", "time": 1764000000.75, "bytes_seen": 4096, "damaged": ["step-9.json"]}',
     '{"event": "report", "time": 1764000001.0, "bytes_seen": 4096, "train_loss": null, '
-    '"val_loss": 2.25, "bytes_per_second": null, "mfu": null, "val_bpb": 3.25}',
+    '"val_loss": 2.25, "bytes_per_second": null, "mfu": null, "mfu_of_matmul": null, '
+    '"val_bpb": 3.25}',
     '{"event": "report", "time": 1764000001.5, "bytes_seen": 8192, "train_loss": NaN, '
-    '"val_loss": NaN, "bytes_per_second": 400000.0, "mfu": 0.5, "val_bpb": NaN}',
+    '"val_loss": NaN, "bytes_per_second": 400000.0, "mfu": 0.5, '
+    '"mfu_of_matmul": 0.625, "val_bpb": NaN}',
     '{"event": "error", "time": 1764000002.0, "traceback": "Traceback: no"}',
     '{"event": "end", "time": 1764000002.5, "status": "done"}',
 ]
@@ -103,11 +105,11 @@ def test_a_journal_is_written_as_it_was_read(folder: Folder) -> None:
 
 def test_a_report_of_an_earlier_version_says_nothing_of_the_hardware(folder: Folder) -> None:
     (first,) = [json.loads(line) for line in LINES[2:3]]
-    del first["mfu"]
+    del first["mfu"], first["mfu_of_matmul"]
     (folder / "attempts" / "1").append("journal.jsonl", f"{json.dumps(first)}\n".encode())
     (row,) = read_journal(folder, "1")
     assert isinstance(row, ReportRow)
-    assert row.mfu is None
+    assert (row.mfu, row.mfu_of_matmul) == (None, None)
 
 
 def test_who_holds_a_cell_and_a_sweep(folder: Folder) -> None:

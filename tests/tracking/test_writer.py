@@ -8,7 +8,9 @@ from raydt.tracking.uri import sqlite_uri
 from raydt.tracking.writer import Writer
 from tests.grid.results import report_of, result_of
 
-REPORT = report_of(2048, 2.25, time=100.0, train_loss=2.5, val_bpb=3.2, mfu=0.5)
+REPORT = report_of(
+    2048, 2.25, time=100.0, train_loss=2.5, val_bpb=3.2, mfu=0.5, mfu_of_matmul=0.625
+)
 
 
 def test_what_a_report_says_are_metrics_at_their_bytes_and_what_it_does_not_say_is_none(
@@ -18,7 +20,13 @@ def test_what_a_report_says_are_metrics_at_their_bytes_and_what_it_does_not_say_
     client = open_store(uri)
     writer = Writer(client, uri, "tiny")
     writer.start_launch([], {}, "a note")
-    changed = {"time": 101.0, "bytes_seen": 4096, "val_loss": 2.0, "mfu": None}
+    changed = {
+        "time": 101.0,
+        "bytes_seen": 4096,
+        "val_loss": 2.0,
+        "mfu": None,
+        "mfu_of_matmul": None,
+    }
     later = REPORT.model_copy(update=changed)
     writer.sync(LocalFolder(tmp_path / "cell"), "a cell", {}, [REPORT, later], "1", None)
     (run,) = client.search_runs([writer.experiment_id], "attributes.run_name = 'a cell'")
@@ -32,6 +40,7 @@ def test_what_a_report_says_are_metrics_at_their_bytes_and_what_it_does_not_say_
         "val/bpb": [(2048, 3.2), (4096, 3.2)],
         "throughput/bytes_per_second": [(2048, 4e5), (4096, 4e5)],
         "throughput/mfu": [(2048, 0.5)],
+        "throughput/mfu_of_matmul": [(2048, 0.625)],
     }
 
 

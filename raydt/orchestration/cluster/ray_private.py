@@ -9,6 +9,7 @@ Nothing is imported from Ray before it is needed: the environment is set before 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ OLD_OUTPUT = {"RAY_AIR_NEW_OUTPUT": "0"}
 MOST_WAITING = "TUNE_MAX_PENDING_TRIALS_PG"
 # Read by Ray's autoscaler v1: the function that scores node types, see `cluster.spot`.
 SCORER = "RAY_AUTOSCALER_UTILIZATION_SCORER"
+# Tune tries a trial again without limit whose process went with a node that was taken back, unless
+# this counts it. What is tried again, when and where is said in `raydt.orchestration.run.tries`.
+COUNTED_PREEMPTIONS = {"RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1"}
+# A label that every node has.
+NODE_ID_LABEL = "ray.io/node-id"
 # The logger of what is packed and uploaded with a job.
 UPLOAD_LOGGER = "ray._private.runtime_env"
 
@@ -37,12 +43,46 @@ class NotPickled:
         return (object, ())
 
 
-def patient_scheduler() -> TrialScheduler:
+def keep_credentials_here() -> None:
+    """Keep Tune from forwarding the credentials of AWS to its trials by way of their runtime
+    environment, which Ray writes into a log that anybody on the machine can read. A Ray of our own
+    has them from this process, and a node of a cluster its own."""
+    from ray.tune.execution import class_cache
+
+    class_cache.ENV_VARS_TO_PROPAGATE = {
+        name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")
+    }
+
+
+def node_of_actor(actor: str) -> str | None:
+    """The node of an actor, alive or dead; None if it never began to run on one."""
+    from ray._private.state import state
+
+    node: str = state.actor_table(actor).get("Address", {}).get("NodeID", "")
+    return node if node.strip("f") else None  # Ray's nil id is of f alone
+
+
+def actor_of_trial(trial: Any) -> str | None:
+    """The id of the actor that a trial of Tune runs in, in hex."""
+    actor = trial.temporary_state.ray_actor
+    return None if actor is None else str(actor._actor_id.hex())
+
+
+def draining_nodes() -> frozenset[str]:
+    """The nodes that will be taken away: what a cloud says of a spot machine, or an autoscaler."""
+    from ray._private.state import state
+
+    return frozenset(state.get_draining_nodes())
+
+
+def patient_scheduler(is_stranded: Callable[[str], bool] = lambda _: False) -> TrialScheduler:
     """First come, first served; but a trial whose own process is starting waits for that one.
 
     Tune's own gives a process that is free to the trial that has waited longest, and ends the one
     that starts for it. Where trials are shorter than the start of a process, no other slot and no
     other node ever gets one.
+
+    A trial that waits and is stranded (all nodes that it may run on are gone) is stopped.
     """
     from ray.tune.experiment import Trial
     from ray.tune.schedulers import FIFOScheduler
@@ -54,6 +94,9 @@ def patient_scheduler() -> TrialScheduler:
             # What runs where is nobody's business but Tune's, so there is no public way to ask.
             actors, manager = tune_controller._trial_to_actor, tune_controller._actor_manager
             for trial in tune_controller.get_trials():
+                if trial.status == Trial.PENDING and is_stranded(trial.trial_id):
+                    tune_controller.stop_trial(trial)
+                    continue
                 if trial.status == Trial.PENDING:
                     actor = actors.get(trial)
                     if actor is None or not manager.is_actor_started(actor):

@@ -8,11 +8,14 @@ import signal
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 
-from raydt.errors import bad
+from raydt.errors import RunError, bad
+from raydt.orchestration.cluster.own_folder import own_folder
 from raydt.orchestration.cluster.ray_private import (
+    COUNTED_PREEMPTIONS,
     LOOPBACK_ONLY,
     MOST_WAITING,
     OLD_OUTPUT,
@@ -30,6 +33,7 @@ WORKER_ENVIRONMENT = {
 # What only the driver and a Ray of its own read, when Ray is imported: so set before.
 _DRIVER_ENVIRONMENT = {
     **OLD_OUTPUT,
+    **COUNTED_PREEMPTIONS,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journals say more than its csv files
@@ -45,6 +49,10 @@ _ON_A_CLUSTER = {MOST_WAITING: "32"}
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CONNECT_SECONDS = 5.0
+_TOO_SLOW = "timed out during startup"
+# What Ray adds to its folder for the path of a socket, and what such a path may have on Linux and
+# macOS.
+_SOCKET_CHARACTERS, _LONGEST_SOCKET = 64, 103
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
 
@@ -77,34 +85,66 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"ray\..*")
-    if on_cluster():
-        _join()
-    else:
-        os.environ.setdefault(MOST_WAITING, str(num_slots))
-        ray.init(
-            address="local",
-            num_cpus=num_slots * cpus_per_cell,
-            resources={TRIAL_RESOURCE: 10_000},
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=_OBJECT_STORE_BYTES,
-        )
-    # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
-    # terminal.
-    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
-    try:
-        num_gpus = ray.cluster_resources().get("GPU", 0.0)
-        # A cluster may grow; this machine does not, and would wait for ever.
-        if not on_cluster() and gpus_per_cell > num_gpus:
-            raise bad(
-                "gpus_per_cell", "no more GPUs than there are", f"{gpus_per_cell} of {num_gpus:g}"
+    with ExitStack() as stack:
+        if on_cluster():
+            _join()
+        else:
+            os.environ.setdefault(MOST_WAITING, str(num_slots))
+            _start(num_slots * cpus_per_cell, _session_folder(stack.enter_context(own_folder())))
+        # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
+        # terminal.
+        before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+        try:
+            num_gpus = ray.cluster_resources().get("GPU", 0.0)
+            # A cluster may grow; this machine does not, and would wait for ever.
+            if not on_cluster() and gpus_per_cell > num_gpus:
+                raise bad(
+                    "gpus_per_cell",
+                    "no more GPUs than there are",
+                    f"{gpus_per_cell} of {num_gpus:g}",
+                )
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            ray.shutdown()
+
+
+def _start(num_cpus: int, session_folder: str | None) -> None:
+    """A Ray of our own. It gives itself 30 seconds, which a machine that others keep busy may not
+    do it in: then once more."""
+    import ray
+
+    for is_last in (False, False, True):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                resources={TRIAL_RESOURCE: 10_000},
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=session_folder,
             )
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        ray.shutdown()
+        except Exception as error:  # Ray raises no other
+            if _TOO_SLOW not in str(error):
+                raise
+            ray.shutdown()
+            if is_last:
+                raise RunError(
+                    "Ray: expected it to start within 30 seconds, got nothing in three tries; the "
+                    "machine is too busy"
+                ) from None
+        else:
+            return
+
+
+def _session_folder(own: Path) -> str | None:
+    """Where a Ray of our own keeps its logs and sockets, so that they go with the launch; None: in
+    its own place, as the path of a socket would be too long."""
+    folder = own / "ray"
+    return str(folder) if len(str(folder)) + _SOCKET_CHARACTERS <= _LONGEST_SOCKET else None
 
 
 def require_answer(address: str) -> None:

@@ -16,7 +16,8 @@ from raydt.orchestration.grid.commit import Committer
 from raydt.orchestration.grid.groups import GroupWatch
 from raydt.orchestration.grid.recorder import CellRecorder
 from raydt.orchestration.grid.tasks import with_parent
-from raydt.orchestration.run.policy import Nothing
+from raydt.orchestration.run.losses import loss_line, write_loss
+from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.room import has_room
 from raydt.orchestration.run.task import CellReport, CellTask
 from raydt.orchestration.run.trial import run_trial
@@ -40,7 +41,6 @@ class GridPolicy:
         progress: Progress,
         recorder: CellRecorder,
     ) -> None:
-        self.max_tasks = len(schedule)
         self._sweep = sweep
         self._schedule = schedule
         self._tasks = tasks
@@ -73,6 +73,16 @@ class GridPolicy:
         if task.processes.num_workers:
             self._groups.add(task.cell_id)
 
+    def lost(self, task: CellTask, loss: Loss) -> None:
+        """It is in the cell's own journal of losses; the next attempt resumes from its
+        checkpoint."""
+        self._groups.discard(task.cell_id)
+        write_loss(self._folder(task.cell_id), task.cell_id, loss)
+        self._progress.lost(task.cell_id, loss_line(loss))
+
+    def say(self, line: str) -> None:
+        self._progress.say(line, style="yellow")
+
     def reported(self, task: CellTask, report: CellReport) -> None:
         self._show(task.cell_id, report)
 
@@ -97,6 +107,7 @@ class GridPolicy:
             self._block_children(task.cell_id)
         if result is None and failure is not None and is_cancelled(folder):
             self._progress.cancelled(task.cell_id)
+            self._recorder.cancelled(task.cell_id)
             return
         if result is None:
             self._fail(task, failure or "it ended without an outcome")

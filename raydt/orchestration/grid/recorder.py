@@ -49,6 +49,11 @@ class CellRecorder:
         """A cell has its result."""
         self._put(cell_id, result.attempt, result)
 
+    def cancelled(self, cell_id: str) -> None:
+        """A cell was cancelled: its run, if it has one, ends."""
+        folder = cell_folder(self._sweep, cell_id)
+        self._recorder.put(cell_id, lambda: self._writer.cancelled(folder))
+
     def _put(self, cell_id: str, attempt: str, result: Result | None) -> None:
         self._recorder.put(cell_id, lambda: self._sync(cell_id, attempt, result))
 

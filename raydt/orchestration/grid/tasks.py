@@ -84,7 +84,6 @@ def build_tasks(
                 cpus=sweep.cpus_per_cell,
                 gpus=sweep.gpus_per_cell,
             ),
-            max_retries=sweep.max_retries,
         )
     return tasks
 

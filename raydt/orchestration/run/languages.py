@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from raydt.corpora.prepared.language import open_language
 from raydt.corpora.prepared.manifest import FILE_NAME
+from raydt.storage.disks import is_on_network, own_disk
 from raydt.storage.folder import Folder
 from raydt.storage.local import LocalFolder
 from raydt.storage.opening import open_folder
@@ -36,11 +37,17 @@ def publish_language(folder: Path, root: Path, storage: Folder) -> str:
 def fetch_language(location: str, cache: Path) -> Path:
     """A published language as a folder of this machine; copied once, for all its processes.
 
-    A language that was prepared anew has another manifest, and a folder of its own here.
+    So is one that lies on a disk which machines share over a network, where this one has a disk
+    with room for it. A language that was prepared anew has another manifest, and a folder of its
+    own here.
     """
     place = open_folder(location)
     if place.local_path is not None:
-        return place.local_path
+        # Windows are read at random, in the order of no file: over a network each is a wait.
+        own = own_disk(_size_of(place.local_path)) if is_on_network(place.local_path) else None
+        if own is None:
+            return place.local_path
+        cache = own / "corpora"
     manifest = place.read(FILE_NAME)
     folder = cache / hashlib.sha256(location.encode() + manifest).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,10 +55,16 @@ def fetch_language(location: str, cache: Path) -> Path:
         if not _is_whole(folder, manifest):
             for name in place.names():
                 if name != FILE_NAME:
-                    place.fetch(name, folder / name)
+                    fetched = place.fetch(name, folder / name)
+                    if fetched != folder / name:  # that of a disk is where it was
+                        LocalFolder(folder).upload(fetched, name)
             # Last and at once: what has a manifest is whole.
             LocalFolder(folder).write(FILE_NAME, manifest)
     return folder
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def _is_whole(copy: Path, manifest: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
@@ -14,6 +15,16 @@ class Nothing(Enum):
 
     YET = "something that runs has to end first"
     EVER = "nothing will come any more"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A try that came to no end, and after which its task is tried again."""
+
+    reason: str  # in a line
+    node: str | None  # where it ran, if that is known
+    counts: bool  # against `max_retries`: it was the task's own doing
+    pause_seconds: float  # until it is tried again
 
 
 class Policy(Protocol[TaskT, ReportT]):
@@ -45,16 +56,18 @@ class Policy(Protocol[TaskT, ReportT]):
     def trainable(self) -> Callable[[dict[str, Any]], None]:
         """That of Tune: a function of a module, which trains a task."""
 
-    @property
-    def max_tasks(self) -> int:
-        """No launch hands out more."""
-
     def next(self, running: Sequence[TaskT]) -> TaskT | Nothing:
         """The task to start now, besides those that run; asked often. What it returns is started:
         `raydt.orchestration.run.room` says whether another one has room."""
 
     def started(self, task: TaskT) -> None:
         """Its trial has a process (again, if the one before was lost)."""
+
+    def lost(self, task: TaskT, loss: Loss) -> None:
+        """It came to no end and is tried again."""
+
+    def say(self, line: str) -> None:
+        """Something a person should know of the machines."""
 
     def reported(self, task: TaskT, report: ReportT) -> None:
         """Its trial has reported."""
@@ -64,4 +77,4 @@ class Policy(Protocol[TaskT, ReportT]):
 
     def ended(self, task: TaskT, last: ReportT | None, failure: str | None) -> None:
         """Its trial is over: of itself, stopped, or, with a `failure`, for good after as many tries
-        as there may be. `last` is its last report, of any try. Before `next` is asked again."""
+        as there may be. `last` is its last report. Before `next` is asked again."""

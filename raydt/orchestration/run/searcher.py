@@ -9,32 +9,34 @@ from ray.tune.search import Searcher
 from raydt.orchestration.cluster.ray_private import NotPickled
 from raydt.orchestration.run.policy import Nothing, Policy
 from raydt.orchestration.run.task import ReportT, TaskT, sent
+from raydt.orchestration.run.tries import Tries
 
 
 class PolicySearcher(NotPickled, Searcher, Generic[TaskT, ReportT]):  # type: ignore[misc]
-    """Suggests what the policy has next. Which trial has which task is known here."""
+    """Suggests what is to be tried again, else what the policy has next."""
 
-    def __init__(self, policy: Policy[TaskT, ReportT]) -> None:
+    def __init__(self, policy: Policy[TaskT, ReportT], tries: Tries[TaskT, ReportT]) -> None:
         super().__init__()
         self._policy = policy
-        self.tasks: dict[str, TaskT] = {}  # by trial
-        self._running: dict[str, TaskT] = {}
+        self._tries = tries
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        task = self._policy.next(list(self._running.values()))
+        again = self._tries.next(trial_id)
+        if again is not None:
+            return sent(again.task, again.avoided)
+        there = self._tries.tasks
+        task = self._policy.next(there)
         if task is Nothing.YET:
             return None
         if task is Nothing.EVER:
-            return str(Searcher.FINISHED)
+            return None if there else str(Searcher.FINISHED)
         assert not isinstance(task, Nothing)
-        self.tasks[trial_id] = self._running[trial_id] = task
-        return sent(task)
+        return sent(task, self._tries.hand_out(trial_id, task).avoided)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        # What it means is asked by `Events`, which Tune tells right after this.
-        self._running.pop(trial_id, None)
+        """Nothing: what it means is asked by `Events`, which Tune tells right after this."""
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         # Without this Tune wraps the searcher in a limiter that counts tasks held back as running.

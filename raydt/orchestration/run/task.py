@@ -6,15 +6,16 @@ writes into its own files; this is the one place that turns one into the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from raydt.config.recipe import Recipe
 from raydt.grid.journal_rows import ReportRow
+from raydt.orchestration.cluster.ray_private import NODE_ID_LABEL
 
-_TASK, _REPORT = "task", "report"
+_TASK, _REPORT, _AVOIDED = "task", "report", "avoided"
 
 
 class _Sent(BaseModel):
@@ -75,7 +76,6 @@ class CellTask(Task):
     test_stride_bytes: int
     precision: Literal["auto", "float32", "bfloat16"]  # of a cell without a recipe
     checkpoint_seconds: float
-    max_retries: int
 
 
 class CellReport(_Sent):
@@ -89,14 +89,20 @@ TaskT = TypeVar("TaskT", bound=Task)
 ReportT = TypeVar("ReportT", bound=BaseModel)
 
 
-def sent(task: Task) -> dict[str, Any]:
-    """The task as the config of a Tune trial."""
-    return {_TASK: task.model_dump(mode="json")}
+def sent(task: Task, avoided: Iterable[str] = ()) -> dict[str, Any]:
+    """The task as the config of a Tune trial; `avoided` are nodes that it is not to run on."""
+    return {_TASK: task.model_dump(mode="json"), _AVOIDED: ",".join(sorted(avoided))}
 
 
 def received(config: Mapping[str, Any], kind: type[TaskT]) -> TaskT:
     """The task of a trial."""
     return kind.model_validate(config[_TASK])
+
+
+def label_selector_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Which nodes the processes of a trial may run on, as Ray takes it; empty: on any."""
+    avoided = config[_AVOIDED]
+    return {NODE_ID_LABEL: f"!in({avoided})"} if avoided else {}
 
 
 def processes_of(config: Mapping[str, Any]) -> Processes:

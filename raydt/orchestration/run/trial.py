@@ -10,12 +10,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.exceptions import RayActorError
+from ray.train import (
+    ControllerError,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+    WorkerGroupError,
+)
 from ray.train.torch import TorchTrainer
 
+from raydt.orchestration.cluster.losses import GroupError, group_failure
 from raydt.orchestration.cluster.runtime import set_worker_environment
 from raydt.orchestration.run.room import process_resources
-from raydt.orchestration.run.task import CellTask, received
+from raydt.orchestration.run.task import CellTask, label_selector_of, received
 from raydt.orchestration.run.worker import run_cell
 from raydt.storage.opening import open_folder
 
@@ -33,12 +42,34 @@ def run_trial(config: dict[str, Any]) -> None:
         num_workers=processes.num_workers,
         use_gpu=processes.gpus > 0,
         resources_per_worker=process_resources(processes),
+        label_selector=label_selector_of(config) or None,
     )
     sweep = open_folder(task.sweep)
     run = RunConfig(
         name=task.fingerprint[:16],
         # Train's own state; ours is in the cell's folder.
         storage_path=(sweep / "tune" / "train").uri,
-        failure_config=FailureConfig(max_failures=task.max_retries),
+        # What is tried again is the driver's to say: see `raydt.orchestration.run.tries`. A group
+        # that cannot start, as a machine is missing, Train itself tries again for as long.
+        failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
     )
-    TorchTrainer(run_cell, train_loop_config=config, scaling_config=scaling, run_config=run).fit()
+    group = TorchTrainer(run_cell, train_loop_config=config, scaling_config=scaling, run_config=run)
+    try:
+        group.fit()
+    except (TrainingFailedError, RayActorError) as error:
+        raise GroupError(group_failure(_errors_of(error))) from error
+
+
+def _errors_of(error: BaseException) -> list[BaseException]:
+    """What went wrong in the processes of a group, by what Train says of the whole."""
+    if isinstance(error, WorkerGroupError):
+        return [_seen(each) for each in error.worker_failures.values()]
+    if isinstance(error, ControllerError):
+        return [error.controller_failure]
+    return [error]
+
+
+def _seen(error: BaseException) -> BaseException:
+    """Why a worker did not answer, where Train says that it did not."""
+    failure = getattr(error, "health_check_failure", None)  # private to Train
+    return failure if isinstance(failure, BaseException) else error

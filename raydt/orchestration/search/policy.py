@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from raydt.orchestration.run.policy import Nothing
+from raydt.orchestration.run.losses import loss_line, write_loss
+from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.room import has_room, of_one_process
 from raydt.orchestration.search.recorder import TrialRecorder
 from raydt.orchestration.search.task import SearchTask, TrialReport
@@ -13,8 +14,6 @@ from raydt.orchestration.search.trial import run_search_trial
 from raydt.terminal.search_progress import SearchProgress
 from raydt.tuning.search import Search
 from raydt.tuning.trial import End, Finished, Trial
-
-_MOST_TRIES = 10  # Tune wants a bound; the search ends itself
 
 
 class SearchPolicy:
@@ -30,7 +29,6 @@ class SearchPolicy:
         progress: SearchProgress,
         recorder: TrialRecorder,
     ) -> None:
-        self.max_tasks = _MOST_TRIES * search.cost.whole.num_runs
         self._search = search
         self._task_of = task_of
         self._progress = progress
@@ -49,6 +47,14 @@ class SearchPolicy:
 
     def started(self, task: SearchTask) -> None:
         self._progress.started(self._trial(task))
+
+    def lost(self, task: SearchTask, loss: Loss) -> None:
+        """It is in the search's journal of losses; the trial begins anew."""
+        write_loss(self._search.plan.folder, task.trial_id, loss)
+        self._progress.lost(self._trial(task), loss_line(loss))
+
+    def say(self, line: str) -> None:
+        self._progress.say(line)
 
     def reported(self, task: SearchTask, report: TrialReport) -> None:
         if report.val_losses:

@@ -44,6 +44,51 @@ def test_only_this_module_knows_private_parts() -> None:
             assert private not in text.replace("ray_private.", ""), f"{path}: {private}"
 
 
+def test_credentials_are_not_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the change of `class_cache.ENV_VARS_TO_PROPAGATE` Tune puts AWS_SECRET_ACCESS_KEY
+    into the runtime environment of its trials, and Ray writes that into a log (0644).
+
+    tests/integration/test_ledger.py looks for it in all that a launch writes.
+    """
+    from ray.tune.execution import class_cache
+
+    before = class_cache.ENV_VARS_TO_PROPAGATE
+    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", before)
+    assert "AWS_SECRET_ACCESS_KEY" in before
+    assert "ENV_VARS_TO_PROPAGATE:" in inspect.getsource(class_cache._ActorClassCache.get)
+    ray_private.keep_credentials_here()
+    assert before - class_cache.ENV_VARS_TO_PROPAGATE == {
+        name for name in before if name.startswith("AWS_")
+    }
+
+
+def test_a_preempted_trial_is_the_drivers_to_try_again() -> None:
+    """Without `RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE` Tune tries it again itself, at once, without
+    a row in a journal, and as often as it likes."""
+    from ray.tune.experiment import Trial
+
+    (name,) = ray_private.COUNTED_PREEMPTIONS
+    source = inspect.getsource(Trial._handle_ray_actor_error)
+    assert "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE" in source
+    from ray.train import constants
+
+    assert name == constants.RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE
+
+
+def test_where_an_actor_runs_is_in_the_tables() -> None:
+    """Without `state.actor_table`, `state.get_draining_nodes` and `Trial.temporary_state.ray_actor`
+    nobody knows whether a process went with its node; Ray's public way to ask (the State API) needs
+    a dashboard, which a Ray of our own has not. tests/integration/test_storm.py tries them."""
+    from ray._private.state import GlobalState
+    from ray.tune.experiment import Trial
+
+    assert '"NodeID"' in inspect.getsource(GlobalState._gen_actor_info)
+    assert "Dict[str, int]" in str(inspect.signature(GlobalState.get_draining_nodes))
+    assert "temporary_state.ray_actor" in inspect.getsource(Trial.set_ray_actor)
+    trial = SimpleNamespace(temporary_state=SimpleNamespace(ray_actor=None))
+    assert ray_private.actor_of_trial(trial) is None
+
+
 def test_a_trial_whose_process_starts_waits_for_that_process() -> None:
     """Without `TuneController._trial_to_actor` and `_actor_manager.is_actor_started` every cell
     goes to the first process that is free, and the other slots and nodes never get one.
@@ -58,9 +103,9 @@ def test_a_trial_whose_process_starts_waits_for_that_process() -> None:
     source = inspect.getsource(TuneController)
     assert "self._trial_to_actor" in source
     assert "self._actor_manager.is_actor_started(" in source
-    starting = SimpleNamespace(name="its process starts", status="PENDING")
-    runs = SimpleNamespace(name="runs", status="RUNNING")
-    waiting = SimpleNamespace(name="its process has no room yet", status="PENDING")
+    starting = SimpleNamespace(name="its process starts", trial_id="1", status="PENDING")
+    runs = SimpleNamespace(name="runs", trial_id="2", status="RUNNING")
+    waiting = SimpleNamespace(name="its process has no room yet", trial_id="3", status="PENDING")
     controller = SimpleNamespace(
         get_trials=lambda: [starting, runs, waiting],
         _trial_to_actor=SimpleNamespace(get=lambda trial: trial.name),
@@ -71,6 +116,14 @@ def test_a_trial_whose_process_starts_waits_for_that_process() -> None:
     assert scheduler.choose_trial_to_run(controller) is waiting
     waiting.status = "RUNNING"
     assert scheduler.choose_trial_to_run(controller) is None
+    # One that waits for nodes that are all gone is stopped.
+    stopped: list[Any] = []
+    controller.stop_trial = stopped.append
+    waiting.status = "PENDING"
+    stranded = ray_private.patient_scheduler(lambda trial_id: trial_id == waiting.trial_id)
+    assert stranded.choose_trial_to_run(controller) is None
+    assert stopped == [waiting]
+    assert "def stop_trial(self, trial)" in source
 
 
 def test_tunes_reporter_is_silenced_in_the_one_place_where_it_prints(

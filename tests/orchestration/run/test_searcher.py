@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from raydt.orchestration.run.events import Events, PolicyStopper, reason_of
-from raydt.orchestration.run.policy import Nothing
+from raydt.orchestration.run.events import Events, PolicyStopper
+from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.searcher import PolicySearcher
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
 from raydt.orchestration.run.trial import run_trial
+from raydt.orchestration.run.tries import Tries
 from tests.grid.results import report_of
 from tests.orchestration.tasks import cell_task
+
+
+class OneNode:
+    """A cluster of one node."""
+
+    def alive(self) -> Mapping[str, Mapping[str, float]]:
+        return {"here": {"CPU": 2.0}}
+
+    def node_of(self, actor: str) -> str | None:
+        return "here"
+
+    def name(self, node: str) -> str:
+        return node
 
 
 class TwoTasks:
@@ -24,7 +37,6 @@ class TwoTasks:
 
     report_kind = CellReport
     trainable = staticmethod(run_trial)
-    max_tasks = 2
 
     def __init__(self) -> None:
         self.left = [cell_task("a"), cell_task("b")]
@@ -37,6 +49,12 @@ class TwoTasks:
 
     def started(self, task: CellTask) -> None:
         self.seen.append(("started", task.cell_id))
+
+    def lost(self, task: CellTask, loss: Loss) -> None:
+        self.seen.append(("lost", task.cell_id, loss.reason, loss.counts))
+
+    def say(self, line: str) -> None:
+        self.seen.append(("said", line))
 
     def reported(self, task: CellTask, report: CellReport) -> None:
         self.seen.append(("reported", task.cell_id, report.row.bytes_seen))
@@ -53,15 +71,27 @@ def result(bytes_seen: int) -> dict[str, Any]:
     return {**sent_report(report), "training_iteration": 1}
 
 
+def trial_of(trial_id: str, last: dict[str, Any] | None, error: str | None = None) -> Any:
+    """As Tune has it: in no actor, as far as we know."""
+    return SimpleNamespace(
+        trial_id=trial_id,
+        last_result=last,
+        temporary_state=SimpleNamespace(ray_actor=None),
+        get_pickled_error=lambda: None,
+        get_error=lambda: error,
+    )
+
+
 def test_from_the_first_task_to_the_last() -> None:
     policy = TwoTasks()
-    searcher = PolicySearcher(policy)
-    events, stopper = Events(policy, searcher), PolicyStopper(policy, searcher)
+    tries = Tries(policy, OneNode(), max_retries=1)
+    searcher = PolicySearcher(policy, tries)
+    events, stopper = Events(policy, tries), PolicyStopper(policy, tries)
     config = searcher.suggest("1")
     assert isinstance(config, dict)
     assert received(config, CellTask) == cell_task("a")
     assert searcher.suggest("2") is None, "the first runs"
-    trial = SimpleNamespace(trial_id="1", last_result=result(16), error_file=None)
+    trial = trial_of("1", result(16))
     events.on_trial_start(0, [], trial)
     assert not stopper("1", result(8))
     events.on_trial_result(0, [], trial, result(8))
@@ -71,28 +101,27 @@ def test_from_the_first_task_to_the_last() -> None:
     # As Tune does: first the searcher, then its callbacks.
     searcher.on_trial_complete("1")
     events.on_trial_complete(0, [], trial)
-    assert isinstance(searcher.suggest("2"), dict)
-    searcher.on_trial_complete("2", error=True)
-    events.on_trial_error(0, [], SimpleNamespace(trial_id="2", last_result=None, error_file=None))
-    assert searcher.suggest("3") == Searcher.FINISHED
+    for number in ("2", "3"):
+        again = searcher.suggest(number)
+        assert isinstance(again, dict)
+        assert received(again, CellTask) == cell_task("b")
+        searcher.on_trial_complete(number, error=True)
+        text = "Failure # 1\nTraceback\n  File x\nValueError: no such thing\n\n"
+        events.on_trial_error(0, [], trial_of(number, None, text))
+    assert searcher.suggest("4") == Searcher.FINISHED
     assert policy.seen == [
         ("started", "a"),
         ("reported", "a", 8),
         ("ended", "a", 16, None),
-        ("ended", "b", None, "no error was recorded"),
+        ("lost", "b", "ValueError: no such thing", True),
+        ("ended", "b", None, "ValueError: no such thing"),
     ]
 
 
 def test_tune_may_pickle_them_and_does_not_limit_what_runs() -> None:
-    searcher = PolicySearcher(TwoTasks())
+    policy = TwoTasks()
+    tries = Tries(policy, OneNode(), max_retries=1)
+    searcher = PolicySearcher(policy, tries)
     assert searcher.set_max_concurrency(3) is True
-    for one in (searcher, Events(TwoTasks(), searcher), PolicyStopper(TwoTasks(), searcher)):
+    for one in (searcher, Events(policy, tries), PolicyStopper(policy, tries)):
         assert type(pickle.loads(pickle.dumps(one))) is object
-
-
-def test_a_lost_process_is_told_in_words(tmp_path: Path) -> None:
-    path = tmp_path / "error.txt"
-    path.write_text("Failure # 1\nray.exceptions.ActorDiedError: The actor died\n  ip: 1\n")
-    assert reason_of(str(path)) == "its process was killed, or died for lack of memory"
-    path.write_text("Traceback\n  File x\nValueError: no such thing\n\n")
-    assert reason_of(str(path)) == "ValueError: no such thing"

@@ -14,6 +14,7 @@ from raydt.corpora.preparing.prepare import prepare_language
 from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import parse_corpus
 from raydt.errors import RunError
+from raydt.orchestration.run import languages
 from raydt.orchestration.run.languages import fetch_language, publish_language
 from raydt.orchestration.run.task import Weights
 from raydt.orchestration.run.training import fetch_weights, read_splits
@@ -79,6 +80,38 @@ def test_a_torn_copy_of_a_language_heals(s3_storage: str, tmp_path: Path) -> Non
     (copy / "val.bin").write_bytes(same_size)
     fetch_language(location, cache)
     assert (copy / "val.bin").read_bytes() == whole["val.bin"]
+
+
+def test_a_language_behind_a_network_is_copied_to_the_disk_of_the_node(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = tmp_path / "text"
+    text.mkdir()
+    write_text(text, seed=0)
+    folder = prepared(text, tmp_path / "corpora").folder
+    cache = tmp_path / "cache"
+    assert fetch_language(str(folder), cache) == folder, "on a disk it is read where it is"
+    monkeypatch.setattr(languages, "is_on_network", lambda path: path == folder)
+    asked: list[int] = []
+
+    def own_disk(num_bytes: int) -> Path | None:
+        asked.append(num_bytes)
+        return tmp_path / "own"
+
+    monkeypatch.setattr(languages, "own_disk", own_disk)
+    copy = fetch_language(str(folder), cache)
+    assert copy.parent == tmp_path / "own" / "corpora"
+    whole = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == whole
+    assert asked == [sum(map(len, whole.values()))]
+    before = {path.name: path.stat().st_mtime_ns for path in copy.iterdir()}
+    assert fetch_language(str(folder), cache) == copy, "once, for all processes of the node"
+    assert {path.name: path.stat().st_mtime_ns for path in copy.iterdir()} == before
+    (copy / "train.bin").write_bytes(b"torn")
+    fetch_language(str(folder), cache)
+    assert (copy / "train.bin").read_bytes() == whole["train.bin"]
+    monkeypatch.setattr(languages, "own_disk", lambda _: None)
+    assert fetch_language(str(folder), cache) == folder, "no disk has room"
 
 
 def test_a_torn_copy_of_weights_heals(s3_storage: str, tmp_path: Path) -> None:

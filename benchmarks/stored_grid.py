@@ -27,7 +27,7 @@ from raydt.grid.result import Result, write_result
 from raydt.orchestration.grid.tasks import build_tasks
 from raydt.orchestration.start import prepare_languages
 from raydt.storage.folder import Folder
-from raydt.tracking.recorded import Recorded, write_state
+from raydt.tracking.recorded import Place, Recorded
 from raydt.tracking.schema import Status
 
 _ROOT = Path(__file__).parent.parent
@@ -158,7 +158,7 @@ def write_done(sweep: Sweep, cell_id: str, fingerprint: str, port: int) -> None:
     attempt: Folder = folder / "attempts" / _ATTEMPT
     write_result(folder, RESULT, result)
     folder.write_json("lease.json", lease.model_dump())
-    write_state(folder, state)
+    Place(folder).put(state)
     write_result(attempt, "outcome.json", result)
     attempt.append("journal.jsonl", b"{}\n" * 10)
     attempt.write("weights.safetensors", b"")

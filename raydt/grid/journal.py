@@ -194,6 +194,17 @@ def set_aside(cell: Folder, result: Result, check_held: Callable[[], None] = lam
     lease, there = read_if_there(cell, _LEASE), read_if_there(cell, RESULT)
     check_held()
     write_result(cell, f"{_PREVIOUS}/{result.attempt}.json", result)
+    _open(cell, lease, there)
+
+
+def give_up(cell: Folder, check_held: Callable[[], None]) -> None:
+    """Let nothing count any more that was made of a cell, before its files go."""
+    lease, there = read_if_there(cell, _LEASE), read_if_there(cell, RESULT)
+    check_held()
+    _open(cell, lease, there)
+
+
+def _open(cell: Folder, lease: bytes | None, there: bytes | None) -> None:
     # First: an attempt that ended and holds the cell would count again.
     if lease is not None:
         _take(cell, lease, "", Lease.model_validate_json(lease).launch)

@@ -29,6 +29,7 @@ from raydt.orchestration.start import (
     prepare_languages,
     smaller_evaluations,
 )
+from raydt.storage.many import each
 from raydt.terminal.progress import Progress
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
@@ -96,11 +97,13 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
         if cell_id not in decided | ledger.cancelled and not _is_blocked(cell, ledger)
     ]
     experiment = experiment_key(sweep.store_uri, sweep.name)
-    unrecorded = {
-        cell_id
-        for cell_id in decided
-        if not is_recorded(cell_folder(sweep, cell_id), sweep.store_uri, experiment)
-    }
+
+    def is_there(cell_id: str) -> bool:
+        attempt = ledger.results[cell_id].attempt
+        return is_recorded(cell_folder(sweep, cell_id), sweep.store_uri, experiment, attempt)
+
+    there = dict(zip(decided, each(is_there, list(decided), sweep.folder), strict=True))
+    unrecorded = {cell_id for cell_id in decided if not there[cell_id]}
     not_recorded: Mapping[str, str] = {}
     experiment_id = None
     if missing or unrecorded:
@@ -108,11 +111,12 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
             # A failed cell is tried again; its result stays beside its journal.
             committer.make_room(cell_folder(sweep, cell.cell_id), ledger.results.get(cell.cell_id))
         not_recorded, experiment_id = _train(
-            sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress
+            sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress, lease
         )
-    final = Ledger.read(sweep, cells.values())
+    if missing:
+        ledger = Ledger.read(sweep, cells.values())
     return Launch(
-        {cell_id: final.status(cell) for cell_id, cell in cells.items()},
+        {cell_id: ledger.status(cell) for cell_id, cell in cells.items()},
         len(missing),
         not_recorded,
         experiment_id,
@@ -152,12 +156,14 @@ def _train(
     missing: list[Cell],
     unrecorded: set[str],
     progress: Progress,
+    lease: LaunchLease,
 ) -> tuple[Mapping[str, str], str]:
     """Cells whose numbers wait for MLflow, and the experiment that has the others."""
     fingerprints = {cell_id: task.fingerprint for cell_id, task in tasks.items()}
 
     def open_writer() -> Writer:
-        writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
+        client = open_store(sweep.store_uri)
+        writer = Writer(client, sweep.store_uri, sweep.name, lease.check_held)
         plan = plan_rows(cells.values(), fingerprints)
         writer.start_launch(plan, sweep.model_dump(mode="json"), "Running.")
         return writer

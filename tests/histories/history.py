@@ -149,7 +149,11 @@ class History:
         return self._person(f"cancel{number}", lambda: cancel_cells(SWEEP, self._some()))
 
     def _remove(self, number: int) -> Process:
-        return self._person(f"rm{number}", lambda: remove_cells(SWEEP, self._some()))
+        process = self._person(f"rm{number}", lambda: remove_cells(SWEEP, self._some()))
+        # Files are removed one by one, and no store removes on a condition: who sleeps a minute in
+        # the middle of it, and wakes, removes the rest.
+        process.never_sleeps = True
+        return process
 
     def _sync(self, number: int) -> Process:
         return self._person(f"sync{number}", lambda: sync_store(SWEEP))

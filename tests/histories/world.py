@@ -62,6 +62,8 @@ class Process:
     is_alive: bool = True
     is_interrupted: bool = False  # Ctrl-C, for its first fiber
     paused_until: float = 0.0
+    has_slept: bool = False
+    never_sleeps: bool = False
     children: list[Process] = field(default_factory=list)
     may_be_hurt: bool = True
 
@@ -190,7 +192,9 @@ class World:
         assert isinstance(fiber, Fiber), "only processes do this"
         return fiber.process
 
-    def do(self, what: str, effect: Callable[[], FoundT]) -> FoundT:
+    def do(
+        self, what: str, effect: Callable[[], FoundT], may_die_after_sleep: bool = True
+    ) -> FoundT:
         """A step that others see: whole, or not at all, or without an answer."""
         fiber = getcurrent()
         if not isinstance(fiber, Fiber):
@@ -210,6 +214,8 @@ class World:
         if drawn >= faults.kill + faults.lost_answer + faults.no_answer + faults.pause:
             return effect()
         if drawn < faults.kill:
+            if process.has_slept and not may_die_after_sleep:
+                return effect()
             if self.random.random() < 0.5:
                 effect()
                 what += ", which was done"
@@ -224,6 +230,9 @@ class World:
         if drawn < faults.no_answer:
             self.tell(f"gets no answer to {what}")
             raise OSError(f"{what}: no answer")
+        if process.never_sleeps:
+            return effect()
+        process.has_slept = True
         process.paused_until = self.now + self.random.choice((5.0, 90.0, 400.0))
         self.tell(f"is paused at {what} for {process.paused_until - self.now:.0f} s")
         self._give_way(fiber)

@@ -33,6 +33,18 @@ class RunError(RaydtError):
     """Work that was asked for correctly and did not succeed."""
 
 
+class NoRoomError(RunError):
+    """Memory was short for a batch, of which `windows_at_once` would fit; None: not even one."""
+
+    def __init__(self, message: str, windows_at_once: int | None = None) -> None:
+        super().__init__(message)
+        self.windows_at_once = windows_at_once
+
+    # As of `InputError`: with its number, also to another process.
+    def __reduce__(self) -> tuple[type[NoRoomError], tuple[str, int | None]]:
+        return (type(self), (str(self), self.windows_at_once))
+
+
 class InputError(RaydtError):
     """Bad input: all problems that were found, in the order they were found."""
 

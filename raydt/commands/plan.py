@@ -41,6 +41,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def show(sweep: Sweep, every_cell: bool, cluster_file: str | None = None) -> int:
     """Print the plan of a sweep; nothing is started."""
+    from raydt.grid.cost import with_gpu
     from raydt.orchestration.preflight import check_declaration
     from raydt.terminal.plan import show_plan
 
@@ -52,7 +53,7 @@ def show(sweep: Sweep, every_cell: bool, cluster_file: str | None = None) -> int
         problems += error.problems
     if problems:
         raise InputError(problems)
-    sweep = with_gpu(sweep, cluster)
+    sweep = with_gpu(sweep, cluster.gpu if cluster else gpu_here())
     show_plan(sweep, Console(highlight=False), every_cell, cluster.most if cluster else None)
     return 0
 
@@ -69,11 +70,3 @@ def _cluster(sweep: Sweep, named: str | None) -> ClusterGpus | None:
     if sweep.gpus_per_cell and sweep.gpu is None and num_gpus() == 0 and CLUSTER_FILE.exists():
         return read_cluster_gpus(CLUSTER_FILE)
     return None
-
-
-def with_gpu(sweep: Sweep, cluster: ClusterGpus | None) -> Sweep:
-    """The sweep with the GPU that it would run on, where it names none."""
-    gpu = cluster.gpu if cluster is not None else gpu_here()
-    if sweep.gpu is not None or gpu is None:
-        return sweep
-    return sweep.model_copy(update={"gpu": gpu.name})

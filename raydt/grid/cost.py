@@ -116,6 +116,13 @@ def seen_bytes(cells: Iterable[Cell], results: Mapping[str, Result]) -> dict[Kin
     return {kind: median(each) for kind, each in seen.items()}
 
 
+def with_gpu(sweep: Sweep, gpu: Gpu | None) -> Sweep:
+    """The sweep with the GPU that it would run on, where it names none itself."""
+    if sweep.gpu is not None or gpu is None:
+        return sweep
+    return sweep.model_copy(update={"gpu": gpu.name})
+
+
 def planned_gpu(sweep: Sweep) -> Gpu:
     """The GPU that time and cost are of."""
     return (sweep.gpu and known_gpu(sweep.gpu)) or ASSUMED_GPU

@@ -54,6 +54,7 @@ class ErrorRow(_Row):
     event: Literal["error"] = "error"
     time: float = Field(default_factory=time.time)
     traceback: str
+    windows_at_once: int | None = None  # that would have fitted, where memory was short
 
 
 class EndRow(_Row):

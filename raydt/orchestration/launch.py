@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from raydt.config.machine import gpu_here
 from raydt.config.sweep import Sweep
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, RunError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
-from raydt.grid.cost import cell_costs, seen_bytes, workers_of
+from raydt.grid.cost import cell_costs, seen_bytes, with_gpu, workers_of
 from raydt.grid.fence import fence
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, begun_cells, cell_folder, record_sweep
@@ -79,8 +80,9 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
         fence(folders, lease.launch_id, sweep.folder)
     ledger = Ledger.read(sweep, cells.values())
     committer = Committer(sweep.folder, lease.launch_id)
-    rates = ledger.flops_per_second(sweep)
-    costs = cell_costs(cells.values(), sweep, rates, seen_bytes(cells.values(), ledger.results))
+    priced = sweep if on_cluster() else with_gpu(sweep, gpu_here())
+    rates = ledger.flops_per_second(priced)
+    costs = cell_costs(cells.values(), priced, rates, seen_bytes(cells.values(), ledger.results))
     seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
     num_workers = {c: workers_of(cell, sweep, seconds[c]) for c, cell in cells.items()}
     tasks = build_tasks(

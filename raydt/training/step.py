@@ -13,7 +13,7 @@ from torch import Tensor
 
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import Batch
-from raydt.errors import RunError
+from raydt.errors import NoRoomError
 from raydt.model.decoder import IGNORED_TARGET, Decoder
 from raydt.training.precision import autocast
 from raydt.training.ranks import Ranks
@@ -36,8 +36,8 @@ class Gradients:
     def __call__(self, batch: Batch) -> Tensor:
         """The loss over the global batch in nats per byte, without waiting for a GPU to have it.
 
-        `batch` holds this rank's rows. Raises `RunError` where memory does not suffice, saying how
-        many windows at once would fit.
+        `batch` holds this rank's rows. Raises `NoRoomError` where memory does not suffice,
+        saying how many windows at once would fit.
         """
         try:
             return self._add_gradients(batch, self._recipe.max_windows_at_once)
@@ -45,7 +45,7 @@ class Gradients:
             if not _is_out_of_memory(error):
                 raise
         # Outside of the handler, whose traceback holds on to what did not fit.
-        raise RunError(self._what_fits(batch))
+        raise self._what_fits(batch)
 
     def _add_gradients(self, batch: Batch, max_windows_at_once: int | None) -> Tensor:
         parts = list(_parts(batch, max_windows_at_once))
@@ -90,8 +90,8 @@ class Gradients:
             y_BT[torch.arange(y_BT.shape[1]) < ignored] = IGNORED_TARGET
         return window_BT1[:, :-1].to(self._device), y_BT.to(self._device)
 
-    def _what_fits(self, batch: Batch) -> str:
-        """The message for a batch that did not fit: found by trying halves of it."""
+    def _what_fits(self, batch: Batch) -> NoRoomError:
+        """For a batch that did not fit, what would: found by trying halves of it."""
         rows, window_bytes = batch.windows.shape[0], batch.windows.shape[1] - 1
         failed = min(rows, self._recipe.max_windows_at_once or rows)
         fits = failed // 2
@@ -101,8 +101,11 @@ class Gradients:
         if fits:
             # Room is left for what the optimiser has yet to allocate.
             fits = max(1, fits // 2)
-            return f"{what}; max_windows_at_once = {fits} does, and gives the same result"
-        return f"{what}: even one window does not fit: use a smaller model or more memory"
+            message = f"{what}; max_windows_at_once = {fits} does, and gives the same result"
+            return NoRoomError(message, fits)
+        return NoRoomError(
+            f"{what}: even one window does not fit: use a smaller model or more memory"
+        )
 
     def _fits(self, batch: Batch, num_windows: int) -> bool:
         self._model.zero_grad(set_to_none=True)

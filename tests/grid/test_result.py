@@ -64,7 +64,7 @@ LINES = [
     '{"event": "report", "time": 1764000001.5, "bytes_seen": 8192, "train_loss": NaN, '
     '"val_loss": NaN, "bytes_per_second": 400000.0, "mfu": 0.5, '
     '"mfu_of_matmul": 0.625, "val_bpb": NaN}',
-    '{"event": "error", "time": 1764000002.0, "traceback": "Traceback: no"}',
+    '{"event": "error", "time": 1764000002.0, "traceback": "Traceback: no", "windows_at_once": 16}',
     '{"event": "end", "time": 1764000002.5, "status": "done"}',
 ]
 

@@ -52,6 +52,7 @@ def test_own_disk_is_neither_on_a_network_nor_in_memory(
 
 def test_own_disk_has_room(mounts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "scratch"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(total=1000, used=500, free=500))
     assert own_disk(300) is not None
     assert own_disk(450) is None, "a tenth stays free"

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from raydt.commands.plan import show, with_gpu
+from raydt.commands.plan import show
 from raydt.config import machine
 from raydt.config.cluster_file import read_cluster_gpus
+from raydt.config.machine import gpu_here
 from raydt.config.sweep import Sweep
+from raydt.grid.cost import with_gpu
 from raydt.grid.ledger import cell_folder
 from raydt.grid.result import write_result
 from raydt.terminal.plan import show_plan
@@ -53,10 +55,11 @@ def test_a_machine_with_gpus_is_planned_for_itself(
     monkeypatch.setattr(machine, "_DRIVER", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     machine._num_installed.cache_clear()
-    assert with_gpu(Sweep(gpus_per_cell=1), None).gpu == "A100"
-    assert with_gpu(Sweep(gpus_per_cell=1, gpu="L4"), None).gpu == "L4"
+    assert with_gpu(Sweep(gpus_per_cell=1), gpu_here()).gpu == "A100"
+    assert with_gpu(Sweep(gpus_per_cell=1, gpu="L4"), gpu_here()).gpu == "L4"
     cluster = read_cluster_gpus(root / "cluster.yaml")
-    assert with_gpu(Sweep(gpus_per_cell=1), cluster).gpu == "L4"
+    assert cluster is not None
+    assert with_gpu(Sweep(gpus_per_cell=1), cluster.gpu).gpu == "L4"
     machine._num_installed.cache_clear()
 
 

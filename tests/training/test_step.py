@@ -90,7 +90,7 @@ from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
-from raydt.errors import RunError
+from raydt.errors import NoRoomError
 from raydt.model.families import new_decoder
 from raydt.training.step import Gradients
 torch.set_num_threads(1)
@@ -103,9 +103,10 @@ resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 10**8,) * 2)
 batch = batches.next_batch()
 try:
     Gradients(model, Recipe())(batch)
-except RunError as error:
+except NoRoomError as error:
     print(error)
     fits = int(str(error).split("max_windows_at_once = ")[1].split()[0])
+    assert error.windows_at_once == fits
     print(Gradients(model, Recipe(max_windows_at_once=fits))(batch).item())
 """
 

@@ -14,6 +14,7 @@ import torch
 from ray import tune
 
 from raydt.corpora.prepared.stamps import hash_file
+from raydt.errors import NoRoomError
 from raydt.grid.journal import (
     WEIGHTS,
     Attempt,
@@ -24,6 +25,7 @@ from raydt.grid.journal import (
 from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
 from raydt.grid.lease import LeaseLostError
 from raydt.grid.result import Result
+from raydt.orchestration.run.fitting import fitting
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.orchestration.run.setup import process_of_task
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
@@ -51,6 +53,7 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
     started = time.time()
     ranks = Ranks.of_process_group() if task.processes.num_workers else Ranks()
     cell = open_folder(task.folder)
+    task = fitting(task, cell)
     attempt = Attempt(cell, open_folder(task.sweep), task.launch)
     if ranks.is_first:
         attempt.begin(task.cell_id, task.fingerprint)
@@ -69,10 +72,10 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
         if ranks.is_first:
             sha256 = _keep_weights(task, attempt, outcome, work)
             attempt.end(_result(task, attempt, outcome, sha256, started, device))
-    except Exception:
+    except Exception as error:
         # Tune keeps tracebacks in a folder that goes with the launch.
         if ranks.is_first:
-            _journal_error(attempt)
+            _journal_error(attempt, error)
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -89,13 +92,13 @@ def _checkpoints_of_first(task: CellTask, cell: Folder, work: Path) -> AttemptCh
     return checkpoints
 
 
-def _journal_error(attempt: Attempt) -> None:
-    text = traceback.format_exc()
+def _journal_error(attempt: Attempt, error: Exception) -> None:
+    fits = error.windows_at_once if isinstance(error, NoRoomError) else None
     try:
-        attempt.write(ErrorRow(traceback=text))
-    except (LeaseLostError, CancelledError, OSError) as error:
+        attempt.write(ErrorRow(traceback=traceback.format_exc(), windows_at_once=fits))
+    except (LeaseLostError, CancelledError, OSError) as refusal:
         # The cell is another's, or the disk is full, which may be why: the trial's own error says.
-        print(f"no journal for {attempt.folder.uri}: {error}")
+        print(f"no journal for {attempt.folder.uri}: {refusal}")
 
 
 def _train(

@@ -30,7 +30,7 @@ from analysis.table import tidy
 from analysis.uncertainty.noise import pooled_noise
 from analysis.uncertainty.resample import draw_means
 from analysis.uncertainty.transfer import transfer_draws
-from raydt.errors import RunError, bad
+from raydt.errors import InputError, RunError, bad
 from raydt.tracking.schema import PARAM_MODEL, PARAM_NUM_PARAMETERS, Stage
 
 
@@ -94,7 +94,7 @@ def analyze(
         try:
             log_answer(store_uri, analysis)
             analysis.logged = True
-        except (MlflowException, OSError) as error:
+        except (MlflowException, InputError, OSError) as error:
             analysis.notes.append(f"The report could not be logged to the store: {error}")
     return analysis
 

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pickle
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -111,7 +112,10 @@ def _sources() -> Iterable[Path]:
 
 def _cache_folder() -> Path:
     own = os.environ.get("RAYDT_CACHE_DIR")
-    return (Path(own) if own else user_cache_path("raydt")) / "analyses"
+    folder = Path(own) if own else user_cache_path("raydt")
+    if not folder.is_absolute():  # ~/.cache of a user who has no home
+        folder = Path(tempfile.gettempdir()) / f"raydt-{os.getuid()}"
+    return folder / "analyses"
 
 
 def _kept(place: Path) -> _Entry | None:

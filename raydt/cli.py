@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
+from raydt import __version__
 from raydt.commands.exit_code import exit_code_of
 from raydt.commands.parser import CommandParser, HelpFormatter
 from raydt.errors import InputError, bad
@@ -105,6 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _overview().print_help(None if words else sys.stderr)
         return 0 if words else InputError.exit_code
     name = words[0]
+    if name in ("-V", "--version", "version"):
+        print(f"raydt {__version__}")
+        return 0
     if name not in COMMANDS:
         return exit_code_of(lambda: _refuse(name))
     return _run(f"raydt {name}", COMMANDS[name], words[1:])
@@ -127,7 +131,8 @@ def _overview() -> argparse.ArgumentParser:
         "raydt",
         usage="%(prog)s COMMAND [OPTIONS]",
         description=sys.modules["raydt"].__doc__,
-        epilog="`raydt COMMAND --help` shows the options of a command.",
+        epilog="`raydt COMMAND --help` shows the options of a command, `raydt --version` which "
+        "raydt this is.",
         formatter_class=HelpFormatter,
         add_help=False,
     )

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     LAST_CHECKPOINT = "last_checkpoint"  # the best checkpoint is the last one
     UNSEEN_BYTES = "unseen_bytes"  # pairs with many bytes that the source never had
     ZEROSHOT_ABOVE_UNIFORM = "zeroshot_above_uniform"  # zeroshot losses above 8 bits per byte
+    TRAINED_ABOVE_UNIFORM = "trained_above_uniform"  # trained losses above ln 256 nats per byte
     PRECISIONS = "precisions"  # cells computed in different precisions
     POOLED_SIGN = "pooled_sign"  # pooling and the observed rung disagree about the sign of D_T
     ONE_SEED = "one_seed"

@@ -1,4 +1,4 @@
-"""Alarms about bytes that a source never had."""
+"""Alarms about bytes that a source never had, and about losses that no model of bytes has."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 
 from analysis.alarms.alarm import MOST_NAMES, Alarm, Kind
-from analysis.ladder import above_uniform
+from analysis.ladder import UNIFORM_LOSS_NATS, above_uniform
 from analysis.unseen import ALARM_SHARE, unseen_shares
 from analysis.wording import counted, listed
+from raydt.tracking.schema import Stage, Status
 
 
 def byte_alarms(cells: pd.DataFrame) -> Iterator[Alarm]:
     """Takes the table of `analysis.table`."""
     yield from _unseen(cells)
     yield from _above_uniform(cells)
+    yield from _no_byte_model(cells)
 
 
 def _unseen(cells: pd.DataFrame) -> Iterator[Alarm]:
@@ -56,4 +58,23 @@ def _above_uniform(cells: pd.DataFrame) -> Iterator[Alarm]:
         f"bits per byte, worse than to call all bytes equally likely: {listed(names, MOST_NAMES)}. "
         "That says how wrong a source is about bytes it has not seen, and not what it knows: no "
         "D_E is read from it.",
+    )
+
+
+def _no_byte_model(cells: pd.DataFrame) -> Iterator[Alarm]:
+    """Trained cells that know less than nothing: their losses are likely of another unit."""
+    trained = cells["stage"].isin([Stage.SCRATCH, Stage.FINETUNE])
+    done = trained & (cells["status"] == Status.DONE)
+    flagged = cells[done & (cells["test_loss"] > UNIFORM_LOSS_NATS)]
+    if flagged.empty:
+        return
+    highest = float(flagged["test_loss"].max())
+    yield Alarm(
+        Kind.TRAINED_ABOVE_UNIFORM,
+        "",
+        f"{counted(len(flagged), 'trained cell')} of {int(done.sum()):,} have a loss above "
+        f"{UNIFORM_LOSS_NATS:.3f} nats per byte, up to {highest:.2f}, where to call all bytes "
+        "equally likely has less. Either the losses are no nats per byte (per token, bits, "
+        "perplexities: `raydt import` has --unit and --bytes-per-token), or training failed. Sizes "
+        "and D_T are then not in bytes either.",
     )

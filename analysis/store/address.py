@@ -6,11 +6,12 @@ import http.client
 import socket
 import sqlite3
 import urllib.error
-import urllib.request
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from analysis.store.sql import read_only
 from raydt.errors import bad
+from raydt.tracking.server import ask
 from raydt.tracking.uri import postgres_refusal, sqlite_path, without_password, without_user
 
 ANSWER_WITHIN_SECONDS = 5.0
@@ -53,22 +54,17 @@ def _require_sqlite_store(path: Path, store_uri: str) -> None:
     if not path.is_file():
         raise bad("store", "an existing SQLite file", f"none at {path}")
     try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-        try:
+        with read_only(path) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, OSError) as error:
         raise bad("store", "an MLflow store in SQLite", f"{path}: {error}") from None
     if not {"experiments", "runs"} <= tables:
         raise bad("store", "an MLflow store in SQLite", f"{path} without MLflow's tables")
 
 
 def _require_answer(store_uri: str) -> None:
-    address = without_user(store_uri).rstrip("/") + "/health"
     try:
-        with urllib.request.urlopen(address, timeout=ANSWER_WITHIN_SECONDS):
-            pass
+        ask(store_uri, "/health", ANSWER_WITHIN_SECONDS)
     except urllib.error.HTTPError:
         return  # it answers; whether it lets us in is MLflow's to say
     except (OSError, http.client.HTTPException) as error:

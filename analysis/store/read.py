@@ -17,13 +17,14 @@ from analysis.store.run import RunReader, StoredRun
 from analysis.store.sql import TablesUnreadableError, postgresql_reader, sqlite_reader
 from raydt.errors import InputError, bad
 from raydt.tracking import schema
-from raydt.tracking.uri import client_uri, without_password
+from raydt.tracking.uri import client_uri, sqlite_path, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = ["SweepRuns", "open_store", "read_sweep", "without_password"]
 
+_ARTIFACTS = "mlflow-artifacts"  # where raydt has them, beside a SQLite store
 _REQUIRED_PLAN_FIELDS = set(schema.PLAN_FIELDS) - set(schema.OPTIONAL_PLAN_FIELDS)
 
 
@@ -125,6 +126,8 @@ def _artifact_text(store_uri: str, launch: StoredRun, name: str) -> str | None:
     parts = urlsplit(launch.artifact_uri)
     if parts.scheme in ("", "file") and parts.netloc in ("", "localhost"):
         path = Path(unquote(parts.path) if parts.scheme else launch.artifact_uri) / name
+        if not path.exists():
+            path = _beside_the_store(path, store_uri)
         return path.read_text(encoding="utf-8") if path.exists() else None
     import tempfile
 
@@ -141,6 +144,14 @@ def _artifact_text(store_uri: str, launch: StoredRun, name: str) -> str | None:
             tracking_uri=client_uri(store_uri),
         )
         return Path(path).read_text(encoding="utf-8")
+
+
+def _beside_the_store(path: Path, store_uri: str) -> Path:
+    """Where an artifact is if the folder of its SQLite store was moved or copied."""
+    if sqlite_path(store_uri) is None or _ARTIFACTS not in path.parts:
+        return path
+    below = path.parts[len(path.parts) - path.parts[::-1].index(_ARTIFACTS) :]
+    return Path(sqlite_file(store_uri).parent, _ARTIFACTS, *below)
 
 
 def _sql_reader(stack: ExitStack, kind: str, store_uri: str) -> RunReader:

@@ -10,11 +10,13 @@ Everything is read in one transaction, so that a sweep that is being trained is 
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from analysis.store.run import WANTED_METRICS, WANTED_PARAMS, WANTED_TAGS, StoredRun
@@ -126,15 +128,41 @@ def _run(row: tuple[Any, ...]) -> StoredRun:
 @contextmanager
 def sqlite_reader(path: Path) -> Iterator[SqlReader]:
     """A reader of a SQLite file, which is opened for reading only."""
-    # Without an isolation level Python begins no transaction of its own.
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
-        connection.execute("BEGIN")
-        yield SqlReader(connection, "?")
+        with read_only(path) as connection:
+            connection.execute("BEGIN")
+            yield SqlReader(connection, "?")
     except sqlite3.Error as error:
         raise TablesUnreadableError(str(error)) from error
-    finally:
-        connection.close()
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """A SQLite file for reading, also where nothing may be written beside it; raises
+    `sqlite3.Error`.
+
+    A store in WAL mode takes a file of shared memory beside it, even to be read. Where there may be
+    none, the store is read as it is, or with what a writer left in its WAL as a copy.
+    """
+    with ExitStack() as stack:
+        connection = stack.enter_context(closing(_connect(path, "mode=ro")))
+        try:
+            connection.execute("SELECT name FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            wal = path.with_name(f"{path.name}-wal")
+            if wal.exists() and wal.stat().st_size:
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix="raydt-store-")))
+                for file in (path, wal):
+                    shutil.copyfile(file, folder / file.name)
+                connection = stack.enter_context(closing(_connect(folder / path.name, "mode=rw")))
+            else:
+                connection = stack.enter_context(closing(_connect(path, "mode=ro&immutable=1")))
+        yield connection
+
+
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    # Without an isolation level Python begins no transaction of its own.
+    return sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, isolation_level=None)
 
 
 @contextmanager

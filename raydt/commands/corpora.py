@@ -1,8 +1,11 @@
-"""`raydt corpora`: the languages that are prepared."""
+"""`raydt corpora`: the languages that are prepared, or with --look what would be read of a path."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -11,15 +14,92 @@ from raydt.commands.parser import CommandParser
 from raydt.config.sweep import local_folder
 from raydt.errors import bad
 
+_LOOK_SECONDS = 0.8  # for opening files; the rest of two is for starting and listing
+
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
     parser.add_storage()
+    parser.add_argument(
+        "--look",
+        metavar="PATH",
+        help="show what would be read of a folder, a file or a corpus (files:PATH?OPTIONS): "
+        "languages, files, first documents, what is passed over and why; starts nothing",
+    )
+    parser.add_argument(
+        "--languages", nargs="+", metavar="LANGUAGE", help="of --look: these alone [all]"
+    )
     return parser
 
 
 def run(parsed: argparse.Namespace) -> int:
+    if parsed.look is not None:
+        return show_what_would_be_read(parsed.look, parsed.languages)
+    if parsed.languages is not None:
+        raise bad("--languages", "--look beside it", "--languages alone")
     return show_prepared(local_folder(parsed.storage))
+
+
+def show_what_would_be_read(text: str, languages: list[str] | None) -> int:
+    """Print what a path, or the text of a corpus, would be read as; 2 if none of it can be."""
+    from raydt.corpora.sources.check import check_corpus
+    from raydt.corpora.sources.locate import locate
+    from raydt.corpora.sources.look import look
+    from raydt.corpora.spec import FilesCorpus, parse_corpus
+    from raydt.errors import InputError
+    from raydt.terminal.corpus_look import LookedAt, show_look
+
+    is_spec = text.partition(":")[0] in ("files", "hub", "controlled")
+    spec = parse_corpus(text if is_spec else f"files:{text}")
+    file = None
+    if isinstance(spec, FilesCorpus) and not spec.is_glob and spec.path.is_file():
+        file, spec = spec.path, replace(spec, path=spec.path.parent)
+    corpus = locate(spec)
+    console = Console(highlight=False, soft_wrap=True)
+    if not isinstance(spec, FilesCorpus):
+        known = ", ".join(corpus.languages) or "not known before the Hub is asked for one"
+        console.print(f"{spec.name}: languages {known}", markup=False)
+        return 0
+    asked = languages or corpus.languages
+    if file is not None and languages is None:
+        asked = [name for name, paths in corpus.files.items() if file in paths]
+    if not spec.path.is_dir() and not spec.is_glob:
+        raise InputError(check_corpus(corpus, {"any": 1}, 0, 0))
+    base = spec.base
+    rows = [
+        LookedAt(
+            language=seen.language,
+            num_files=len(seen.files),
+            first_file=_below(seen.files[0], base) if seen.files else "no file",
+            num_bytes=seen.num_bytes,
+            formats=seen.formats,
+            rows="an unknown number of"
+            if seen.num_rows is None
+            else f"{'' if seen.is_counted else 'about '}{seen.num_rows:,}",
+            samples=seen.samples,
+            problem=seen.problem,
+            doubts=seen.doubts,
+        )
+        for seen in look(corpus, asked, _LOOK_SECONDS)
+    ]
+    # The same reason of many files in one folder is said once.
+    alike = Counter(
+        (each.path.parent, each.path.suffix, each.reason) for each in corpus.passed_over
+    )
+    passed = []
+    for each in corpus.passed_over:
+        num = alike.pop((each.path.parent, each.path.suffix, each.reason), 0)
+        more = f" and {num - 1:,} like it" if num > 1 else ""
+        if num:
+            passed.append(f"{_below(each.path, base)}{more}: {each.reason}")
+    show_look(spec.name, rows, passed, console)
+    if not rows:
+        console.print("\nNothing here would be read.")
+    return 0 if any(row.problem is None for row in rows) else InputError.exit_code
+
+
+def _below(path: Path, base: Path) -> str:
+    return os.path.relpath(path, base) if path.is_relative_to(base) else str(path)
 
 
 def show_prepared(storage: Path) -> int:

@@ -17,8 +17,8 @@ def make_parser(prog: str, about: str) -> CommandParser:
     parser.add_argument(
         "file",
         type=Path,
-        help="CSV, nats per byte: init_language,target,model_size,data_size,loss or "
-        "stage,source,target,size,loss with seed, model, size_bytes, ...",
+        help="CSV, JSON lines or parquet, nats per byte: init_language,target,model_size,data_size,"
+        "loss or stage,source,target,size,loss with seed, model, size_bytes, ...",
     )
     parser.add_argument("--name", help="name of the sweep [that of the file]")
     parser.add_storage()
@@ -38,20 +38,54 @@ def make_parser(prog: str, about: str) -> CommandParser:
         metavar="LABEL=BYTES",
         help="true bytes of one more label, over --sizes",
     )
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="NAME=COLUMN",
+        help="what the file calls a column, such as loss=scaling/global_loss; once a column",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what is the same in all rows and no column, such as stage=scratch or target=en",
+    )
+    parser.add_argument(
+        "--unit", default="nats", help="of the losses: nats, bits or perplexity [nats]"
+    )
+    parser.add_argument(
+        "--bytes-per-token",
+        metavar="NUMBER",
+        help="losses are per token and sizes count tokens of so many bytes; both become bytes",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show how rows are understood, and write nothing"
+    )
     return parser
 
 
 def run(parsed: argparse.Namespace) -> int:
     from rich.progress import Progress
 
+    from raydt.terminal.loss_rows import show_understood
     from raydt.tracking.imported import import_losses
-    from raydt.tracking.loss_table import read_losses
+    from raydt.tracking.loss_table import read_declared, read_losses
+    from raydt.tracking.loss_units import read_unit
     from raydt.tracking.uri import sqlite_uri, without_password
 
-    table = read_losses(parsed.file, [*parsed.sizes, *parsed.size])
+    unit = read_unit(parsed.unit, parsed.bytes_per_token)
+    declared = read_declared(parsed.column, parsed.set, unit)
+    table = read_losses(parsed.file, [*parsed.sizes, *parsed.size], declared)
+    console = Console(highlight=False, soft_wrap=True)
+    if parsed.dry_run:
+        if not console.is_terminal:
+            console.width = 132  # a file or a pipe has no width, and the table is wider than 80
+        show_understood(table, console)
+        return 0
     storage = local_folder(parsed.storage)
     store_uri = parsed.into or sqlite_uri(storage / "mlflow.db")
-    console = Console(highlight=False, soft_wrap=True)
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("Importing", total=len(table.rows))
         imported = import_losses(
@@ -66,7 +100,9 @@ def run(parsed: argparse.Namespace) -> int:
         f"new. Sizes: {table.sizes}."
     )
     for text in table.left_out:
-        console.print(f"Left out: {text}.")
+        console.print(f"Left out: {text}.", markup=False)
+    for text in table.notes:
+        console.print(f"Note: {text}.", markup=False)
     where = "" if parsed.storage == "runs" else f" --storage {shlex.quote(parsed.storage)}"
     store = "" if parsed.into is None else f" --store {shlex.quote(without_password(parsed.into))}"
     console.print(f"Next:  raydt analyze {imported.sweep}{where}{store}")

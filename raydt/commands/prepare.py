@@ -42,6 +42,9 @@ def make_parser(prog: str, about: str) -> CommandParser:
 def run(parsed: argparse.Namespace) -> int:
     import os
 
+    from rich.console import Console
+
+    from raydt.corpora.preparing.doubts import corpus_doubts
     from raydt.corpora.preparing.parallel import prepare_parallel
     from raydt.corpora.sources.check import languages_and_sizes
     from raydt.corpora.sources.locate import locate
@@ -54,7 +57,7 @@ def run(parsed: argparse.Namespace) -> int:
         raise bad("--jobs", "at least 1", parsed.jobs)
     storage = local_folder(parsed.storage)
     with Preparing(len(num_bytes)) as preparing:
-        prepare_parallel(
+        languages = prepare_parallel(
             corpus,
             num_bytes,
             None if parsed.val_bytes is None else parse_bytes(parsed.val_bytes),
@@ -64,4 +67,7 @@ def run(parsed: argparse.Namespace) -> int:
             preparing.on_bytes,
             preparing.on_language,
         )
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    for doubt in corpus_doubts(corpus, languages):
+        notes.print(f"note: {doubt}", style="yellow", markup=False)
     return show_prepared(storage)

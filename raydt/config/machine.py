@@ -12,6 +12,21 @@ from raydt.gpus import Gpu, gpu_of_device
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder per GPU, made by NVIDIA's driver
 _ANSWER_SECONDS = 20.0
+_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
+
+
+def num_cpus() -> int:
+    """Cores that this process may use: its affinity (`taskset`, a container's cpuset), the quota of
+    its cgroup, and what SLURM gave a task where nothing enforces it."""
+    found = [len(os.sched_getaffinity(0))]
+    quota = _cgroup_quota()
+    if quota is not None:
+        found.append(int(quota))
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if os.environ.get("SLURM_JOB_ID") and given.isdecimal():
+        found.append(int(given))
+    return max(1, min(found))
 
 
 def num_gpus() -> int:
@@ -40,6 +55,43 @@ def gpu_places(num_gpus: float, gpus_per_cell: float) -> int:
         return int(num_gpus // gpus_per_cell)
     # A little more than a third, as it is written, fits three times all the same.
     return int(num_gpus) * int(1 / gpus_per_cell + 1e-6)
+
+
+def _cgroup_quota() -> float | None:
+    """Cores' worth of time that the cgroup of this process may use, or one above it; None where
+    there is no limit."""
+    try:
+        lines = _CGROUP_OF_PROCESS.read_text().splitlines()
+    except OSError:
+        return None
+    quotas = []
+    for line in lines:
+        _, controllers, place = line.split(":", 2)
+        names = controllers.split(",")
+        if controllers and "cpu" not in names:
+            continue
+        root = _CGROUPS if not controllers else _CGROUPS / "cpu"
+        folder = root / place.lstrip("/")
+        # In a container its own cgroup is mounted as the root.
+        for each in (folder, *folder.parents):
+            quotas.append(_quota_in(each))
+            if each == root:
+                break
+    found = [quota for quota in quotas if quota is not None]
+    return min(found, default=None)
+
+
+def _quota_in(cgroup: Path) -> float | None:
+    """Of one cgroup, of version 2 or 1."""
+    try:
+        if (cgroup / "cpu.max").exists():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota = (cgroup / "cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu.cfs_period_us").read_text().strip()
+        return int(quota) / int(period) if int(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None  # "max", or none of these
 
 
 @functools.cache

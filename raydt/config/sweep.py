@@ -19,11 +19,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from raydt.config.machine import gpu_places, num_gpus
+from raydt.config.machine import gpu_places, num_cpus, num_gpus
 from raydt.config.model import MODELS
 from raydt.config.protocol import DEMO_PROTOCOL, Protocol
 from raydt.config.size_field import SizeField
 from raydt.gpus import ASSUMED_GPU, GPUS, known_gpu
+from raydt.storage.disks import cache_folder
 from raydt.storage.folder import Folder
 from raydt.storage.opening import is_remote, open_folder
 from raydt.tracking.uri import sqlite_uri, without_password
@@ -161,8 +162,7 @@ def local_folder(storage: str) -> Path:
     """Where this machine keeps files of a storage: itself if it is a folder, else in the cache."""
     if not is_remote(storage):
         return Path(storage).expanduser().resolve()
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return caches / "raydt" / hashlib.sha256(storage.encode()).hexdigest()[:16]
+    return cache_folder() / hashlib.sha256(storage.encode()).hexdigest()[:16]
 
 
 class Sweep(BaseModel):
@@ -273,7 +273,7 @@ class Sweep(BaseModel):
         """Cells at once on this machine: as many as its cores and its GPUs have room for."""
         if self.slots is not None:
             return self.slots
-        places = (os.cpu_count() or 1) // self.cpus_per_cell
+        places = num_cpus() // self.cpus_per_cell
         if self.gpus_per_cell:
             places = min(places, gpu_places(num_gpus(), self.gpus_per_cell))
         return max(1, places)

@@ -2,10 +2,11 @@
 
 `controlled` or `controlled:SEED` is the embedded generator.
 
-`files:PATH` is a folder of languages: `<language>.txt`, `.jsonl` or `.parquet`, each of them plain,
-`.gz` or `.zst` (parquet compresses itself), or a sub-folder `<language>/` of such files, which are
-read in the order of their names. `files:GLOB` names the files with `{language}` where the name of
-the language stands: `files:/data/mc4-{language}-*.jsonl.gz`.
+`files:PATH` is a folder of languages: `<language>.txt`, `.jsonl`, `.tsv`, `.csv`, `.conllu` or
+`.parquet`, each of them plain, `.gz`, `.zst`, `.bz2`, `.xz` or `.lz4` (parquet compresses itself),
+or a sub-folder `<language>/` of such files, at any depth, which are read in the order of their
+names. `files:GLOB` names the files with `{language}` where the name of the language stands:
+`files:/data/mc4-{language}-*.jsonl.gz`.
 
 `hub:DATASET` is a dataset of the Hugging Face Hub, read as a stream.
 
@@ -13,8 +14,20 @@ Options follow a question mark: `files:PATH?documents=paragraph&normalise=NFC`. 
 percent-encoded (`%26` is `&`).
 
     documents  line | paragraph | file     what a document is in a .txt       [line]
-    column     NAME                        where the text is, not in a .txt   [text]
-    not_utf8   error | replace | skip      what to do about broken UTF-8      [error]
+    column     NAME                        where the text is, not in a .txt;
+                                           NAME.NAME within another           [text]
+    field      NUMBER                      of lines with tabs this field
+    format     txt | jsonl | tsv | csv | conllu | parquet
+                                           what files hold, whatever their
+                                           names                              [as named]
+    only       WORD,WORD                   files whose path has these words,
+                                           such as train; all: whatever is
+                                           there                              [all of one kind]
+    encoding   NAME                        of the text, as Python names it    [utf-8]
+    not_utf8   error | replace | skip      what to do about broken text       [error]
+    odd_rows   error | skip                rows that are no text              [error]
+    lists      error | join                a column of lists of texts: joined
+                                           by line breaks                     [error]
     normalise  NFC | NFKC | NFD | NFKD     Unicode normalisation              [none]
     aligned    yes | no                    files: document i says the same in
                                            every language of the corpus       [no]
@@ -34,6 +47,7 @@ So `en` of it is `en-multi`, unless `config=` says otherwise.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import re
@@ -49,6 +63,7 @@ from raydt.errors import InputError, Problem, bad
 # leave the corpus, and dotted names are raydt's own temporary folders).
 LANGUAGE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 PLACEHOLDER = "{language}"
+_MAGIC = frozenset("*[")
 _FORMS = "controlled, controlled:SEED, files:PATH or hub:DATASET"
 _DATASET = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
 
@@ -57,11 +72,18 @@ _CONFIGS = {("allenai/c4", "en"): "en-multi"}
 
 Unit: TypeAlias = Literal["line", "paragraph", "file"]
 NotUtf8: TypeAlias = Literal["error", "replace", "skip"]
+OddRows: TypeAlias = Literal["error", "skip"]
+Lists: TypeAlias = Literal["error", "join"]
+Format: TypeAlias = Literal["txt", "jsonl", "tsv", "csv", "conllu", "parquet"]
+Compression: TypeAlias = Literal["gzip", "zstd", "bz2", "xz", "lz4"]
 Normalisation: TypeAlias = Literal["none", "NFC", "NFKC", "NFD", "NFKD"]
 Aligned: TypeAlias = Literal["no", "yes"]
 _CHOICES: dict[str, tuple[str, ...]] = {
     "documents": get_args(Unit),
+    "format": get_args(Format),
     "not_utf8": get_args(NotUtf8),
+    "odd_rows": get_args(OddRows),
+    "lists": get_args(Lists),
     "normalise": get_args(Normalisation),
     "aligned": get_args(Aligned),
 }
@@ -70,10 +92,17 @@ _EXCERPT_BYTES = 1000
 _SHARES = (0.01, 0.45)
 _SHARE_RANGE = f"a number from {_SHARES[0]:g} to {_SHARES[1]:g}"
 _INTEGERS = {
+    "field": re.compile(r"[1-9][0-9]{0,3}"),
     "split_seed": re.compile(r"[0-9]{1,18}"),
     "excerpt_bytes": re.compile(r"0|[1-9][0-9]{2,8}"),  # shorter ones are hardly text
 }
-_INTEGER_RANGES = {"split_seed": "a number from 0 on", "excerpt_bytes": "0, or 100 or more"}
+_INTEGER_RANGES = {
+    "field": "a number from 1 on",
+    "split_seed": "a number from 0 on",
+    "excerpt_bytes": "0, or 100 or more",
+}
+ALL = "all"  # of `only`: files of all kinds
+UTF8 = "utf-8"
 
 
 @dataclass(frozen=True)
@@ -148,6 +177,12 @@ class FilesCorpus(_WithOptions, _SplitByRule):
     test_share: float | None = None
     split_seed: int = 0
     excerpt_bytes: int = _EXCERPT_BYTES
+    only: str | None = None
+    format: Format | None = None
+    field: int | None = None  # counted from 1
+    encoding: str = UTF8
+    odd_rows: OddRows = "error"
+    lists: Lists = "error"
 
     @property
     def key(self) -> str:
@@ -159,6 +194,20 @@ class FilesCorpus(_WithOptions, _SplitByRule):
     def is_glob(self) -> bool:
         """Whether the path is a pattern of files and not their folder."""
         return PLACEHOLDER in str(self.path)
+
+    @property
+    def base(self) -> Path:
+        """The folder that all files are below: the path, or of a pattern what comes before it."""
+        if not self.is_glob:
+            return self.path
+        names = self.path.parts
+        first = next(i for i, name in enumerate(names) if PLACEHOLDER in name or _MAGIC & set(name))
+        return Path(*names[:first])
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What `only` asks for, in lower case; nothing where all is taken."""
+        return frozenset(() if self.only in (None, ALL) else str(self.only).lower().split(","))
 
     def file(self, language: str) -> Path:
         """Where the text of a language is, if it is a plain text file in the folder."""
@@ -254,6 +303,13 @@ def _read_options(
                 problems.append(
                     Problem(f"corpus option {name}", _INTEGER_RANGES[name], repr(value))
                 )
+        elif name == "encoding":
+            encoding = _read_encoding(value)
+            if encoding is None:
+                requirement = "an encoding of text that Python knows, such as utf-16-le or cp1251"
+                problems.append(Problem(f"corpus option {name}", requirement, repr(value)))
+            else:
+                options[name] = encoding
         elif name.endswith("_share"):
             share = _read_share(value)
             if share is None:
@@ -263,6 +319,16 @@ def _read_options(
         else:
             options[name] = value
     return options, problems
+
+
+def _read_encoding(name: str) -> str | None:
+    """The encoding by Python's name for it; None for what is none, or one of bytes (base64)."""
+    try:
+        encoding = codecs.lookup(name).name
+        "".encode(encoding)
+    except (LookupError, ValueError):
+        return None
+    return UTF8 if encoding == "utf-8-sig" else encoding
 
 
 def _read_share(text: str) -> float | None:

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from raydt.errors import RunError
+from raydt.locks import NO_LOCKS
 from raydt.storage.folder import Folder
 
 _LAUNCH = "launch.json"
@@ -77,11 +78,15 @@ class LaunchLease:
         path = self._sweep.local_path
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(path / _LOCK)
+            self._lock = FileLock(path / _LOCK, fallback_to_soft=False)
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:
                 raise self._refused() from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                self._lock = None  # as in an object store: the record decides
         try:
             self.take()
         except BaseException:
@@ -143,11 +148,12 @@ class LaunchLease:
         is_here = before.machine == _this_machine()
         if is_here and not _runs(before.pid):
             return True
-        if self._lock is not None and (is_here or not before.machine):
+        is_ours = before.pid == os.getpid()
+        if self._lock is not None and (not before.machine or (is_here and is_ours)):
             return True
         if self._lock is not None:
-            # Its lock is free, so it is dead, if locks work between machines here: one that is
-            # alive would beat.
+            # Its lock is free, so it is dead, if locks work here, and between machines: one that is
+            # alive would beat. A process of its number on this machine may be another's.
             seconds = 2.5 * _SECONDS_BETWEEN_BEATS
         elif 0 <= time.time() - before.beat < _SILENT_SECONDS:
             return False

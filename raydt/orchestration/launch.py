@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from raydt.config.machine import gpu_here
 from raydt.config.sweep import Sweep
+from raydt.corpora.preparing.doubts import corpus_doubts
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, RunError
 from raydt.grid.build import build_grid
@@ -74,6 +75,8 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
         progress.say(smaller)
+    for doubt in corpus_doubts(corpus, languages):
+        progress.say(f"Note: {doubt}", style="yellow")
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     if lease.was_cut_off:
         folders = [cell_folder(sweep, cell_id) for cell_id in begun_cells(sweep, cells)]

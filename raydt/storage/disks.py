@@ -29,8 +29,7 @@ def own_disk(num_bytes: int) -> Path | None:
     The user's cache or, where homes are on a network, the folder for temporary files, unless that
     is in memory.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "raydt"
-    for folder in (cache, Path(tempfile.gettempdir()) / f"raydt-{os.getuid()}"):
+    for folder in (cache_folder(), temporary_folder()):
         if _file_system(folder).startswith(_NETWORK + _IN_MEMORY):
             continue
         try:
@@ -44,6 +43,21 @@ def own_disk(num_bytes: int) -> Path | None:
         ):
             return folder
     return None
+
+
+def cache_folder() -> Path:
+    """Where this user's caches are; with the temporary files of a user who has no home, as one
+    without an entry among the users has none."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(named) if named else Path("~/.cache").expanduser()) / "raydt"
+    except RuntimeError:
+        return temporary_folder()
+
+
+def temporary_folder() -> Path:
+    """This user's own among the temporary files."""
+    return Path(tempfile.gettempdir()) / f"raydt-{os.getuid()}"
 
 
 def _file_system(path: Path) -> str:

@@ -7,10 +7,12 @@ import fcntl
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
-from filelock import FileLock
-
+from raydt.locks import NO_LOCKS, locked
 from raydt.storage.folder import Folder
 
 # What a file system says that has no hard links.
@@ -49,9 +51,10 @@ class LocalFolder(Folder):
             return _create(path, data)
         while True:
             try:
-                with path.open("rb+") as file:
+                with ExitStack() as waits:
+                    file = waits.enter_context(path.open("rb+"))
                     # Others who swap wait here; what they waited for may be replaced by then.
-                    fcntl.flock(file, fcntl.LOCK_EX)
+                    waits.enter_context(_swapping(path, file))
                     if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
                         continue
                     found = file.read()
@@ -113,6 +116,20 @@ class LocalFolder(Folder):
         return path
 
 
+@contextmanager
+def _swapping(path: Path, file: IO[bytes]) -> Iterator[None]:
+    """Hold an open file against others who swap it, on a file system without locks by a file
+    beside it."""
+    with ExitStack() as stack:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            stack.enter_context(locked(path.with_name(f".{path.name}.lock")))
+        yield
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -148,7 +165,7 @@ def _create(path: Path, data: bytes) -> bool:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            with FileLock(path.with_name(f".{path.name}.lock")):
+            with locked(path.with_name(f".{path.name}.lock")):
                 if path.exists():
                     return path.read_bytes() == data
                 partial.replace(path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 from raydt.errors import InputError, Problem
-from raydt.units import parse_bytes, parse_size
+from raydt.units import parse_bytes
 
 # True bytes of the published grid (NAACL 2024, arXiv 2404.08191); 0M is zeroshot.
 PUBLISHED_BYTES: Mapping[str, int] = {
@@ -18,6 +20,14 @@ PUBLISHED_BYTES: Mapping[str, int] = {
     "6B": 6_001_000_448,
 }
 TABLES = ("published", "nominal")
+# 19,398,656 and its kind: groups of three, by one sign throughout. A point alone is a decimal one.
+_GROUPED = re.compile(r"\d{1,3}(?:([,'’_\u00a0\u202f ])\d{3}(?:\1\d{3})*|(?:\.\d{3}){2,})")
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?:[eE]\+?(\d{1,2}))?")
+_DECIMAL_COMMA = re.compile(r"(\d+),(\d+)\s*([A-Za-z]+)")
+_BILLION = re.compile(r"\d+(?:[.,]\d+)?\s*B")
+_UNITS = {"k": "k", "m": "M", "g": "G", "t": "T", "kb": "k", "mb": "M", "gb": "G", "tb": "T"}
+_UNITS |= {"kib": "KiB", "mib": "MiB", "gib": "GiB", "bytes": "", "byte": ""}
+_WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 
 
 class DeclaredSizes:
@@ -37,13 +47,13 @@ class DeclaredSizes:
         for word in words:
             if word in TABLES:
                 continue
-            label, equals, _ = word.partition("=")
-            if not equals:
+            label, equals, value = word.rpartition("=")
+            if not equals or not label.strip():
                 requirement = f"{' or '.join(TABLES)}, or LABEL=BYTES"
                 problems.append(Problem("--sizes", requirement, repr(word)))
                 continue
             try:
-                num_bytes = parse_size(word).num_bytes
+                num_bytes = read_size(value)
             except InputError as error:
                 problems += error.problems
                 continue
@@ -56,18 +66,51 @@ class DeclaredSizes:
         """The bytes of a label; `InputError` if its table has none for it."""
         if label in self.overrides:
             return self.overrides[label]
+        plain = _plain_number(label)
         if self.table == "published":
-            if label not in PUBLISHED_BYTES:
-                known = ", ".join(PUBLISHED_BYTES)
-                requirement = f"one of the published grid ({known}), or --size {label}=BYTES"
-                raise InputError([Problem("size", requirement, repr(label))])
-            return PUBLISHED_BYTES[label]
-        if label.endswith("B") and label[:-1].isdigit():
+            if label in PUBLISHED_BYTES:
+                return PUBLISHED_BYTES[label]
+            if plain is not None:
+                return plain  # a number of bytes is itself, in any table
+            known = ", ".join(PUBLISHED_BYTES)
+            requirement = (
+                f"one of the published grid ({known}), or --sizes nominal, or --size {label}=BYTES"
+            )
+            raise InputError([Problem("size", requirement, repr(label))])
+        if _BILLION.fullmatch(label):
             # The published grid's B is a billion, elsewhere B is a byte: asked for, not guessed.
             requirement = f"a label that means one thing, or --size {label}=BYTES"
             raise InputError([Problem("size", requirement, repr(label))])
-        return parse_bytes(label)
+        return read_size(label) if plain is None else plain
 
     def __str__(self) -> str:
         overrides = (f"{label}={num_bytes}" for label, num_bytes in self.overrides.items())
         return ", ".join([self.table, *overrides])
+
+
+def read_size(text: str) -> int:
+    """Bytes meant by a size in any usual notation: 6e6, 19,398,656, 6.5 MB, 2GiB; `InputError` if
+    it is none."""
+    plain = _plain_number(text)
+    if plain is not None:
+        return plain
+    text = text.strip()
+    comma = _DECIMAL_COMMA.fullmatch(text)
+    if comma:
+        text = f"{comma[1]}.{comma[2]}{comma[3]}"
+    match = _WITH_UNIT.fullmatch(text)
+    if match and match[2].lower() in _UNITS:
+        text = f"{match[1]}{_UNITS[match[2].lower()]}"
+    return parse_bytes(text)
+
+
+def _plain_number(text: str) -> int | None:
+    """A whole number of bytes without a unit; None of anything else."""
+    text = text.strip()
+    if _GROUPED.fullmatch(text):
+        return int(re.sub(r"\D", "", text))
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    number = Fraction(match[1]) * 10 ** int(match[2] or 0)
+    return int(number) if number.denominator == 1 else None

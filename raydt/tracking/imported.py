@@ -68,7 +68,12 @@ def import_losses(
         writer = Writer(client, store_uri, sweep)
         launch_id = writer.start_launch(
             [_plan_row(row) for row in table.rows],
-            {"import": described, "sizes": table.sizes, "left_out": list(table.left_out)},
+            {
+                "import": described,
+                "sizes": table.sizes,
+                "unit": table.unit,
+                "left_out": list(table.left_out),
+            },
             f"Importing {described}.",
             more_tags={schema.TAG_IMPORT: table.digest},
         )
@@ -82,6 +87,7 @@ def import_losses(
     on_cell(len(table.rows))
     notes = [f"{len(table.rows)} cells imported from {described}; sizes: {table.sizes}."]
     notes += [f"Left out: {text}." for text in table.left_out]
+    notes += [f"Note: {text}." for text in table.notes]
     client.set_tag(launch_id, schema.TAG_NOTE, " ".join(notes))
     client.set_terminated(launch_id, "FINISHED")
     return Imported(sweep, writer.experiment_id, len(table.rows), num_written)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from raydt.errors import InputError, Problem
 from raydt.tracking import schema
-from raydt.tracking.declared_sizes import DeclaredSizes
+from raydt.tracking.declared_sizes import DeclaredSizes, read_size
 from raydt.tracking.loss_row import LossRow
+from raydt.tracking.loss_units import LossUnit
 from raydt.tracking.schema import Stage, Status, Stop
 from raydt.units import format_bytes
 
 SCRATCH = "scratch"  # the authors' word for a random initialisation
+# What others write for it; no language is called so.
+_SCRATCH_WORDS = frozenset(
+    "scratch none null random randominit fromscratch randominitialisation randominitialization"
+    " noinit untrained".split()
+)
+_NO_LOSS = frozenset(["nan", "na", "n/a", "none", "null", "-", "?"])
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 METRICS = {
     "test_loss_stderr": schema.METRIC_TEST_LOSS_STDERR,
     "best_val_loss": schema.METRIC_BEST_VAL_LOSS,
@@ -24,16 +34,47 @@ METRICS = {
     "unfinished": schema.METRIC_UNFINISHED,
     "unseen_share": schema.METRIC_UNSEEN_SHARE,
 }
+_LOSSES = ("test_loss", "best_val_loss")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")
 _HAS_SOURCE = (Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT)
 _HAS_TARGET = (Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT)
+
+
+class LineRules:
+    """What holds of all lines of a table, and what was read otherwise than it stands there."""
+
+    def __init__(self, sizes: DeclaredSizes, unit: LossUnit) -> None:
+        self.sizes, self.unit = sizes, unit
+        self.scratch_words: Counter[str] = Counter()
+        self.num_decimal_commas = 0
+
+    def notes(self) -> list[str]:
+        """In words; nothing where all stands there as it was read."""
+        found = [
+            f"{number} rows of init_language {word!r} were read as {SCRATCH}"
+            for word, number in self.scratch_words.items()
+        ]
+        if self.num_decimal_commas:
+            found.append(f"{self.num_decimal_commas} numbers were read with a decimal comma")
+        return found
 
 
 class _Line(ABC):
     """One line: its texts by column, and the problems found in them."""
 
-    def __init__(self, where: str, texts: Mapping[str, str], sizes: DeclaredSizes) -> None:
-        self._where, self._texts, self._sizes = where, texts, sizes
+    def __init__(self, where: str, texts: Mapping[str, str], rules: LineRules) -> None:
+        self._where, self._texts, self._rules = where, texts, rules
         self._found: list[Problem] = []
+
+    @property
+    def has_no_loss(self) -> bool:
+        """Whether it says that a cell is done and not with what loss."""
+        return self._text("test_loss") is None and self._needs_loss
+
+    @property
+    @abstractmethod
+    def _needs_loss(self) -> bool:
+        """Whether a loss belongs to what the line says."""
 
     def row(self, problems: list[Problem]) -> LossRow | None:
         """The row, or None with what is wrong added to `problems`."""
@@ -49,13 +90,16 @@ class _Line(ABC):
         self._found.append(Problem(f"{self._where}: {name}", requirement, str(found)))
 
     def _text(self, name: str) -> str | None:
-        return self._texts.get(name) or None
+        text = self._texts.get(name) or None
+        if text is not None and name == "test_loss" and text.lower() in _NO_LOSS:
+            return None
+        return text
 
     def _name(self, name: str) -> str:
         text = self._text(name)
         if text is None:
             self._bad(name, "a name", "nothing")
-        elif text == SCRATCH and name != "init_language":
+        elif name != "init_language" and _is_scratch(text):
             self._bad(name, f"a language ({SCRATCH} is a random initialisation)", repr(text))
         elif not text.isprintable():
             self._bad(name, "a name of printable characters", repr(text))
@@ -78,36 +122,59 @@ class _Line(ABC):
         text = self._text(name)
         if text is None:
             return None
+        plain = text
+        if _DECIMAL_COMMA.fullmatch(text):
+            # Of a number no thousands are meant: losses are small.
+            plain = text.replace(",", ".")
+            self._rules.num_decimal_commas += 1
         try:
-            number = float(text)
+            number = float(plain)
         except ValueError:
             number = math.nan
+        if name in _LOSSES:
+            number = self._rules.unit.nats(number)
         if not math.isfinite(number) or number < 0 or (positive and number == 0):
             shown = {"test_loss": "loss"}.get(name, name)
-            what = "nats per byte, more than 0" if shown == "loss" else "a number from 0 on"
-            self._bad(shown, what, repr(text))
+            unit = self._rules.unit
+            what = f"{unit}, more than {'1' if unit.unit == 'perplexity' else '0'}"
+            self._bad(shown, what if shown == "loss" else "a number from 0 on", repr(text))
             return None
         return number
 
     def _bytes_of(self, label: str) -> int:
         try:
-            return self._sizes.num_bytes(label)
+            return self._rules.unit.num_bytes(self._rules.sizes.num_bytes(label))
         except InputError as error:
             for problem in error.problems:
                 self._bad("size", problem.requirement, problem.found)
             return 0
 
 
+def _is_scratch(text: str) -> bool:
+    return re.sub(r"[\s_-]", "", text).lower() in _SCRATCH_WORDS
+
+
+def _label(text: str, size_bytes: int) -> str:
+    """A size as cells are named by it: as it is written, if that is a name."""
+    return text if _LABEL.fullmatch(text) else format_bytes(size_bytes)
+
+
 class AuthorsLine(_Line):
+    @property
+    def _needs_loss(self) -> bool:
+        return True
+
     def _values(self) -> dict[str, Any]:
         init, target, model = (
             self._name(name) for name in ("init_language", "target", "model_size")
         )
+        if init and _is_scratch(init):
+            if init != SCRATCH:
+                self._rules.scratch_words[init] += 1
+            init = SCRATCH
         label = self._name("data_size")
         size_bytes = self._bytes_of(label) if label else 0
         loss = self._number("test_loss", positive=True)
-        if self._text("test_loss") is None:
-            self._bad("loss", "nats per byte", "nothing")
         if init == SCRATCH:
             stage = Stage.SCRATCH
         else:
@@ -116,17 +183,23 @@ class AuthorsLine(_Line):
             "stage": stage,
             "source": None if init == SCRATCH else init,
             "target": target,
-            "size": label,
+            "size": _label(label, size_bytes),
             "size_bytes": size_bytes,
             "seed": self._count("seed", 0),
             "model": model,
-            "status": Status.DONE,
+            "status": Status.WAITING if self.has_no_loss else Status.DONE,
             "test_loss": loss,
             "stopped": Stop.EVALUATED if stage is Stage.ZEROSHOT else None,
         }
 
 
 class OwnLine(_Line):
+    @property
+    def _needs_loss(self) -> bool:
+        said = (self._text("status") or Status.DONE).lower()
+        stage = (self._text("stage") or "").lower()
+        return said == Status.DONE and stage != Stage.PRETRAIN
+
     def _values(self) -> dict[str, Any]:
         stage = self._one_of("stage", Stage, None)
         status = self._one_of("status", Status, Status.DONE)
@@ -137,11 +210,14 @@ class OwnLine(_Line):
             if stage is not None and stage not in having and self._text(name) not in (None, stage):
                 self._bad(name, f"nothing in a {stage} row", repr(self._text(name)))
         loss = self._number("test_loss", positive=True)
-        needed = status is Status.DONE and stage is not Stage.PRETRAIN
-        if needed and self._text("test_loss") is None:
-            self._bad("loss", "nats per byte in a row that is done", "nothing")
+        if self.has_no_loss:
+            status = Status.WAITING
         label, size_bytes = self._size(stage)
         found = {column: self._number(column, positive=False) for column in METRICS}
+        stderr = found["test_loss_stderr"]
+        if stderr is not None and loss is not None:
+            given = self._rules.unit.given(loss)
+            found["test_loss_stderr"] = self._rules.unit.error(stderr, given)
         metrics = {METRICS[column]: value for column, value in found.items() if value is not None}
         return {
             "stage": stage,
@@ -167,19 +243,27 @@ class OwnLine(_Line):
             self._bad("size", "a size or size_bytes", "nothing")
             return "", 0
         # Bytes that are given win over the label's: a label is only a name.
-        size_bytes = self._count("size_bytes", 0) if given else self._bytes_of(str(label))
+        size_bytes = self._given_bytes(given) if given else self._bytes_of(str(label))
         if stage is Stage.ZEROSHOT and size_bytes:
             self._bad("size", "0 in a zeroshot row", f"{size_bytes} bytes")
         if stage in (Stage.FINETUNE, Stage.PRETRAIN) and not size_bytes and not self._found:
             self._bad("size", f"more than 0 in a {stage} row", "0 bytes")
-        return label or format_bytes(size_bytes), size_bytes
+        return _label(label or "", size_bytes), size_bytes
+
+    def _given_bytes(self, text: str) -> int:
+        try:
+            return self._rules.unit.num_bytes(read_size(text))
+        except InputError as error:
+            for problem in error.problems:
+                self._bad("size_bytes", problem.requirement, problem.found)
+            return 0
 
     def _one_of(self, name: str, kind: Any, default: Any) -> Any:
         text = self._text(name)
         if text is None and default is not None:
             return default
         try:
-            return kind(text)
+            return kind(re.sub(r"[\s_-]", "", text or "").lower())
         except ValueError:
             self._bad(name, f"one of {', '.join(kind)}", repr(text or ""))
             return default

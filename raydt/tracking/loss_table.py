@@ -1,4 +1,4 @@
-"""Reading somebody's losses from a CSV file: every row checked before any is used.
+"""Reading somebody's losses from a file: every row checked before any is used.
 
 Two forms, told apart by their columns:
 
@@ -8,22 +8,25 @@ Two forms, told apart by their columns:
   test_loss), a size or size_bytes, and where they apply source, seed, model, status, reason,
   stopped and the other numbers of a cell.
 
-Losses are nats per byte.
+Columns of other names are mapped to these, and what a table does not say is declared. Losses are
+nats per byte unless another unit is declared.
 """
 
 from __future__ import annotations
 
-import csv
+import difflib
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from raydt.errors import InputError, Problem, bad
 from raydt.tracking.declared_sizes import DeclaredSizes
-from raydt.tracking.loss_line import METRICS, AuthorsLine, OwnLine
+from raydt.tracking.loss_file import LossFile, read_file
+from raydt.tracking.loss_line import METRICS, AuthorsLine, LineRules, OwnLine
 from raydt.tracking.loss_row import LossRow
-from raydt.tracking.schema import Stage
+from raydt.tracking.loss_units import UNIFORM_NATS, LossUnit
+from raydt.tracking.schema import Stage, Status
 
 _AUTHORS = ("init_language", "target", "model_size", "data_size", "loss")
 _SYNONYMS = {"loss": "test_loss", "loss_stderr": "test_loss_stderr"}
@@ -32,15 +35,22 @@ _END = "status reason stopped precision test_loss".split()
 _OWN = (*_CELL, *_END, *METRICS)
 # Of cells.csv: names of its own store, and what follows from the loss.
 _PASSED_OVER = ("cell_id", "run_id", "above_uniform")
+_KNOWN = frozenset((*_AUTHORS, *_OWN, *_SYNONYMS))
+_SHOWN_LINES = 10
+_SHOWN_NAMES = 30
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
 class LossTable:
-    """The rows of a file, the sizes they were read with, and what was left out and why."""
+    """The rows of a file, the sizes they were read with, what was left out and why, and what else
+    a reader has to know."""
 
     rows: tuple[LossRow, ...]
     sizes: str
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    unit: str = ""
 
     @property
     def digest(self) -> str:
@@ -49,99 +59,232 @@ class LossTable:
         return hashlib.sha256(prints.encode()).hexdigest()
 
 
-def read_losses(path: Path, size_words: Sequence[str] = ()) -> LossTable:
-    """The losses of a CSV file. `size_words` are those of `DeclaredSizes`; without a table among
-    them it is the published one for the authors' form, and the nominal one for raydt's.
+@dataclass(frozen=True)
+class Declared:
+    """What is said of a table beside it: names of columns, values that it has no column for."""
 
-    `InputError` with every bad row and its line: nothing is read from a file that has one.
-    """
-    lines = _lines(path)
-    header, body = lines[0][1], lines[1:]
-    authors = "init_language" in header or "data_size" in header
-    sizes = DeclaredSizes(size_words, "published" if authors else "nominal")
-    _check_header(path, header, authors)
-    reader = AuthorsLine if authors else OwnLine
+    columns: Mapping[str, str]  # ours -> the table's
+    constants: Mapping[str, str]  # ours -> the value in every row
+    unit: LossUnit = field(default_factory=LossUnit)
+
+
+def read_declared(
+    columns: Sequence[str], constants: Sequence[str], unit: LossUnit | None = None
+) -> Declared:
+    """Of words such as loss=scaling/global_loss and target=de; `InputError` with every word that
+    names no column of raydt's."""
     problems: list[Problem] = []
-    rows: list[LossRow] = []
-    untrained: list[int] = []
-    seen: dict[tuple[object, ...], int] = {}
-    names: dict[str, tuple[object, ...]] = {}
-    for number, values in body:
-        if len(values) != len(header):
-            found = f"{len(values)} in line {number}"
-            problems.append(Problem(path.name, f"{len(header)} values a line", found))
-            continue
-        texts = {
-            _SYNONYMS.get(name, name): text.strip()
-            for name, text in zip(header, values, strict=True)
-        }
-        row = reader(f"{path.name} line {number}", texts, sizes).row(problems)
-        if row is None:
-            continue
-        if row.stage is Stage.SCRATCH and row.size_bytes == 0:
-            untrained.append(number)
-            continue
-        if row.key in seen:
-            requirement = "each cell once (repetitions need a column seed)"
-            found = f"{row.cell_id} also in line {seen[row.key]}"
-            problems.append(Problem(f"{path.name} line {number}", requirement, found))
-        elif names.setdefault(row.cell_id, row.key) != row.key:
-            requirement = "names of languages and sizes that tell cells apart"
-            problems.append(Problem(f"{path.name} line {number}", requirement, row.cell_id))
-        seen.setdefault(row.key, number)
-        rows.append(row)
+    found: list[dict[str, str]] = []
+    for option, words in (("--column", columns), ("--set", constants)):
+        pairs: dict[str, str] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            name = name.strip().lower()
+            if not equals or not value:
+                problems.append(Problem(option, "NAME=VALUE, such as loss=eval/loss", repr(word)))
+            elif name not in _KNOWN:
+                known = ", ".join(sorted(_KNOWN))
+                problems.append(Problem(option, f"one of {known} before the =", repr(word)))
+            elif name in pairs:
+                problems.append(Problem(f"{option} {name}", "it once", repr(word)))
+            else:
+                pairs[name] = value
+        found.append(pairs)
+    both = found[0].keys() & found[1].keys()
+    problems += [Problem(f"--set {name}", "not beside --column", name) for name in sorted(both)]
     if problems:
         raise InputError(problems)
-    if not rows:
+    return Declared(found[0], found[1], unit or LossUnit())
+
+
+def read_losses(
+    path: Path, size_words: Sequence[str] = (), declared: Declared | None = None
+) -> LossTable:
+    """The losses of a file. `size_words` are those of `DeclaredSizes`; without a table among
+    them it is the published one for the authors' form, and the nominal one for raydt's.
+
+    Rows that say the same are one. A row without a loss is a missing cell. `InputError` with every
+    bad row and its line: nothing is read from a file that has one.
+    """
+    declared = declared or Declared({}, {})
+    file = read_file(path, _KNOWN | {name.lower() for name in declared.columns.values()})
+    names, passed_over = _columns(path, file, declared)
+    having = names.keys() | declared.constants.keys()
+    authors = bool({"init_language", "data_size"} & having)
+    _check_columns(path, file, having, authors, bool(declared.columns))
+    sizes = DeclaredSizes(size_words, "published" if authors else "nominal")
+    rules = LineRules(sizes, declared.unit)
+    found = _Rows(path, file.unit, file.problems)
+    reader = AuthorsLine if authors else OwnLine
+    for number, values in file.rows:
+        texts = {_SYNONYMS.get(ours, ours): values[theirs] for ours, theirs in names.items()}
+        texts |= {_SYNONYMS.get(ours, ours): value for ours, value in declared.constants.items()}
+        found.take(number, reader(f"{path.name} {file.unit} {number}", texts, rules))
+    found.add_missing()
+    if found.problems:
+        raise InputError(found.problems)
+    if not any(
+        row.test_loss or row.stage is Stage.PRETRAIN or row.status is not Status.WAITING
+        for row in found.rows
+    ):
         raise bad(path.name, "at least one row that can be analysed", "none")
-    left_out = []
-    if untrained:
-        shown = ", ".join(str(number) for number in untrained[:10])
-        left_out.append(
-            f"{len(untrained)} rows of scratch at 0 bytes (a model that was never trained is no "
-            f"rung of a ladder): lines {shown}{', ...' if len(untrained) > 10 else ''}"
+    notes = [*found.notes(), *rules.notes()]
+    if passed_over:
+        notes.append(f"columns that are not read: {_listed(passed_over)}")
+    if declared.unit != LossUnit():
+        notes.append(f"losses were read as {declared.unit}")
+    high = [row for row in found.rows if (row.test_loss or 0) > UNIFORM_NATS]
+    if high:
+        worst = max(high, key=lambda row: row.test_loss or 0)
+        notes.append(
+            f"{len(high)} losses are above {UNIFORM_NATS:.3f} nats per byte, which is to call all "
+            f"bytes equally likely, such as {worst.test_loss:g} of {worst.cell_id}: are they nats "
+            "per byte? --unit bits or perplexity, or --bytes-per-token, says what they are"
         )
-    return LossTable(tuple(rows), str(sizes), tuple(left_out))
+    return LossTable(
+        tuple(found.rows), str(sizes), tuple(found.left_out()), tuple(notes), str(declared.unit)
+    )
 
 
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Header and rows with their line numbers; empty lines are passed over."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            lines = [(reader.line_num, values) for values in reader if any(values)]
-    except FileNotFoundError:
-        raise bad("file", "a CSV file of losses", f"none at {path}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise bad("file", "a CSV file of losses in UTF-8", f"{path}: {error}") from None
-    if not lines:
-        raise bad("file", "a CSV file of losses", f"an empty one, {path}")
-    return [(lines[0][0], [name.strip() for name in lines[0][1]]), *lines[1:]]
+class _Rows:
+    """Rows so far, and what was found among them."""
+
+    def __init__(self, path: Path, unit: str, problems: Sequence[Problem]) -> None:
+        self.rows: list[LossRow] = []
+        self.problems = list(problems)
+        self._path, self._unit = path, unit
+        self._seen: dict[tuple[object, ...], tuple[int, LossRow]] = {}
+        self._names: dict[str, tuple[object, ...]] = {}
+        self._untrained: list[int] = []
+        self._repeated: list[int] = []
+        self._missing: list[tuple[int, LossRow]] = []
+
+    def take(self, number: int, line: AuthorsLine | OwnLine) -> None:
+        """Add a row, unless it is none, or is there."""
+        row = line.row(self.problems)
+        if row is None:
+            return
+        where = f"{self._path.name} {self._unit} {number}"
+        if row.stage is Stage.SCRATCH and row.size_bytes == 0:
+            self._untrained.append(number)
+            return
+        if line.has_no_loss:
+            self._missing.append((number, row))
+            return
+        if row.key in self._seen:
+            before, same = self._seen[row.key]
+            if same.fingerprint == replace(row, size=same.size).fingerprint:
+                self._repeated.append(number)
+                return
+            requirement = "each cell once (repetitions need a column seed)"
+            found = f"{row.cell_id} also in {self._unit} {before}, with other numbers"
+            self.problems.append(Problem(where, requirement, found))
+        elif self._names.setdefault(row.cell_id, row.key) != row.key:
+            requirement = "names of languages and sizes that tell cells apart"
+            self.problems.append(Problem(where, requirement, row.cell_id))
+        self._seen.setdefault(row.key, (number, row))
+        self.rows.append(row)
+
+    def add_missing(self) -> None:
+        """Rows without a loss have a place in the plan, unless another row has the loss."""
+        for number, row in self._missing:
+            if row.key not in self._seen:
+                self._seen[row.key] = (number, row)
+                self.rows.append(row)
+
+    def left_out(self) -> list[str]:
+        """What is no cell, in words."""
+        found = []
+        if self._untrained:
+            found.append(
+                f"{len(self._untrained)} rows of scratch at 0 bytes (a model that was never "
+                f"trained is no rung of a ladder): {self._lines(self._untrained)}"
+            )
+        if self._missing:
+            found.append(
+                f"{len(self._missing)} rows without a loss, which are missing cells: "
+                f"{self._lines([number for number, _ in self._missing])}"
+            )
+        return found
+
+    def notes(self) -> list[str]:
+        """What was counted otherwise than it stands there."""
+        if not self._repeated:
+            return []
+        num = len(self._repeated)
+        return [f"{num} rows that repeat another count once: {self._lines(self._repeated)}"]
+
+    def _lines(self, numbers: Sequence[int]) -> str:
+        shown = ", ".join(map(str, numbers[:_SHOWN_LINES]))
+        return f"{self._unit}s {shown}{', ...' if len(numbers) > _SHOWN_LINES else ''}"
 
 
-def _check_header(path: Path, header: list[str], authors: bool) -> None:
-    named = [_SYNONYMS.get(name, name) for name in header]
+def _columns(path: Path, file: LossFile, declared: Declared) -> tuple[dict[str, str], list[str]]:
+    """Ours -> the table's, and the columns that are not read."""
+    problems: list[Problem] = []
+    names: dict[str, str] = {}
+    for ours, theirs in declared.columns.items():
+        if theirs not in file.columns:
+            close = difflib.get_close_matches(theirs, file.columns, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            there = _listed(file.columns)
+            problems.append(
+                Problem(f"--column {ours}", f"a column of {path.name}: {there}{hint}", theirs)
+            )
+        names[ours] = theirs
+    mapped = set(names.values())
+    passed_over: list[str] = []
+    for theirs in file.columns:
+        ours = theirs.lower().replace(" ", "_").replace("-", "_")
+        if theirs in mapped or not theirs:
+            continue
+        if ours in declared.columns or ours in declared.constants:
+            passed_over.append(theirs)
+        elif ours in _KNOWN:
+            if _SYNONYMS.get(ours, ours) in {_SYNONYMS.get(name, name) for name in names}:
+                problems.append(Problem(path.name, f"one column {ours}", "2"))
+            names[ours] = theirs
+        elif ours not in _PASSED_OVER:
+            passed_over.append(theirs)
+    for name in passed_over:
+        meant = difflib.get_close_matches(name.lower(), _KNOWN - names.keys(), n=1, cutoff=0.8)
+        if meant and not declared.columns:
+            requirement = f"a column that is known (did you mean {meant[0]}?)"
+            problems.append(Problem(path.name, requirement, name[:_SHOWN_CHARACTERS]))
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    return names, passed_over
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [name[:_SHOWN_CHARACTERS] or "(no name)" for name in names[:_SHOWN_NAMES]]
+    left = len(names) - len(shown)
+    return ", ".join([*shown, *([f"{left} more"] if left else [])])
+
+
+def _check_columns(
+    path: Path, file: LossFile, names: Collection[str], is_authors: bool, is_mapped: bool
+) -> None:
+    """That what a row needs is there, or declared."""
     problems = []
-    if authors:
+    there = _listed(file.columns)
+    having = {_SYNONYMS.get(name, name) for name in names}
+    hint = "" if is_mapped else "; --column maps others, such as --column loss=eval/loss"
+    if is_authors:
         required = {_SYNONYMS.get(name, name) for name in _AUTHORS}
-        known = {*required, "seed"}
         form = "init_language, target, model_size, data_size, loss"
     else:
         required = {"stage", "target", "test_loss"}
-        known = {*_OWN, *_PASSED_OVER}
         form = "stage, source, target, size or size_bytes, loss"
-        if not {"size", "size_bytes"} & set(named):
-            problems.append(Problem(path.name, "a column size or size_bytes", ", ".join(header)))
-    for name in sorted(required - set(named)):
+        if not {"size", "size_bytes"} & having:
+            requirement = "a column size or size_bytes (or --set size=VALUE)"
+            problems.append(Problem(path.name, requirement, there))
+    if file.separator:
+        there += f" (separated by {file.separator})"
+    for name in sorted(required - having):
         shown = "loss" if name == "test_loss" else name
-        requirement = f"a column {shown} (of {form})"
-        problems.append(Problem(path.name, requirement, ", ".join(header)))
-    for name in named:
-        if name in known and named.count(name) > 1:
-            problems.append(Problem(path.name, f"one column {name}", str(named.count(name))))
-    unknown = [name for name in dict.fromkeys(named) if name not in known]
-    if unknown:
-        requirement = f"columns of {', '.join(sorted(known))}"
-        problems.append(Problem(path.name, requirement, ", ".join(unknown)))
+        option = "" if shown == "loss" else f"; --set {shown}=VALUE says it of all rows"
+        requirement = f"a column {shown} (of {form}{hint}{option})"
+        problems.append(Problem(path.name, requirement, there))
     if problems:
         raise InputError(dict.fromkeys(problems))

@@ -141,3 +141,7 @@ class Place:
         """`RunError` if somebody else has written it since."""
         if self._cell.read(STATE) != self._there:
             raise RunError(f"{self._cell.uri}/{STATE}: another launch writes this cell")
+
+    def now(self) -> Recorded | None:
+        """How far the cell is written by now, by whomever."""
+        return Place(self._cell).state

@@ -302,7 +302,10 @@ class Writer:
         try:
             place.put(state)
         except RunError:
-            self._client.delete_run(state.run_id)  # in the store a cell has one
+            # In the store a cell has one; who was quicker may have found this one, and kept it.
+            there = place.now()
+            if there is None or there.run_id != state.run_id:
+                self._client.delete_run(state.run_id)
             raise
         return state
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 
 from raydt.gpus import gpu_of_device
+from raydt.locks import locked
 from raydt.training.process import has_whole_gpu
 
 _SIDE = 8192
@@ -66,7 +66,7 @@ def _once_per_node(name: str, device: torch.device, bfloat16: bool) -> float:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid():  # others may make it in /tmp
             return _measure(device, bfloat16)
-        with FileLock(folder / f"{name}.lock"):
+        with locked(folder / f"{name}.lock"):
             file = folder / f"{name}.json"
             with suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or torn
                 found = json.loads(file.read_text())

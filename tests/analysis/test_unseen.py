@@ -136,3 +136,14 @@ def test_the_report_has_a_table_of_pairs_where_any_share_is_worth_it(
     assert head in shown
     assert "30%" in shown[shown.index(head) :]
     assert head not in page("seen", 0.009)
+
+
+def test_a_trained_loss_that_no_model_of_bytes_has_is_one_alarm(
+    raised: Raise, make_planted: Any, change: Any
+) -> None:
+    cells = make_planted().cells()
+    assert of_kind(raised(cells), Kind.TRAINED_ABOVE_UNIFORM) == []
+    found = raised(change(cell, loss=13.09 if cell.stage == "scratch" else 2.0) for cell in cells)
+    (alarm,) = of_kind(found, Kind.TRAINED_ABOVE_UNIFORM)
+    assert "up to 13.09" in alarm.message
+    assert "--unit" in alarm.message

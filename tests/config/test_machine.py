@@ -19,7 +19,7 @@ def four_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     for number in range(4):
         (tmp_path / f"0000:0{number}:00.0").mkdir()
     monkeypatch.setattr(machine, "_DRIVER", tmp_path)
-    monkeypatch.setattr(os, "cpu_count", lambda: 96)
+    monkeypatch.setattr("raydt.config.sweep.num_cpus", lambda: 96)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     machine._num_installed.cache_clear()
     yield

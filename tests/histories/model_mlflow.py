@@ -121,6 +121,7 @@ class ModelClient:
             run_id = f"run{len(self._store.runs):04d}"
             info = Info(run_id, start_time=start_time, run_name=run_name)
             self._store.runs[run_id] = Run(info, Data(dict(tags or {})))
+            self._store.world.tell(f"makes {run_id} of {run_name} in MLflow")
             return self._store.runs[run_id]
 
         # Who slept, was taken over and is killed in the very step between making a run and taking
@@ -161,6 +162,7 @@ class ModelClient:
     def delete_run(self, run_id: str) -> None:
         def delete() -> None:
             self._store.runs[run_id].info.lifecycle_stage = "deleted"
+            self._store.world.tell(f"deletes {run_id} in MLflow")
 
         self._do("delete run", delete, may_die_after_sleep=False)
 

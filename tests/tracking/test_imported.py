@@ -107,7 +107,7 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
             "scratch,,de,8k,0,-1\n"
             "scratch,,de,8k,x,1.0\n"
             "\n"
-            "finetune,,de,8k,0,nan\n"
+            "finetune,,de,8k,0,inf\n"
             "finetune,en,de,0k,0,1.0\n"
             "tuned,en,de,8k,0,1.0\n"
             "scratch,,de,32k,0,1.0\n"
@@ -126,9 +126,8 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         "line 7: stage: one of pretrain, scratch, finetune, zeroshot; found 'tuned'",
         "line 9: each cell once",
         "also in line 8",
-        "6 values a line; found 4 in line 10",
+        "6 values a line, separated by commas; found 4 in line 10",
         "line 11: size: a number of bytes",
-        "line 12: loss: nats per byte in a row that is done; found nothing",
     ):
         assert part in text, part
 
@@ -139,7 +138,8 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         ("", "an empty one"),
         ("stage,target,loss\n", "size or size_bytes"),
         ("a,b\n1,2\n", "a column loss"),
-        ("stage,target,size,loss,los\nscratch,de,8k,1,1\n", "los"),
+        ("stage,target,size,los\nscratch,de,8k,1\n", "did you mean loss"),
+        ("stage,target,size,loss,loss\nscratch,de,8k,1,1\n", "one column loss"),
         ("init_language,target,loss\n", "a column model_size"),
         (AUTHORS.splitlines()[0] + "\n", "at least one row"),
         (AUTHORS.splitlines()[0] + "\nscratch,de,small,0M,3\n", "at least one row"),

@@ -1,10 +1,12 @@
 """How much of a language is other languages, as language identification sees it.
 
-Windows of 500 bytes are drawn from the training stream by a fixed seed, cut at UTF-8 boundaries,
-and given to py3langid twice: once to choose among the languages of the corpus that it knows
-(`restricted`: 99.6-100 % right on text that is clean), once among all it knows (`full`: confuses
-close relatives such as id and ms). A language whose name does not begin with an ISO 639-1 code
-that py3langid knows, such as a controlled one, is not judged, and the reason is recorded.
+Windows of up to 500 bytes are drawn from the training stream by a fixed seed, each within the one
+document that a random byte of the stream is in, as a window over many short documents is taken for
+the language of most of them. They are cut at UTF-8 boundaries and given to py3langid twice: once to
+choose among the languages of the corpus that it knows (`restricted`: 99.6-100 % right on text that
+is clean), once among all it knows (`full`: confuses close relatives such as id and ms). A language
+whose name does not begin with an ISO 639-1 code that py3langid knows, such as a controlled one, is
+not judged, and the reason is recorded.
 """
 
 from __future__ import annotations
@@ -92,10 +94,20 @@ def _windows(path: Path) -> list[str]:
     windows = []
     with path.open("rb") as file:
         for start in np.sort(starts).tolist():
-            file.seek(start)
-            window = file.read(WINDOW_BYTES).replace(bytes([SEPARATOR]), b"\n")
+            # What is before the byte, as a short document may begin there.
+            first = max(0, start - WINDOW_BYTES)
+            file.seek(first)
+            text = file.read(start - first + WINDOW_BYTES)
+            at = start - first
+            begin, end = text.rfind(SEPARATOR, 0, at) + 1, text.find(SEPARATOR, at)
+            end = len(text) if end < 0 else end
+            if end - begin > WINDOW_BYTES:
+                begin = max(begin, min(at, end - WINDOW_BYTES))
+                end = begin + WINDOW_BYTES
             # Only the characters that the cuts went through are not UTF-8.
-            windows.append(window.decode("utf-8", "ignore"))
+            decoded = text[begin:end].decode("utf-8", "ignore")
+            if decoded.strip():
+                windows.append(decoded)
     return windows
 
 

@@ -13,7 +13,7 @@ from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import bad
 
 # Raised with every change of what is stored; a language of another format is prepared anew.
-FORMAT = 4
+FORMAT = 5
 FILE_NAME = "manifest.json"
 # Why documents of an aligned corpus were dropped; the inventory knows the second one again.
 BLANK_SOMEWHERE = "documents blank in a language of the corpus"
@@ -28,6 +28,7 @@ class SourceFile:
     num_bytes: int
     modified_ns: int
     sha256: str
+    changed_ns: int | None = None  # its inode; None of what was prepared before it was looked at
 
 
 @dataclass(frozen=True)

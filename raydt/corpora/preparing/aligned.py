@@ -4,32 +4,35 @@ A document that one language drops, as it is blank or in two splits, is dropped 
 the streams of two languages would be shifted against each other from there on, and the first 6 MB
 of one would not be the translation of the first 6 MB of the other.
 
-What a language alone would drop is found from all of its files, whatever languages are prepared,
-so that the text of a language does not depend on who is prepared with it. It is kept beside the
-work of the other passes and found again only when a file has changed.
+What a language alone would drop is found from all of its files, of the languages that are asked
+for: others that lie in the folder count for nothing. So a language that is added may drop documents
+of the others; the folder of a prepared language is another then (`Lost.key`), and what was prepared
+before stays. What was found is kept beside the work of the other passes and found again only when a
+file has changed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from raydt.corpora.prepared.manifest import BLANK_SOMEWHERE, REPEATED_SOMEWHERE
 from raydt.corpora.preparing.duplicates import DUPLICATES_RULE, HeldOut
 from raydt.corpora.preparing.few import count_few, few_rule, split_few
+from raydt.corpora.preparing.parting import where_they_part
 from raydt.corpora.sources.documents import not_blank
 from raydt.corpora.sources.files import read_files, stamp
 from raydt.corpora.spec import FilesCorpus
 from raydt.corpora.splits import SPLITS, Split, SplitKeys
 from raydt.errors import InputError, Problem
+from raydt.locks import locked
 
 _ORDER: tuple[Split, ...] = ("test", "val", "train")  # as they are assembled
 
@@ -58,6 +61,11 @@ class Lost:
         lists = [self.blank.tolist(), self.repeated.tolist()]
         return hashlib.sha256(json.dumps(lists).encode()).hexdigest()
 
+    @property
+    def key(self) -> str:
+        """Part of the name of the folder where texts without these documents are."""
+        return self.digest[:8] if len(self.indices) else ""
+
 
 @dataclass(frozen=True)
 class _LostIn:
@@ -69,24 +77,32 @@ class _LostIn:
 
 
 def lost_documents(
-    spec: FilesCorpus, files: Mapping[str, Sequence[Path]], work: Path, first: str
+    spec: FilesCorpus,
+    files: Mapping[str, Sequence[Path]],
+    work: Path,
+    first: str,
+    asked: Collection[str] = (),
 ) -> Lost:
-    """What is dropped in every language of an aligned corpus, of which `files` has all.
+    """What is dropped in every language of an aligned corpus, of which `files` has all and `asked`
+    those that are prepared; none: all that there are.
 
     `work` keeps what was found. `first` is the language that is looked at first: of processes that
     prepare a language each, none waits for another as long as there is something else to find.
-    `InputError` if the languages differ in how many documents they have.
+    Blank lines at the end of a file count for nothing. `InputError` if the languages differ in how
+    many documents they have, with where they part.
     """
-    names = list(files)
+    names = [name for name in files if not asked or name in asked]
     at = names.index(first) if first in names else 0
     found = {name: _lost_in(spec, name, files[name], work) for name in (*names[at:], *names[:at])}
     counts = {name: found[name].num_documents for name in names}
     usual = max(set(counts.values()), key=list(counts.values()).count)
+    model = next(name for name in names if counts[name] == usual)
     problems = [
         Problem(
             f"{name} of {spec.name}",
             f"{usual} documents, as the others it is aligned with",
-            f"{count} documents",
+            f"{count} documents; "
+            f"{where_they_part(spec, {each: files[each] for each in (model, name)})}",
         )
         for name, count in counts.items()
         if count != usual
@@ -95,7 +111,7 @@ def lost_documents(
         raise InputError(problems)
     blank = _union(lost.blank for lost in found.values())
     repeated = _union(lost.repeated for lost in found.values())
-    return Lost(blank, np.setdiff1d(repeated, blank))
+    return Lost(blank[blank < usual], np.setdiff1d(repeated, blank))
 
 
 def _union(lists: Iterable[list[int]]) -> NDArray[np.int64]:
@@ -109,7 +125,7 @@ def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path
     }
     path = work / f"{language}.lost.json"
     work.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with locked(path.with_suffix(".lock")):
         try:
             before = json.loads(path.read_text("utf-8"))
         except (FileNotFoundError, ValueError):
@@ -125,36 +141,35 @@ def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path
 
 def _find(spec: FilesCorpus, paths: Sequence[Path]) -> _LostIn:
     """How many documents there are, which are blank, and which stand in two splits."""
-    held_out = HeldOut()
+    rule = spec.split_rule
+    lengths = count_few(read_files(spec, paths), is_parallel=True)
+    few = None if lengths is None else split_few(lengths, rule, is_parallel=True)
+    held_out = HeldOut(is_few=few is not None)
     blank: list[int] = []
     repeated: list[int] = []
     num_documents = 0
     for split in _ORDER:
-        num_documents = 0
-        for first, documents, splits in _blocks(spec, paths):
+        first = 0
+        for documents, splits in _blocks(spec, paths, SplitKeys(0, rule, few)):
             keep = not_blank(documents)
             if split == _ORDER[0]:
                 blank += (first + np.flatnonzero(~keep)).tolist()
+                last = np.flatnonzero(keep)
+                num_documents = first + int(last[-1]) + 1 if len(last) else num_documents
             chosen = np.flatnonzero(keep & (splits == SPLITS.index(split)))
             some = documents.take(pa.array(chosen))
             equal, near = held_out.find(some)
             repeated += (first + chosen[equal | near]).tolist()
             if split != "train":
                 held_out.add(some.filter(pa.array(~(equal | near))))
-            num_documents = first + len(documents)
+            first += len(documents)
         held_out.close()
     return _LostIn(num_documents, blank, repeated)
 
 
 def _blocks(
-    spec: FilesCorpus, paths: Sequence[Path]
-) -> Iterator[tuple[int, pa.LargeBinaryArray, NDArray[np.int8]]]:
-    """Index of the first document, documents (D,) and the split of each (D,)."""
-    rule = spec.split_rule
-    lengths = count_few(read_files(spec, paths), is_parallel=True)
-    few = None if lengths is None else split_few(lengths, rule, is_parallel=True)
-    keys = SplitKeys(0, rule, few)
-    first = 0
+    spec: FilesCorpus, paths: Sequence[Path], keys: SplitKeys
+) -> Iterator[tuple[pa.LargeBinaryArray, NDArray[np.int8]]]:
+    """Documents (D,) and the split of each (D,)."""
     for block in read_files(spec, paths):
-        yield first, block.documents, keys.draw(len(block.documents))[0]
-        first += len(block.documents)
+        yield block.documents, keys.draw(len(block.documents))[0]

@@ -60,15 +60,16 @@ def assemble(
     on_bytes: Callable[[int], None] | None,
     excerpt_bytes: int = 0,
     rounds: int | None = None,
+    is_few: bool = False,
 ) -> Assembled:
     """Write each split, shuffled and without what a later split has, to `path_of(split)`.
 
     Of `val` and `test` first an excerpt of each document, then the rest (`excerpts`). `rounds`, of
     documents in pieces: how many excerpts of one a split has at most; a copy of one may hold an
-    excerpt of the other. `on_bytes` hears of bytes written, all splits together. Raises `OSError`
-    if the disk is full.
+    excerpt of the other. `is_few`: there are so few documents that more of each is compared.
+    `on_bytes` hears of bytes written, all splits together. Raises `OSError` if the disk is full.
     """
-    held_out = HeldOut(by_document=rounds is not None)
+    held_out = HeldOut(is_few)
     records: dict[Split, SplitRecord] = {}
     dropped: Counter[str] = Counter()
     num_before = 0

@@ -3,17 +3,23 @@
 Exact: equal 64-bit hashes (XXH3) of the bytes; two different documents among a thousand million
 pairs are taken for equal with a probability of 1e-10.
 
-Near: a document is a near duplicate if at least half of its sampled shingles, and at least two,
-are among those of the split it is compared with. A shingle is 48 consecutive bytes of one
+Near: a document is a near duplicate if at least a quarter of its sampled shingles, and at least
+two, are among those of the split it is compared with. A shingle is 48 consecutive bytes of one
 document; sampled are those whose first four bytes hash to 0 modulo 64, so that the same text is
 sampled at the same places wherever it stands (Manber, "Finding similar files in a large file
-system", 1994). A document of less than about 200 bytes is compared exactly only.
+system", 1994); of few documents modulo 8. A shingle survives changes of 2 % of the characters with
+a probability of .38: a quarter finds such copies, and half did not.
 
-Of a corpus whose documents are cut into excerpts (`few`) a document is near as well if it has that
-much of one excerpt within it: a copy of a document has the excerpt of the other, and much else.
-Of an excerpt too short for the sample three parts are looked for, of which two must be there.
+A document is near as well if it has at least half of the shingles of one document that is held out,
+and at least two: a longer document with that one in it has much else besides.
 
-The memory this takes is that of the held-out splits: 8 bytes a document and 1/8 of their bytes.
+A shingle that three documents or more that are held out have is common: a header, a licence, a
+formula. Common shingles count only in a document that hardly has others (80 % of its own).
+
+Of an excerpt (`few`) too short for the sample three parts are looked for, of which two must be
+there.
+
+The memory this takes is that of the held-out splits: 8 bytes a document and 1/5 of their bytes.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from numpy.typing import NDArray
 
 from raydt.corpora.preparing.shingles import (
     SAMPLED,
+    SAMPLED_OF_FEW,
     SHINGLE_BYTES,
     WORD_BYTES,
     inside_documents,
@@ -38,31 +45,40 @@ from raydt.corpora.preparing.shingles import (
 from raydt.corpora.sources.documents import parts
 
 _MIN_SHARED = 2
+_NEAR = 4  # one shingle in so many of a document makes it a near duplicate
+_COMMON = 3  # documents that are held out, of a shingle that says nothing
+_MOSTLY_COMMON = 0.8
 _PROBE_BYTES = 100
 _SLOT_BITS = 27  # 16 MB: of 6 GB one slot in 14 is taken
 
 DUPLICATES_RULE = (
     "of documents in two splits test keeps its own, then val; equal: XXH3-64 of the bytes; near: "
-    f"at least half, and {_MIN_SHARED} or more, of the shingles of {SHINGLE_BYTES} bytes that "
-    f"begin with four bytes hashing to 0 modulo {SAMPLED} are in the other split"
+    f"one in {_NEAR} or more, and {_MIN_SHARED} or more, of the shingles of {SHINGLE_BYTES} bytes "
+    f"that begin with four bytes hashing to 0 modulo {SAMPLED} (of few documents "
+    f"{SAMPLED_OF_FEW}) are in the other split, or half of those of one document there; shingles "
+    f"of {_COMMON} documents there count only in one that is {_MOSTLY_COMMON:.0%} of such"
 )
 
 
 class HeldOut:
     """What the splits so far contain, so that later ones can be kept from having it too."""
 
-    def __init__(self, by_document: bool = False) -> None:
-        """`by_document`: remember whose each shingle is, and find also what has one document
-        within it. It takes three times the memory, and is for small corpora."""
-        self._by_document = by_document
+    def __init__(self, is_few: bool = False) -> None:
+        """`is_few`: of hardly any documents more shingles are sampled, and the shortest excerpts
+        are looked for as they are."""
+        self._is_few = is_few
+        self._one_in = SAMPLED_OF_FEW if is_few else SAMPLED
         self._num_documents = 0
-        self._owners: list[NDArray[np.int64]] = []
-        self._each: list[NDArray[np.uint64]] = []
         self._probes: list[tuple[bytes, ...]] = []
         self._hashes: list[NDArray[np.uint64]] = []
         self._shingles: list[NDArray[np.uint64]] = []
+        self._owners: list[NDArray[np.int32]] = []
         self._known_hashes = np.zeros(0, dtype=np.uint64)
+        # Of each document its shingles once, sorted by shingle, and whose each is: (S,) and (S,).
         self._known_shingles = np.zeros(0, dtype=np.uint64)
+        self._known_owners = np.zeros(0, dtype=np.int32)
+        self._is_common = np.zeros(0, dtype=bool)  # (S,)
+        self._num_rare = np.zeros(0, dtype=np.int64)  # by owner, shingles that are not common
         # What looks like something known, by a glance at it: of shingles and of whole documents.
         self._like_shingles = _Likeness()
         self._like_documents = _Likeness()
@@ -74,13 +90,12 @@ class HeldOut:
         self._hashes.append(_hashes(documents, np.arange(len(documents))))
         self._like_documents.add(_glances(documents))
         data, offsets = parts(documents)
-        begins = np.concatenate(sampled_begins(data))
+        begins = np.concatenate(sampled_begins(data, self._one_in))
         owners, begins = inside_documents(begins, offsets)
         self._shingles.append(shingle_hashes(data, begins))
-        if self._by_document:
-            self._owners.append(owners + self._num_documents)
-            self._each.append(self._shingles[-1])
-            self._num_documents += len(documents)
+        self._owners.append((owners + self._num_documents).astype(np.int32))
+        self._num_documents += len(documents)
+        if self._is_few:
             few = np.bincount(owners, minlength=len(documents)) < 2 * _MIN_SHARED
             few &= np.diff(offsets) >= 2 * _PROBE_BYTES  # what is shorter is compared exactly
             self._probes += [_probes(text) for text in documents.filter(pa.array(few)).to_pylist()]
@@ -89,8 +104,18 @@ class HeldOut:
     def close(self) -> None:
         """All documents of a split are added."""
         self._known_hashes = _distinct(self._known_hashes, *self._hashes)
-        self._known_shingles = _distinct(self._known_shingles, *self._shingles)
-        self._hashes, self._shingles = [], []
+        shingles = np.concatenate([self._known_shingles, *self._shingles])
+        owners = np.concatenate([self._known_owners, *self._owners])
+        order = np.lexsort((owners, shingles))
+        shingles, owners = shingles[order], owners[order]
+        is_first = np.ones(len(shingles), dtype=bool)
+        is_first[1:] = (shingles[1:] != shingles[:-1]) | (owners[1:] != owners[:-1])
+        self._known_shingles, self._known_owners = shingles[is_first], owners[is_first]
+        num = _counts(self._known_shingles)
+        self._is_common = num >= _COMMON
+        rare = self._known_owners[~self._is_common]
+        self._num_rare = np.bincount(rare, minlength=self._num_documents)
+        self._hashes, self._shingles, self._owners = [], [], []
         self._like_shingles.close()
         self._like_documents.close()
 
@@ -103,25 +128,49 @@ class HeldOut:
         alike = np.flatnonzero(self._like_documents.has(_glances(documents)))
         equal[alike] = _is_in(_hashes(documents, alike), self._known_hashes)
         data, offsets = parts(documents)
-        sampled = sampled_begins(data)
+        sampled = sampled_begins(data, self._one_in)
         begins = np.concatenate(sampled)
         # Nearly all shingles are unknown, and a glance shows it; and nearly no document has two
-        # that are known, so that only of a few it matters how many it has.
+        # that are known, so that only of a few it matters which they are.
         maybe = begins[self._like_shingles.has(shingle_glances(data, begins))]
         owners, maybe = inside_documents(maybe, offsets)
-        is_known = _is_in(shingle_hashes(data, maybe), self._known_shingles)
-        num_shared = np.bincount(owners[is_known], minlength=len(documents))
+        hashes = shingle_hashes(data, maybe)
+        known = _is_in(hashes, self._known_shingles)
+        owners, hashes = owners[known], hashes[known]
+        num_shared = np.bincount(owners, minlength=len(documents))
         near = (num_shared >= _MIN_SHARED) & ~equal
         some = np.flatnonzero(near)
-        mostly = 2 * num_shared[some] >= num_sampled(sampled, offsets, some)
-        if self._by_document:
-            hashes = shingle_hashes(data, maybe)
-            has_one = [self._has_one_of(hashes[owners == index]) for index in some.tolist()]
-            mostly |= np.array(has_one, dtype=bool)
-        near[some] = mostly
-        if self._by_document:
+        num_all = num_sampled(sampled, offsets, some)
+        order = owners.argsort(kind="stable")
+        firsts = np.searchsorted(owners[order], some)
+        for index, first, total in zip(
+            some.tolist(), firsts.tolist(), num_all.tolist(), strict=True
+        ):
+            own = hashes[order[first : first + num_shared[index]]]
+            near[index] = self._is_near(own, total)
+        if self._is_few:
             near |= self._has_probes(documents) & ~equal
         return equal, near
+
+    def _is_near(self, shared: NDArray[np.uint64], num_all: int) -> bool:
+        """Whether a document is, which has these of the known shingles, of `num_all` in all."""
+        begins = np.searchsorted(self._known_shingles, shared, side="left")
+        is_common = self._is_common[begins]
+        num_common = int(is_common.sum())
+        if num_common >= _MOSTLY_COMMON * num_all:
+            return True
+        num_rare = len(shared) - num_common
+        if num_rare >= _MIN_SHARED and _NEAR * num_rare >= num_all - num_common:
+            return True
+        return num_rare >= _MIN_SHARED and self._has_one_within(np.unique(shared[~is_common]))
+
+    def _has_one_within(self, shingles: NDArray[np.uint64]) -> bool:
+        """Whether a document with these shingles has half of those of one that is held out."""
+        begins = np.searchsorted(self._known_shingles, shingles, side="left")
+        ends = np.searchsorted(self._known_shingles, shingles, side="right")
+        places = [np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)]
+        of, num = np.unique(self._known_owners[np.concatenate(places)], return_counts=True)
+        return bool(((num >= _MIN_SHARED) & (2 * num >= self._num_rare[of])).any())
 
     def _has_probes(self, documents: pa.LargeBinaryArray) -> NDArray[np.bool_]:
         """Which documents (D,) have most of a held-out one that has hardly a sampled shingle."""
@@ -139,14 +188,6 @@ class HeldOut:
                 num_found[list(owners)] += 1
             found |= 2 * num_found > len(probes)
         return found
-
-    def _has_one_of(self, shingles: NDArray[np.uint64]) -> bool:
-        """Whether a document with these shingles has most of those of one that is held out."""
-        owners = np.concatenate(self._owners)
-        shared = _is_in(np.concatenate(self._each), np.unique(shingles))
-        num_shared = np.bincount(owners[shared], minlength=self._num_documents)
-        num_all = np.bincount(owners, minlength=self._num_documents)
-        return bool(((num_shared >= _MIN_SHARED) & (2 * num_shared >= num_all)).any())
 
 
 def _probes(document: bytes) -> tuple[bytes, ...]:
@@ -225,6 +266,13 @@ def _distinct(*values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     is_first = np.ones(len(together), dtype=bool)
     is_first[1:] = together[1:] != together[:-1]
     return together[is_first]
+
+
+def _counts(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """How often each of sorted values (V,) is there, (V,)."""
+    begins = np.searchsorted(values, values, side="left")
+    counts: NDArray[np.int64] = np.searchsorted(values, values, side="right") - begins
+    return counts
 
 
 def _is_in(values: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:

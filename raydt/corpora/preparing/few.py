@@ -50,15 +50,22 @@ def count_few(blocks: Iterable[Block], is_parallel: bool) -> list[int] | None:
     another language may have them, and all lengths are 1, as another language has others.
     """
     lengths: list[int] = []
-    num_documents = 0
+    num_documents = num_before = num_lines = 0
     for block in blocks:
         is_text = not_blank(block.documents)
         text_bytes = np.where(is_text, np.diff(parts(block.documents)[1]) - 1, 0)
         lengths += np.ones_like(text_bytes).tolist() if is_parallel else text_bytes.tolist()
         num_documents += len(is_text) if is_parallel else int(is_text.sum())
-        if num_documents >= FEW:
+        if num_documents >= FEW and not is_parallel:
             return None
-    return lengths
+        last = np.flatnonzero(is_text)
+        num_lines = num_before + int(last[-1]) + 1 if len(last) else num_lines
+        num_before += len(is_text)
+        if num_lines >= FEW:
+            return None
+    # Of a parallel corpus up to the last that is not blank: another language may lack blank lines
+    # at the end, and the split of few documents goes by their number.
+    return lengths[:num_lines] if is_parallel else lengths
 
 
 def split_few(lengths: Iterable[int], rule: SplitRule, is_parallel: bool) -> Few:

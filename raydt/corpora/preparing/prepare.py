@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, check_evaluation
 from raydt.corpora.prepared.language import PreparedLanguage, open_language, split_path
@@ -22,6 +22,7 @@ from raydt.corpora.sources.locate import Corpus
 from raydt.corpora.spec import ControlledCorpus, FilesCorpus
 from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import InputError, Problem, bad
+from raydt.locks import locked
 
 _WORK = ".work"  # beside the corpora; a corpus's own folder has nothing but whole languages
 
@@ -119,17 +120,21 @@ def _find_or_write(
     corpus_languages: tuple[str, ...],
 ) -> PreparedLanguage:
     spec = corpus.spec
-    folder = root / spec.key / language
+    key = spec.key
     lost: Lost | None = None
     if isinstance(spec, FilesCorpus) and spec.aligned == "yes":
-        lost = lost_documents(spec, corpus.files, root / _WORK / spec.key, language)
+        _check_files(corpus, corpus_languages)
+        work = root / _WORK / spec.key
+        lost = lost_documents(spec, corpus.files, work, language, corpus_languages)
+        key = f"{spec.key}-{lost.key}" if lost.key else spec.key
+    folder = root / key / language
     existing = _find(corpus, language, folder, lost)
-    work = root / _WORK / spec.key / language
+    work = root / _WORK / key / language
     if existing is not None and _is_enough(existing, asked):
         _sweep(work)
         return existing
     work.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(work.with_name(f"{language}.lock")):
+    with locked(work.with_name(f"{language}.lock")):
         # Another process may have written it while this one waited.
         existing = _find(corpus, language, folder, lost)
         if existing is not None:
@@ -167,11 +172,18 @@ def _find_or_write(
     return open_language(folder)
 
 
+def _check_files(corpus: Corpus, languages: Sequence[str]) -> None:
+    """That all languages of an aligned corpus that are asked for can be read."""
+    problems = check_corpus(corpus, dict.fromkeys(languages or corpus.languages, 1), 0, 0)
+    if problems:
+        raise InputError(problems)
+
+
 def _sweep(work: Path) -> None:
     """Remove what a process that was killed at its very end left of a language that is there."""
     if work.is_dir():
         try:
-            with FileLock(work.with_name(f"{work.name}.lock"), timeout=0):
+            with locked(work.with_name(f"{work.name}.lock"), timeout=0):
                 shutil.rmtree(work, ignore_errors=True)
         except Timeout:
             return  # another process is at work
@@ -207,10 +219,11 @@ def _same_files(source: Source, paths: Sequence[Path]) -> bool:
     if len(before) != len(paths):
         return False
     for file, path in zip(before, paths, strict=True):
-        _, num_bytes, modified_ns = stamp(path)
-        if num_bytes != file.num_bytes:
+        now = stamp(path)
+        if now.num_bytes != file.num_bytes:
             return False
-        if modified_ns != file.modified_ns and hash_file(path) != file.sha256:
+        is_as_it_was = (now.modified_ns, now.changed_ns) == (file.modified_ns, file.changed_ns)
+        if not is_as_it_was and hash_file(path) != file.sha256:
             return False
     return True
 

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 SHINGLE_BYTES = 48
 SAMPLED = 64  # one shingle in so many
+SAMPLED_OF_FEW = 8  # where all text is little
 WORD_BYTES = 8
 _GLANCE = slice(16, 32)  # the bytes of a shingle that are looked at first
 _BLOCK_BYTES = 2**20
 
 
-def sampled_begins(data: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def sampled_begins(
+    data: NDArray[np.uint8], one_in: int = SAMPLED
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where in bytes (N,) the sampled shingles begin: at even positions and at odd ones, sorted.
 
     A shingle may reach into the next document (`inside_documents`), but not beyond the end.
@@ -39,7 +42,7 @@ def sampled_begins(data: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[
             np.multiply(words[:-1], np.uint16(0x9E37), out=mixed[:num])
             np.multiply(words[1:], np.uint16(0x79B1), out=second[:num])
             np.add(mixed[:num], second[:num], out=mixed[:num])
-            np.less(mixed[:num], 2**16 // SAMPLED, out=is_sampled[:num])
+            np.less(mixed[:num], 2**16 // one_in, out=is_sampled[:num])
             is_sampled[num:] = False
             found[parity].append(2 * _where(is_sampled) + first)
     even, odd = (np.concatenate([np.zeros(0, np.int64), *each]) for each in found)

@@ -29,12 +29,13 @@ from raydt.corpora.preparing.buckets import Buckets
 from raydt.corpora.preparing.duplicates import DUPLICATES_RULE
 from raydt.corpora.preparing.few import count_few, few_rule, split_few
 from raydt.corpora.sources.documents import Block, Position, parts
-from raydt.corpora.sources.files import read_files, stamp
-from raydt.corpora.sources.formats import compression, file_format
+from raydt.corpora.sources.files import Stamp, format_of, read_files, stamp
+from raydt.corpora.sources.formats import compression
 from raydt.corpora.sources.hub import Origin, find_origin, read_hub
 from raydt.corpora.spec import FilesCorpus, HubCorpus, TextCorpus
 from raydt.corpora.splits import Split
 from raydt.errors import bad
+from raydt.locks import locked
 
 # Language, "reading" or "writing", bytes of it done, and of how many (None: not known).
 OnBytes: TypeAlias = Callable[[str, str, int, int | None], None]
@@ -70,14 +71,15 @@ def shuffle_text(
     is full, `RunError` for a stream that is lost.
     """
     plan: Plan = {"format": _WORK_FORMAT, "corpus": spec.name, "raydt": __version__}
-    stamps: list[tuple[str, int, int]] = []
+    stamps: list[Stamp] = []
     if isinstance(spec, FilesCorpus):
         stamps = [stamp(path) for path in paths]
         plan["files"] = [list(each) for each in stamps]
-        total = sum(size for _, size, _ in stamps)
+        total = sum(each.num_bytes for each in stamps)
         expected = sum(
-            size * (_UNPACKED if compression(path) or file_format(path) == "parquet" else 1)
-            for path, (_, size, _) in zip(paths, stamps, strict=True)
+            each.num_bytes
+            * (_UNPACKED if compression(path) or format_of(spec, path) == "parquet" else 1)
+            for path, each in zip(paths, stamps, strict=True)
         )
         enough = None
     else:
@@ -103,15 +105,14 @@ def shuffle_text(
     ):
         progress = buckets.progress
         loading = pool.submit(load_model, language)
-        hashes = [pool.submit(hash_file, Path(path)) for path, _, _ in stamps]
+        hashes = [pool.submit(hash_file, Path(each.path)) for each in stamps]
         if not progress.is_done:
             blocks = begun or _blocks(spec, language, paths, origin, progress.position)
             indices = lost.indices if lost else None
             buckets.fill(blocks, enough, partial(hear, "reading", total), indices)
             # What the threads of this pass held, which the next would add its own to.
             pa.default_memory_pool().release_unused()
-        if isinstance(spec, FilesCorpus) and stamps != [stamp(path) for path in paths]:
-            raise bad(f"files of {language}", "not changed while they are read", "a change")
+        _check_unchanged(language, paths, stamps)
         num_stored = sum(progress.split_bytes.values())
         if not num_stored:
             where = f"file {stamps[0][0]}" if stamps else f"{language} of {spec.name}"
@@ -123,13 +124,16 @@ def shuffle_text(
             partial(hear, "writing", num_stored),
             spec.excerpt_bytes,
             few.rounds if few is not None and few.cuts else None,
+            few is not None,
         )
         pa.default_memory_pool().release_unused()
         loading.result()
         files = tuple(
-            SourceFile(path, size, modified_ns, digest.result())
-            for (path, size, modified_ns), digest in zip(stamps, hashes, strict=True)
+            SourceFile(path, size, modified_ns, digest.result(), changed_ns)
+            for (path, size, modified_ns, changed_ns), digest in zip(stamps, hashes, strict=True)
         )
+        # Again, as a hash may be that of a file which was rewritten when its text had been read.
+        _check_unchanged(language, paths, stamps)
     return Manifest(
         language=language,
         source=Source(
@@ -151,6 +155,11 @@ def shuffle_text(
         splits=assembled.splits,
         raydt_version=__version__,
     )
+
+
+def _check_unchanged(language: str, paths: Sequence[Path], stamps: Sequence[Stamp]) -> None:
+    if list(stamps) != [stamp(path) for path in paths]:
+        raise bad(f"files of {language}", "not changed while they are read", "a change")
 
 
 def _blocks(
@@ -183,7 +192,7 @@ def _take_up(
     if before == plan:
         return Origin(*origin) if origin else None, lengths, None
     shutil.rmtree(work / "buckets", ignore_errors=True)
-    found = find_origin(spec) if isinstance(spec, HubCorpus) else None
+    found = _origin_of(spec, work.parent) if isinstance(spec, HubCorpus) else None
     lengths, blocks = _look_ahead(
         partial(_blocks, spec, language, paths, found, None), "lost" in plan
     )
@@ -191,6 +200,21 @@ def _take_up(
     temporary.write_text(json.dumps(plan | {"origin": found, "lengths": lengths}), "utf-8")
     temporary.replace(path)
     return found, lengths, blocks
+
+
+def _origin_of(spec: HubCorpus, folder: Path) -> Origin:
+    """The commit of a corpus, resolved once for all its languages and for as long as `folder` is
+    there: a branch that moves on would make other texts of one corpus."""
+    path = folder / "origin.json"
+    with locked(folder / "origin.lock"):
+        try:
+            return Origin(*json.loads(path.read_text("utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            found = find_origin(spec)
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(found), "utf-8")
+        temporary.replace(path)
+    return found
 
 
 def _look_ahead(

@@ -9,10 +9,20 @@ from pathlib import Path
 from raydt.config.evaluation import LEAST_BYTES
 from raydt.corpora.controlled.names import check_name
 from raydt.corpora.sources.formats import SUFFIXES, compression, file_format
+from raydt.corpora.sources.kinds import mixed_kinds
 from raydt.corpora.sources.locate import Corpus
-from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus, FilesCorpus, HubCorpus
+from raydt.corpora.spec import (
+    LANGUAGE_NAME,
+    PLACEHOLDER,
+    UTF8,
+    ControlledCorpus,
+    FilesCorpus,
+    HubCorpus,
+)
 from raydt.errors import InputError, Problem
 from raydt.units import parse_bytes
+
+_SHOWN = 5
 
 
 def languages_and_sizes(corpus: Corpus, names: Sequence[str] | None, train: str) -> dict[str, int]:
@@ -35,7 +45,8 @@ def languages_and_sizes(corpus: Corpus, names: Sequence[str] | None, train: str)
     asked = names if names is not None else corpus.languages
     if not asked and not problems:
         folder_problem = _check_folder(corpus)
-        nothing = Problem(f"corpus {spec.name}", f"at least one language: {SUFFIXES}", "none")
+        requirement = f"at least one language: {SUFFIXES}{passed_over(corpus)}"
+        nothing = Problem(f"corpus {spec.name}", requirement, "none")
         problems.append(folder_problem or nothing)
     if problems:
         raise InputError(problems)
@@ -78,8 +89,22 @@ def check_language(corpus: Corpus, language: str, num_bytes: int) -> list[Proble
         close = difflib.get_close_matches(language, corpus.files, n=3, cutoff=0.5)
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
         there = ", ".join(corpus.files) or "no languages"
-        return [Problem("language", f"one that {spec.name} has: {there}", f"{language!r}{hint}")]
-    return _check_size(corpus.files[language], num_bytes)
+        requirement = f"one that {spec.name} has: {there}{passed_over(corpus)}"
+        return [Problem("language", requirement, f"{language!r}{hint}")]
+    mixed = mixed_kinds(spec, language, corpus.files[language])
+    if mixed is not None:
+        return [mixed]
+    return _check_size(spec, corpus.files[language], num_bytes)
+
+
+def passed_over(corpus: Corpus) -> str:
+    """What a folder has besides languages, to be said where one is not found."""
+    if not corpus.passed_over:
+        return ""
+    shown = [str(each) for each in corpus.passed_over[:_SHOWN]]
+    left = len(corpus.passed_over) - len(shown)
+    more = [f"and {left} more"] if left else []
+    return f". Passed over: {'; '.join([*shown, *more])}. `raydt corpora --look` shows all"
 
 
 def _check_folder(corpus: Corpus) -> Problem | None:
@@ -89,12 +114,16 @@ def _check_folder(corpus: Corpus) -> Problem | None:
     if spec.is_glob:
         if corpus.files:
             return None
-        return Problem(f"corpus {spec.name}", f"a pattern of {SUFFIXES} files", "no such file")
-    found = "a file" if spec.path.exists() else "nothing there"
-    return Problem(f"corpus {spec.name}", f"a folder of <language> files: {SUFFIXES}", found)
+        requirement = f"a pattern of {SUFFIXES} files{passed_over(corpus)}"
+        return Problem(f"corpus {spec.name}", requirement, "no such file")
+    requirement = f"a folder of <language> files: {SUFFIXES}"
+    if spec.path.exists():
+        requirement += f", such as {spec.path.parent}, or a pattern with {PLACEHOLDER} in it"
+        return Problem(f"corpus {spec.name}", requirement, "a file")
+    return Problem(f"corpus {spec.name}", requirement, "nothing there")
 
 
-def _check_size(paths: Sequence[Path], num_bytes: int) -> list[Problem]:
+def _check_size(spec: FilesCorpus, paths: Sequence[Path], num_bytes: int) -> list[Problem]:
     sizes = []
     for path in paths:
         try:
@@ -105,7 +134,10 @@ def _check_size(paths: Sequence[Path], num_bytes: int) -> list[Problem]:
     named = f"file {paths[0]}" if len(paths) == 1 else f"the {len(paths)} files like {paths[0]}"
     if not any(sizes):
         return [Problem(named, "at least one document", "an empty file")]
-    is_plain = all(file_format(path) == "txt" and not compression(path) for path in paths)
+    is_plain = spec.encoding == UTF8 and all(
+        (spec.format or file_format(path) or "txt") == "txt" and not compression(path)
+        for path in paths
+    )
     # A separator replaces each newline, and the last line of a file need not have one.
     if is_plain and sum(sizes) + len(sizes) < num_bytes:
         requirement = f"{num_bytes} bytes of train, val and test together"

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from raydt.corpora.sources.signatures import control_bytes
 from raydt.corpora.spec import Normalisation
 from raydt.corpora.splits import SEPARATOR
 
@@ -25,6 +26,7 @@ NUL = bytes([SEPARATOR])
 NUL_BYTES = "NUL bytes"
 BLANK = "blank documents"
 NO_TEXT = "rows without text"
+ODD_ROWS = "rows that are no text"
 NOT_UTF8 = "documents that are not UTF-8"
 REPLACED = "documents with replaced bytes"
 
@@ -72,8 +74,13 @@ def from_lines(text: bytes) -> pa.LargeBinaryArray:
     return from_parts(data, np.concatenate([[0], ends + 1]))
 
 
+class NoTextError(Exception):
+    """A column is no text, though its bytes are UTF-8: what was found, in words."""
+
+
 def from_column(column: pa.Array, normalise: Normalisation, counts: Counter[str]) -> pa.Array:
-    """The documents of a column of text, cleaned; raises `pa.ArrowInvalid` for what is not UTF-8.
+    """The documents of a column of text, cleaned; raises `pa.ArrowInvalid` for what is not UTF-8,
+    `NoTextError` for bytes of control that are more than a trace.
 
     A row without text stays as a blank document, so that rows keep their index.
     """
@@ -89,6 +96,8 @@ def from_column(column: pa.Array, normalise: Normalisation, counts: Counter[str]
     data, _ = parts(text)
     # Clean text is known by one pass: its lowest byte tells whether any of it has to go.
     lowest = int(data.min()) if len(data) else ord(" ")
+    if lowest < ord("\t") and (found := control_bytes(data)):
+        raise NoTextError(found)
     if lowest == SEPARATOR:
         counts[NUL_BYTES] += int(np.count_nonzero(data == SEPARATOR))
         values = text.to_pylist()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from raydt.corpora.sources.documents import Block, Position
+from raydt.corpora.sources.documents import Block, NoTextError, Position
 from raydt.corpora.sources.formats import file_format
 from raydt.corpora.sources.read_parquet import read_parquet
+from raydt.corpora.sources.read_table import read_table
 from raydt.corpora.sources.read_text import read_text
-from raydt.corpora.spec import FilesCorpus
+from raydt.corpora.spec import FilesCorpus, Format
 from raydt.errors import bad
 
 
@@ -22,8 +24,7 @@ def read_files(
     num_bytes_before = sum(path.stat().st_size for path in paths[:first])
     for index, path in enumerate(paths[first:], first):
         start = position["offset"] if position and index == first else 0
-        read = read_parquet if file_format(path) == "parquet" else read_text
-        for block in read(path, spec, start):
+        for block in read_file(spec, path, start):
             yield replace(
                 block,
                 position={"file": index, **block.position},
@@ -32,10 +33,50 @@ def read_files(
         num_bytes_before += path.stat().st_size
 
 
-def stamp(path: Path) -> tuple[str, int, int]:
-    """Path, size and time of the last change: what shows cheaply that a file is another."""
+def read_file(
+    spec: FilesCorpus, path: Path, start: int = 0, block_bytes: int | None = None
+) -> Iterator[Block]:
+    """The documents of one file from `start` on, as its reader counts; in smaller blocks than
+    usual where `block_bytes` says so."""
+    try:
+        yield from _reader(spec, path, start, block_bytes)
+    except NoTextError as error:
+        requirement = "text in UTF-8 (?encoding=NAME reads another)"
+        raise bad(f"file {path}", requirement, error) from None
+
+
+def _reader(spec: FilesCorpus, path: Path, start: int, block_bytes: int | None) -> Iterator[Block]:
+    kind = format_of(spec, path)
+    if kind == "parquet":
+        return read_parquet(path, spec, start, block_bytes)
+    if kind == "conllu":
+        from raydt.corpora.sources.read_conllu import read_conllu
+
+        return read_conllu(path, spec, start, block_bytes)
+    if kind in ("tsv", "csv") or (kind == "txt" and spec.field is not None):
+        return read_table(path, spec, start, kind == "csv", block_bytes)
+    return read_text(path, spec, start, kind == "jsonl", block_bytes)
+
+
+def format_of(spec: FilesCorpus, path: Path) -> Format:
+    """What a file of a corpus is read as."""
+    return spec.format or file_format(path) or "txt"
+
+
+class Stamp(NamedTuple):
+    """What shows cheaply that a file is another: the time its inode changed last cannot be set, so
+    that bytes overwritten with the size and the time of change put back are seen, too."""
+
+    path: str
+    num_bytes: int
+    modified_ns: int
+    changed_ns: int
+
+
+def stamp(path: Path) -> Stamp:
+    """Of a file as it is now; `InputError` if it cannot be looked at."""
     try:
         status = path.stat()
     except OSError as error:
         raise bad(f"file {path}", "a file that can be read", error.strerror or error) from error
-    return str(path.resolve()), status.st_size, status.st_mtime_ns
+    return Stamp(str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -4,30 +4,105 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-Format: TypeAlias = Literal["txt", "jsonl", "parquet"]
-_SUFFIX = re.compile(r"(?:\.(txt|jsonl)(\.gz|\.zst)?|\.(parquet))$")
-SUFFIXES = ".txt, .jsonl (also .gz, .zst) or .parquet"
+from raydt.corpora.spec import Compression, Format
+
+_FORMATS: dict[str, Format] = {
+    "txt": "txt",
+    "text": "txt",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "jsonlines": "jsonl",
+    "json": "jsonl",
+    "tsv": "tsv",
+    "csv": "csv",
+    "conllu": "conllu",
+    "parquet": "parquet",
+}
+_COMPRESSIONS: dict[str, Compression] = {
+    "gz": "gzip",
+    "gzip": "gzip",
+    "zst": "zstd",
+    "zstd": "zstd",
+    "bz2": "bz2",
+    "xz": "xz",
+    "lz4": "lz4",
+}
+_PACKED = re.compile(rf"\.({'|'.join(_COMPRESSIONS)})$", re.IGNORECASE)
+_SUFFIX = re.compile(rf"\.({'|'.join(_FORMATS)})$", re.IGNORECASE)
+SUFFIXES = ".txt, .jsonl, .tsv, .csv, .conllu (also .gz, .zst, .bz2, .xz, .lz4) or .parquet"
+
+_ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|7z|rar)$", re.IGNORECASE)
+_OTHER = re.compile(
+    r"\.(pdf|docx?|odt|rtf|epub|html?|xml|sgml?|md|rst|py|sh|sql|log|idx|png|jpe?g|svg|arrow|feather"
+    r"|npy|npz|bin|pt|safetensors|db|sqlite3?|xlsx?|ya?ml|toml|cfg|ini|bak|tmp|part|lock|crc|md5"
+    r"|sha256)$",
+    re.IGNORECASE,
+)
+# What lies beside text in published folders and is none of it.
+_ABOUT = re.compile(
+    r"(readme|licen[cs]e|copying|changelog|changes|notice|citation|authors|contributors|credits"
+    r"|sources|metadata|index|manifest|dataset_infos?|dataset_dict|state|stats|statistics|checksums"
+    r"|sha\d*sums?|md5sums?|requirements)([^a-z].*)?",
+    re.IGNORECASE,
+)
 
 
 def file_format(path: Path) -> Format | None:
     """What kind of text a file holds, by its name; `None` of any other file."""
-    match = _SUFFIX.search(path.name)
+    name = _PACKED.sub("", path.name)
+    match = _SUFFIX.search(name)
     if match is None:
         return None
-    if match[3]:
-        return "parquet"
-    return "txt" if match[1] == "txt" else "jsonl"
+    found = _FORMATS[match[1].lower()]
+    # Parquet compresses itself, and cannot be read from within another compression.
+    return None if found == "parquet" and name != path.name else found
 
 
-def compression(path: Path) -> Literal["gzip", "zstd"] | None:
+def compression(path: Path) -> Compression | None:
     """How a file is compressed, by its name."""
-    if path.suffix == ".gz":
-        return "gzip"
-    return "zstd" if path.suffix == ".zst" else None
+    match = _PACKED.search(path.name)
+    return _COMPRESSIONS[match[1].lower()] if match else None
 
 
 def bare_name(path: Path) -> str:
-    """A file's name without the suffixes that say what it holds."""
-    return _SUFFIX.sub("", path.name)
+    """A file's name without the suffixes that say what it holds, and how it is compressed."""
+    return _SUFFIX.sub("", unpacked_name(path.name))
+
+
+def unpacked_name(name: str) -> str:
+    """A name without the suffix that says how the file is compressed."""
+    return _PACKED.sub("", name)
+
+
+def is_suffix(word: str) -> bool:
+    """Whether a word is one of the suffixes, such as `txt` or `gz`."""
+    return word.lower() in _FORMATS or word.lower() in _COMPRESSIONS
+
+
+def is_about(path: Path) -> bool:
+    """Whether a file is about a corpus and no part of it, such as README.txt, by its name."""
+    return _ABOUT.fullmatch(bare_name(path)) is not None
+
+
+def why_not_read(path: Path) -> str:
+    """Why a file that `file_format` does not know is passed over, in words."""
+    name = unpacked_name(path.name)
+    if is_about(path):
+        return "about the corpus, by its name"
+    if _ARCHIVE.search(name):
+        return "an archive: unpack it"
+    if _SUFFIX.search(name):
+        return "parquet in another compression: unpack it"
+    suffix = Path(name).suffix
+    if not suffix:
+        return "its name has no suffix (?format=txt reads it)"
+    if _OTHER.search(name):
+        return f"{suffix} holds no text that raydt reads"
+    return f"{suffix} is no suffix that raydt knows (?format=txt reads it)"
+
+
+def is_readable_by_name(path: Path) -> bool:
+    """Whether a file of an unknown suffix may be text: it is no archive, picture or program."""
+    name = unpacked_name(path.name)
+    return not (_ARCHIVE.search(name) or _OTHER.search(name) or is_about(path))

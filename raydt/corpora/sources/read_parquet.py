@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from raydt.corpora.ahead import in_order
@@ -18,6 +19,7 @@ from raydt.corpora.sources.documents import (
     Block,
     from_column,
 )
+from raydt.corpora.sources.signatures import pointer
 from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
@@ -25,25 +27,34 @@ _BLOCK_BYTES = 2**23
 _GROUP_BYTES = 2**24  # of a column in a row group that is held whole
 _READ_BYTES = 2**20
 _MAX_ROWS = 2**16
+# Kinds of columns, as `pa.types.is_...` tells them.
+_TEXTS = "string large_string string_view binary large_binary binary_view fixed_size_binary".split()
+_LISTS = "list large_list fixed_size_list".split()
 
 
-def read_parquet(path: Path, spec: FilesCorpus, start: int) -> Iterator[Block]:
-    """The documents of a file from row `start` on.
+def read_parquet(
+    path: Path, spec: FilesCorpus, start: int, block_bytes: int | None = None
+) -> Iterator[Block]:
+    """The documents of a file from row `start` on, in pages of `block_bytes` where it is given.
 
     `InputError` if there is no such column of text, or if a row of it is not UTF-8.
     """
     where = f"file {path}"
     try:
+        with path.open("rb") as beginning:
+            found = pointer(beginning.read(100))
+        if found:
+            raise bad(where, "a whole parquet file", found)
         # By pages of one column: a file that was mapped, or a column read at once, would fill the
         # memory of this process.
         with pyarrow.parquet.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
-            _check_column(file, spec.column, where)
-            yield from _Column(path, file, spec, start).blocks()
+            _check_column(file, spec, where)
+            yield from _Column(path, file, spec, start, block_bytes).blocks()
     except OSError as error:
         found = error.strerror or str(error)
         raise bad(where, "a file that can be read", found) from error
-    except pa.ArrowInvalid as error:
-        raise bad(where, "a whole parquet file", error) from error
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise bad(where, "a whole parquet file", str(error).splitlines()[0]) from error
 
 
 @dataclass(frozen=True)
@@ -54,12 +65,13 @@ class _Column:
     file: pyarrow.parquet.ParquetFile
     spec: FilesCorpus
     start: int
+    block_bytes: int | None = None
 
     def blocks(self) -> Iterator[Block]:
         """The documents: groups that can be held whole several at once, a thread each; others a
         few pages at a time."""
         groups = self._groups()
-        if all(self._is_small(group) for group, _ in groups):
+        if self.block_bytes is None and all(self._is_small(group) for group, _ in groups):
             yield from in_order(groups, self._read_group)
             return
         for group, first in groups:
@@ -86,7 +98,7 @@ class _Column:
 
     def _read_pages(self, group: int, first: int) -> Iterator[Block]:
         num_rows = self._num_rows(group)
-        rows = _BLOCK_BYTES * num_rows // max(1, self._num_bytes(group))
+        rows = (self.block_bytes or _BLOCK_BYTES) * num_rows // max(1, self._num_bytes(group))
         row = first
         for batch in self.file.iter_batches(
             max(1, min(rows, _MAX_ROWS)),
@@ -105,6 +117,7 @@ class _Column:
         column = column.slice(max(0, self.start - first))
         counts: Counter[str] = Counter()
         where = f"file {self.path}"
+        column = _texts(column, self.spec, self.file.schema_arrow)
         documents = _documents(column, row - len(column), self.spec, where, counts)
         num_rows = max(1, self.file.metadata.num_rows)
         num_bytes_read = self.path.stat().st_size * row // num_rows
@@ -120,24 +133,66 @@ class _Column:
     def _num_bytes(self, group: int) -> int:
         """Bytes of a row group before compression; a value said twice may be once here."""
         names = self.file.schema_arrow.names
-        if len(names) != int(self.file.metadata.num_columns):  # one of them is nested
+        is_nested = len(names) != int(self.file.metadata.num_columns)
+        if is_nested or self.spec.column not in names:
             return 2**30  # not known
         index = names.index(self.spec.column)
         num_bytes: int = self.file.metadata.row_group(group).column(index).total_uncompressed_size
         return num_bytes
 
 
-def _check_column(file: pyarrow.parquet.ParquetFile, column: str, where: str) -> None:
+def _check_column(file: pyarrow.parquet.ParquetFile, spec: FilesCorpus, where: str) -> None:
     schema = file.schema_arrow
-    if column not in schema.names:
+    kind = _type_of(schema, spec.column)
+    if kind is None:
         there = ", ".join(map(repr, schema.names)) or "no columns"
-        raise bad(where, f"a column {column!r} (?column=NAME names another)", f"columns {there}")
-    kind = schema.field(column).type
+        inner = " (?column=NAME names another, NAME.NAME one within another)"
+        raise bad(where, f"a column {spec.column!r}{inner}", f"columns {there}")
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if not (is_text or pa.types.is_string_view(kind) or pa.types.is_binary(kind)):
-        raise bad(where, f"text in column {column!r}", f"{kind}")
+    if _is_list(kind):
+        if spec.lists == "join" and _is_text(kind.value_type):
+            return
+        hint = " (?lists=join joins lists of texts)" if _is_text(kind.value_type) else ""
+        raise bad(where, f"text in column {spec.column!r}{hint}", f"{kind}")
+    if not (_is_text(kind) or pa.types.is_null(kind)):
+        raise bad(where, f"text in column {spec.column!r}", f"{kind}")
+
+
+def _type_of(schema: pa.Schema, column: str) -> pa.DataType | None:
+    """The type of a column, or of one within another (NAME.NAME); None where there is none."""
+    if column in schema.names:
+        return schema.field(column).type
+    first, *names = column.split(".")
+    kind = schema.field(first).type if schema.names.count(first) == 1 else None
+    for name in names:
+        if kind is None or not pa.types.is_struct(kind) or kind.get_field_index(name) < 0:
+            return None
+        kind = kind.field(name).type
+    return kind if names else None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(getattr(pa.types, f"is_{check}")(kind) for check in _TEXTS)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return any(getattr(pa.types, f"is_{check}")(kind) for check in _LISTS)
+
+
+def _texts(column: pa.Array, spec: FilesCorpus, schema: pa.Schema) -> pa.Array:
+    """Of a column as it was read (R,) the texts (R,): of one within another, of joined lists."""
+    if spec.column not in schema.names:
+        column = pc.struct_field(column, spec.column.split(".")[1:])
+    if pa.types.is_null(column.type):
+        return column.cast(pa.large_string())
+    if _is_list(column.type):
+        rows = (
+            None if row is None else b"\n".join(each for each in row if each is not None)
+            for row in column.cast(pa.large_list(pa.large_binary())).to_pylist()
+        )
+        return pa.array(rows, pa.large_binary())
+    return column
 
 
 def _documents(

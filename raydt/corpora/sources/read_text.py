@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.json
 
 from raydt.corpora.sources.documents import (
     BLANK,
@@ -21,85 +19,88 @@ from raydt.corpora.sources.documents import (
     REPLACED,
     Block,
     first_not_utf8,
-    from_column,
     from_lines,
     from_list,
     is_utf8,
     normalised,
 )
-from raydt.corpora.sources.formats import compression, file_format
-from raydt.corpora.spec import FilesCorpus, Unit
-from raydt.errors import InputError, bad
+from raydt.corpora.sources.open_text import line_number, open_text
+from raydt.corpora.sources.read_json import empty_row, read_rows
+from raydt.corpora.sources.signatures import control_bytes
+from raydt.corpora.spec import UTF8, FilesCorpus, Unit
+from raydt.errors import bad
 
 _BLOCK_BYTES = 2**22
-_PARAGRAPH_END = re.compile(rb"\n(?:[ \t]*\n)+")
+_PARAGRAPH_END = re.compile(rb"\n(?:[ \t\r]*\n)+")
+# Up to the first line of a paragraph. A cut elsewhere between two paragraphs could fall between
+# two blank lines, and what a document is would depend on where blocks end.
+_PARAGRAPH_BEGIN = re.compile(rb"\n[ \t\r]*\n(?=[ \t\r]*[^ \t\r\n])")
+_TAIL_BYTES = 2**14
 
 
-def read_text(path: Path, spec: FilesCorpus, start: int) -> Iterator[Block]:
-    """The documents of a file from byte `start` of its text on.
+def read_text(
+    path: Path, spec: FilesCorpus, start: int, is_json: bool, block_bytes: int | None = None
+) -> Iterator[Block]:
+    """The documents of a file from byte `start` of its text on, lines or rows of JSON.
 
-    `InputError` for what is not UTF-8 (with the offset in the text, which of a compressed file is
-    the offset in what it unpacks to), a broken archive, or rows without the column.
+    `InputError` for what is no text (with the line and the offset in the text, which of a
+    compressed or encoded file is the offset in what it unpacks to), a broken archive, or rows
+    without the column.
     """
-    is_json = file_format(path) == "jsonl"
     unit: Unit = "line" if is_json else spec.documents
-    for offset, piece, num_bytes_read in _pieces(path, unit, start):
+    for offset, piece, num_bytes_read in _pieces(path, spec, unit, start, block_bytes):
         counts: Counter[str] = Counter()
         text = piece.removeprefix(codecs.BOM_UTF8) if offset == 0 else piece
         end = offset + len(piece)
+        _check_is_text(text, path)
         if not is_utf8(text):
             text = _mend(text, path, end - len(text), spec, unit, is_json, counts)
         if is_json:
-            documents = _rows(text, path, offset, spec, counts)
+            documents = read_rows(text, path, offset, spec, counts)
         else:
             text = normalised(_clean(text, counts), spec.normalise)
             documents = _split(text, unit)
         yield Block(documents, {"offset": end}, num_bytes_read, counts)
 
 
-def _pieces(path: Path, unit: Unit, start: int) -> Iterator[tuple[int, bytes, int]]:
+def _pieces(
+    path: Path, spec: FilesCorpus, unit: Unit, start: int, block_bytes: int | None
+) -> Iterator[tuple[int, bytes, int]]:
     """Offset, bytes and how much of the file has been read: pieces that end where documents do."""
     offset = start
     held: list[bytes] = []  # a document longer than a block is put together once
-    try:
-        with path.open("rb") as file:
-            stream: Any = file
-            packed = compression(path)
-            if packed:
-                stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), packed)
-                _skip(stream, start)
-            else:
-                file.seek(start)
-            while piece := stream.read(_BLOCK_BYTES):
-                cut = _last_end(piece, unit)
-                if not cut:
-                    held.append(piece)
-                    continue
-                whole = b"".join([*held, piece[:cut]])
-                held = [piece[cut:]]
-                yield offset, whole, file.tell()
-                offset += len(whole)
-            whole = b"".join(held)
-            if whole:
-                yield offset, whole, file.tell()
-    except OSError as error:
-        found = error.strerror or str(error)
-        raise bad(f"file {path}", "a whole file that can be read", found) from error
+    with open_text(path, spec, start) as text:
+        while piece := text.read(block_bytes or _BLOCK_BYTES):
+            cut = _last_begin(piece, unit)
+            if not cut:
+                held.append(piece)
+                continue
+            whole = b"".join([*held, piece[:cut]])
+            held = [piece[cut:]]
+            yield offset, whole, text.num_bytes_read
+            offset += len(whole)
+        whole = b"".join(held)
+        if whole:
+            yield offset, whole, text.num_bytes_read
 
 
-def _skip(stream: Any, num_bytes: int) -> None:
-    while num_bytes:
-        num_bytes -= len(stream.read(min(num_bytes, _BLOCK_BYTES)))
-
-
-def _last_end(piece: bytes, unit: Unit) -> int:
-    """Where the last document that ends in a piece ends; 0 if none does."""
+def _last_begin(piece: bytes, unit: Unit) -> int:
+    """Where the last document that begins in a piece begins; 0 if none does."""
     if unit == "line":
         return piece.rfind(b"\n") + 1
     if unit == "file":
         return 0
-    found = max(piece.rfind(b"\n\n") + 2, piece.rfind(b"\n\r\n") + 3)
-    return found if found > 3 else 0
+    for start in (max(0, len(piece) - _TAIL_BYTES), 0):
+        last = max((match.end() for match in _PARAGRAPH_BEGIN.finditer(piece, start)), default=0)
+        if last:
+            return last
+    return 0
+
+
+def _check_is_text(text: bytes, path: Path) -> None:
+    found = control_bytes(np.frombuffer(text, dtype=np.uint8))
+    if found is not None:
+        raise bad(f"file {path}", "text in UTF-8 (?encoding=NAME reads another)", found)
 
 
 def _clean(text: bytes, counts: Counter[str]) -> bytes:
@@ -115,7 +116,6 @@ def _split(text: bytes, unit: Unit) -> pa.LargeBinaryArray:
         return from_lines(text)
     if unit == "file":
         return from_list([text.rstrip(b"\n")])
-    # A piece may begin or end within the blank lines between two paragraphs.
     parts = (part.strip(b"\n") for part in _PARAGRAPH_END.split(text))
     return from_list([part for part in parts if part.strip()])
 
@@ -132,7 +132,18 @@ def _mend(
     """A text that is not UTF-8, after what the corpus says about such."""
     if spec.not_utf8 == "error":
         start, found = first_not_utf8(text)
-        raise bad(f"file {path}", "UTF-8 text", f"{found} at offset {offset + start}")
+        at = offset + start
+        line = line_number(path, spec, at)
+        if spec.encoding != UTF8:
+            requirement = f"text in {spec.encoding}"
+            found = "what it does not know"
+        else:
+            requirement = "UTF-8 text"
+        raise bad(
+            f"file {path}",
+            f"{requirement} (?encoding=NAME reads another, ?not_utf8=replace or skip what is none)",
+            f"{found} in line {line}, at offset {at}",
+        )
     end = {"line": rb"(\n)", "paragraph": rb"(\n(?:[ \t\r]*\n)+)", "file": rb"(\Z)"}[unit]
     pieces = re.split(end, text)
     for index, piece in enumerate(pieces):
@@ -146,33 +157,5 @@ def _mend(
         counts[NOT_UTF8] += 1
         if unit != "paragraph":
             counts[BLANK] -= 1
-        pieces[index] = json.dumps({spec.column: ""}).encode() if is_json else b""
+        pieces[index] = empty_row(spec) if is_json else b""
     return b"".join(pieces)
-
-
-def _rows(
-    text: bytes, path: Path, offset: int, spec: FilesCorpus, counts: Counter[str]
-) -> pa.LargeBinaryArray:
-    """The column of a piece of jsonl."""
-    if not text.strip():
-        return from_list([])
-    parse = pyarrow.json.ParseOptions(
-        explicit_schema=pa.schema([(spec.column, pa.string())]), unexpected_field_behavior="ignore"
-    )
-    read = pyarrow.json.ReadOptions(block_size=len(text) + 1, use_threads=False)
-    where = f"file {path}"
-    try:
-        table = pyarrow.json.read_json(
-            pa.BufferReader(text), read_options=read, parse_options=parse
-        )
-        column = table.column(spec.column).combine_chunks()
-        if column.null_count == len(column):
-            first = json.loads(text.lstrip().split(b"\n", 1)[0])
-            there = ", ".join(map(repr, first)) if isinstance(first, dict) else repr(first)[:80]
-            raise bad(where, f"rows with a column {spec.column!r}", f"columns {there}")
-        return from_column(column, spec.normalise, counts)
-    except InputError:
-        raise
-    except ValueError as error:  # of Arrow, too
-        found = f"{error} (counted from offset {offset})"
-        raise bad(where, "a JSON object a line", found) from error

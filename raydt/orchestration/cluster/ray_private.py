@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # A Ray of our own takes loopback as the address of its node, and its servers listen there alone.
 # `_node_ip_address="127.0.0.1"` does not: Ray replaces it by an address that others can reach.
 LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Under `uv run` Ray would send the working directory to its workers and build their environment
+# anew; those of a Ray of our own are on this machine, in the environment of the driver.
+NO_SHIPPING = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 # The old output of Tune is the one that can be silenced: see `silent`.
 OLD_OUTPUT = {"RAY_AIR_NEW_OUTPUT": "0"}
 # Behind a searcher Tune lets one trial wait at a time, unless this says how many may.

@@ -18,9 +18,11 @@ from raydt.orchestration.cluster.ray_private import (
     COUNTED_PREEMPTIONS,
     LOOPBACK_ONLY,
     MOST_WAITING,
+    NO_SHIPPING,
     OLD_OUTPUT,
     cluster_of_this_machine,
 )
+from raydt.orchestration.cluster.temporary import ray_folder
 
 # What a process that trains needs. On a cluster its environment is that of its node and not the
 # driver's, so it is set there again, before anything reads it (`set_worker_environment`).
@@ -58,7 +60,7 @@ _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store hol
 
 def set_environment() -> None:
     """Of a driver: what Ray reads when it is imported; what the user has set stays."""
-    own = _ON_A_CLUSTER if on_cluster() else LOOPBACK_ONLY
+    own = _ON_A_CLUSTER if on_cluster() else {**LOOPBACK_ONLY, **NO_SHIPPING}
     # A Ray of our own passes the driver's environment on to its workers.
     for name, value in {**WORKER_ENVIRONMENT, **_DRIVER_ENVIRONMENT, **own}.items():
         os.environ.setdefault(name, value)
@@ -90,7 +92,8 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
             _join()
         else:
             os.environ.setdefault(MOST_WAITING, str(num_slots))
-            _start(num_slots * cpus_per_cell, _session_folder(stack.enter_context(own_folder())))
+            own = _session_folder(stack.enter_context(own_folder()))
+            _start(num_slots * cpus_per_cell, own or ray_folder())
         # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
         # terminal.
         before = {number: signal.signal(number, _interrupt) for number in _ENDING}
@@ -153,8 +156,9 @@ def require_answer(address: str) -> None:
     stack."""
     if address == "auto":
         address = cluster_of_this_machine()
-    host, colon, port = address.rpartition(":")
-    if not colon or "/" in address:
+    # Ray's client, too, would try for half a minute.
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or "/" in host:
         return  # a URL, which is asked over HTTP
     if not port.isdecimal():
         raise ConnectionError("no address: HOST:PORT, http://HOST:PORT or auto is one")

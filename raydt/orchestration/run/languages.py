@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from filelock import FileLock
-
 from raydt.corpora.prepared.language import open_language
 from raydt.corpora.prepared.manifest import FILE_NAME
+from raydt.locks import locked
 from raydt.storage.disks import is_on_network, own_disk
 from raydt.storage.folder import Folder
 from raydt.storage.local import LocalFolder
@@ -51,7 +50,7 @@ def fetch_language(location: str, cache: Path) -> Path:
     manifest = place.read(FILE_NAME)
     folder = cache / hashlib.sha256(location.encode() + manifest).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
+    with locked(folder.with_name(f"{folder.name}.lock")):
         if not _is_whole(folder, manifest):
             for name in place.names():
                 if name != FILE_NAME:

@@ -59,12 +59,16 @@ class Written:
     def __init__(self) -> None:
         self.reports: list[tuple[str, str]] = []
         self.results: list[tuple[str, Status]] = []
+        self.ends: list[str] = []  # of runs whose cells were cancelled
 
     def reported(self, cell_id: str, attempt: str) -> None:
         self.reports.append((cell_id, attempt))
 
     def ended(self, cell_id: str, result: Result) -> None:
         self.results.append((cell_id, result.status))
+
+    def cancelled(self, cell_id: str) -> None:
+        self.ends.append(cell_id)
 
 
 class World:
@@ -172,7 +176,7 @@ def test_a_cell_that_is_cancelled_while_it_runs_has_no_result(world: World) -> N
     task = world.take()
     cancel(world.folder(task))
     world.end(task, "CancelledError: it was cancelled")
-    assert world.shown.of("cancelled") == [task.cell_id]
+    assert world.shown.of("cancelled") == world.written.ends == [task.cell_id]
     assert read_result(world.folder(task), RESULT) is None
     assert world.written.results == []
 

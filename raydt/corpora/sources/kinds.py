@@ -1,0 +1,95 @@
+"""Files of one corpus that hold different things, told by words of their paths.
+
+Published corpora lay train beside test, cleaned text beside what was removed, and sentences beside
+lists of words. All of it read as one text would put test into train in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from raydt.corpora.spec import ALL, FilesCorpus
+from raydt.errors import Problem
+
+_SPLITS = (
+    "train training dev devel devtest valid validation val test testing eval evaluation heldout"
+).split()
+_HELD_OUT = frozenset(_SPLITS) - {"train", "training"}
+# Of each line one word names what a file holds; files of two such words are no one text.
+_LINES = (
+    _SPLITS,
+    "clean cleaned noisy dirty removed filtered unfiltered raw dedup deduped deduplicated".split(),
+    # A package of the Leipzig Corpora Collection.
+    "sentences words co_n co_s inv_w inv_so sources meta".split(),
+)
+_LAYERS = frozenset(
+    "data corpus corpora text texts txt dataset datasets default raw clean noisy all".split()
+)
+_FINDERS = tuple(
+    re.compile(rf"(?<![a-z0-9])({'|'.join(sorted(words, key=len, reverse=True))})(?![a-z0-9])")
+    for words in _LINES
+)
+
+
+def is_layer(name: str) -> bool:
+    """Whether a folder of this name is no language but has languages in it: data/, train/."""
+    return name.lower() in _LAYERS or name.lower() in _SPLITS
+
+
+def chosen(spec: FilesCorpus, paths: Sequence[Path], base: Path) -> list[Path]:
+    """Of files those that `only` asks for."""
+    words = spec.words
+    return [path for path in paths if _is_chosen(path, base, words)] if words else list(paths)
+
+
+def mixed_kinds(spec: FilesCorpus, language: str, paths: Sequence[Path]) -> Problem | None:
+    """What is wrong with reading these files as one text, if they are of several kinds."""
+    if spec.only == ALL:
+        return None
+    for line, finder in zip(_LINES, _FINDERS, strict=True):
+        by_word = _by_word(finder, paths, spec.base)
+        if len(by_word) == 1 or (not by_word.keys() & _HELD_OUT and len(by_word.keys() - {""}) < 2):
+            continue
+        if line is _SPLITS:
+            first = next((word for word in ("train", "training") if word in by_word), "")
+        else:
+            first = next(word for word in line if word in by_word)
+        option = f"?only={first or max(by_word)}" if by_word else ""
+        shown = "; ".join(
+            f"{number} {'of ' + word if word else 'without such a word'}, "
+            f"such as {example.relative_to(spec.base)}"
+            for word, (number, example) in by_word.items()
+        )
+        requirement = f"files of one kind ({option} reads those alone, ?only=all reads all)"
+        return Problem(f"files of {language}", requirement, shown)
+    return None
+
+
+def _is_chosen(path: Path, base: Path, words: frozenset[str]) -> bool:
+    name = _below(path, base)
+    asked = set(words)
+    for line, finder in zip(_LINES, _FINDERS, strict=True):
+        wanted = asked & set(line)
+        asked -= wanted
+        if wanted and not wanted & set(finder.findall(name)):
+            return False
+    return all(re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", name) for word in asked)
+
+
+def _by_word(
+    finder: re.Pattern[str], paths: Iterable[Path], base: Path
+) -> Mapping[str, tuple[int, Path]]:
+    """By the word in the path ("" where there is none) how many files have it, and one of them."""
+    found: dict[str, tuple[int, Path]] = {}
+    for path in paths:
+        words = finder.findall(_below(path, base))
+        word = words[-1] if words else ""  # the name of the file says it more nearly than a folder
+        number, example = found.get(word, (0, path))
+        found[word] = (number + 1, example)
+    return found
+
+
+def _below(path: Path, base: Path) -> str:
+    return path.relative_to(base).as_posix().lower()

@@ -1,0 +1,179 @@
+"""What would be read of a corpus, from the beginning of its files and in a second."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from raydt.corpora.sources.check import check_language
+from raydt.corpora.sources.files import format_of, read_file
+from raydt.corpora.sources.formats import compression
+from raydt.corpora.sources.locate import Corpus
+from raydt.corpora.spec import UTF8, FilesCorpus
+from raydt.errors import InputError
+
+_LOOK_BYTES = 2**16  # of a text at a time
+_ROWS_SECONDS = 0.3  # for counting the rows of many files of parquet
+_SAMPLES = 3
+_COUNTED_BYTES = 2**24  # of text, the lines of which are counted, in milliseconds
+_MOSTLY = 0.9
+_NUMBERED = re.compile(rb"\s*\d+\t")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a language."""
+
+    language: str
+    files: tuple[Path, ...]
+    num_bytes: int  # as they are stored
+    formats: tuple[str, ...]  # such as "txt (gzip)"
+    num_rows: int | None = None  # blank ones counted; None where it was not found out
+    is_counted: bool = False  # and not reckoned from the first rows
+    samples: tuple[str, ...] = ()  # the first documents
+    problem: str | None = None  # why it cannot be read as it is
+    doubts: tuple[str, ...] = ()  # it can, but is likely meant otherwise
+
+
+def look(corpus: Corpus, languages: Sequence[str], seconds: float) -> list[Seen]:
+    """What there is of each language; once `seconds` have passed no more files are opened."""
+    assert isinstance(corpus.spec, FilesCorpus)
+    until = time.monotonic() + seconds
+    return [_look_at(corpus, corpus.spec, name, time.monotonic() < until) for name in languages]
+
+
+def doubts(documents: Sequence[bytes], spec: FilesCorpus, paths: Sequence[Path]) -> list[str]:
+    """Why the first documents of a language are likely not the text that was meant, in words."""
+    texts = [text for text in documents if text.strip(b"\0 \t\r\n")]
+    if not texts or any(format_of(spec, path) != "txt" for path in paths):
+        return []
+    found = []
+    if spec.field is None and _share(texts, _NUMBERED) > _MOSTLY:
+        found.append(
+            "nearly all lines begin with a number and a tab: ?field=2 reads what is between the "
+            "first tab and the next"
+        )
+    if any(text.startswith(b"<doc id=") for text in texts):
+        found.append(
+            "lines such as <doc id=...> are read as text: `wikiextractor --json` writes rows "
+            "without them (?format=jsonl)"
+        )
+    if _share(texts, re.compile(rb'\s*\{\s*"')) > _MOSTLY:
+        found.append("nearly all lines begin as JSON: ?format=jsonl reads a column of them")
+    return found
+
+
+def first_documents(spec: FilesCorpus, paths: Sequence[Path]) -> list[bytes]:
+    """Some documents at the beginning of the first of some files that has any."""
+    for path in paths:
+        for block in read_file(spec, path, block_bytes=_LOOK_BYTES):
+            return block.documents.to_pylist()  # type: ignore[no-any-return]
+    return []
+
+
+def _look_at(corpus: Corpus, spec: FilesCorpus, language: str, may_open: bool) -> Seen:
+    paths = corpus.files.get(language, ())
+    problems = check_language(corpus, language, 1)
+    found = Seen(
+        language=language,
+        files=tuple(paths),
+        num_bytes=sum(_size(path) for path in paths),
+        formats=tuple(dict.fromkeys(_format(spec, path) for path in paths)),
+        problem="; ".join(map(str, problems)) or None,
+    )
+    if not may_open or not paths:
+        return found
+    try:
+        documents, num_rows, is_counted = _beginning(spec, paths)
+    except InputError as error:
+        return replace(found, problem=found.problem or str(error))
+    return replace(
+        found,
+        num_rows=num_rows,
+        is_counted=is_counted,
+        samples=tuple(_shown(text) for text in documents if text.strip(b"\0 \t\r\n"))[:_SAMPLES],
+        doubts=tuple(doubts(documents, spec, paths)),
+    )
+
+
+def _beginning(spec: FilesCorpus, paths: Sequence[Path]) -> tuple[list[bytes], int, bool]:
+    """Documents of the first block, how many rows all files have, and whether they are counted."""
+    documents: list[bytes] = []
+    num_bytes_read = 0
+    is_whole = False
+    for path in paths:
+        for number, block in enumerate(read_file(spec, path, block_bytes=_LOOK_BYTES)):
+            if number:
+                break
+            documents = block.documents.to_pylist()
+            num_bytes_read = block.num_bytes_read
+        else:
+            is_whole = len(paths) == 1
+        if documents:
+            break
+    if all(format_of(spec, path) == "parquet" for path in paths):
+        return documents, *_parquet_rows(paths)
+    num_bytes = sum(_size(path) for path in paths)
+    if (
+        not is_whole
+        and num_bytes <= _COUNTED_BYTES
+        and all(_has_a_row_a_line(spec, path) for path in paths)
+    ):
+        return documents, sum(_count_lines(path) for path in paths), True
+    if is_whole or not num_bytes_read:
+        return documents, len(documents), is_whole
+    return documents, round(len(documents) * num_bytes / num_bytes_read), False
+
+
+def _has_a_row_a_line(spec: FilesCorpus, path: Path) -> bool:
+    is_plain = spec.encoding == UTF8 and not compression(path)
+    return is_plain and format_of(spec, path) == "txt" and spec.documents == "line"
+
+
+def _count_lines(path: Path) -> int:
+    """The lines of a file; the last need not have an end."""
+    data = path.read_bytes()
+    return data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+
+
+def _parquet_rows(paths: Sequence[Path]) -> tuple[int, bool]:
+    """Rows of all files, reckoned from those that could be opened in the time."""
+    until = time.monotonic() + _ROWS_SECONDS
+    num_rows = num_bytes = 0
+    for path in paths:
+        if num_rows and time.monotonic() > until:
+            break
+        try:
+            num_rows += int(pyarrow.parquet.read_metadata(path).num_rows)
+        except (OSError, pa.ArrowException):
+            continue
+        num_bytes += _size(path)
+    else:
+        return num_rows, True
+    return round(num_rows * sum(map(_size, paths)) / max(1, num_bytes)), False
+
+
+def _share(texts: Sequence[bytes], pattern: re.Pattern[bytes]) -> float:
+    return sum(pattern.match(text) is not None for text in texts) / len(texts)
+
+
+def _format(spec: FilesCorpus, path: Path) -> str:
+    packed = compression(path)
+    return f"{format_of(spec, path)}{f' ({packed})' if packed else ''}"
+
+
+def _shown(text: bytes) -> str:
+    return " ".join(text.rstrip(b"\0").decode("utf-8", "replace").split())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,186 @@
+"""Rows of JSON, one a line, as documents: all at once where every row is as it should be, and row
+by row where one is odd."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.json
+
+from raydt.corpora.sources.documents import (
+    BLANK,
+    NOT_UTF8,
+    ODD_ROWS,
+    REPLACED,
+    from_column,
+    from_list,
+)
+from raydt.corpora.sources.open_text import line_number
+from raydt.corpora.spec import FilesCorpus
+from raydt.errors import InputError, bad
+
+_SHOWN = 60  # characters of a row in a message
+
+
+def read_rows(
+    text: bytes, path: Path, offset: int, spec: FilesCorpus, counts: Counter[str]
+) -> pa.LargeBinaryArray:
+    """The column of some whole lines of a file, which begin at `offset` of its text; the text is
+    UTF-8. A row whose column is null or not there is a blank document, so that rows keep their
+    index. `InputError` with the line of what is no row of text, unless odd rows are skipped."""
+    if not text.strip():
+        return from_list([])
+    if offset == 0:
+        _check_beginning(text, path, spec)
+    column = _at_once(text, spec)
+    if column is None:
+        column = _Rows(path, offset, spec, counts).column(text)
+    return from_column(column, spec.normalise, counts)
+
+
+def empty_row(spec: FilesCorpus) -> bytes:
+    """A row without text."""
+    value: object = ""
+    for name in reversed(spec.column.split(".")):
+        value = {name: value}
+    return json.dumps(value).encode()
+
+
+def _check_beginning(text: bytes, path: Path, spec: FilesCorpus) -> None:
+    where = f"file {path}"
+    if text.lstrip().startswith(b"["):
+        found = f"an array of all rows (`jq -c '.[]' {path.name}` writes a line for each)"
+        raise bad(where, "a JSON object a line", found)
+    name = json.dumps(spec.column.partition(".")[0]).encode().strip(b'"')
+    if name in text:
+        return
+    # No row of all these has the column: likely it has another name.
+    try:
+        first = json.loads(text.lstrip().split(b"\n", 1)[0])
+    except (ValueError, RecursionError):
+        return  # refused with the others
+    there = ", ".join(map(repr, first)) if isinstance(first, dict) else repr(first)[:_SHOWN]
+    if _is_later(path, spec, name):
+        return
+    requirement = f"rows with a column {spec.column!r} (?column=NAME names another)"
+    raise bad(where, requirement, f"columns {there}")
+
+
+def _is_later(path: Path, spec: FilesCorpus, name: bytes) -> bool:
+    """Whether a name is anywhere in a file; of one that has it, it is found soon."""
+    from raydt.corpora.sources.open_text import open_text
+
+    before = b""
+    with open_text(path, spec) as text:
+        while piece := text.read(2**20):
+            if name in before[-len(name) :] + piece:
+                return True
+            before = piece
+    return False
+
+
+def _at_once(text: bytes, spec: FilesCorpus) -> pa.Array | None:
+    """The column (R,); None where a row is odd, and all are to be looked at."""
+    if "." in spec.column or not _are_objects(text):
+        return None
+    parse = pyarrow.json.ParseOptions(
+        explicit_schema=pa.schema([(spec.column, pa.string())]), unexpected_field_behavior="ignore"
+    )
+    read = pyarrow.json.ReadOptions(block_size=len(text) + 1, use_threads=False)
+    try:
+        table = pyarrow.json.read_json(
+            pa.BufferReader(text), read_options=read, parse_options=parse
+        )
+        return table.column(spec.column).combine_chunks()
+    except (ValueError, KeyError):  # of Arrow, too
+        return None
+
+
+def _are_objects(text: bytes) -> bool:
+    """Whether every line begins as an object does: of another value Arrow 25 can crash."""
+    num_lines = text.count(b"\n") + (not text.endswith(b"\n"))
+    return text.count(b"\n{") + text.startswith(b"{") == num_lines
+
+
+class _Rows:
+    """Rows one by one, with what the corpus says about odd ones."""
+
+    def __init__(self, path: Path, offset: int, spec: FilesCorpus, counts: Counter[str]) -> None:
+        self._path, self._offset, self._spec, self._counts = path, offset, spec, counts
+
+    def column(self, text: bytes) -> pa.Array:
+        """The texts (R,), None where a row has none."""
+        return pa.array(self._values(text), pa.large_string())
+
+    def _values(self, text: bytes) -> Iterator[str | None]:
+        at = self._offset
+        for line in text.split(b"\n"):
+            if line.strip():
+                yield self._value(line, at)
+            at += len(line) + 1
+
+    def _value(self, line: bytes, at: int) -> str | None:
+        try:
+            row = json.loads(line.decode())
+        except (ValueError, RecursionError) as error:
+            reason = getattr(error, "msg", None) or str(error) or "nested too deep"
+            return self._odd(at, "a JSON object a line", f"{reason} in {_short(line)}")
+        if not isinstance(row, dict):
+            return self._odd(at, "a JSON object a line", _short(line))
+        value: object = row
+        if self._spec.column in row:
+            value = row[self._spec.column]
+        else:
+            for name in self._spec.column.split("."):
+                value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, list) and self._spec.lists == "join":
+            texts = [each for each in value if isinstance(each, str)]
+            value = "\n".join(texts) if len(texts) == len(value) else value
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            hint = " (?lists=join joins lists of texts)" if isinstance(value, list) else ""
+            requirement = f"text in column {self._spec.column!r}{hint}"
+            return self._odd(at, requirement, json.dumps(value)[:_SHOWN])
+        return self._whole(value, at)
+
+    def _whole(self, value: str, at: int) -> str | None:
+        """A text, if it is one of Unicode: JSON can write half of a pair of surrogates."""
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            if self._spec.not_utf8 == "replace":
+                self._counts[REPLACED] += 1
+                return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            if self._spec.not_utf8 == "skip":
+                self._counts[NOT_UTF8] += 1
+                self._counts[BLANK] -= 1
+                return ""
+            raise self._refused(
+                at,
+                "text of Unicode (?not_utf8=replace or skip what is none)",
+                f"a surrogate alone, {value[error.start]!r}",
+            ) from None
+        return value
+
+    def _odd(self, at: int, requirement: str, found: str) -> str:
+        if self._spec.odd_rows == "error":
+            raise self._refused(
+                at, f"{requirement} (?odd_rows=skip leaves out what is none)", found
+            )
+        self._counts[ODD_ROWS] += 1
+        self._counts[BLANK] -= 1
+        return ""
+
+    def _refused(self, at: int, requirement: str, found: str) -> InputError:
+        line = line_number(self._path, self._spec, at)
+        return bad(f"file {self._path}, line {line}", requirement, found)
+
+
+def _short(line: bytes) -> str:
+    text = line.strip().decode("utf-8", "replace")
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -1,0 +1,118 @@
+"""Files that are no text though they are named so, told by their first bytes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOOKED_AT_BYTES = 2**16
+_POINTERS = {
+    b"version https://git-lfs.github.com/spec": "a Git-LFS pointer in place of the file: "
+    "`git lfs pull` gets it",
+    b"/annex/objects/": "a git-annex pointer in place of the file: `git annex get` gets it",
+    b"../.git/annex/": "a git-annex pointer in place of the file: `git annex get` gets it",
+}
+_KINDS = {
+    b"\x1f\x8b": "gzip (its name lacks .gz)",
+    b"\x28\xb5\x2f\xfd": "zstd (its name lacks .zst)",
+    b"BZh": "bzip2 (its name lacks .bz2)",
+    b"\xfd7zXZ\0": "xz (its name lacks .xz)",
+    b"\x04\x22\x4d\x18": "lz4 (its name lacks .lz4)",
+    b"PK\x03\x04": "a zip archive, or an office document: unpack it",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it",
+    b"Rar!\x1a\x07": "a rar archive: unpack it",
+    b"PAR1": "parquet (its name lacks .parquet)",
+    b"ARROW1": "an Arrow file: write it as parquet",
+    b"%PDF-": "a PDF",
+    b"{\\rtf": "RTF, a word processor's format",
+    b"SQLite format 3\0": "a SQLite database",
+    b"\x7fELF": "a program",
+    b"\x89PNG": "a picture",
+    b"\x93NUMPY": "a NumPy array",
+    b"\xff\xfe\0\0": "UTF-32 (?encoding=utf-32 reads it)",
+    b"\0\0\xfe\xff": "UTF-32 (?encoding=utf-32 reads it)",
+    b"\xff\xfe": "UTF-16 (?encoding=utf-16 reads it)",
+    b"\xfe\xff": "UTF-16 (?encoding=utf-16 reads it)",
+}
+_TAR_AT = 257
+_FEW_CONTROLS = 8  # of a text of any length; more may be one in a thousand bytes
+_ESCAPE = 0x1B
+_IS_CONTROL = np.zeros(256, dtype=bool)
+_IS_CONTROL[[*range(0x09), *range(0x0E, 0x1C), 0x7F]] = True
+_UTF7 = re.compile(rb"\+([A-Za-z0-9+/]{3,})-?")
+_HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){1,60}~\}")
+
+
+def pointer(head: bytes) -> str | None:
+    """What a file is that begins so, if it only points to where the text is."""
+    for beginning, kind in _POINTERS.items():
+        if head.startswith(beginning):
+            return kind
+    return None
+
+
+def other_than_text(head: bytes) -> str | None:
+    """What a text that begins so is, if it is something else."""
+    for beginning, kind in _KINDS.items():
+        if head.startswith(beginning):
+            return kind
+    if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
+        return "a tar archive: unpack it"
+    return pointer(head)
+
+
+def other_encoding(head: bytes) -> str | None:
+    """Which encoding of seven bits a text is in, that would pass for ASCII."""
+    if max(head, default=0) >= 0x80:
+        return None
+    if 5 * sum(len(match[0]) for match in _HZ.finditer(head)) >= len(head) > 0:
+        return "HZ (?encoding=hz reads it)"
+    shifted = [match for match in _UTF7.finditer(head) if _is_shifted(match[1])]
+    if len(shifted) > 1 and 5 * sum(len(match[0]) for match in shifted) >= len(head):
+        return "UTF-7 (?encoding=utf-7 reads it)"
+    return None
+
+
+def control_bytes(data: NDArray[np.uint8]) -> str | None:
+    """What is said of bytes (N,) of text with more than a trace of what is no character."""
+    # Nearly no text has any: two fast passes tell.
+    if not len(data) or (int(data.min()) > 0x08 and not _has_shifts(data)):
+        return None
+    num = int(np.count_nonzero(_IS_CONTROL[data]))
+    if num <= max(_FEW_CONTROLS, len(data) // 1000):
+        return None
+    num_nul = int(np.count_nonzero(data == 0))
+    if num_nul > num // 2:
+        return f"{num_nul} NUL bytes of {len(data)}{_as_utf16(data)}"
+    if int(np.count_nonzero(data == _ESCAPE)) > num // 2:
+        return (
+            f"{num} control bytes of {len(data)}, as ISO-2022 has (?encoding=iso2022_jp reads it)"
+        )
+    return f"{num} control bytes of {len(data)}{_as_utf16(data)}"
+
+
+def _has_shifts(data: NDArray[np.uint8]) -> bool:
+    return bool(((data - np.uint8(0x0E)) < np.uint8(0x0E)).any())
+
+
+def _as_utf16(data: NDArray[np.uint8]) -> str:
+    """A hint where every second byte is mostly from a few rows of Unicode."""
+    even, odd = (np.bincount(data[parity::2], minlength=256) for parity in (0, 1))
+    for rows, others, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if rows[:0x20].sum() > 0.7 * rows.sum() and others[:0x09].sum() < 0.2 * others.sum():
+            return f", as UTF-16 has (?encoding={name} reads it)"
+    return ""
+
+
+def _is_shifted(letters: bytes) -> bool:
+    """Whether base64 letters are UTF-16 of something that ASCII has not."""
+    try:
+        data = base64.b64decode(letters + b"=" * (-len(letters) % 4))
+        text = data[: len(data) // 2 * 2].decode("utf-16-be")
+    except (binascii.Error, UnicodeDecodeError):
+        return False
+    return bool(text) and all(ord(letter) >= 0x80 or not letter.isalnum() for letter in text)

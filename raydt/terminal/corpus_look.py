@@ -1,0 +1,61 @@
+"""What would be read of a corpus, on a terminal; takes plain rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from raydt.units import approximate_bytes
+
+_CHARACTERS = 72  # of a document
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """A language as it would be read; `rows` in words, such as "about 12,000"."""
+
+    language: str
+    num_files: int
+    first_file: str
+    num_bytes: int
+    formats: Sequence[str]
+    rows: str
+    samples: Sequence[str]
+    problem: str | None
+    doubts: Sequence[str]
+
+
+def show_look(
+    name: str, languages: Sequence[LookedAt], passed_over: Sequence[str], console: Console
+) -> None:
+    """Print each language with its first documents, and what is not read."""
+    num = len(languages)
+    console.print(f"{name}: {num} language{'' if num == 1 else 's'}", markup=False)
+    for each in languages:
+        files = each.first_file if each.num_files == 1 else f"{each.num_files} files"
+        size = approximate_bytes(each.num_bytes)
+        facts = [files, ", ".join(each.formats), f"{size}B", f"{each.rows} documents"]
+        console.print(f"\n{each.language}: {', '.join(facts)}", markup=False)
+        if each.num_files > 1:
+            console.print(f"  from {each.first_file} on", markup=False)
+        for text in each.samples:
+            cut = text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]}…"
+            console.print(f"  | {_visible(cut)}", markup=False)
+        if each.problem:
+            console.print(f"  cannot be read: {each.problem}", markup=False)
+        for doubt in each.doubts:
+            console.print(f"  note: {doubt}", markup=False)
+    if passed_over:
+        console.print(f"\nPassed over ({len(passed_over):,}):", markup=False)
+        for text in passed_over[:_SHOWN]:
+            console.print(f"  {text}", markup=False)
+        if len(passed_over) > _SHOWN:
+            console.print(f"  and {len(passed_over) - _SHOWN:,} more")
+
+
+def _visible(text: str) -> str:
+    """Without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -1,0 +1,70 @@
+"""How the rows of somebody's table were understood, before anything is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+_SHOWN = 8
+
+
+class Row(Protocol):
+    """A row of a table of losses."""
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def source(self) -> str | None: ...
+    @property
+    def target(self) -> str | None: ...
+    @property
+    def size(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def test_loss(self) -> float | None: ...
+
+
+class Understood(Protocol):
+    """A table of losses, as it was read."""
+
+    @property
+    def rows(self) -> Sequence[Row]: ...
+    @property
+    def sizes(self) -> str: ...
+    @property
+    def left_out(self) -> Sequence[str]: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+
+def show_understood(read: Understood, console: Console) -> None:
+    """Print the first rows, and what was counted and left out."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("stage", "source", "target", "model", "size"):
+        table.add_column(name, no_wrap=True)
+    for name in ("bytes", "seed", "nats per byte"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in read.rows[:_SHOWN]:
+        names = (row.stage, row.source or "", row.target or "", row.model, row.size)
+        loss = "missing" if row.test_loss is None else f"{row.test_loss:.6g}"
+        table.add_row(*map(escape, names), f"{row.size_bytes:,}", str(row.seed), loss)
+    console.print(table)
+    stages = Counter(str(row.stage) for row in read.rows)
+    counted = ", ".join(f"{number} {stage}" for stage, number in stages.items())
+    console.print(f"{len(read.rows)} cells: {counted}. Sizes: {read.sizes}.", markup=False)
+    for text in read.left_out:
+        console.print(f"Left out: {text}.", markup=False)
+    for text in read.notes:
+        console.print(f"Note: {text}.", markup=False)
+    console.print("Nothing was written: the same command without --dry-run imports it.")

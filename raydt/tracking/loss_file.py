@@ -1,0 +1,188 @@
+"""A file of losses as lines of named texts, however a spreadsheet or a program wrote it.
+
+CSV with any of the usual separators, a decimal comma, comments, an index without a name, UTF-8 or
+what Excel calls Unicode text; JSON, a row a line or an array; parquet.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from raydt.errors import Problem, bad
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_DECLARED = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # what Excel reads first
+_BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+@dataclass(frozen=True)
+class LossFile:
+    """Columns as they are named, and rows with their lines (of JSON and parquet: their numbers)."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, Mapping[str, str]], ...]
+    unit: str = "line"  # of the numbers
+    separator: str | None = None  # of a CSV, in words
+    problems: tuple[Problem, ...] = ()  # rows that have another number of values
+
+
+def read_file(path: Path, known: Collection[str]) -> LossFile:
+    """The rows of a file. `known` are names of columns, in lower case, by which the separator is
+    told. `InputError` with the line of what cannot be read."""
+    name = path.name.lower()
+    try:
+        if name.endswith((".parquet", ".pq")):
+            return _parquet(path)
+        text = _decoded(path)
+    except FileNotFoundError:
+        raise bad("file", "a table of losses", f"none at {path}") from None
+    except OSError as error:
+        raise bad("file", "a table of losses", f"{path}: {error.strerror or error}") from None
+    if not text.strip():
+        raise bad("file", "a table of losses", f"an empty one, {path}")
+    if text.lstrip()[0] in "{[" and not name.endswith((".csv", ".tsv", ".txt")):
+        return _json(path, text)
+    return _csv(path, text, known)
+
+
+def _decoded(path: Path) -> str:
+    data = path.read_bytes()
+    encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
+    if data.startswith((b"\x1f\x8b", b"PK\x03\x04")):
+        raise bad("file", "a table of losses as text", f"{path}: packed; unpack it")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        found = f"{path} line {line}: byte 0x{data[error.start]:02x}"
+        raise bad("file", "a table of losses in UTF-8, or UTF-16 with its mark", found) from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise bad("file", "a table of losses as text", f"{path} line {line}: a NUL")
+    return text
+
+
+def _csv(path: Path, text: str, known: Collection[str]) -> LossFile:
+    csv.field_size_limit(sys.maxsize)
+    lines = text.split("\n")
+    declared = _DECLARED.fullmatch(lines[0].strip("\r"))
+    # What is no part of the table becomes an empty line, so that the others keep their numbers.
+    kept = ["" if _is_comment(line) else line for line in lines]
+    if declared:
+        kept[0] = ""
+    header = next((line for line in kept if line.strip()), "")
+    separator = declared[1] if declared else _separator(header, known)
+    reader = csv.reader(io.StringIO("\n".join(kept)), delimiter=separator, strict=True)
+    try:
+        found = [(reader.line_num, values) for values in reader if any(map(str.strip, values))]
+    except csv.Error as error:
+        found_at = f"{path} line {reader.line_num}: {error}"
+        raise bad("file", "a CSV file of losses", found_at) from None
+    if not found:
+        raise bad("file", "a table of losses", f"an empty one, {path}")
+    columns = [name.strip() for name in found[0][1]]
+    rows = []
+    problems: list[Problem] = []
+    for number, values in found[1:]:
+        if len(values) == len(columns) + 1 and "" not in columns:
+            # Written by a program that gives the index no name in the header.
+            values = values[1:]
+        while len(values) > len(columns) and not values[-1].strip():
+            values.pop()  # spreadsheets end lines with separators
+        if len(values) != len(columns):
+            name = _DELIMITERS.get(separator, repr(separator))
+            requirement = f"{len(columns)} values a line, separated by {name}"
+            found_there = f"{len(values)} in line {number}"
+            problems.append(Problem(path.name, requirement, found_there))
+            continue
+        rows.append((number, dict(zip(columns, map(str.strip, values), strict=True))))
+    return LossFile(
+        tuple(columns),
+        tuple(rows),
+        separator=_DELIMITERS.get(separator, repr(separator)),
+        problems=tuple(problems),
+    )
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
+
+
+def _separator(header: str, known: Collection[str]) -> str:
+    """The one by which the first line has most columns that are known, or else most columns."""
+
+    def number(separator: str) -> tuple[int, int]:
+        try:
+            names = next(csv.reader([header], delimiter=separator))
+        except (csv.Error, StopIteration):
+            return 0, 0
+        return sum(name.strip().lower() in known for name in names), len(names)
+
+    return max(_DELIMITERS, key=number)
+
+
+def _json(path: Path, text: str) -> LossFile:
+    rows: list[tuple[int, object]] = []
+    try:
+        if text.lstrip().startswith("["):
+            whole = json.loads(text)
+            rows = list(enumerate(whole, 1))
+        else:
+            for number, line in enumerate(text.split("\n"), 1):
+                if line.strip():
+                    rows.append((number, json.loads(line)))
+    except (ValueError, RecursionError) as error:
+        number = len(rows) + 1
+        raise bad(f"{path.name} line {number}", "a row of JSON", str(error)[:200]) from None
+    found = []
+    for number, row in rows:
+        if not isinstance(row, dict):
+            raise bad(f"{path.name} row {number}", "a JSON object", repr(row)[:80])
+        found.append((number, _flat(row)))
+    columns = tuple(dict.fromkeys(name for _, row in found for name in row))
+    if not columns:
+        raise bad("file", "a table of losses", f"an empty one, {path}")
+    complete = tuple(
+        (number, {name: row.get(name, "") for name in columns}) for number, row in found
+    )
+    return LossFile(columns, complete, unit="row" if text.lstrip()[0] == "[" else "line")
+
+
+def _flat(row: Mapping[str, object], before: str = "") -> dict[str, str]:
+    """An object and those in it as texts; the names of inner ones are joined by a slash."""
+    found: dict[str, str] = {}
+    for name, value in row.items():
+        if isinstance(value, dict) and before.count("/") < 8:
+            found |= _flat(value, f"{before}{name}/")
+        else:
+            found[f"{before}{name}"] = _text(value)
+    return found
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value == value and abs(value) < 2**63 and value == int(value):
+        return str(int(value))
+    return value.strip() if isinstance(value, str) else str(value)
+
+
+def _parquet(path: Path) -> LossFile:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+        rows: Sequence[dict[str, object]] = table.to_pylist()
+    except (pa.ArrowException, UnicodeDecodeError, ValueError) as error:
+        raise bad("file", "a table of losses in parquet", f"{path}: {error}") from None
+    columns = tuple(table.column_names)
+    texts = ({name: _text(row[name]) for name in columns} for row in rows)
+    return LossFile(columns, tuple(enumerate(texts, 1)), unit="row")

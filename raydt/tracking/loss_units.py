@@ -1,0 +1,69 @@
+"""Losses in other units than nats per byte."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from raydt.errors import bad
+
+Unit: TypeAlias = Literal["nats", "bits", "perplexity"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
+UNIFORM_NATS = math.log(256)  # to call all bytes equally likely: no byte model knows less
+
+
+@dataclass(frozen=True)
+class LossUnit:
+    """What a table's losses are, per byte or per token; `bytes_per_token` makes bytes of both
+    losses and sizes."""
+
+    unit: Unit = "nats"
+    bytes_per_token: float | None = None
+
+    def nats(self, loss: float) -> float:
+        """Nats per byte of a loss of the table; NaN of what is none."""
+        if self.unit == "bits":
+            nats = loss * math.log(2)
+        elif self.unit == "perplexity":
+            nats = math.log(loss) if loss > 0 else math.nan
+        else:
+            nats = loss
+        return nats / (self.bytes_per_token or 1)
+
+    def given(self, nats: float) -> float:
+        """The loss of the table that is so many nats per byte: the inverse of `nats`."""
+        nats = nats * (self.bytes_per_token or 1)
+        if self.unit == "perplexity":
+            return math.exp(nats)
+        return nats / math.log(2) if self.unit == "bits" else nats
+
+    def error(self, error: float, loss: float) -> float:
+        """Nats per byte of a standard error; of a perplexity relative to it."""
+        scale = {"nats": 1.0, "bits": math.log(2), "perplexity": 1 / loss if loss else math.nan}
+        return error * scale[self.unit] / (self.bytes_per_token or 1)
+
+    def num_bytes(self, size: int) -> int:
+        """Bytes of a size of the table."""
+        return size if self.bytes_per_token is None else round(size * self.bytes_per_token)
+
+    def __str__(self) -> str:
+        if self.bytes_per_token is None:
+            return f"{self.unit} per byte" if self.unit != "perplexity" else "perplexity of a byte"
+        return f"{self.unit} per token of {self.bytes_per_token:g} bytes"
+
+
+def read_unit(unit: str, bytes_per_token: str | None) -> LossUnit:
+    """What the command line declares; `InputError` for what is no unit."""
+    found = unit.lower().removesuffix("/byte")
+    if found not in UNITS:
+        raise bad("--unit", f"one of {', '.join(UNITS)}", repr(unit))
+    if bytes_per_token is None:
+        return LossUnit(found)
+    try:
+        number = float(bytes_per_token)
+    except ValueError:
+        number = 0.0
+    if not 0.1 <= number <= 1000:
+        raise bad("--bytes-per-token", "a number such as 4.3", repr(bytes_per_token))
+    return LossUnit(found, number)

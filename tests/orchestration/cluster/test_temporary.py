@@ -1,0 +1,87 @@
+"""Where a Ray of our own has its sockets, and what an address that is none costs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raydt.errors import InputError
+from raydt.orchestration.cluster import temporary
+from raydt.orchestration.cluster.runtime import require_answer
+from raydt.orchestration.cluster.temporary import MOST_CHARACTERS, ray_folder
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short path."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="r") as folder:
+        yield Path(folder)
+
+
+def test_a_folder_that_will_do_is_left_to_ray(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(short))
+    assert ray_folder() is None
+
+
+def test_a_long_one_is_replaced_by_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(long))
+    found = ray_folder()
+    assert found is not None
+    assert len(found) <= MOST_CHARACTERS
+    assert os.access(found, os.W_OK)
+
+
+def test_a_ray_folder_of_somebody_else_is_left_alone(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(short))
+    (short / "ray").mkdir()
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: real(path, mode) and Path(path) != short / "ray"
+    )
+    assert ray_folder() == str(short / f"raydt-{os.getuid()}")
+
+
+def test_none_that_will_do_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(temporary, "_is_usable", lambda _: False)
+    with pytest.raises(InputError, match="RAY_TMPDIR=/short/path"):
+        ray_folder()
+
+
+def closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_an_address_where_nothing_listens_is_known_at_once(form: str) -> None:
+    with pytest.raises(ConnectionError):
+        require_answer(form.format(closed_port()))
+
+
+def test_under_uv_nothing_is_shipped() -> None:
+    program = (
+        "from raydt.orchestration.cluster.runtime import set_environment; set_environment()\n"
+        "from ray._private import ray_constants; print(ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.strip() == "False"

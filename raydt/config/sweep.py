@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -117,6 +117,10 @@ def _check_storage(location: object) -> object:
         raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
     if not text.strip():
         raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
+    if is_remote(text):
+        # The same place is written in one way: this machine's files of it go by its name.
+        location, mark, options = text.partition("?")
+        return location.rstrip("/") + mark + options
     return text
 
 
@@ -129,6 +133,7 @@ def _check_gpu(name: str) -> str:
     return gpu.name
 
 
+KeepWeights: TypeAlias = Literal["all", "parents", "none"]
 GpuName = Annotated[str, AfterValidator(_check_gpu)]
 Storage = Annotated[str, BeforeValidator(_check_storage)]
 Name = Annotated[str, AfterValidator(_check_name)]
@@ -236,6 +241,11 @@ class Sweep(BaseModel):
     )
     checkpoint_seconds: float = Field(
         30.0, ge=0, description="time between checkpoints, from which a cell that is cut resumes"
+    )
+    keep_weights: KeepWeights = Field(
+        "parents",
+        description="whose weights stay on the storage: of all cells, of the parents that others "
+        "start from, or of none once nothing of the sweep is left to start from them",
     )
     max_retries: int = Field(1, ge=0, description="how often a cell that fails is tried again")
 

@@ -18,7 +18,7 @@ _KEPT = 3  # checkpoints of a cell: two, and the one that is being written
 class Disk:
     """Bytes on the storage: for good, and while cells run."""
 
-    weights_bytes: int  # of every cell that trains
+    weights_bytes: int  # of every cell whose weights are kept: see `Sweep.keep_weights`
     languages_bytes: int
     checkpoints_bytes: int  # of as many of the largest cells as run at once
 
@@ -31,11 +31,17 @@ class Disk:
 def disk(cells: Iterable[Cell], sweep: Sweep, num_at_once: int) -> Disk:
     """Of a whole sweep, of which `num_at_once` cells run at once."""
     protocol = sweep.protocol
+    cells = list(cells)
+    kept = {cell.parent_id for cell in cells}
     trained = [cell for cell in cells if cell.stage is not Stage.ZEROSHOT]
     checkpoints = sorted((checkpoint_bytes(cell, sweep) for cell in trained), reverse=True)
     held_out = protocol.most_val_bytes + protocol.most_test_bytes
     return Disk(
-        weights_bytes=sum(_BYTES * MODELS[cell.model].num_parameters for cell in trained),
+        weights_bytes=sum(
+            _BYTES * MODELS[cell.model].num_parameters
+            for cell in trained
+            if sweep.keep_weights == "all" or cell.cell_id in kept
+        ),
         languages_bytes=sum(size + held_out for size in sweep.train_bytes().values()),
         checkpoints_bytes=_KEPT * sum(checkpoints[:num_at_once]),
     )

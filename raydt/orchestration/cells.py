@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 
 from raydt.config.sweep import Sweep
 from raydt.errors import RunError, bad
-from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 from raydt.grid.fence import fence
+from raydt.grid.grids import every_cell
 from raydt.grid.journal import cancel, give_up, set_aside, uncancel
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, begun_cells, cell_folder
@@ -26,7 +26,7 @@ _CANCELLED = (Status.WAITING, Status.BLOCKED, Status.RUNNING, Status.FAILED)
 def matching_cells(sweep: Sweep, patterns: Iterable[str]) -> list[Cell]:
     """The cells whose ids match any of the patterns, `*` and `?` as in a shell (`*` goes over
     slashes); `InputError` naming every pattern that matches none."""
-    cells = build_grid(sweep)
+    cells = every_cell(sweep)
     found: dict[str, Cell] = {}
     for pattern in patterns:
         matches = {c.cell_id: c for c in cells if fnmatchcase(c.cell_id, pattern)}
@@ -50,7 +50,7 @@ def retry_cells(sweep: Sweep, cells: Iterable[Cell], done_too: bool) -> list[Cel
 
 
 def _retry(sweep: Sweep, cells: Iterable[Cell], done_too: bool, lease: LaunchLease) -> list[Cell]:
-    every = build_grid(sweep)
+    every = every_cell(sweep)
     ledger = Ledger.read(sweep, every)
     statuses = {cell.cell_id: ledger.status(cell) for cell in every}
     allowed = {*_RETRIED, Status.DONE} if done_too else set(_RETRIED)
@@ -100,7 +100,7 @@ def remove_cells(sweep: Sweep, cells: Iterable[Cell]) -> list[Cell]:
 
 def _remove(sweep: Sweep, cells: Iterable[Cell], lease: LaunchLease) -> list[Cell]:
     chosen = {cell.cell_id: cell for cell in cells}
-    every = build_grid(sweep)
+    every = every_cell(sweep)
     ledger = Ledger.read(sweep, every)
     orphans = [
         cell.cell_id
@@ -135,6 +135,6 @@ def at_rest(sweep: Sweep) -> Iterator[LaunchLease]:
     `RunError` if one is at work."""
     with only_launch(sweep.folder) as lease:
         if lease.was_cut_off:
-            begun = begun_cells(sweep, [cell.cell_id for cell in build_grid(sweep)])
+            begun = begun_cells(sweep, [cell.cell_id for cell in every_cell(sweep)])
             fence([cell_folder(sweep, c) for c in begun], lease.launch_id, sweep.folder)
         yield lease

@@ -14,6 +14,7 @@ from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 from raydt.grid.cost import cell_costs, seen_bytes, with_gpu, workers_of
 from raydt.grid.fence import fence
+from raydt.grid.grids import record_grid
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, begun_cells, cell_folder, record_sweep
 from raydt.grid.schedule import Schedule
@@ -31,6 +32,7 @@ from raydt.orchestration.start import (
     prepare_languages,
     smaller_evaluations,
 )
+from raydt.orchestration.weights import free_what_nothing_needs, missing_weights
 from raydt.storage.many import each
 from raydt.terminal.progress import Progress
 from raydt.tracking.recorded import experiment_key, is_recorded
@@ -94,6 +96,7 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     fingerprints = {cell_id: task.fingerprint for cell_id, task in tasks.items()}
     ledger.check_fingerprints(fingerprints)
     record_sweep(sweep)
+    record_grid(sweep)
     ledger = _adopt(sweep, cells, fingerprints, ledger, committer)
     decided = {c for c, result in ledger.results.items() if result.status in DECIDED}
     missing = [
@@ -101,6 +104,9 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
         for cell_id, cell in cells.items()
         if cell_id not in decided | ledger.cancelled and not _is_blocked(cell, ledger)
     ]
+    problems = missing_weights(sweep, missing, ledger)
+    if problems:
+        raise InputError(problems)
     experiment = experiment_key(sweep.store_uri, sweep.name)
 
     def is_there(cell_id: str) -> bool:
@@ -120,6 +126,9 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
         )
     if missing:
         ledger = Ledger.read(sweep, cells.values())
+    if sweep.keep_weights == "none":
+        committer.check_held()
+        free_what_nothing_needs(sweep, cells, ledger)
     return Launch(
         {cell_id: ledger.status(cell) for cell_id, cell in cells.items()},
         len(missing),

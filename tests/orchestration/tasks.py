@@ -32,6 +32,7 @@ def cell_task(cell_id: str, **said: Any) -> CellTask:
         "test_stride_bytes": 64,
         "precision": "auto",
         "checkpoint_seconds": 60.0,
+        "keep_weights": True,
         "processes": Processes(),
     }
     return CellTask(cell_id=cell_id, **{**facts, **said})

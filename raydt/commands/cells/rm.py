@@ -15,14 +15,19 @@ from raydt.errors import RunError, bad
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--weights", action="store_true", help="only their weights; results and journals stay"
+    )
     add_selection(parser)
     return parser
 
 
 def run(parsed: argparse.Namespace) -> int:
     from raydt.orchestration.cells import matching_cells, remove_cells
+    from raydt.orchestration.weights import remove_weights
     from raydt.terminal.selection import show_cells
     from raydt.terminal.status import find_sweep
+    from raydt.units import approximate_bytes
 
     sweep = find_sweep(parsed.storage, parsed.name)
     cells = matching_cells(sweep, parsed.patterns)
@@ -30,8 +35,14 @@ def run(parsed: argparse.Namespace) -> int:
     if not parsed.yes:
         if not sys.stdin.isatty():
             raise bad("raydt rm", "--yes where nobody can be asked", "no terminal")
-        show_cells("To be removed:", cells, console)
+        what = "To be removed: the weights of" if parsed.weights else "To be removed:"
+        show_cells(what, cells, console)
         if console.input("Remove them? [y/N] ").strip().lower() not in ("y", "yes"):
             raise RunError("nothing was removed")
+    if parsed.weights:
+        freed = remove_weights(sweep, cells)
+        show_cells("Removed the weights of", freed.cells, console)
+        console.print(f"{approximate_bytes(freed.num_bytes)} bytes of a disk are free again")
+        return 0
     show_cells("Removed", remove_cells(sweep, cells), console)
     return 0

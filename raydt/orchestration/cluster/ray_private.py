@@ -71,6 +71,25 @@ def actor_of_trial(trial: Any) -> str | None:
     return None if actor is None else str(actor._actor_id.hex())
 
 
+_errors: dict[str, BaseException | None] = {}
+
+
+def errors_of_trials() -> dict[str, BaseException | None]:
+    """By trial, the last error that Tune was told of, as it was raised: of most of Ray's errors
+    Tune itself keeps no more than a text, which does not say their class."""
+    from ray.tune.experiment import Trial
+
+    own = Trial.handle_error
+    if own.__module__ != __name__:
+
+        def handle_error(self: Trial, exc: BaseException | None = None) -> None:
+            _errors[self.trial_id] = exc
+            own(self, exc)
+
+        Trial.handle_error = handle_error
+    return _errors
+
+
 def draining_nodes() -> frozenset[str]:
     """The nodes that will be taken away: what a cloud says of a spot machine, or an autoscaler."""
     from ray._private.state import state

@@ -73,6 +73,15 @@ class GridPolicy:
         if task.processes.num_workers:
             self._groups.add(task.cell_id)
 
+    def is_over(self, task: CellTask, last: CellReport | None) -> bool:
+        """Its process may have been lost after its outcome was written; or it was cancelled."""
+        folder = self._folder(task.cell_id)
+        try:
+            result = self._committer(task).commit(folder, task.fingerprint)
+        except LeaseLostError:
+            return True
+        return result is not None or is_cancelled(folder)
+
     def lost(self, task: CellTask, loss: Loss) -> None:
         """It is in the cell's own journal of losses; the next attempt resumes from its
         checkpoint."""

@@ -46,6 +46,7 @@ def build_tasks(
         )
         for name, language in languages.items()
     }
+    parents = {cell.parent_id for cell in cells}
     digests: dict[tuple[str, int], str] = {}
     tasks: dict[str, CellTask] = {}
     for cell in cells:
@@ -75,6 +76,7 @@ def build_tasks(
             # A zeroshot has no recipe: it is evaluated as its weights were.
             precision=protocol.pretrain.precision,
             checkpoint_seconds=sweep.checkpoint_seconds,
+            keep_weights=sweep.keep_weights == "all" or cell.cell_id in parents,
             language=locations[language.name],
             data_digest=digests[key],
             val_bytes=val_bytes,

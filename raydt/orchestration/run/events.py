@@ -7,7 +7,7 @@ from typing import Any, Generic
 from ray.tune import Callback, Stopper
 
 from raydt.orchestration.cluster.losses import failure_of
-from raydt.orchestration.cluster.ray_private import NotPickled, actor_of_trial
+from raydt.orchestration.cluster.ray_private import NotPickled, actor_of_trial, errors_of_trials
 from raydt.orchestration.run.policy import Policy
 from raydt.orchestration.run.task import ReportT, TaskT, received_report
 from raydt.orchestration.run.tries import Tries
@@ -19,6 +19,7 @@ class Events(NotPickled, Callback, Generic[TaskT, ReportT]):  # type: ignore[mis
     def __init__(self, policy: Policy[TaskT, ReportT], tries: Tries[TaskT, ReportT]) -> None:
         self._policy = policy
         self._tries = tries
+        self._errors = errors_of_trials()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._tries.began(trial.trial_id, actor_of_trial(trial))
@@ -39,7 +40,7 @@ class Events(NotPickled, Callback, Generic[TaskT, ReportT]):  # type: ignore[mis
         self._tries.came_to_its_end(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        failure = failure_of(trial.get_pickled_error() or trial.get_error())
+        failure = failure_of(self._errors.pop(trial.trial_id, None))
         self._tries.failed(trial.trial_id, failure, self._last(trial))
 
     def _last(self, trial: Any) -> ReportT | None:

@@ -63,6 +63,10 @@ class Policy(Protocol[TaskT, ReportT]):
     def started(self, task: TaskT) -> None:
         """Its trial has a process (again, if the one before was lost)."""
 
+    def is_over(self, task: TaskT, last: ReportT | None) -> bool:
+        """Of a trial that came to no end: whether there is nothing to try again, as its work was
+        done before, or is not wanted any more."""
+
     def lost(self, task: TaskT, loss: Loss) -> None:
         """It came to no end and is tried again."""
 

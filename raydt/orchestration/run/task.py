@@ -76,6 +76,7 @@ class CellTask(Task):
     test_stride_bytes: int
     precision: Literal["auto", "float32", "bfloat16"]  # of a cell without a recipe
     checkpoint_seconds: float
+    keep_weights: bool  # on the storage, when it is done
 
 
 class CellReport(_Sent):

@@ -121,7 +121,12 @@ class Tries(Generic[TaskT, ReportT]):
 
     def failed(self, trial_id: str, failure: Failure, last: ReportT | None) -> None:
         """A trial came to no end."""
-        tried = self._running.pop(trial_id)
+        tried = self._running[trial_id]
+        if self._policy.is_over(tried.task, last):
+            self._policy.ended(tried.task, last, failure.reason)
+            del self._running[trial_id]
+            return
+        del self._running[trial_id]
         tried.failure, tried.last = failure, last
         tried.ended, tried.again = self._clock(), None
         self._waiting.append(tried)

@@ -142,9 +142,9 @@ def _row(report: Report) -> ReportRow:
 
 
 def _keep_weights(task: CellTask, attempt: Attempt, outcome: Outcome, work: Path) -> str | None:
-    """Put the weights on the storage; their SHA-256."""
+    """Put the weights on the storage, if they are to stay; their SHA-256."""
     # Those of a zero-shot are its parent's.
-    if outcome.status is not Status.DONE or task.recipe is None:
+    if outcome.status is not Status.DONE or task.recipe is None or not task.keep_weights:
         return None
     weights = (attempt.folder.local_path or work) / WEIGHTS
     save_weights(outcome.weights, weights, outcome.alphabet)

@@ -48,6 +48,10 @@ class SearchPolicy:
     def started(self, task: SearchTask) -> None:
         self._progress.started(self._trial(task))
 
+    def is_over(self, task: SearchTask, last: TrialReport | None) -> bool:
+        """It may have said its last word before its process was lost."""
+        return last is not None and last.end is not None
+
     def lost(self, task: SearchTask, loss: Loss) -> None:
         """It is in the search's journal of losses; the trial begins anew."""
         write_loss(self._search.plan.folder, task.trial_id, loss)
@@ -69,7 +73,7 @@ class SearchPolicy:
     def ended(self, task: SearchTask, last: TrialReport | None, failure: str | None) -> None:
         """It goes into the record. One that failed says nothing; the next launch tries it again."""
         trial = self._trial(task)
-        if failure is not None or last is None:
+        if last is None or (failure is not None and last.end is None):
             self._search.lost(trial)
             if failure is not None:
                 self._progress.failed(trial, failure)

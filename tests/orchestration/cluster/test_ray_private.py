@@ -75,6 +75,21 @@ def test_a_preempted_trial_is_the_drivers_to_try_again() -> None:
     assert name == constants.RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE
 
 
+def test_errors_are_remembered_as_they_were_raised() -> None:
+    """Without the change of `Trial.handle_error` a lost node is a text, and no class says that it
+    was lost. tests/orchestration/run/test_searcher.py tries it."""
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
+
+    source = inspect.getsource(TuneController._process_trial_failure)
+    assert "trial.handle_error(exception)" in source
+    assert source.index("handle_error") < source.index("on_trial_error")
+    errors = ray_private.errors_of_trials()
+    changed = Trial.handle_error
+    assert ray_private.errors_of_trials() is errors
+    assert Trial.handle_error is changed, "changed once"
+
+
 def test_where_an_actor_runs_is_in_the_tables() -> None:
     """Without `state.actor_table`, `state.get_draining_nodes` and `Trial.temporary_state.ray_actor`
     nobody knows whether a process went with its node; Ray's public way to ask (the State API) needs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from raydt.grid.result import Result, read_result
 from raydt.grid.schedule import Schedule
 from raydt.orchestration.grid import policy as module
 from raydt.orchestration.grid.policy import GridPolicy
-from raydt.orchestration.run.policy import Nothing
+from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.task import CellReport, CellTask
 from raydt.storage.folder import Folder
 from raydt.terminal.progress import Progress
@@ -43,6 +44,9 @@ class Shown(Progress):
     def ended(self, cell_id: str, result: Result) -> None:
         self.seen.append((str(result.status), cell_id, result.reason))
 
+    def lost(self, cell_id: str, line: str) -> None:
+        self.seen.append(("lost", cell_id, line))
+
     def blocked(self, cell: Cell) -> None:
         self.seen.append(("blocked", cell.cell_id))
 
@@ -59,16 +63,16 @@ class Written:
     def __init__(self) -> None:
         self.reports: list[tuple[str, str]] = []
         self.results: list[tuple[str, Status]] = []
-        self.ends: list[str] = []  # of runs whose cells were cancelled
+        self.ended_by_hand: list[str] = []
+
+    def cancelled(self, cell_id: str) -> None:
+        self.ended_by_hand.append(cell_id)
 
     def reported(self, cell_id: str, attempt: str) -> None:
         self.reports.append((cell_id, attempt))
 
     def ended(self, cell_id: str, result: Result) -> None:
         self.results.append((cell_id, result.status))
-
-    def cancelled(self, cell_id: str) -> None:
-        self.ends.append(cell_id)
 
 
 class World:
@@ -176,9 +180,34 @@ def test_a_cell_that_is_cancelled_while_it_runs_has_no_result(world: World) -> N
     task = world.take()
     cancel(world.folder(task))
     world.end(task, "CancelledError: it was cancelled")
-    assert world.shown.of("cancelled") == world.written.ends == [task.cell_id]
+    assert world.shown.of("cancelled") == [task.cell_id]
+    assert world.written.ended_by_hand == [task.cell_id], "its run ends in the store"
     assert read_result(world.folder(task), RESULT) is None
     assert world.written.results == []
+
+
+def test_a_lost_cell_is_in_a_journal_of_its_own(world: World) -> None:
+    task = world.take()
+    assert not world.policy.is_over(task, None)
+    for pause in (1.0, 2.0):
+        loss = Loss("its machine went away", "b (10.0.0.2)", counts=False, pause_seconds=pause)
+        world.policy.lost(task, loss)
+    rows = [json.loads(line) for line in world.folder(task).read("losses.jsonl").splitlines()]
+    assert [(row["task"], row["node"], row["counts"], row["pause_seconds"]) for row in rows] == [
+        (task.cell_id, "b (10.0.0.2)", False, 1.0),
+        (task.cell_id, "b (10.0.0.2)", False, 2.0),
+    ]
+    assert world.shown.of("lost") == [task.cell_id] * 2
+    assert "tried again in 2 s" in str(world.shown.seen[-1][2])
+    # Its process may also have been lost after its work was done.
+    world.train(task)
+    assert world.policy.is_over(task, None)
+
+
+def test_a_cell_that_was_cancelled_is_not_tried_again(world: World) -> None:
+    task = world.take()
+    cancel(world.folder(task))
+    assert world.policy.is_over(task, None)
 
 
 def test_a_cell_without_room_waits_and_is_handed_out_first(

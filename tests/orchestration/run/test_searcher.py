@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from ray.exceptions import NodeDiedError, RayTaskError
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
+from raydt.orchestration.cluster.ray_private import errors_of_trials
 from raydt.orchestration.run.events import Events, PolicyStopper
 from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.searcher import PolicySearcher
@@ -50,6 +53,9 @@ class TwoTasks:
     def started(self, task: CellTask) -> None:
         self.seen.append(("started", task.cell_id))
 
+    def is_over(self, task: CellTask, last: CellReport | None) -> bool:
+        return False
+
     def lost(self, task: CellTask, loss: Loss) -> None:
         self.seen.append(("lost", task.cell_id, loss.reason, loss.counts))
 
@@ -71,14 +77,12 @@ def result(bytes_seen: int) -> dict[str, Any]:
     return {**sent_report(report), "training_iteration": 1}
 
 
-def trial_of(trial_id: str, last: dict[str, Any] | None, error: str | None = None) -> Any:
+def trial_of(trial_id: str, last: dict[str, Any] | None) -> Any:
     """As Tune has it: in no actor, as far as we know."""
     return SimpleNamespace(
         trial_id=trial_id,
         last_result=last,
         temporary_state=SimpleNamespace(ray_actor=None),
-        get_pickled_error=lambda: None,
-        get_error=lambda: error,
     )
 
 
@@ -106,8 +110,10 @@ def test_from_the_first_task_to_the_last() -> None:
         assert isinstance(again, dict)
         assert received(again, CellTask) == cell_task("b")
         searcher.on_trial_complete(number, error=True)
-        text = "Failure # 1\nTraceback\n  File x\nValueError: no such thing\n\n"
-        events.on_trial_error(0, [], trial_of(number, None, text))
+        raised = ValueError("no such thing")
+        text = "Traceback\n  File x\nValueError: no such thing\n\n"
+        errors_of_trials()[number] = RayTaskError("f", text, raised)
+        events.on_trial_error(0, [], trial_of(number, None))
     assert searcher.suggest("4") == Searcher.FINISHED
     assert policy.seen == [
         ("started", "a"),
@@ -116,6 +122,20 @@ def test_from_the_first_task_to_the_last() -> None:
         ("lost", "b", "ValueError: no such thing", True),
         ("ended", "b", None, "ValueError: no such thing"),
     ]
+
+
+def test_an_error_of_rays_is_taken_as_it_was_raised() -> None:
+    """Of a lost process the text alone would look like an exception of the cell's own."""
+    policy = TwoTasks()
+    tries = Tries(policy, OneNode(), max_retries=0)
+    PolicySearcher(policy, tries).suggest("1")
+    events = Events(policy, tries)
+    own = SimpleNamespace(num_failures=0, invalidate_cache=lambda: None)
+    trial = SimpleNamespace(trial_id="1", is_restoring=False, run_metadata=own, local_path=None)
+    Trial.handle_error(trial, NodeDiedError("it went away"))
+    assert own.num_failures == 1, "Tune's own bookkeeping is as before"
+    events.on_trial_error(0, [], trial_of("1", None))
+    assert policy.seen == [("lost", "a", "its machine went away (NodeDiedError)", False)]
 
 
 def test_tune_may_pickle_them_and_does_not_limit_what_runs() -> None:

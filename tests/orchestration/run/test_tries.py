@@ -49,6 +49,10 @@ class Told:
         self.losses: list[Loss] = []
         self.failed: list[tuple[str, str | None]] = []
         self.said: list[str] = []
+        self.over: set[str] = set()
+
+    def is_over(self, task: CellTask, last: CellReport | None) -> bool:
+        return task.cell_id in self.over
 
     def lost(self, task: CellTask, loss: Loss) -> None:
         self.losses.append(loss)
@@ -125,6 +129,14 @@ def test_a_process_that_died_with_its_node_does_not_count() -> None:
     assert (loss.counts, loss.node) == (False, "machine a")
     world.now += loss.pause_seconds
     assert world.is_due()
+
+
+def test_what_had_done_its_work_is_not_tried_again() -> None:
+    world = World("a", "b")
+    world.told.over.add("one")
+    world.tries.failed(world.start("one", "a"), LOST, None)
+    assert world.told.failed == [("one", "its machine went away")], "the policy knows what it means"
+    assert world.tries.tasks == []
 
 
 def test_a_process_that_died_alone_counts() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from raydt.orchestration.run.policy import Nothing
+from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.search.policy import SearchPolicy
 from raydt.orchestration.search.task import SearchTask, TrialReport, search_task
 from raydt.terminal.search_progress import SearchProgress
@@ -31,6 +32,9 @@ class Shown(SearchProgress):
 
     def ended(self, finished: Finished) -> None:
         self.seen.append((finished.end, finished.trial.trial_id))
+
+    def lost(self, trial: Trial, line: str) -> None:
+        self.seen.append(("lost", trial.trial_id, line))
 
     def failed(self, trial: Trial, reason: str) -> None:
         self.seen.append(("failed", trial.trial_id, reason))
@@ -76,6 +80,7 @@ LOSSES = ((1_000, 2.0), (2_000, 1.75))
 LAST_WORD = TrialReport(
     val_losses=LOSSES, bytes_seen=2_100, seconds=3.0, end=End.DONE, weights_sha256="ab"
 )
+ON_ITS_WAY = TrialReport(val_losses=LOSSES, bytes_seen=2_000, seconds=2.0)
 
 
 def test_as_many_as_there_are_slots_and_the_search_is_asked_no_earlier(world: World) -> None:
@@ -104,6 +109,20 @@ def test_a_trial_that_said_its_last_word_is_in_the_record(world: World) -> None:
     ]
 
 
+def test_a_lost_trial_is_in_the_searchs_journal(world: World) -> None:
+    task = world.take([])
+    assert not world.policy.is_over(task, None)
+    world.policy.lost(task, Loss("its machine went away", None, counts=False, pause_seconds=1.0))
+    (row,) = world.search.plan.folder.read("losses.jsonl").splitlines()
+    assert json.loads(row)["task"] == task.trial_id
+    assert world.shown.seen[-1][:2] == ("lost", task.trial_id)
+    assert task.trial_id in world.search.running, "it runs again"
+    # One that had said its last word is done, whatever became of its process.
+    assert world.policy.is_over(task, LAST_WORD)
+    world.policy.ended(task, LAST_WORD, "its machine went away")
+    assert world.search.record.finished[task.trial_id].end is End.DONE
+
+
 def test_who_has_not_said_its_last_word_was_stopped(world: World) -> None:
     task = world.take([])
     world.policy.ended(task, TrialReport(val_losses=LOSSES, bytes_seen=2_000, seconds=1.0), None)
@@ -125,7 +144,7 @@ def test_the_last_word_is_no_evaluation_of_its_own(
     assert asked == [LOSSES]
 
 
-@pytest.mark.parametrize("last", [None, LAST_WORD], ids=["no report", "reports"])
+@pytest.mark.parametrize("last", [None, ON_ITS_WAY], ids=["no report", "reports"])
 def test_a_trial_that_failed_says_nothing(world: World, last: TrialReport | None) -> None:
     task = world.take([])
     world.policy.ended(task, last, "its machine went away")

@@ -1,0 +1,41 @@
+"""All grids that a sweep was launched with: its axes may grow, and leave a part out, from launch to
+launch. What a person does to cells goes by all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raydt.config.sweep import Sweep
+from raydt.grid.build import build_grid
+from raydt.grid.cell import Cell
+
+_GRIDS = "grids.json"
+_AXES = ("sources", "targets", "sizes", "scratch_sizes", "models", "seeds")
+
+
+def record_grid(sweep: Sweep) -> None:
+    """Write down the axes of a launch, beside those of before; once, if they are the same."""
+    grids = _recorded(sweep)
+    axes = _axes_of(sweep)
+    if axes not in grids:
+        sweep.folder.write_json(_GRIDS, [*grids, axes])
+
+
+def every_cell(sweep: Sweep) -> list[Cell]:
+    """The cells of the sweep as it is, and of all its launches, parents before children."""
+    cells = {cell.cell_id: cell for cell in build_grid(sweep)}
+    for axes in _recorded(sweep):
+        if axes != _axes_of(sweep):
+            before = Sweep.model_validate({**sweep.model_dump(mode="json"), **axes})
+            cells |= {cell.cell_id: cell for cell in build_grid(before)}
+    return sorted(cells.values(), key=lambda cell: cell.parent_id is not None)
+
+
+def _axes_of(sweep: Sweep) -> dict[str, Any]:
+    dumped = sweep.model_dump(mode="json")
+    return {name: dumped[name] for name in _AXES}
+
+
+def _recorded(sweep: Sweep) -> list[dict[str, Any]]:
+    recorded: list[dict[str, Any]] | None = sweep.folder.read_json(_GRIDS)
+    return recorded or []

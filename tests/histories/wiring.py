@@ -30,7 +30,7 @@ from raydt.orchestration import start as start_module
 from raydt.orchestration import sync as sync_module
 from raydt.orchestration.run import recorder as recorder_module
 from raydt.orchestration.run import worker as worker_module
-from raydt.orchestration.run.policy import Nothing
+from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.task import CellTask, received_report, sent
 from raydt.storage import many as many_module
 from raydt.storage import objects as objects_module
@@ -73,6 +73,7 @@ class Quiet(Progress):
     def ended(self, cell_id: str, result: Any) -> None:
         now.world.tell(f"{cell_id}: {result.status}")
 
+    def lost(self, *_: object) -> None: ...
     def blocked(self, cell: Any) -> None: ...
     def cancelled(self, cell_id: str) -> None: ...
     def end(self) -> None: ...
@@ -238,6 +239,7 @@ def fan_out_as_tune(policy: Any, folder: Any, max_retries: int) -> None:
                 continue
         news[:] = [each for each in news if each[0] != trial]
         if kind != "ended" and tries < max_retries:
+            policy.lost(task, Loss(str(said)[:100], None, counts=True, pause_seconds=0.0))
             start(trial, task, tries + 1)
             continue
         try:
@@ -320,6 +322,8 @@ def wire(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(launch_module, "prepare_languages", languages)
     patch.setattr(launch_module, "smaller_evaluations", lambda *_: "")
+    patch.setattr(launch_module, "corpus_doubts", lambda *_: ())
+    patch.setattr(launch_module, "gpu_here", lambda: None)
     patch.setattr(launch_module, "opened", _opened)
     patch.setattr(launch_module, "Recorder", SimRecorder)
     patch.setattr(launch_module, "experiment_key", _experiment_key)

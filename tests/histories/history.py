@@ -11,7 +11,7 @@ from typing import Any
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RunError
 from raydt.grid.build import build_grid
-from raydt.grid.journal_rows import ReportRow, row_of
+from raydt.grid.journal_rows import EndRow, ReportRow, StartRow, row_of
 from raydt.orchestration import launch as launch_module
 from raydt.orchestration import start as start_module
 from raydt.orchestration.cells import cancel_cells, remove_cells, retry_cells
@@ -53,7 +53,7 @@ class History:
         self._num_whole = 0  # drivers that came to their end, with all of it recorded
         self._cache = cache
         now.world, now.memory, now.store = self.world, self.memory, self.store
-        now.cache, now.tasks = cache, {}
+        now.cache, now.tasks, now.edition = cache, {}, 0
 
     def run(self) -> None:
         """Raises `ViolationError`, with the seed and the story."""
@@ -99,6 +99,9 @@ class History:
         for process in world.processes:
             if process.is_alive and process.paused_until <= world.now:
                 world.kill(process)
+        if all(self._status(cell.cell_id) in (None, "failed") for cell in CELLS):
+            now.edition += 1  # of what is not done yet the text may be changed
+            world.tell("the text is changed", world.processes[0])
         for number in range(_MOST_LAUNCHES):
             if any(key.endswith("/cancelled.json") for key in self.memory.files):
                 uncancel = self._person(
@@ -235,6 +238,8 @@ class History:
                 f"{_CELLS}{cell.cell_id}/attempts/{result['attempt']}/journal.jsonl"
             ]
             rows = [row_of(line) for line in journal.decode().splitlines()]
+            if not isinstance(rows[0], StartRow) or not any(isinstance(r, EndRow) for r in rows):
+                raise ViolationError(f"{cell.cell_id}: its journal does not begin or end: {rows}")
             reports = [row for row in rows if isinstance(row, ReportRow)]
             if [row.bytes_seen for row in reports] != [100 * (n + 1) for n in range(NUM_STEPS)]:
                 raise ViolationError(f"{cell.cell_id}: its journal is {rows}")

@@ -55,6 +55,7 @@ class Current:
     memory: Memory
     store: ModelStore
     cache: Path
+    edition: int  # of the text, which a person may change
     tasks: dict[int, tuple[CellTask, Callable[[Any], None]]]  # by a worker's pid
 
 
@@ -278,7 +279,7 @@ class _Language:
         self.name = name
 
     def digest(self, *sizes: int) -> str:
-        return f"{self.name} {sizes}"
+        return f"{self.name} {sizes} {now.edition}"
 
     def train(self, num_bytes: int) -> bytes:
         return b""

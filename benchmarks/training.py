@@ -13,8 +13,7 @@ of the CPU that the process used, because the machine may be shared; the load is
 one process, whose C library keeps freed memory (raydt/cpu/heap.py): peers gain by that, too.
 
 The rate of `nano` is what `raydt plan` assumes before a sweep has cells of its own
-(`ASSUMED_CORE_FLOPS_PER_SECOND`). With a GPU the model FLOPs' utilisation of `paper-small` is
-printed, too (benchmarks/utilisation.py).
+(`ASSUMED_CORE_FLOPS_PER_SECOND`). For GPUs there is benchmarks/gpu.sh.
 """
 
 from __future__ import annotations
@@ -260,10 +259,6 @@ def main() -> None:
         console.print(f"{name}: first step {float(first.stdout):.2f} s after the imports")
         if name in LOSS_SECONDS and not arguments.without_losses:
             console.print(loss_after_equal_time(name, data))
-    if torch.cuda.is_available():
-        from benchmarks.utilisation import utilisation
-
-        console.print(utilisation())
     console.print(f"load average {os.getloadavg()[0]:.1f}")
 
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from raydt.config.by_size import BySize, value_at
 from raydt.config.size_field import SizeField
 from raydt.units import Size
+
+Compiled = Literal["auto", "off", "blocks", "model"]
+
+
+def _switch(value: object) -> object:
+    """`true` and `false` as older sweeps say it, too."""
+    return {True: "blocks", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
 class Recipe(BaseModel):
@@ -95,7 +102,16 @@ class Recipe(BaseModel):
         "all of them one fixed probability; auto: escape where the embedding is tied (family "
         "paper)",
     )
-    compile: bool = Field(False, description="compile the forward pass (torch.compile)")
+    compile: Annotated[Compiled, BeforeValidator(_switch)] = Field(
+        "auto",
+        description="what to compile (torch.compile): blocks, or the whole model, which takes "
+        "longer and trains faster; auto: on a GPU, what pays for the length of a cell",
+    )
+    deterministic: bool = Field(
+        False,
+        description="the same bits from the same steps on a GPU, too, a few percent slower; a CPU "
+        "always gives them",
+    )
     learning_rate_exponent: float = Field(
         0.0, ge=-2, le=2, description="growth of both learning rates with size, as a power"
     )
@@ -181,7 +197,7 @@ _FIRST_RECIPE_FIELDS = frozenset(
     "learning_rate embedding_learning_rate warmup_steps final_learning_rate_fraction weight_decay "
     "clip_norm budget_bytes budget_at_bytes budget_exponent max_batch_windows min_steps".split()
 )
-FREE_RECIPE_FIELDS = frozenset({"max_windows_at_once", "compile"})
+FREE_RECIPE_FIELDS = frozenset({"max_windows_at_once", "compile", "deterministic"})
 
 
 def decisive_fields(

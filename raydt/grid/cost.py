@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from raydt.config.compiling import COMPILE_SECONDS, what_compiles
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.gpus import ASSUMED_GPU, Gpu, known_gpu
@@ -16,8 +17,6 @@ from raydt.tracking.schema import Stage, Status
 # One x86 core with AVX-512, as `benchmarks/training.py` measures it with the model `nano`; used
 # only until a sweep has cells of its own to go by.
 ASSUMED_CORE_FLOPS_PER_SECOND = 3.5e10
-# Of one model in one process on a GPU: an assumption, until there is a GPU to measure it on.
-ASSUMED_COMPILE_SECONDS = 60.0
 # Passes over the data until `val` says that there is no more in them, about as many as `nano` took
 # (benchmarks/converged.py); used only until a sweep has cells of its own to go by.
 ASSUMED_EPOCHS = 25.0
@@ -142,12 +141,23 @@ def dollars_per_gpu_hour(sweep: Sweep) -> float | None:
     return planned_gpu(sweep).dollars_per_hour
 
 
-def compile_seconds(sweep: Sweep) -> float:
-    """What each slot compiles before its first steps, once per model; 0 without GPUs."""
-    recipes = (sweep.protocol.pretrain, sweep.protocol.scratch, sweep.protocol.finetune)
-    if sweep.gpus_per_cell == 0 or not any(recipe.compile for recipe in recipes):
-        return 0.0
-    return ASSUMED_COMPILE_SECONDS * len(sweep.models)
+def compile_seconds(cells: Iterable[Cell], sweep: Sweep) -> float:
+    """What each slot compiles for `cells` before its first steps, once per model and way."""
+    on_gpu = sweep.gpus_per_cell > 0
+    needed = {
+        (
+            cell.model,
+            what_compiles(
+                sweep.protocol.recipe(cell.stage),
+                cell.size.num_bytes,
+                MODELS[cell.model],
+                on_gpu,
+            ),
+        )
+        for cell in cells
+        if cell.stage is not Stage.ZEROSHOT
+    }
+    return sum(COMPILE_SECONDS[what] for _, what in needed)
 
 
 def workers_of(cell: Cell, sweep: Sweep, seconds: float) -> int:

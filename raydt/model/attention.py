@@ -19,11 +19,13 @@ def attend(
 
     A mask, True where a byte (row) may see another (column), says the same and more.
     """
-    if mask_B1TT is not None:
-        return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, attn_mask=mask_B1TT)
     # What is compiled is fused by the compiler.
     fast = None if torch.compiler.is_compiling() else fast_path("attention")
-    if fast is not None and fast.serves(v_BHTK):
+    if mask_B1TT is None and fast is not None and fast.serves(v_BHTK):
         attended: Tensor = fast.attend(q_BHTK, k_BHTK, v_BHTK)
         return attended
-    return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, is_causal=True)
+    # Rotary positions are float32; the products are in the dtype of the values.
+    q_BHTK, k_BHTK = q_BHTK.to(v_BHTK.dtype), k_BHTK.to(v_BHTK.dtype)
+    return F.scaled_dot_product_attention(
+        q_BHTK, k_BHTK, v_BHTK, attn_mask=mask_B1TT, is_causal=mask_B1TT is None
+    )

@@ -26,13 +26,29 @@ class Decoder(nn.Module, ABC):
 
     seen_S: Tensor | None  # None: all 256
     place_V: Tensor | None  # of each byte among the seen
+    blocks: nn.ModuleList  # all of one kind
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.is_compiled = False
         self.register_buffer("seen_S", None, persistent=False)
         self.register_buffer("place_V", None, persistent=False)
         self.embedding = nn.Embedding(VOCABULARY, config.width)
+
+    def compile_blocks(self) -> None:
+        """Compile each block for training. They are alike, so that the compiler works on one."""
+        self.is_compiled = True
+        for block in self.blocks:
+            block.compile()
+
+    @staticmethod
+    def run_block(block: nn.Module, *arguments: object) -> Tensor:
+        """What `block` makes of its arguments; compiled, if it is, for gradients alone: an
+        evaluation has shapes of its own, for each of which the compiler would work again."""
+        run = block if torch.is_grad_enabled() else block.forward
+        result: Tensor = run(*arguments)
+        return result
 
     @abstractmethod
     def logits(self, x_BT: Tensor) -> Tensor:

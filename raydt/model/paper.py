@@ -20,10 +20,15 @@ from torch import Tensor, nn
 
 from raydt.config.model import RELATIVE_BUCKETS, ModelConfig
 from raydt.model.decoder import Decoder
+from raydt.model.distance_bias import (
+    MAX_DISTANCE_BYTES,
+    DistanceBias,
+    MatrixBias,
+    causal_blocks,
+)
 from raydt.model.documents import attention_mask, document_numbers
 
 _NORM_EPSILON = 1e-6
-_MAX_DISTANCE_BYTES = 128  # from here on all distances are one bucket
 # What is left of the standard deviation of a normal that is cut at two of them.
 _CUT_NORMAL_STD = 0.87962566103423978
 
@@ -41,14 +46,22 @@ class PaperDecoder(Decoder):
     def logits(self, x_BT: Tensor) -> Tensor:
         x_BTD: Tensor = self.embedding(x_BT)
         document_BT = document_numbers(x_BT) if self.config.mask_documents else None
-        bias_BHTT = self.position_bias(x_BT.shape[1], document_BT)
+        bias = self._bias(x_BT, document_BT)
         for block in self.blocks:
-            x_BTD = block(x_BTD, bias_BHTT)
+            x_BTD = self.run_block(block, x_BTD, bias)
         n_BTD: Tensor = self.final_norm(x_BTD)
         # t5x computes logits in float32 for stability, and divides tied ones by sqrt(D).
         with torch.autocast(x_BT.device.type, enabled=False):
             scaled_BTD = n_BTD.float() * self.config.width**-0.5
             return F.linear(scaled_BTD, self.output_rows().float())
+
+    def _bias(self, x_BT: Tensor, document_BT: Tensor | None) -> DistanceBias | MatrixBias:
+        T = x_BT.shape[1]
+        by_distance = self.is_compiled and x_BT.is_cuda and torch.is_grad_enabled()
+        if by_distance and document_BT is None and T % MAX_DISTANCE_BYTES == 0:
+            bias_HN = self.position_bias.by_distance(MAX_DISTANCE_BYTES + 1)
+            return DistanceBias(bias_HN, causal_blocks(T, x_BT.device))
+        return MatrixBias(self.position_bias(T, document_BT))
 
     def byte_rows(self) -> list[Tensor]:
         return [self.embedding.weight]
@@ -78,14 +91,12 @@ class PaperBlock(nn.Module):
             std = linear.in_features**-0.5 / _CUT_NORMAL_STD
             nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
 
-    def forward(self, x_BTD: Tensor, bias_BHTT: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, bias: DistanceBias | MatrixBias) -> Tensor:
         B, T, D = x_BTD.shape
         qkv = self.query_key_value(self.attention_norm(x_BTD))
         qkv = qkv.view(B, T, 3, self.num_heads, D // self.num_heads)
         q_BHTK, k_BHTK, v_BHTK = qkv.permute(2, 0, 3, 1, 4)
-        y_BHTK = F.scaled_dot_product_attention(
-            q_BHTK, k_BHTK, v_BHTK, attn_mask=bias_BHTT.to(q_BHTK.dtype), scale=1.0
-        )
+        y_BHTK = bias.attend(q_BHTK, k_BHTK, v_BHTK)
         x_BTD = x_BTD + self.attention_out(y_BHTK.transpose(1, 2).reshape(B, T, D))
         gate_BTF, linear_BTF = self.feed_forward_in(self.feed_forward_norm(x_BTD)).chunk(2, dim=-1)
         fed_BTD: Tensor = self.feed_forward_out(F.gelu(gate_BTF, approximate="tanh") * linear_BTF)
@@ -105,9 +116,13 @@ class RelativePositionBias(nn.Module):
         bucket_T = distance_buckets(config.window_bytes)
         self.register_buffer("bucket_T", bucket_T, persistent=False)
 
+    def by_distance(self, num_distances: int) -> Tensor:
+        """(H, num_distances): of 0, 1, 2, ... bytes."""
+        return self.table_HN[:, self.bucket_T[:num_distances]]
+
     def forward(self, T: int, document_BT: Tensor | None) -> Tensor:
         """(1, H, T, T), or (B, H, T, T) where documents are masked."""
-        by_distance_HT = self.table_HN[:, self.bucket_T[:T]]
+        by_distance_HT = self.by_distance(T)
         hidden_HT = by_distance_HT.new_full((len(by_distance_HT), T), -math.inf)
         # Entry (i, j) is the bias of distance i - j: rows are windows of one reversed line.
         line = torch.cat([by_distance_HT.flip(1), hidden_HT], dim=1)
@@ -126,6 +141,6 @@ def distance_buckets(num_distances: int) -> Tensor:
     distance = torch.arange(num_distances, device="cpu")
     exact = RELATIVE_BUCKETS // 2
     growth = torch.log(distance.clamp(min=1) / exact + torch.finfo(torch.float32).eps)
-    growth = growth / math.log(_MAX_DISTANCE_BYTES / exact) * (RELATIVE_BUCKETS - exact)
+    growth = growth / math.log(MAX_DISTANCE_BYTES / exact) * (RELATIVE_BUCKETS - exact)
     far = (exact + growth.long()).clamp(max=RELATIVE_BUCKETS - 1)
     return torch.where(distance < exact, distance, far)

@@ -85,7 +85,7 @@ def show_plan(
 
     to_do = [costs[cell.cell_id] for cell in missing]
     expected = sum(cost.expected_flops for cost in to_do)
-    compiling = compile_seconds(sweep) if missing else 0.0
+    compiling = compile_seconds(missing, sweep)
     gpu_hours = sum(cost.gpu_hours for cost in to_do)
     gpu_hours += compiling * num_slots * sweep.gpus_per_cell / 3600
     console.print(

@@ -33,13 +33,34 @@ class WeightAverage:
         self._power = power
         self._weights = [parameter.detach() for parameter in model.parameters()]
         self._means = [parameter.detach() for parameter in self.model.parameters()]
+        # On a GPU a tensor, which a CUDA graph reads anew at every step.
+        device = self._means[0].device
+        self._share: float | Tensor = (
+            torch.ones((), device=device) if device.type == "cuda" else 1.0
+        )
 
-    @torch.no_grad()
     def update(self, num_steps: int) -> None:
         """Take in the weights as they are after `num_steps` steps, one or more."""
+        self.set_share(num_steps)
+        self.take_in()
+
+    def set_share(self, num_steps: int) -> None:
+        """Set how much the weights as they are after `num_steps` steps, one or more, count."""
         share = 1 - (1 - 1 / num_steps) ** (self._power + 1)
+        if isinstance(self._share, Tensor):
+            self._share.fill_(share)
+        else:
+            self._share = share
+
+    @torch.no_grad()
+    def take_in(self) -> None:
+        """Let the average move towards the weights by the share that is set."""
+        if isinstance(self._share, Tensor):
+            torch._foreach_mul_(self._means, 1 - self._share)
+            torch._foreach_add_(self._means, torch._foreach_mul(self._weights, self._share))
+            return
         for mean, weight in zip(self._means, self._weights, strict=True):
-            mean.lerp_(weight, share)
+            mean.lerp_(weight, self._share)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """The average by the names of the model's weights; not copied."""

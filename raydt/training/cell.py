@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
+from raydt.config.compiling import what_compiles
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import WindowBatches
 from raydt.errors import RunError
@@ -22,6 +23,7 @@ from raydt.training.precision import is_bfloat16
 from raydt.training.ranks import Ranks
 from raydt.training.state import TrainingState
 from raydt.training.step import Gradients
+from raydt.training.stepper import Stepper
 from raydt.training.throughput import peaks_of
 
 # On a GPU a look at the loss waits for it: not after every step.
@@ -61,10 +63,15 @@ class CellTraining:
         self._batches = WindowBatches(
             splits.train, window_bytes, batch_windows, config.seed, ranks.rank, ranks.num_ranks
         )
-        self._gradients = Gradients(model, recipe, ranks)
-        self._optimizer = Optimizer(model, recipe, self._num_steps)
+        optimizer = Optimizer(model, recipe, self._num_steps)
         average = WeightAverage(model, recipe.average_power) if recipe.average == "power" else None
-        self._state = TrainingState(model, self._optimizer, self._batches, average)
+        self._state = TrainingState(model, optimizer, self._batches, average)
+        gradients = Gradients(model, recipe, ranks)
+        rank_windows = batch_windows // ranks.num_ranks
+        self._stepper = Stepper(self._state, gradients, rank_windows, window_bytes)
+        # Only now: the windows that fit at once are measured on what is not compiled.
+        on_gpu = self._state.device.type == "cuda"
+        gradients.compile(what_compiles(recipe, config.size_bytes, config.model, on_gpu))
         self._checkpoints: CheckpointFolder | None = None
         self._peaks = peaks_of(
             self._state.device, is_bfloat16(recipe.precision, self._state.device)
@@ -97,17 +104,14 @@ class CellTraining:
         clock = time.perf_counter()
         stopped = Stop.BUDGET
         for step in range(progress.step, self._num_steps):
-            loss = self._gradients(self._batches.next_batch())
-            self._optimizer.step(step)
-            if state.average is not None:
-                state.average.update(step + 1)
-            state.loss_since_report += loss
+            loss = self._stepper.step(step, self._batches.next_batch())
             progress.step = step + 1
             progress.steps_since_report += 1
-            if progress.step % look_every == 0 and not math.isfinite(loss.item()):
+            looks = progress.step % look_every == 0
+            if looks and not math.isfinite(loss.item()):
                 return self._diverged("training loss not finite")
             evaluates = progress.step in self._evaluate_after
-            writes = self._checkpoints is not None and self._checkpoints.due(progress.step)
+            writes = self._writes(looks)
             if not (evaluates or writes):
                 continue
             train_loss = state.loss_since_report.item() / progress.steps_since_report
@@ -127,6 +131,16 @@ class CellTraining:
                 self._write_checkpoint()
             clock = time.perf_counter()
         return self._outcome(Status.DONE, stopped=stopped)
+
+    def _writes(self, looks: bool) -> bool:
+        """Whether to write a checkpoint now, the same on all ranks: each has a clock of its own,
+        so that the first decides, when all look."""
+        if self._checkpoints is None:
+            return False
+        if self._ranks.num_ranks == 1:
+            return self._checkpoints.due(self._state.progress.step)
+        is_due = self._ranks.is_first and self._checkpoints.due(self._state.progress.step)
+        return looks and self._ranks.any(is_due, self._state.device)
 
     def _evaluate_start(self) -> None:
         """The weights it starts from are its first candidate, but no reason to lose patience: a

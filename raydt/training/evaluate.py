@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from raydt.corpora.prepared.batches import EvaluationWindows
 from raydt.model.decoder import Decoder
@@ -60,14 +61,9 @@ class Evaluator:
             for start in range(first, len(windows), step):
                 batch = windows.rows(start, min(start + rows_at_once, len(windows)))
                 row_BT1 = torch.from_numpy(batch.windows).to(device).long()
-                with autocast(self.precision, device):
-                    logits_BTV = model(row_BT1[:, :-1])
-                y_BT = row_BT1[:, 1:]
-                loss_BT = F.cross_entropy(
-                    logits_BTV.flatten(0, 1).float(), y_BT.flatten(), reduction="none"
-                ).view(y_BT.shape)
+                loss_BT = self._losses(model, row_BT1)
                 counted_BT = np.arange(window_bytes) >= batch.num_ignored[:, None]
-                counted = loss_BT.cpu().numpy()[counted_BT]
+                counted = loss_BT.numpy()[counted_BT]
                 at = windows.first_target(start)
                 loss_N[at : at + len(counted)] = counted
         model.train(was_training)
@@ -76,6 +72,24 @@ class Evaluator:
             self.ranks.add_up(summed)
             loss_N = summed.cpu().numpy()
         return loss_N
+
+    def _losses(self, model: Decoder, row_BT1: Tensor) -> Tensor:
+        """Nats of each target of rows, (B, T) on the CPU; a GPU whose memory is short takes the
+        rows by halves."""
+        try:
+            with autocast(self.precision, row_BT1.device):
+                logits_BTV = model(row_BT1[:, :-1])
+            y_BT = row_BT1[:, 1:]
+            loss_N = F.cross_entropy(
+                logits_BTV.flatten(0, 1).float(), y_BT.flatten(), reduction="none"
+            )
+            return loss_N.view(y_BT.shape).cpu()
+        except torch.OutOfMemoryError:
+            if len(row_BT1) == 1:
+                raise
+        # Outside of the handler, whose traceback holds on to what did not fit.
+        torch.cuda.empty_cache()
+        return torch.cat([self._losses(model, half) for half in row_BT1.tensor_split(2)])
 
     def evaluate(self, model: Decoder, data: NDArray[np.uint8]) -> Evaluation:
         """Loss of `model` on the bytes of a split (n,).

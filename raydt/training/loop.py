@@ -5,11 +5,13 @@ outcome = train(TrainConfig(MODELS["nano"], Recipe(), size_bytes=64_000), splits
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from raydt.errors import RunError
 from raydt.model.alphabet import EVERY_BYTE, Alphabet
 from raydt.model.decoder import Decoder
 from raydt.model.families import new_decoder
@@ -21,6 +23,7 @@ from raydt.training.config import Splits, TrainConfig, check
 from raydt.training.evaluate import Evaluator
 from raydt.training.outcome import Outcome, Report, Resumed
 from raydt.training.precision import is_bfloat16
+from raydt.training.process import determinism
 from raydt.training.ranks import Ranks
 from raydt.training.step import train_step
 
@@ -75,7 +78,11 @@ def train(
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if isinstance(checkpoints, Path):
         checkpoints = CheckpointFolder(checkpoints)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        determinism(device, config.recipe is not None and config.recipe.deterministic),
+        _saying_what_has_no_room(device),
+    ):
         torch.manual_seed(config.seed)
         model = new_decoder(config.model)
         parent = None if initial_weights is None else load_weights(model, initial_weights)
@@ -103,6 +110,19 @@ def train(
         outcome.unseen_share = parent.unseen_share(splits.test)
     outcome.precision = "bfloat16" if is_bfloat16(precision, device) else "float32"
     return outcome
+
+
+@contextmanager
+def _saying_what_has_no_room(device: torch.device) -> Iterator[None]:
+    """Memory that is short elsewhere than in a step, which finds smaller parts by itself."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        what = str(error).partition(". ")[0]
+        raise RunError(
+            f"{device} has no memory left for weights, optimizer or evaluation: {what}; use fewer "
+            "cells on a GPU (gpus_per_cell), a smaller model, or a GPU with more memory"
+        ) from None
 
 
 def _to_nobody(_: object) -> None:

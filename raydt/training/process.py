@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.utils.deterministic
@@ -41,9 +43,26 @@ def set_up_process(num_threads: int, device: torch.device = _CPU, gpu_share: flo
         )
         torch.cuda.set_per_process_memory_fraction(fraction, device)
     keep_freed_memory()
-    torch.use_deterministic_algorithms(True)
+    if device.type == "cpu":  # on a GPU it costs time, and is the recipe's to ask for
+        # The same as `use_deterministic_algorithms(True)`, which loads torch's compiler: 2 s.
+        torch.set_deterministic_debug_mode("error")
     # A property that torch puts in place at run time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def determinism(device: torch.device, wanted: bool) -> Iterator[None]:
+    """Deterministic algorithms on a GPU, if `wanted`, for the time of a cell; a CPU stays as it
+    is."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def has_whole_gpu(device: torch.device) -> bool:

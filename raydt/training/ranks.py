@@ -32,6 +32,18 @@ class Ranks:
         if self.num_ranks > 1:
             dist.all_reduce(tensor)
 
+    def fewest(self, number: int, device: torch.device) -> int:
+        """The smallest `number` of any rank."""
+        if self.num_ranks == 1:
+            return number
+        smallest = torch.tensor(number, device=device)
+        dist.all_reduce(smallest, dist.ReduceOp.MIN)
+        return int(smallest.item())
+
+    def any(self, holds: bool, device: torch.device) -> bool:
+        """Whether it holds on any rank."""
+        return self.fewest(-int(holds), device) < 0
+
     def agree_on(self, number: int, device: torch.device) -> bool:
         """Whether `number` is the same on all ranks."""
         if self.num_ranks == 1:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from raydt.config.compiling import COMPILE_SECONDS
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.gpus import known_gpu
 from raydt.grid.build import build_grid
 from raydt.grid.cost import (
-    ASSUMED_COMPILE_SECONDS,
     Cost,
     cell_cost,
     compile_seconds,
@@ -77,14 +77,27 @@ def test_rates_are_of_a_slot_like_those_that_are_planned(
     assert found == ({} if rate is None else {"nano": pytest.approx(rate * RATE)})
 
 
-def test_what_is_compiled_is_once_per_model_in_each_slot() -> None:
+@pytest.mark.parametrize(
+    ("compile", "gpus_per_cell", "seconds"),
+    [
+        # Cells of the demo's sizes are too short for it.
+        ("auto", 1, 0.0),
+        ("blocks", 1, 2 * COMPILE_SECONDS["blocks"]),
+        ("blocks", 0, 2 * COMPILE_SECONDS["blocks"]),
+        ("off", 1, 0.0),
+    ],
+)
+def test_what_is_compiled_is_once_per_model_in_each_slot(
+    compile: str, gpus_per_cell: float, seconds: float
+) -> None:
+    stages = ("pretrain", "scratch", "finetune")
     fields: dict[str, Any] = {
         "models": ["nano", "micro"],
-        "gpus_per_cell": 1,
-        "protocol": {"scratch": {"compile": True}},
+        "gpus_per_cell": gpus_per_cell,
+        "protocol": {stage: {"compile": compile} for stage in stages},
     }
-    assert compile_seconds(Sweep.model_validate(fields)) == 2 * ASSUMED_COMPILE_SECONDS
-    assert compile_seconds(Sweep.model_validate({**fields, "gpus_per_cell": 0})) == 0
+    sweep = Sweep.model_validate(fields)
+    assert compile_seconds(build_grid(sweep), sweep) == seconds
 
 
 def test_a_group_takes_as_many_slots_as_workers_and_is_so_much_faster() -> None:

@@ -43,6 +43,8 @@ def run(folder: Path, rank: int, num_ranks: int) -> None:
     torch.set_num_threads(1)
     reports: list[Report] = []
     checkpoints = CheckpointFolder(folder / f"checkpoints-{num_ranks}", every_steps=3)
+    if rank == 1:  # of another clock, by which it is time at other steps
+        checkpoints.due = lambda step: step % 2 == 1  # type: ignore[method-assign]
     outcome = train(
         CONFIG, SPLITS, report=reports.append, checkpoints=checkpoints, ranks=Ranks(rank, num_ranks)
     )
@@ -66,7 +68,11 @@ def main() -> None:
         if child == 0:
             store = dist.FileStore(str(folder / "store"), 2)
             dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
-            assert Ranks.of_process_group() == Ranks(rank, 2)
+            ranks, cpu = Ranks.of_process_group(), torch.device("cpu")
+            assert ranks == Ranks(rank, 2)
+            assert ranks.fewest(5 + rank, cpu) == 5
+            assert ranks.any(rank == 1, cpu)
+            assert not ranks.any(False, cpu)
             run(folder, rank, 2)
             dist.destroy_process_group()
             os._exit(0)

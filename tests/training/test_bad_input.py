@@ -11,10 +11,11 @@ import torch
 from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
-from raydt.errors import InputError
+from raydt.errors import InputError, RunError
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.folder import CheckpointFolder
 from raydt.training.checkpoints.weights import save_weights
+from raydt.training.evaluate import Evaluator
 from raydt.training.loop import Report, Splits, TrainConfig, train
 
 TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
@@ -141,3 +142,14 @@ def test_a_finetune_that_helps_is_what_it_was_without_the_look_at_its_start(
     )
     assert outcome.best_bytes_seen == reports[-1].bytes_seen == 2560
     assert min(report.val_loss for report in reports) == outcome.best_val_loss
+
+
+def test_memory_that_is_short_outside_of_a_step_is_said(
+    splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing_fits(self: Evaluator, *_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has")
+
+    monkeypatch.setattr(Evaluator, "_losses", nothing_fits)
+    with pytest.raises(RunError, match=r"no memory left.*CUDA out of memory; use fewer cells"):
+        train(TrainConfig(TINY, TEN_STEPS, 4_000), splits)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from raydt.config.model import ModelConfig
+from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import forwarded_bytes
 from raydt.corpora.controlled.catalog import generate
 from raydt.corpora.prepared.batches import EvaluationWindows
@@ -98,3 +98,36 @@ def test_bfloat16_errs_on_both_sides(model: Decoder) -> None:
 def test_no_stride_is_a_stride_of_a_window(model: Decoder) -> None:
     data = generate("alba", "test", 100, 0)
     np.testing.assert_array_equal(Evaluator(16).byte_losses(model, data), byte_losses(model, data))
+
+
+def test_a_gpu_whose_memory_is_short_takes_rows_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = new_decoder(MODELS["nano"])
+    torch.nn.init.normal_(model.head.weight, std=0.5)
+    data = generate("alba", "val", 2_000, 0)
+    whole = Evaluator(precision="float32").byte_losses(model, data)
+    rows: list[int] = []
+    logits = model.logits
+
+    def of_few(x_BT: torch.Tensor) -> torch.Tensor:
+        rows.append(len(x_BT))
+        if len(x_BT) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return logits(x_BT)
+
+    monkeypatch.setattr(model, "logits", of_few)
+    np.testing.assert_allclose(
+        Evaluator(precision="float32").byte_losses(model, data), whole, rtol=1e-5
+    )
+    assert sum(number for number in rows if number <= 3) == -(-len(data) // 128)
+
+
+def test_a_row_that_does_not_fit_is_not_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = new_decoder(MODELS["nano"])
+
+    def nothing_fits(x_BT: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(model, "logits", nothing_fits)
+    with pytest.raises(torch.OutOfMemoryError):
+        Evaluator().byte_losses(model, generate("alba", "val", 2_000, 0))

@@ -15,7 +15,10 @@ from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.corpora.prepared.batches import Batch, WindowBatches
+from raydt.errors import RunError
 from raydt.model.families import new_decoder
+from raydt.training import step
+from raydt.training.ranks import Ranks
 from raydt.training.step import Gradients
 
 TINY = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
@@ -124,3 +127,68 @@ def test_a_batch_that_does_not_fit_says_what_would(root: Path) -> None:
     message, loss = done.stdout.splitlines()
     assert message.startswith("1024 windows of 128 bytes at once do not fit in memory; max_windows")
     assert 2 < float(loss) < 6
+
+
+class SmallGpu:
+    """A model's loss on a GPU whose memory is for a few windows only, until it is freed."""
+
+    def __init__(self, gradients: Gradients, most_windows: int) -> None:
+        self.parts: list[int] = []
+        whole = gradients._loss.forward
+
+        def forward(x_BT: torch.Tensor, y_BT: torch.Tensor, reduction: str) -> torch.Tensor:
+            self.parts.append(len(x_BT))
+            if len(x_BT) > most_windows:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            loss: torch.Tensor = whole(x_BT, y_BT, reduction)
+            return loss
+
+        gradients._loss.forward = forward
+        gradients._on_gpu = True
+
+
+def test_a_gpu_takes_smaller_parts_where_memory_is_short(batch: Batch) -> None:
+    recipe = Recipe(precision="float32")
+    loss, whole = gradients(recipe, batch)
+    torch.manual_seed(0)
+    model = new_decoder(TINY)
+    torch.nn.init.normal_(model.head.weight, std=0.5)
+    ours = Gradients(model, recipe)
+    gpu = SmallGpu(ours, most_windows=2)
+    again = ours(batch).item()
+    # Nine at once, four, and then parts of two and less.
+    assert gpu.parts[:2] == [9, 4] or gpu.parts[:2] == [9, 3]
+    assert max(gpu.parts[2:]) == 2
+    assert again == pytest.approx(loss, rel=1e-6)
+    found = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    assert (found - whole).norm() < 1e-5 * whole.norm()
+    ours(batch)
+    assert max(gpu.parts[-5:]) == 2  # it is remembered
+
+
+def test_one_window_that_does_not_fit_is_said(batch: Batch) -> None:
+    ours = Gradients(new_decoder(TINY), Recipe())
+    SmallGpu(ours, most_windows=0)
+    with pytest.raises(RunError, match="even one window does not fit"):
+        ours(batch)
+
+
+def test_windows_at_once_are_measured_on_a_gpu_and_agreed_on(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four that this rank finds, three that another does."""
+    monkeypatch.setattr(step, "windows_at_once", lambda *_: 4)
+    monkeypatch.setattr(step, "free_bytes", lambda _: 10**9)
+    ours = Gradients(new_decoder(TINY), Recipe())
+    ours._on_gpu = True
+    assert not ours.in_one_piece(9, 32)
+    assert ours.windows_at_once == 4
+    monkeypatch.setattr(Ranks, "fewest", lambda self, number, device: min(number, 3))
+    other = Gradients(new_decoder(TINY), Recipe())
+    other._on_gpu = True
+    other.in_one_piece(9, 32)
+    assert other.windows_at_once == 3
+    said = Gradients(new_decoder(TINY), Recipe(max_windows_at_once=5))
+    said._on_gpu = True
+    assert not said.in_one_piece(9, 32)
+    assert said.windows_at_once == 5

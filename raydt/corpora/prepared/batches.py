@@ -37,6 +37,7 @@ class Batch:
 
     windows: NDArray[np.uint8]  # (B, T + 1), C-contiguous
     num_ignored: NDArray[np.int64]  # (B,), of the T targets of each row
+    num_targets: int  # that count, in the global batch: on all ranks
 
 
 @dataclass(frozen=True)
@@ -94,20 +95,22 @@ class WindowBatches:
         size = self._batch_windows
         num_whole = min(self._num_ahead, (len(self._epoch.order) - self._row) // size)
         if num_whole > 1:  # all of one epoch
-            taken = self._epoch.order[self._row : self._row + num_whole * size]
-            indices = taken.reshape(num_whole, size)[:, self._mine].ravel()
+            indices = self._epoch.order[self._row : self._row + num_whole * size]
             offsets = np.full_like(indices, self._epoch.offset)
             ends = range(self._row + size, self._row + (num_whole + 1) * size, size)
             positions = [{"epoch": self._epoch.index, "row": end} for end in ends]
             self._row += num_whole * size
         else:
             indices, offsets, position = self._draw()
-            indices, offsets, positions = indices[self._mine], offsets[self._mine], [position]
-        rows = self._rows.gather(indices, offsets)
-        num_rows = len(indices) // len(positions)
-        for number, position in enumerate(positions):
+            positions = [position]
+        targets = self._rows.num_targets(indices, offsets).reshape(-1, size).sum(axis=1).tolist()
+        mine = (x.reshape(-1, size)[:, self._mine].ravel() for x in (indices, offsets))
+        rows = self._rows.gather(*mine)
+        num_rows = len(rows.windows) // len(positions)
+        for number, (position, num_targets) in enumerate(zip(positions, targets, strict=True)):
             own = slice(number * num_rows, (number + 1) * num_rows)
-            self._ahead.append((Batch(rows.windows[own], rows.num_ignored[own]), position))
+            batch = Batch(rows.windows[own], rows.num_ignored[own], num_targets)
+            self._ahead.append((batch, position))
 
     def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
         """Rows and offsets (batch_windows,) of the batch at `_row`, and the position after it."""
@@ -201,9 +204,20 @@ class _Rows:
 
     def gather(self, indices: NDArray[np.int64], offsets: NDArray[np.int64]) -> Batch:
         """Rows `indices` (B,) of epochs with `offsets` (B,)."""
+        return self.between(*self._ends(indices, offsets))
+
+    def num_targets(
+        self, indices: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """How many targets of each of the rows count; (B,)."""
+        first_target, end = self._ends(indices, offsets)
+        return end - first_target
+
+    def _ends(
+        self, indices: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         first_target = np.maximum(offsets + (indices - 1) * self.window, 0)
-        end = np.minimum(offsets + indices * self.window, self._num_bytes)
-        return self.between(first_target, end)
+        return first_target, np.minimum(offsets + indices * self.window, self._num_bytes)
 
     def between(self, first_target: NDArray[np.int64], end: NDArray[np.int64]) -> Batch:
         """Rows (B,) that end at `end` and of which the targets from `first_target` on count."""
@@ -213,7 +227,8 @@ class _Rows:
         else:
             windows = self._others[np.maximum(end - self.window - 1, 0)]
             windows[is_early] = self._early[end[is_early]]
-        return Batch(windows, self.window - (end - first_target))
+        num_targets = end - first_target
+        return Batch(windows, self.window - num_targets, int(num_targets.sum()))
 
 
 def _check(data: NDArray[np.uint8], window: int) -> None:

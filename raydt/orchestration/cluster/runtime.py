@@ -22,7 +22,7 @@ from raydt.orchestration.cluster.ray_private import (
     OLD_OUTPUT,
     cluster_of_this_machine,
 )
-from raydt.orchestration.cluster.temporary import ray_folder
+from raydt.orchestration.cluster.temporary import MOST_CHARACTERS, ray_folder
 
 # What a process that trains needs. On a cluster its environment is that of its node and not the
 # driver's, so it is set there again, before anything reads it (`set_worker_environment`).
@@ -52,9 +52,6 @@ TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CONNECT_SECONDS = 5.0
 _TOO_SLOW = "timed out during startup"
-# What Ray adds to its folder for the path of a socket, and what such a path may have on Linux and
-# macOS.
-_SOCKET_CHARACTERS, _LONGEST_SOCKET = 64, 103
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
 
@@ -144,10 +141,10 @@ def _start(num_cpus: int, session_folder: str | None) -> None:
 
 
 def _session_folder(own: Path) -> str | None:
-    """Where a Ray of our own keeps its logs and sockets, so that they go with the launch; None: in
-    its own place, as the path of a socket would be too long."""
-    folder = own / "ray"
-    return str(folder) if len(str(folder)) + _SOCKET_CHARACTERS <= _LONGEST_SOCKET else None
+    """Where a Ray of our own keeps its logs and sockets: in a folder that goes with the launch,
+    where the path of a socket is not too long for that."""
+    folder = str(own / "ray")
+    return folder if len(folder) <= MOST_CHARACTERS else ray_folder()
 
 
 def require_answer(address: str) -> None:

@@ -6,7 +6,7 @@ compiler, which takes a second that a small cell has better uses for. A test hol
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -28,15 +28,27 @@ class AdamW:
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         self._betas = betas
         self._weight_decay = weight_decay
+        self._learning_rate = 0.0
+
+    def set_rate(self, learning_rate: float) -> None:
+        """Set what further steps multiply with."""
+        self._learning_rate = learning_rate
 
     @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
+    def step(self) -> None:
         """Apply the gradients, where there are any."""
         for parameter in self.parameters:
             if parameter.grad is not None:
-                self._step(parameter, parameter.grad, learning_rate)
+                self._step(parameter, parameter.grad)
 
-    def _step(self, parameter: Tensor, gradient: Tensor, learning_rate: float) -> None:
+    def restore(self, parameter: Tensor, saved: Mapping[str, Tensor]) -> None:
+        """Resume from a copy of what `state` held of a parameter; the step stays on the CPU."""
+        self.state[parameter] = {
+            quantity: tensor.to("cpu" if quantity == "step" else parameter.device, copy=True)
+            for quantity, tensor in saved.items()
+        }
+
+    def _step(self, parameter: Tensor, gradient: Tensor) -> None:
         beta1, beta2 = self._betas
         state = self.state.get(parameter) or self._begin(parameter)
         state["step"] += 1
@@ -44,8 +56,8 @@ class AdamW:
         mean = state["exp_avg"].lerp_(gradient, 1 - beta1)
         square = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         root = square.sqrt().div_((1 - beta2**step) ** 0.5).add_(_EPSILON)
-        parameter.mul_(1 - learning_rate * self._weight_decay)
-        parameter.addcdiv_(mean, root, value=-learning_rate / (1 - beta1**step))
+        parameter.mul_(1 - self._learning_rate * self._weight_decay)
+        parameter.addcdiv_(mean, root, value=-self._learning_rate / (1 - beta1**step))
 
     def _begin(self, parameter: Tensor) -> dict[str, Tensor]:
         self.state[parameter] = {

@@ -1,12 +1,12 @@
 """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
-R rows, C columns of a matrix. The formulas and constants are those of `torch.optim.Muon`, and a
-test holds the two together; why not that one, says adamw.py.
+R rows, C columns of a matrix, ... any number of matrices. The formulas and constants are those of
+`torch.optim.Muon`, and a test holds the two together; why not that one, says adamw.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -34,17 +34,28 @@ class Muon:
         self.parameters = list(matrices)
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         self._weight_decay = weight_decay
+        self._learning_rate = 0.0
         self._momentum = momentum
         self._bfloat16_rows = bfloat16_rows
 
+    def set_rate(self, learning_rate: float) -> None:
+        """Set what further steps multiply with."""
+        self._learning_rate = learning_rate
+
     @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
+    def step(self) -> None:
         """Apply the gradients, where there are any."""
         for matrix in self.parameters:
             if matrix.grad is not None:
-                self._step(matrix, matrix.grad, learning_rate)
+                self._step(matrix, matrix.grad)
 
-    def _step(self, matrix: Tensor, gradient: Tensor, learning_rate: float) -> None:
+    def restore(self, parameter: Tensor, saved: Mapping[str, Tensor]) -> None:
+        """Resume from a copy of what `state` held of a matrix."""
+        self.state[parameter] = {
+            quantity: tensor.to(parameter.device, copy=True) for quantity, tensor in saved.items()
+        }
+
+    def _step(self, matrix: Tensor, gradient: Tensor) -> None:
         if matrix not in self.state:
             self.state[matrix] = {"momentum_buffer": torch.zeros_like(matrix)}
         momentum = self.state[matrix]["momentum_buffer"].lerp_(gradient, 1 - self._momentum)
@@ -53,20 +64,23 @@ class Muon:
             update = update.bfloat16()
         rows, columns = matrix.shape
         scale = max(1, rows / columns) ** 0.5
-        matrix.mul_(1 - learning_rate * self._weight_decay)
-        matrix.add_(orthogonalized(update), alpha=-learning_rate * scale)
+        matrix.mul_(1 - self._learning_rate * self._weight_decay)
+        matrix.add_(orthogonalized(update), alpha=-self._learning_rate * scale)
 
 
 def orthogonalized(update_RC: Tensor) -> Tensor:
-    """U V^T, roughly, of a matrix U S V^T: five steps of a quintic Newton-Schulz iteration.
+    """U V^T, roughly, of each matrix U S V^T: five steps of a quintic Newton-Schulz iteration.
 
-    (R, C) in and out; singular values end between 0.5 and 1.5.
+    (..., R, C) in and out; singular values end between 0.5 and 1.5.
     """
-    if update_RC.shape[0] > update_RC.shape[1]:  # the smaller of the two squares
-        return orthogonalized(update_RC.T).T
-    x_RC: Tensor = update_RC / update_RC.norm().clamp(min=_EPSILON)
+    if update_RC.shape[-2] > update_RC.shape[-1]:  # the smaller of the two squares
+        return orthogonalized(update_RC.mT).mT
+    norm = torch.linalg.vector_norm(update_RC, dim=(-2, -1), keepdim=True)
+    x_RC: Tensor = update_RC / norm.clamp(min=_EPSILON)
+    # Both are a product and a sum in one call.
+    add_product = torch.addmm if x_RC.ndim == 2 else torch.baddbmm
     for _ in range(_ITERATIONS):
-        gram_RR = x_RC @ x_RC.T
-        mixed_RR = torch.addmm(gram_RR, gram_RR, gram_RR, beta=_B, alpha=_C)
-        x_RC = torch.addmm(x_RC, mixed_RR, x_RC, beta=_A)
+        gram_RR = x_RC @ x_RC.mT
+        mixed_RR = add_product(gram_RR, gram_RR, gram_RR, beta=_B, alpha=_C)
+        x_RC = add_product(x_RC, mixed_RR, x_RC, beta=_A)
     return x_RC

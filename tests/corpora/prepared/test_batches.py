@@ -35,6 +35,7 @@ def read_epoch(batches: WindowBatches, num_bytes: int) -> Batch:
     return Batch(
         np.concatenate([row.windows for row in rows]),
         np.concatenate([row.num_ignored for row in rows]),
+        sum(row.num_targets for row in rows),
     )
 
 

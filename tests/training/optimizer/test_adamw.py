@@ -42,7 +42,8 @@ def test_it_steps_as_torchs_own_does(num_without_gradient: int) -> None:
                 parameter.grad = None
         reference.param_groups[0]["lr"] = 0.01 * (step + 1)
         reference.step()
-        optimizer.step(0.01 * (step + 1))
+        optimizer.set_rate(0.01 * (step + 1))
+        optimizer.step()
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
         assert optimizer.state[a].keys() == reference.state[b].keys()

@@ -25,7 +25,8 @@ def test_it_steps_as_torchs_own_does() -> None:
             a.grad = torch.randn_like(a)
             b.grad = a.grad.clone()
         reference.step()
-        optimizer.step(0.02)
+        optimizer.set_rate(0.02)
+        optimizer.step()
     for a, b in zip(ours, theirs, strict=True):
         # A step is 0.02 at most in any entry, and products in bfloat16 are good to 2^-8.
         torch.testing.assert_close(a, b, atol=2e-3, rtol=0)
@@ -52,7 +53,9 @@ def test_only_matrices_with_enough_rows_go_by_bfloat16() -> None:
         matrices = [torch.nn.Parameter(x.clone()) for x in (small, large)]
         for matrix in matrices:
             matrix.grad = matrix.detach().clone()
-        Muon(matrices, weight_decay=0.0, bfloat16_rows=rows).step(0.02)
+        optimizer = Muon(matrices, weight_decay=0.0, bfloat16_rows=rows)
+        optimizer.set_rate(0.02)
+        optimizer.step()
         ends[rows] = [matrix.detach() for matrix in matrices]
     assert torch.equal(ends[16][0], ends[math.inf][0])
     assert torch.equal(ends[16][1], ends[0][1])

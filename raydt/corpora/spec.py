@@ -26,6 +26,9 @@ percent-encoded (`%26` is `&`).
     encoding   NAME                        of the text, as Python names it    [utf-8]
     not_utf8   error | replace | skip      what to do about broken text       [error]
     odd_rows   error | skip                rows that are no text              [error]
+    split_by   NAME                        a column that names documents: those of
+                                           one name are held out together, in
+                                           every language                     [by index]
     lists      error | join                a column of lists of texts: joined
                                            by line breaks                     [error]
     normalise  NFC | NFKC | NFD | NFKD     Unicode normalisation              [none]
@@ -47,15 +50,25 @@ So `en` of it is `en-multi`, unless `config=` says otherwise.
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import os
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias, get_args
-from urllib.parse import quote, unquote
+from typing import ClassVar, TypeAlias
+from urllib.parse import quote
 
+from raydt.corpora.options import (
+    UTF8,
+    Aligned,
+    Format,
+    Lists,
+    Normalisation,
+    NotUtf8,
+    OddRows,
+    Unit,
+    read_options,
+)
 from raydt.corpora.splits import SplitRule
 from raydt.errors import InputError, Problem, bad
 
@@ -70,39 +83,9 @@ _DATASET = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
 # Where the config of a language has another name than the language; from the dataset's card.
 _CONFIGS = {("allenai/c4", "en"): "en-multi"}
 
-Unit: TypeAlias = Literal["line", "paragraph", "file"]
-NotUtf8: TypeAlias = Literal["error", "replace", "skip"]
-OddRows: TypeAlias = Literal["error", "skip"]
-Lists: TypeAlias = Literal["error", "join"]
-Format: TypeAlias = Literal["txt", "jsonl", "tsv", "csv", "conllu", "parquet"]
-Compression: TypeAlias = Literal["gzip", "zstd", "bz2", "xz", "lz4"]
-Normalisation: TypeAlias = Literal["none", "NFC", "NFKC", "NFD", "NFKD"]
-Aligned: TypeAlias = Literal["no", "yes"]
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "documents": get_args(Unit),
-    "format": get_args(Format),
-    "not_utf8": get_args(NotUtf8),
-    "odd_rows": get_args(OddRows),
-    "lists": get_args(Lists),
-    "normalise": get_args(Normalisation),
-    "aligned": get_args(Aligned),
-}
+ALL = "all"  # of `only`: files of all kinds
 # 32 excerpts fill the val of a sweep that names no size, and one is a few windows long.
 _EXCERPT_BYTES = 1000
-_SHARES = (0.01, 0.45)
-_SHARE_RANGE = f"a number from {_SHARES[0]:g} to {_SHARES[1]:g}"
-_INTEGERS = {
-    "field": re.compile(r"[1-9][0-9]{0,3}"),
-    "split_seed": re.compile(r"[0-9]{1,18}"),
-    "excerpt_bytes": re.compile(r"0|[1-9][0-9]{2,8}"),  # shorter ones are hardly text
-}
-_INTEGER_RANGES = {
-    "field": "a number from 1 on",
-    "split_seed": "a number from 0 on",
-    "excerpt_bytes": "0, or 100 or more",
-}
-ALL = "all"  # of `only`: files of all kinds
-UTF8 = "utf-8"
 
 
 @dataclass(frozen=True)
@@ -183,6 +166,7 @@ class FilesCorpus(_WithOptions, _SplitByRule):
     encoding: str = UTF8
     odd_rows: OddRows = "error"
     lists: Lists = "error"
+    split_by: str | None = None  # a column
 
     @property
     def key(self) -> str:
@@ -257,14 +241,14 @@ def parse_corpus(text: str) -> CorpusSpec:
         return ControlledCorpus(int(value or 0))
     place, _, query = value.partition("?")
     if kind == "files" and place:
-        options, problems = _read_options(query, FilesCorpus)
+        options, problems = read_options(query, _names_of(FilesCorpus))
         _raise(problems)
         try:
             return FilesCorpus(_absolute(place), **options)  # type: ignore[arg-type]
         except RuntimeError as error:  # ~somebody, of whom there is no home
             raise bad("corpus", "a folder that exists", f"{text!r} ({error})") from error
     if kind == "hub" and place:
-        options, problems = _read_options(query, HubCorpus)
+        options, problems = read_options(query, _names_of(HubCorpus))
         if not _DATASET.fullmatch(place):
             problems.append(Problem("corpus", "hub:OWNER/DATASET", repr(text)))
         _raise(problems)
@@ -278,65 +262,9 @@ def _absolute(place: str) -> Path:
     return path if path.is_absolute() else Path(os.path.normpath(Path.cwd() / path))
 
 
-def _read_options(
-    query: str, corpus: type[FilesCorpus | HubCorpus]
-) -> tuple[dict[str, str | int | float], list[Problem]]:
-    allowed = [field.name for field in fields(corpus)][1:]
-    options: dict[str, str | int | float] = {}
-    problems = []
-    for part in query.split("&") if query else []:
-        name, _, value = part.partition("=")
-        value = unquote(value)
-        if name not in allowed:
-            problems.append(Problem("corpus option", f"one of {', '.join(allowed)}", repr(part)))
-        elif not value:
-            problems.append(Problem(f"corpus option {name}", "a value", repr(part)))
-        elif name in options:
-            problems.append(Problem(f"corpus option {name}", "only once", repr(part)))
-        elif value not in _CHOICES.get(name, (value,)):
-            requirement = f"one of {', '.join(_CHOICES[name])}"
-            problems.append(Problem(f"corpus option {name}", requirement, repr(value)))
-        elif name in _INTEGERS:
-            if _INTEGERS[name].fullmatch(value):
-                options[name] = int(value)
-            else:
-                problems.append(
-                    Problem(f"corpus option {name}", _INTEGER_RANGES[name], repr(value))
-                )
-        elif name == "encoding":
-            encoding = _read_encoding(value)
-            if encoding is None:
-                requirement = "an encoding of text that Python knows, such as utf-16-le or cp1251"
-                problems.append(Problem(f"corpus option {name}", requirement, repr(value)))
-            else:
-                options[name] = encoding
-        elif name.endswith("_share"):
-            share = _read_share(value)
-            if share is None:
-                problems.append(Problem(f"corpus option {name}", _SHARE_RANGE, repr(value)))
-            else:
-                options[name] = share
-        else:
-            options[name] = value
-    return options, problems
-
-
-def _read_encoding(name: str) -> str | None:
-    """The encoding by Python's name for it; None for what is none, or one of bytes (base64)."""
-    try:
-        encoding = codecs.lookup(name).name
-        "".encode(encoding)
-    except (LookupError, ValueError):
-        return None
-    return UTF8 if encoding == "utf-8-sig" else encoding
-
-
-def _read_share(text: str) -> float | None:
-    try:
-        share = float(text)
-    except ValueError:
-        return None
-    return share if _SHARES[0] <= share <= _SHARES[1] else None
+def _names_of(corpus: type[FilesCorpus | HubCorpus]) -> list[str]:
+    """Of its options: all fields but the place."""
+    return [field.name for field in fields(corpus)][1:]
 
 
 def _raise(problems: list[Problem]) -> None:

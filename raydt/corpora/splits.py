@@ -10,11 +10,12 @@ Of few (`few`) the number of documents counts too, and of fewer still their leng
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 Split: TypeAlias = Literal["train", "val", "test"]
@@ -85,8 +86,16 @@ class SplitKeys:
     """
 
     def __init__(
-        self, first_index: int = 0, rule: SplitRule | None = None, few: Few | None = None
+        self,
+        first_index: int = 0,
+        rule: SplitRule | None = None,
+        few: Few | None = None,
+        named: Iterator[NDArray[np.float64]] | None = None,
     ) -> None:
+        """`named`: of the documents from `first_index` on, in arrays of any length, the number that
+        takes the place of the index's in the choice of the split; NaN where there is none."""
+        self._named = named
+        self._held = np.zeros(0)
         rule = rule or SplitRule()
         self._val_share, self._test_share = rule.shares
         self._few = few
@@ -96,6 +105,9 @@ class SplitKeys:
     def draw(self, num_documents: int) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
         """Of the next documents (D,): which of `SPLITS` each is in, and its place there."""
         u = self._split.random(num_documents)
+        if self._named is not None:
+            names = self._next_named(num_documents)
+            u[: len(names)] = np.where(np.isnan(names), u[: len(names)], names)
         split = np.zeros(num_documents, dtype=np.int8)
         if self._few is None:
             split[u < self._val_share + self._test_share] = SPLITS.index("test")
@@ -105,6 +117,21 @@ class SplitKeys:
             split[: len(known)] = known
         self._next += num_documents
         return split, self._order.random(num_documents)
+
+    def _next_named(self, number: int) -> NDArray[np.float64]:
+        assert self._named is not None
+        while len(self._held) < number:
+            more = next(self._named, None)
+            if more is None:
+                break
+            self._held = np.concatenate([self._held, more])
+        now, self._held = self._held[:number], self._held[number:]
+        return now
+
+
+def name_number(name: bytes, seed: int) -> float:
+    """The number of a document's name that takes the place of its index's, from 0 to 1."""
+    return float((xxhash.xxh3_64_intdigest(name, seed=seed) >> 11) * 2.0**-53)
 
 
 def split_documents(num_documents: int, few: Few | None = None) -> dict[Split, NDArray[np.int64]]:

@@ -31,6 +31,7 @@ from raydt.orchestration.start import (
     opened,
     prepare_languages,
     smaller_evaluations,
+    unused_gpus,
 )
 from raydt.orchestration.weights import free_what_nothing_needs, missing_weights
 from raydt.terminal.progress import Progress
@@ -76,6 +77,9 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
         progress.say(smaller)
+    unused = unused_gpus(sweep)
+    if unused:
+        progress.say(unused)
     for doubt in corpus_doubts(corpus, languages):
         progress.say(f"Note: {doubt}", style="yellow")
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}

@@ -10,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
+from raydt.config.machine import num_gpus
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, evaluation_bytes
 from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.preparing.prepare import prepare_corpus
 from raydt.corpora.sources.locate import Corpus
 from raydt.grid.lease import LaunchLease
-from raydt.orchestration.cluster.runtime import ray_started, set_environment
+from raydt.orchestration.cluster.runtime import on_cluster, ray_started, set_environment
 from raydt.orchestration.run.languages import publish_language
 from raydt.storage.folder import Folder
 from raydt.units import approximate_bytes
@@ -93,6 +94,15 @@ def smaller_evaluations(sweep: Sweep, languages: Mapping[str, PreparedLanguage])
         if less:
             said.append(f"{', '.join(less)} instead of {approximate_bytes(most)} of {split}")
     return f"Evaluating on all that is held out: {'; '.join(said)}" if said else ""
+
+
+def unused_gpus(sweep: Sweep) -> str:
+    """That this machine has GPUs and none was asked for; "" if that is not so."""
+    num = 0 if sweep.gpus_per_cell or on_cluster() else num_gpus()
+    if not num:
+        return ""
+    named = "a GPU" if num == 1 else f"{num} GPUs"
+    return f"Training on the CPU: this machine has {named}, and --gpus-per-cell asks for none"
 
 
 def _interrupt() -> None:

@@ -63,13 +63,15 @@ def test_it_says_why_a_language_cannot_be_read(
         ("{}\tdeu\tEin Satz.\n", "?field=2"),
         ('<doc id="{}">\n', "wikiextractor"),
         ('{{"text": "{}"}}\n', "?format=jsonl"),
+        ("Zeile {}\r", "CR alone"),
         ("Im Jahr {}\t.\n", ""),
     ],
 )
 def test_it_says_what_is_likely_meant_otherwise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, said: str
 ) -> None:
-    (tmp_path / "de.txt").write_text("".join(line.format(number) for number in range(1000)))
+    text = "".join(line.format(number) for number in range(1000))
+    (tmp_path / "de.txt").write_bytes(text.encode())
     code, shown = look(capsys, tmp_path)
     assert code == 0
     assert ("note: " in shown) == bool(said)

@@ -29,6 +29,9 @@ LONGER = (
     "--checkpoint-seconds 0.05"
 ).split()
 
+# Longer than a launch is silent for before it is taken for dead (`raydt.grid.lease`).
+STOPPED_SECONDS = float(os.environ.get("RAYDT_TEST_STOPPED_SECONDS", "70"))
+
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
@@ -104,6 +107,24 @@ def test_a_killed_trial_goes_on_where_it_was(tmp_path: Path, undisturbed: dict[s
     assert len(again) == 1, "one cell was cut off, and only that one began again"
     events = [row["event"] for row in again[0][-1]]
     assert events[:2] == ["start", "resume"], "it did not begin from nothing"
+
+
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "stopped"])
+def test_a_worker_that_is_hit_between_two_cells(
+    tmp_path: Path, undisturbed: dict[str, float], is_killed: bool
+) -> None:
+    process = grid(tmp_path, *LONGER, "--slots", "1")
+    wait_for(lambda: len(results(tmp_path)) >= 2, process)
+    actor = trial_at(process.pid, PRETRAIN, tmp_path)
+    if is_killed:
+        actor.kill()
+    else:
+        actor.suspend()
+        time.sleep(STOPPED_SECONDS)
+        actor.resume()
+    code, _, err = finished(process)
+    assert code == 0, err
+    assert_as_if_nothing_had_happened(tmp_path, undisturbed)
 
 
 def test_a_killed_driver_goes_on_within_its_cells(

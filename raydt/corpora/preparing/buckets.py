@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -51,12 +51,14 @@ class Buckets:
         num_buckets: int,
         rule: SplitRule | None = None,
         few: Few | None = None,
+        named: Callable[[int], Iterator[NDArray[np.float64]] | None] = lambda _: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.progress = take_up(folder) or Progress(num_buckets)
         self._counts = Counter(self.progress.counts)
-        self._keys = SplitKeys(self.progress.num_documents, rule, few)
+        first = self.progress.num_documents
+        self._keys = SplitKeys(first, rule, few, named(first))
         self._few = few
         self._files = AppendedFiles(folder, self.progress.sizes)
         self._unsaved_bytes = 0

@@ -30,11 +30,14 @@ def corpus_doubts(corpus: Corpus, languages: Mapping[str, PreparedLanguage]) -> 
         for text in doubts(documents, spec, corpus.files[name]):
             found.setdefault(text, []).append(name)
     said = [f"{', '.join(names)}: {text}" for text, names in found.items()]
-    parallel = _nearly_parallel(languages) if spec.aligned == "no" else []
+    parallel = []
+    if spec.aligned == "no" and spec.split_by is None:
+        parallel = _nearly_parallel(languages)
     if parallel:
         said.append(
             f"{'; '.join(parallel)}: if they say the same, a document that one of them tests is "
-            "read in translation by the other; ?aligned=yes holds out the same documents of both"
+            "read in translation by the other; ?aligned=yes holds out the same documents of both, "
+            "?split_by=NAME those that have the same in a column"
         )
     return said
 

@@ -16,7 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from raydt import __version__
 from raydt.corpora.prepared.contamination import find_contamination, load_model
@@ -28,12 +30,13 @@ from raydt.corpora.preparing.assemble import assemble
 from raydt.corpora.preparing.buckets import Buckets
 from raydt.corpora.preparing.duplicates import DUPLICATES_RULE
 from raydt.corpora.preparing.few import count_few, few_rule, split_few
-from raydt.corpora.sources.documents import Block, Position, parts
+from raydt.corpora.preparing.named import numbers_of_names
+from raydt.corpora.sources.documents import NO_TEXT, Block, Position, parts
 from raydt.corpora.sources.files import Stamp, format_of, read_files, stamp
 from raydt.corpora.sources.formats import compression
 from raydt.corpora.sources.hub import Origin, find_origin, read_hub
 from raydt.corpora.spec import FilesCorpus, HubCorpus, TextCorpus
-from raydt.corpora.splits import Split
+from raydt.corpora.splits import Few, Split, SplitRule
 from raydt.errors import bad
 from raydt.locks import locked
 
@@ -90,10 +93,14 @@ def shuffle_text(
         plan["lost"] = lost.digest
     origin, lengths, begun = _take_up(spec, language, paths, plan, work)
     rule, is_parallel = spec.split_rule, lost is not None
-    few = None if lengths is None else split_few(lengths, rule, is_parallel)
+    is_named = isinstance(spec, FilesCorpus) and spec.split_by is not None
+    few = None if lengths is None or is_named else split_few(lengths, rule, is_parallel)
     if few is not None:
         enough = None  # to have as much as can be of so little, all of it is stored
     num_buckets = min(_MAX_BUCKETS, -(-expected // _BUCKET_BYTES) or 1)
+
+    def named(first: int) -> Iterator[NDArray[np.float64]] | None:
+        return numbers_of_names(spec, paths, first) if isinstance(spec, FilesCorpus) else None
 
     def hear(phase: str, limit: int | None, done: int) -> None:
         if on_bytes is not None:
@@ -101,7 +108,7 @@ def shuffle_text(
 
     with (
         ThreadPoolExecutor(1) as pool,
-        Buckets(work / "buckets", num_buckets, rule, few) as buckets,
+        Buckets(work / "buckets", num_buckets, rule, few, named) as buckets,
     ):
         progress = buckets.progress
         loading = pool.submit(load_model, language)
@@ -116,8 +123,9 @@ def shuffle_text(
         num_stored = sum(progress.split_bytes.values())
         if not num_stored:
             where = f"file {stamps[0][0]}" if stamps else f"{language} of {spec.name}"
-            num_blank = progress.counts.get("blank documents", 0)
-            raise bad(where, "at least one document", f"{num_blank} blank documents")
+            found = ", ".join(f"{n} {what}" for what, n in progress.counts.items() if n > 0)
+            hint = " (?column=NAME names where the text is)" if NO_TEXT in found else ""
+            raise bad(where, f"at least one document{hint}", found or "0 blank documents")
         assembled = assemble(
             buckets,
             partial(split_path, folder),
@@ -146,7 +154,7 @@ def shuffle_text(
             aligned=lost.digest if lost else None,
         ),
         licence=origin.licence if origin else None,
-        split_rule=str(rule) if few is None else few_rule(rule),
+        split_rule=_rule_in_words(spec, rule, few),
         split_seed=rule.seed,
         normalisation=spec.normalise,
         duplicates_rule=DUPLICATES_RULE,
@@ -160,6 +168,14 @@ def shuffle_text(
 def _check_unchanged(language: str, paths: Sequence[Path], stamps: Sequence[Stamp]) -> None:
     if list(stamps) != [stamp(path) for path in paths]:
         raise bad(f"files of {language}", "not changed while they are read", "a change")
+
+
+def _rule_in_words(spec: TextCorpus, rule: SplitRule, few: Few | None) -> str:
+    if few is not None:
+        return few_rule(rule)
+    if isinstance(spec, FilesCorpus) and spec.split_by is not None:
+        return f"{rule}; u of a document with a {spec.split_by!r} is XXH3-64 of that"
+    return str(rule)
 
 
 def _blocks(

@@ -8,17 +8,11 @@ from pathlib import Path
 
 from raydt.config.evaluation import LEAST_BYTES
 from raydt.corpora.controlled.names import check_name
+from raydt.corpora.options import UTF8
 from raydt.corpora.sources.formats import SUFFIXES, compression, file_format
 from raydt.corpora.sources.kinds import mixed_kinds
 from raydt.corpora.sources.locate import Corpus
-from raydt.corpora.spec import (
-    LANGUAGE_NAME,
-    PLACEHOLDER,
-    UTF8,
-    ControlledCorpus,
-    FilesCorpus,
-    HubCorpus,
-)
+from raydt.corpora.spec import LANGUAGE_NAME, PLACEHOLDER, ControlledCorpus, FilesCorpus, HubCorpus
 from raydt.errors import InputError, Problem
 from raydt.units import parse_bytes
 
@@ -91,6 +85,8 @@ def check_language(corpus: Corpus, language: str, num_bytes: int) -> list[Proble
         there = ", ".join(corpus.files) or "no languages"
         requirement = f"one that {spec.name} has: {there}{passed_over(corpus)}"
         return [Problem("language", requirement, f"{language!r}{hint}")]
+    if spec.split_by is not None and (problem := _check_split_by(spec, corpus.files[language])):
+        return [problem]
     mixed = mixed_kinds(spec, language, corpus.files[language])
     if mixed is not None:
         return [mixed]
@@ -121,6 +117,16 @@ def _check_folder(corpus: Corpus) -> Problem | None:
         requirement += f", such as {spec.path.parent}, or a pattern with {PLACEHOLDER} in it"
         return Problem(f"corpus {spec.name}", requirement, "a file")
     return Problem(f"corpus {spec.name}", requirement, "nothing there")
+
+
+def _check_split_by(spec: FilesCorpus, paths: Sequence[Path]) -> Problem | None:
+    if spec.aligned == "yes":
+        return Problem("corpus option split_by", "not beside aligned=yes", repr(spec.split_by))
+    kinds = {spec.format or file_format(path) or "txt" for path in paths}
+    if kinds & {"txt", "conllu"} or spec.field is not None:
+        requirement = "files with named columns (.jsonl, .parquet, .csv or .tsv with a header)"
+        return Problem("corpus option split_by", requirement, str(paths[0]))
+    return None
 
 
 def _check_size(spec: FilesCorpus, paths: Sequence[Path], num_bytes: int) -> list[Problem]:

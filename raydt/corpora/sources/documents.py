@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from raydt.corpora.options import Normalisation
 from raydt.corpora.sources.signatures import control_bytes
-from raydt.corpora.spec import Normalisation
 from raydt.corpora.splits import SEPARATOR
 
 NUL = bytes([SEPARATOR])

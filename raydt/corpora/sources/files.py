@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from raydt.corpora.options import Format
 from raydt.corpora.sources.documents import Block, NoTextError, Position
 from raydt.corpora.sources.formats import file_format
 from raydt.corpora.sources.read_parquet import read_parquet
 from raydt.corpora.sources.read_table import read_table
 from raydt.corpora.sources.read_text import read_text
-from raydt.corpora.spec import FilesCorpus, Format
+from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
 

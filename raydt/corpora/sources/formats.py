@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from raydt.corpora.spec import Compression, Format
+from raydt.corpora.options import Compression, Format
 
 _FORMATS: dict[str, Format] = {
     "txt": "txt",

@@ -11,11 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
+from raydt.corpora.options import UTF8
 from raydt.corpora.sources.check import check_language
 from raydt.corpora.sources.files import format_of, read_file
 from raydt.corpora.sources.formats import compression
 from raydt.corpora.sources.locate import Corpus
-from raydt.corpora.spec import UTF8, FilesCorpus
+from raydt.corpora.spec import FilesCorpus
 from raydt.errors import InputError
 
 _LOOK_BYTES = 2**16  # of a text at a time
@@ -23,6 +24,7 @@ _ROWS_SECONDS = 0.3  # for counting the rows of many files of parquet
 _SAMPLES = 3
 _COUNTED_BYTES = 2**24  # of text, the lines of which are counted, in milliseconds
 _MOSTLY = 0.9
+_FEW_RETURNS = 3
 _NUMBERED = re.compile(rb"\s*\d+\t")
 
 
@@ -63,6 +65,11 @@ def doubts(documents: Sequence[bytes], spec: FilesCorpus, paths: Sequence[Path])
         found.append(
             "lines such as <doc id=...> are read as text: `wikiextractor --json` writes rows "
             "without them (?format=jsonl)"
+        )
+    if all(text.count(b"\r") > _FEW_RETURNS for text in texts):
+        found.append(
+            "lines end in CR alone, and all of them are one document: "
+            "`tr '\\r' '\\n'` makes lines of them"
         )
     if _share(texts, re.compile(rb'\s*\{\s*"')) > _MOSTLY:
         found.append("nearly all lines begin as JSON: ?format=jsonl reads a column of them")

@@ -11,6 +11,7 @@ from typing import IO, Protocol
 
 import pyarrow as pa
 
+from raydt.corpora.options import UTF8, Compression
 from raydt.corpora.sources.formats import compression
 from raydt.corpora.sources.signatures import (
     LOOKED_AT_BYTES,
@@ -18,12 +19,13 @@ from raydt.corpora.sources.signatures import (
     other_than_text,
     pointer,
 )
-from raydt.corpora.spec import UTF8, FilesCorpus
+from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
 _READ_BYTES = 2**22
 _NO_CHARACTER = b"\xff"  # in place of what an encoding does not know; the corpus says what of it
 _MARK = "raydt-mark"
+_BEGINNINGS: dict[Compression, bytes] = {"gzip": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}
 
 
 class Stream(Protocol):
@@ -82,6 +84,7 @@ def open_text(path: Path, spec: FilesCorpus, start: int = 0) -> Iterator[Text]:
                 raise bad(where, "text", found)
             file.seek(0)
             packed = compression(path)
+            _check_is_packed(path, packed)
             plain = packed is None and spec.encoding == UTF8
             if plain and start:
                 file.seek(start)
@@ -103,6 +106,17 @@ def open_text(path: Path, spec: FilesCorpus, start: int = 0) -> Iterator[Text]:
     except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise bad(where, "a whole file that can be read", reason) from error
+
+
+def _check_is_packed(path: Path, packed: Compression | None) -> None:
+    """That a file begins as its name says it is packed."""
+    if packed not in _BEGINNINGS:
+        return
+    with path.open("rb") as file:
+        head = file.read(len(_BEGINNINGS[packed]))
+    if head and head != _BEGINNINGS[packed]:
+        found = "other bytes; it may be packed otherwise, or not at all: rename it"
+        raise bad(f"file {path}", f"{packed}, as its name says", found)
 
 
 def line_number(path: Path, spec: FilesCorpus, offset: int) -> int:

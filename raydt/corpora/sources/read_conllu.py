@@ -12,9 +12,10 @@ from conllu import parse_incr
 from conllu.exceptions import ParseException
 from conllu.models import TokenList
 
+from raydt.corpora.options import Unit
 from raydt.corpora.sources.documents import Block, from_column
 from raydt.corpora.sources.open_text import Text, open_text
-from raydt.corpora.spec import FilesCorpus, Unit
+from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
 _SENTENCES = 2**12  # a block

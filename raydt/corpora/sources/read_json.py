@@ -55,7 +55,7 @@ def _check_beginning(text: bytes, path: Path, spec: FilesCorpus) -> None:
     if text.lstrip().startswith(b"["):
         found = f"an array of all rows (`jq -c '.[]' {path.name}` writes a line for each)"
         raise bad(where, "a JSON object a line", found)
-    name = json.dumps(spec.column.partition(".")[0]).encode().strip(b'"')
+    name = json.dumps(spec.column.partition(".")[0], ensure_ascii=False).encode()
     if name in text:
         return
     # No row of all these has the column: likely it has another name.
@@ -142,6 +142,8 @@ class _Rows:
             value = "\n".join(texts) if len(texts) == len(value) else value
         if value is None:
             return None
+        if self._spec.column == self._spec.split_by and isinstance(value, int):
+            return str(value)  # a name may be a number
         if not isinstance(value, str):
             hint = " (?lists=join joins lists of texts)" if isinstance(value, list) else ""
             requirement = f"text in column {self._spec.column!r}{hint}"

@@ -155,7 +155,9 @@ def _check_column(file: pyarrow.parquet.ParquetFile, spec: FilesCorpus, where: s
             return
         hint = " (?lists=join joins lists of texts)" if _is_text(kind.value_type) else ""
         raise bad(where, f"text in column {spec.column!r}{hint}", f"{kind}")
-    if not (_is_text(kind) or pa.types.is_null(kind)):
+    # A document's name may be a number.
+    is_name = spec.column == spec.split_by and pa.types.is_integer(kind)
+    if not (_is_text(kind) or pa.types.is_null(kind) or is_name):
         raise bad(where, f"text in column {spec.column!r}", f"{kind}")
 
 
@@ -184,7 +186,7 @@ def _texts(column: pa.Array, spec: FilesCorpus, schema: pa.Schema) -> pa.Array:
     """Of a column as it was read (R,) the texts (R,): of one within another, of joined lists."""
     if spec.column not in schema.names:
         column = pc.struct_field(column, spec.column.split(".")[1:])
-    if pa.types.is_null(column.type):
+    if pa.types.is_null(column.type) or pa.types.is_integer(column.type):
         return column.cast(pa.large_string())
     if _is_list(column.type):
         rows = (

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from raydt.corpora.options import UTF8
 from raydt.corpora.sources.documents import (
     BLANK,
     NOT_UTF8,
@@ -27,7 +28,7 @@ from raydt.corpora.sources.documents import (
 )
 from raydt.corpora.sources.open_text import Text, open_text
 from raydt.corpora.sources.signatures import control_bytes
-from raydt.corpora.spec import UTF8, FilesCorpus
+from raydt.corpora.spec import FilesCorpus
 from raydt.errors import InputError, bad
 
 _BLOCK_BYTES = 2**22

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from raydt.corpora.prepared.contamination import find_contamination
-from raydt.corpora.preparing import shuffle
+from raydt.corpora.preparing import buckets, shuffle
 from raydt.corpora.preparing.duplicates import HeldOut
 from raydt.corpora.preparing.prepare import prepare_corpus, prepare_language
 from raydt.corpora.sources import hub
@@ -224,3 +228,67 @@ def test_where_files_part_is_named(tmp_path: Path, root: Path, gone: int) -> Non
     assert abs(about - (gone + 1)) <= 5
     assert "299" in message
     assert "300 documents" in message
+
+
+def line_of(number: int, seed: int) -> str:
+    return f"{number} {words(number * 2 + seed, 60)}".replace('"', "")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "csv"])
+def test_documents_of_one_name_are_held_out_together(
+    tmp_path: Path, root: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    for seed, language in enumerate(("de", "en")):
+        # The same pages in another order, and some that the other language lacks.
+        numbers = list(range(seed * 20, 1_000 + seed * 20))
+        random.Random(seed).shuffle(numbers)
+        rows = [
+            {"url": n if form == "parquet" else f"page/{n}", "text": line_of(n, seed)}
+            for n in numbers
+        ]
+        rows[7]["url"] = None  # type: ignore[typeddict-item]
+        path = folder / f"{language}.{form}"
+        if form == "jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        elif form == "parquet":
+            pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=300)
+        else:
+            path.write_text(
+                "url,text\n" + "".join(f'{row["url"] or ""},"{row["text"]}"\n' for row in rows)
+            )
+    spec = FilesCorpus(folder, split_by="url")
+    prepared = prepare_corpus(locate(spec), {"de": 1, "en": 1}, 1, 1, root)
+    where: dict[str, dict[str, set[int]]] = {}
+    for name, language in prepared.items():
+        where[name] = {
+            split: {int(text.split()[0]) for text in texts}
+            for split, texts in split_texts(language).items()
+        }
+        assert 30 < len(where[name]["test"]) < 75
+        assert "'url'" in language.manifest.split_rule
+    for one, other in (("de", "en"), ("en", "de")):
+        assert len(where[one]["train"] & (where[other]["test"] | where[other]["val"])) <= 2
+    # The same text in small blocks, interrupted and resumed.
+    monkeypatch.setattr("raydt.corpora.sources.read_text._BLOCK_BYTES", 3_000)
+    monkeypatch.setattr(buckets, "_CHECKPOINT_BYTES", 1)
+    monkeypatch.setattr(buckets, "_CHECKPOINT_SECONDS", 0)
+    left = [4]
+
+    def stop(*_: object) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    again = tmp_path / "again"
+    with pytest.raises(KeyboardInterrupt):
+        prepare_language(locate(spec), "de", 1, 1, 1, again, stop)
+    resumed = prepare_language(locate(spec), "de", 1, 1, 1, again)
+    assert resumed.manifest.splits == prepared["de"].manifest.splits
+
+
+def test_lines_have_no_names(tmp_path: Path, root: Path, texts: list[str]) -> None:
+    spec = replace(with_texts(tmp_path / "c", texts[:300]), split_by="url")
+    with pytest.raises(InputError, match="split_by: files with named columns"):
+        prepare_language(locate(spec), "en", 1, 1, 1, root)

@@ -193,6 +193,7 @@ def archive() -> bytes:
         (b"%PDF-1.4\n" + b"text\n" * 10, "a PDF"),
         (b"ab\x01\x02\x03" * 100, "control bytes"),
         (b"\0" * 1000, "NUL bytes"),
+        (gzip.compress(gzip.compress(b"text")), "gzip"),
     ],
 )
 def test_what_is_no_text_though_it_is_named_so(tmp_path: Path, data: bytes, found: str) -> None:
@@ -249,6 +250,14 @@ def test_rows_without_text_in_whole_blocks(tmp_path: Path, monkeypatch: pytest.M
     counts: dict[str, int] = {}
     assert [text for text in texts(spec_of(tmp_path), "de", counts) if text] == ["a"]
     assert counts["rows without text"] == 150
+
+
+def test_a_column_that_no_row_has(tmp_path: Path, root: Path) -> None:
+    put(tmp_path / "de.jsonl", '{"context":"x"}\n')
+    assert "columns 'context'" in refusal(spec_of(tmp_path))
+    put(tmp_path / "en.json", '{"data":[{"text":"a"}]}\n')
+    with pytest.raises(InputError, match=r"\?column=NAME.*1 rows without text"):
+        prepare_language(locate(spec_of(tmp_path)), "en", 0, 0, 0, root)
 
 
 def test_an_array_of_all_rows(tmp_path: Path) -> None:
@@ -308,21 +317,27 @@ def test_names_as_they_are_published(tmp_path: Path, name: str, where: str) -> N
     assert locate(spec_of(tmp_path)).languages in (["de"], []) or where
 
 
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+def test_a_name_that_says_packed_of_what_is_not(tmp_path: Path, suffix: str) -> None:
+    put(tmp_path / f"de.txt.{suffix}", "plain text\n")
+    assert "as its name says; found other bytes" in refusal(spec_of(tmp_path))
+
+
 def test_several_streams_in_one_file(tmp_path: Path) -> None:
     for pack, suffix in ((gzip.compress, "gz"), (bz2.compress, "bz2"), (lzma.compress, "xz")):
         put(tmp_path / suffix / f"de.txt.{suffix}", pack(b"eins\n") + pack(b"zwei\n"))
         assert texts(spec_of(tmp_path / suffix)) == ["eins", "zwei"]
     for suffix, codec in (("zst", "zstd"), ("lz4", "lz4")):
-        stream = io.BytesIO()
+        packed = b""
         for line in (b"eins\n", b"zwei\n"):
-            part = io.BytesIO()
-            with pa.CompressedOutputStream(pa.PythonFile(part, "w"), codec) as out:
+            with (
+                pa.OSFile(str(tmp_path / "part"), "wb") as part,
+                pa.CompressedOutputStream(part, codec) as out,
+            ):
                 out.write(line)
-                out.flush()
-                packed = part.getvalue()
-                out.write(b"")
-            stream.write(packed)
-        put(tmp_path / suffix / f"de.txt.{suffix}", stream.getvalue())
+            packed += (tmp_path / "part").read_bytes()
+        put(tmp_path / suffix / f"de.txt.{suffix}", packed)
+        assert texts(spec_of(tmp_path / suffix)) == ["eins", "zwei"]
 
 
 def test_what_is_passed_over_is_named(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ class Gpu:
 _NVIDIA = "https://www.nvidia.com/en-us/data-center"
 
 # An assumed MFU is that of models of some 50 M parameters, compiled. Only an H200 was measured:
-# 38 % in family `default`, 24 % in `paper` (docs/gpu.md). An L4 is held back by its 72 W: 29 TFLOP/s
-# are 24 % of its data sheet.
+# 38 % in family `default`, 24 % in `paper` (docs/gpu.md). An L4 is held back by its 72 W: its 29
+# TFLOP/s are 24 % of its data sheet.
 GPUS = (
     Gpu("L4", 121e12, 0.24, 0.978, ("g6.", "g2-"), f"{_NVIDIA}/l4"),  # g6.2xlarge
     Gpu("A10G", 70e12, 0.40, 1.212, ("g5.",), "NVIDIA A10G data sheet of AWS, 2022"),  # g5.2xlarge

@@ -2,6 +2,7 @@
 
     PYTHONPATH=. python benchmarks/large_grid.py
     PYTHONPATH=. python benchmarks/large_grid.py --cells 1000 --status-cells 500
+    PYTHONPATH=. python benchmarks/large_grid.py --store   # an object store, 30 ms an answer
 
 Each command is a process of its own, as a person starts it. The ledger is written by the code that
 a launch uses: an attempt takes its lease, journals its reports and its end, and its outcome becomes
@@ -62,12 +63,13 @@ def axes_of(num_cells: int) -> dict[str, Any]:
 
 def measured(*command: str) -> tuple[str, str, str]:
     """Wall seconds, CPU seconds and peak MB of a command; it has to succeed."""
-    out = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", _MEASURED, *command], capture_output=True, text=True, check=True
-    ).stdout.split()
+    )
+    out = done.stdout.split()
     code, seconds, cpu_seconds, kilobytes = int(out[0]), *map(float, out[1:])
     if code != 0:
-        raise SystemExit(f"{' '.join(command)[:200]}: exit code {code}")
+        raise SystemExit(f"{' '.join(command)[:200]}: exit code {code}\n{done.stderr}")
     return f"{seconds:.2f}", f"{cpu_seconds:.2f}", f"{kilobytes * 1024 / 1e6:.0f}"
 
 
@@ -147,7 +149,15 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=100_000, help="of the plan")
     parser.add_argument("--status-cells", type=int, default=10_000)
     parser.add_argument("--folder", type=Path, help="for the ledger, which stays [a temporary one]")
+    parser.add_argument("--store", action="store_true", help="in an object store, nothing else")
+    parser.add_argument("--milliseconds", type=float, default=30.0, help="of the store's answers")
     parsed = parser.parse_args()
+    if parsed.store:
+        from benchmarks.stored_grid import measure_store
+
+        Console().print(measure_store(axes_of(parsed.status_cells), parsed.milliseconds, measured))
+        Console().print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+        return
     raydt = (sys.executable, "-m", "raydt")
     table = Table("command", "cells", "seconds", "of them CPU", "peak MB", "asked")
     with tempfile.TemporaryDirectory() as temporary:

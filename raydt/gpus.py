@@ -32,17 +32,18 @@ class Gpu:
 
 _NVIDIA = "https://www.nvidia.com/en-us/data-center"
 
-# An assumed MFU is that of models of some 50 M parameters, compiled. An L4 is held back by its
-# 72 W: 29 TFLOP/s are 24 % of its data sheet.
+# An assumed MFU is that of models of some 50 M parameters, compiled. Only an H200 was measured:
+# 38 % in family `default`, 24 % in `paper` (docs/gpu.md). An L4 is held back by its 72 W: its 29
+# TFLOP/s are 24 % of its data sheet.
 GPUS = (
     Gpu("L4", 121e12, 0.24, 0.978, ("g6.", "g2-"), f"{_NVIDIA}/l4"),  # g6.2xlarge
     Gpu("A10G", 70e12, 0.40, 1.212, ("g5.",), "NVIDIA A10G data sheet of AWS, 2022"),  # g5.2xlarge
     Gpu("L40S", 362e12, 0.35, 2.242, ("g6e.",), f"{_NVIDIA}/l40s"),  # g6e.2xlarge
     Gpu("A100", 312e12, 0.40, 2.745, ("p4d.", "p4de.", "a2-"), f"{_NVIDIA}/a100"),  # p4d.24xlarge
-    Gpu("H100", 989e12, 0.35, 6.88, ("p5.", "a3-highgpu", "a3-megagpu"), f"{_NVIDIA}/h100"),
+    Gpu("H100", 989e12, 0.30, 6.88, ("p5.", "a3-highgpu", "a3-megagpu"), f"{_NVIDIA}/h100"),
     Gpu("H100 PCIe", 756e12, 0.35, None, (), f"{_NVIDIA}/h100"),
     Gpu("H100 NVL", 835e12, 0.35, None, (), f"{_NVIDIA}/h100"),
-    Gpu("H200", 989e12, 0.35, 7.912, ("p5e.", "p5en.", "a3-ultragpu"), f"{_NVIDIA}/h200"),
+    Gpu("H200", 989e12, 0.30, 7.912, ("p5e.", "p5en.", "a3-ultragpu"), f"{_NVIDIA}/h200"),
     Gpu("B200", 2250e12, 0.30, 14.24, ("p6-b200.", "a4-"), f"{_NVIDIA}/hgx"),
     Gpu("RTX A6000", 155e12, 0.35, None, (), "NVIDIA Ampere GA102 whitepaper, appendix A"),
     Gpu("RTX 4090", 165e12, 0.40, None, (), "NVIDIA Ada GPU architecture, appendix A"),

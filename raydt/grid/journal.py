@@ -194,6 +194,17 @@ def set_aside(cell: Folder, result: Result, check_held: Callable[[], None] = lam
     lease, there = read_if_there(cell, _LEASE), read_if_there(cell, RESULT)
     check_held()
     write_result(cell, f"{_PREVIOUS}/{result.attempt}.json", result)
+    _open(cell, lease, there)
+
+
+def give_up(cell: Folder, check_held: Callable[[], None]) -> None:
+    """Let nothing count any more that was made of a cell, before its files go."""
+    lease, there = read_if_there(cell, _LEASE), read_if_there(cell, RESULT)
+    check_held()
+    _open(cell, lease, there)
+
+
+def _open(cell: Folder, lease: bytes | None, there: bytes | None) -> None:
     # First: an attempt that ended and holds the cell would count again.
     if lease is not None:
         _take(cell, lease, "", Lease.model_validate_json(lease).launch)
@@ -204,13 +215,17 @@ def set_aside(cell: Folder, result: Result, check_held: Callable[[], None] = lam
 def close_to_others(cell: Folder, launch_id: str) -> bool:
     """Let no launch but this one decide an open cell whose attempt belongs to another; whether it
     was so. For `raydt.grid.fence`."""
-    there = read_if_there(cell, RESULT)
-    if there is not None and OPEN not in json.loads(there):
+    there, before = read_if_there(cell, RESULT), read_if_there(cell, _LEASE)
+    if before is None or (there is not None and OPEN not in json.loads(there)):
         return False
-    lease = holder(cell)
-    if lease is None or lease.launch == launch_id:
+    lease = Lease.model_validate_json(before)
+    if lease.launch == launch_id:
         return False
-    cell.swap(RESULT, there, open_mark())  # or it was decided in the meantime, which counts
+    # Other bytes, and nothing else: an attempt that came to its end still counts. Whoever is
+    # quicker here was so before the sweep was taken over, which counts as well.
+    later = lease.model_copy(update={"time": time.time()})
+    cell.swap(_LEASE, before, json.dumps(later.model_dump(), indent=1).encode())
+    cell.swap(RESULT, there, open_mark())
     return True
 
 

@@ -11,7 +11,7 @@ from raydt.errors import RunError, bad
 from raydt.grid.cell import Cell
 from raydt.grid.fence import fence
 from raydt.grid.grids import every_cell
-from raydt.grid.journal import cancel, set_aside, uncancel
+from raydt.grid.journal import cancel, give_up, set_aside, uncancel
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, begun_cells, cell_folder
 from raydt.orchestration.start import only_launch
@@ -117,10 +117,14 @@ def _remove(sweep: Sweep, cells: Iterable[Cell], lease: LaunchLease) -> list[Cel
     there = [c for c in chosen.values() if cell_folder(sweep, c.cell_id).names()]
     if there:
         # First the store: if it does not answer, nothing has happened yet.
-        writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
-        for cell in there:
-            lease.check_held()
+        client = open_store(sweep.store_uri)
+        writer = Writer(client, sweep.store_uri, sweep.name, lease.check_held)
+        # Children first, and of each its result: a kill in between leaves no cell that is done and
+        # lacks its journal, its weights or its run.
+        for cell in sorted(there, key=lambda cell: cell.parent_id is None):
+            give_up(cell_folder(sweep, cell.cell_id), lease.check_held)
             writer.delete(cell.cell_id)
+            lease.check_held()
             (sweep.folder / "cells").remove(cell.cell_id)
     return there
 

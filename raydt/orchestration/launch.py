@@ -9,7 +9,7 @@ from raydt.config.machine import gpu_here
 from raydt.config.sweep import Sweep
 from raydt.corpora.preparing.doubts import corpus_doubts
 from raydt.corpora.sources.locate import Corpus
-from raydt.errors import InputError
+from raydt.errors import InputError, RunError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 from raydt.grid.cost import cell_costs, seen_bytes, with_gpu, workers_of
@@ -34,6 +34,7 @@ from raydt.orchestration.start import (
     unused_gpus,
 )
 from raydt.orchestration.weights import free_what_nothing_needs, missing_weights
+from raydt.storage.many import each
 from raydt.terminal.progress import Progress
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
@@ -111,11 +112,13 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     if problems:
         raise InputError(problems)
     experiment = experiment_key(sweep.store_uri, sweep.name)
-    unrecorded = {
-        cell_id
-        for cell_id in decided
-        if not is_recorded(cell_folder(sweep, cell_id), sweep.store_uri, experiment)
-    }
+
+    def is_there(cell_id: str) -> bool:
+        attempt = ledger.results[cell_id].attempt
+        return is_recorded(cell_folder(sweep, cell_id), sweep.store_uri, experiment, attempt)
+
+    there = dict(zip(decided, each(is_there, list(decided), sweep.folder), strict=True))
+    unrecorded = {cell_id for cell_id in decided if not there[cell_id]}
     not_recorded: Mapping[str, str] = {}
     experiment_id = None
     if missing or unrecorded:
@@ -123,14 +126,15 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
             # A failed cell is tried again; its result stays beside its journal.
             committer.make_room(cell_folder(sweep, cell.cell_id), ledger.results.get(cell.cell_id))
         not_recorded, experiment_id = _train(
-            sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress
+            sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress, lease
         )
-    final = Ledger.read(sweep, cells.values())
+    if missing:
+        ledger = Ledger.read(sweep, cells.values())
     if sweep.keep_weights == "none":
         committer.check_held()
-        free_what_nothing_needs(sweep, cells, final)
+        free_what_nothing_needs(sweep, cells, ledger)
     return Launch(
-        {cell_id: final.status(cell) for cell_id, cell in cells.items()},
+        {cell_id: ledger.status(cell) for cell_id, cell in cells.items()},
         len(missing),
         not_recorded,
         experiment_id,
@@ -170,12 +174,14 @@ def _train(
     missing: list[Cell],
     unrecorded: set[str],
     progress: Progress,
+    lease: LaunchLease,
 ) -> tuple[Mapping[str, str], str]:
     """Cells whose numbers wait for MLflow, and the experiment that has the others."""
     fingerprints = {cell_id: task.fingerprint for cell_id, task in tasks.items()}
 
     def open_writer() -> Writer:
-        writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
+        client = open_store(sweep.store_uri)
+        writer = Writer(client, sweep.store_uri, sweep.name, lease.check_held)
         plan = plan_rows(cells.values(), fingerprints)
         writer.start_launch(plan, sweep.model_dump(mode="json"), "Running.")
         return writer
@@ -193,16 +199,24 @@ def _train(
                 _run(sweep, cells, tasks, seconds, missing, progress, recorded_cells)
         finally:
             progress.end()
-            final = Ledger.read(sweep, cells.values())
-            num_done = sum(final.status(cell) is Status.DONE for cell in cells.values())
-            note = (
-                f"**{num_done} of {len(cells)} cells done.** `raydt analyze` writes the answer "
-                "here, and the report into this run's artifacts."
-            )
-            figures = headline(cells.values(), final)
-            whole = num_done == len(cells)
-            recorder.finish("this launch", lambda: writer.end_launch(note, whole, figures))
+            recorder.finish("this launch", lambda: _end(sweep, cells, writer))
     return recorder.not_recorded, writer.experiment_id
+
+
+def _end(sweep: Sweep, cells: Mapping[str, Cell], writer: Writer) -> None:
+    """Close the launch's run in the store with what came of it."""
+    try:
+        final = Ledger.read(sweep, cells.values())
+    except (OSError, RunError) as error:
+        # A storage that is away must not leave the store with a launch that runs for ever.
+        writer.end_launch(f"The storage does not say what is done: {error}", False, {})
+        return
+    num_done = sum(final.status(cell) is Status.DONE for cell in cells.values())
+    note = (
+        f"**{num_done} of {len(cells)} cells done.** `raydt analyze` writes the answer "
+        "here, and the report into this run's artifacts."
+    )
+    writer.end_launch(note, num_done == len(cells), headline(cells.values(), final))
 
 
 def _run(

@@ -85,8 +85,16 @@ def _check_stores(sweep: Sweep) -> list[Problem]:
 def _check_object_store(sweep: Sweep) -> list[Problem]:
     name = f".raydt-probe-{os.getpid()}"
     try:
-        sweep.storage_folder.write(name, b"")
-        sweep.storage_folder.remove(name)
+        is_fit = sweep.storage_folder.keeps_conditions(name)
     except OSError as error:
         return [Problem("storage", "an object store that can be written to", str(error))]
-    return []
+    if is_fit:
+        return []
+    return [
+        Problem(
+            "storage",
+            "an object store that keeps conditional writes (If-None-Match and If-Match), without "
+            "which two launches at once may both train and write results",
+            "one that overwrites all the same",
+        )
+    ]

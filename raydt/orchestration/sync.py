@@ -10,6 +10,7 @@ from raydt.errors import RunError
 from raydt.grid.build import build_grid
 from raydt.grid.journal import holder, read_journal
 from raydt.grid.journal_rows import JournalRow, ReportRow, StartRow
+from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, cell_folder
 from raydt.orchestration.cells import at_rest
 from raydt.orchestration.grid.facts import cell_facts, headline, plan_rows
@@ -34,14 +35,15 @@ def sync_store(sweep: Sweep, on_cell: Callable[[str], None] = lambda _: None) ->
     Cells that were cut off are written as far as they came. `RunError` while a launch is at work,
     which is the store's one writer.
     """
-    with at_rest(sweep):
-        return _sync(sweep, on_cell)
+    with at_rest(sweep) as lease:
+        return _sync(sweep, on_cell, lease)
 
 
-def _sync(sweep: Sweep, on_cell: Callable[[str], None]) -> Synced:
+def _sync(sweep: Sweep, on_cell: Callable[[str], None], lease: LaunchLease) -> Synced:
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     ledger = Ledger.read(sweep, cells.values())
-    writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
+    client = open_store(sweep.store_uri)
+    writer = Writer(client, sweep.store_uri, sweep.name, lease.check_held)
     experiment = experiment_key(sweep.store_uri, sweep.name)
     synced = Synced()
     to_write: dict[str, str] = {}  # cell id -> attempt
@@ -55,11 +57,11 @@ def _sync(sweep: Sweep, on_cell: Callable[[str], None]) -> Synced:
         so_far = None
         try:
             if cell_id not in ledger.results:
-                so_far = holding.attempt, _num_reports(read_journal(folder, holding.attempt))
+                so_far = _num_reports(read_journal(folder, holding.attempt))
         except RunError as error:
             synced.damaged[cell_id] = str(error)
             continue
-        if is_recorded(folder, sweep.store_uri, experiment, so_far):
+        if is_recorded(folder, sweep.store_uri, experiment, holding.attempt, so_far):
             synced.num_there += 1
         else:
             to_write[cell_id] = holding.attempt

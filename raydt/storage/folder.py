@@ -47,6 +47,10 @@ class Folder(ABC):
         that is swapped is never written in another way.
         """
 
+    def keeps_conditions(self, name: str) -> bool:
+        """Whether `swap` does as it says here, tried on a file that goes again."""
+        return True
+
     @abstractmethod
     def append(self, name: str, data: bytes) -> None:
         """Add to the end of a file that has one writer."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 from raydt.storage.folder import Folder
 
 # An object store answers in tens of milliseconds, and many at once.
-_REQUESTS_AT_ONCE = 64
+_REQUESTS_AT_ONCE = 256
 
 ItemT = TypeVar("ItemT")
 FoundT = TypeVar("FoundT")

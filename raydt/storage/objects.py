@@ -13,12 +13,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotSupportedError,
+    PreconditionError,
+)
 
 from raydt.storage.folder import Folder
 from raydt.storage.object_uri import BucketStore, open_bucket
+
+if TYPE_CHECKING:  # only its stubs have them
+    from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
 
 _CHUNK_BYTES = 8 * 2**20
 
@@ -64,12 +73,11 @@ class ObjectFolder(Folder):
                     obstore.put(self._store, key, data, mode="create")
                     return True
                 there = obstore.get(self._store, key)
-                version = {"e_tag": there.meta["e_tag"], "version": there.meta["version"]}
+                version = _version_of(there.meta)
                 found = bytes(there.bytes())
                 if found != expected:
                     return found == data
-                known = {part: value for part, value in version.items() if value is not None}
-                obstore.put(self._store, key, data, mode=known)  # type: ignore[arg-type]
+                obstore.put(self._store, key, data, mode=version)
                 return True
             except (AlreadyExistsError, PreconditionError):
                 # Somebody else's; or this one's, whose first answer was lost and which was sent
@@ -77,6 +85,27 @@ class ObjectFolder(Folder):
                 return self._read_or_none(name) == data
             except FileNotFoundError:
                 return False
+
+    def keeps_conditions(self, name: str) -> bool:
+        key = self._key(name)
+        with _as_os_error(self.uri, name):
+            first = obstore.put(self._store, key, b"1")
+            obstore.put(self._store, key, b"2")
+            try:
+                return not (
+                    self._puts(key, "create") or self._puts(key, _version_of(first))
+                )  # some clones of S3 take the condition and do not look at it
+            finally:
+                self._delete([key])
+
+    def _puts(self, key: str, mode: PutMode) -> bool:
+        try:
+            obstore.put(self._store, key, b"3", mode=mode)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        except NotSupportedError:
+            return True
+        return True
 
     def append(self, name: str, data: bytes) -> None:
         self.write(name, (self._read_or_none(name) or b"") + data)
@@ -135,6 +164,16 @@ class ObjectFolder(Folder):
             # S3 says nothing of what is not there, Google's store stops at it.
             for key in keys if len(keys) > 1 else ():
                 self._delete([key])
+
+
+def _version_of(told: PutResult | ObjectMeta) -> UpdateVersion:
+    """What the store said of an object, as a condition; it does not take what is not known."""
+    version: UpdateVersion = {}
+    if told["e_tag"] is not None:
+        version["e_tag"] = told["e_tag"]
+    if told["version"] is not None:
+        version["version"] = told["version"]
+    return version
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from http import HTTPStatus
 from pathlib import Path
 from urllib.error import HTTPError
@@ -37,18 +37,22 @@ class Recorded(BaseModel):
 
 
 def is_recorded(
-    cell: Folder, store_uri: str, experiment: str | None, so_far: tuple[str, int] | None = None
+    cell: Folder,
+    store_uri: str,
+    experiment: str | None,
+    attempt: str,
+    so_far: int | None = None,
 ) -> bool:
-    """Whether a cell stands in this store with its result, as far as its folder knows; or, of one
-    that has none yet, with what it has `so_far`: an attempt, and how many reports of it.
+    """Whether a cell stands in this store with its result, which is of this `attempt`, as far as
+    its folder knows; or, of one that has none yet, with the reports it has `so_far`.
 
     `experiment` is what `experiment_key` says now: of a store that was emptied or made anew the
     folder knows nothing. A SQLite store that was moved is the same store: it has the run.
     """
     state = read_state(cell)
-    if state is None:
+    if state is None or state.attempt != attempt:
         return False
-    if not (state.ended if so_far is None else (state.attempt, state.num_reports) == so_far):
+    if not (state.ended if so_far is None else state.num_reports == so_far):
         return False
     if experiment is not None and state.experiment != experiment:
         return False
@@ -103,15 +107,41 @@ def _holds(store: Path, run_id: str | None) -> bool:
             return False
 
 
-def write_state(cell: Folder, state: Recorded) -> None:
-    """Write down how far a cell is written."""
-    cell.write_json(STATE, state.model_dump())
-
-
 def read_state(cell: Folder) -> Recorded | None:
     """How far a cell is written; None if that is not known, and all rows are to be written anew."""
-    try:
-        state = cell.read_json(STATE)
-        return None if state is None else Recorded.model_validate(state)
-    except (RunError, ValidationError):
-        return None
+    return Place(cell).state
+
+
+class Place:
+    """`mlflow.json` of a cell, as it was read; it is written only while it is still so.
+
+    Two launches may both believe that they hold the sweep: one of them slept. Of two that write a
+    cell into the store, the one that is later here finds out before it makes or removes a run.
+    """
+
+    def __init__(self, cell: Folder) -> None:
+        self._cell = cell
+        try:
+            self._there: bytes | None = cell.read(STATE)
+        except FileNotFoundError:
+            self._there = None
+        self.state: Recorded | None = None
+        if self._there is not None:
+            with suppress(ValidationError):  # damaged: not known
+                self.state = Recorded.model_validate_json(self._there)
+
+    def put(self, state: Recorded) -> None:
+        """Write down how far the cell is written; `RunError` if somebody else did."""
+        data = json.dumps(state.model_dump(), indent=1).encode()
+        if not self._cell.swap(STATE, self._there, data):
+            raise RunError(f"{self._cell.uri}/{STATE}: another launch writes this cell")
+        self._there, self.state = data, state
+
+    def check(self) -> None:
+        """`RunError` if somebody else has written it since."""
+        if self._cell.read(STATE) != self._there:
+            raise RunError(f"{self._cell.uri}/{STATE}: another launch writes this cell")
+
+    def now(self) -> Recorded | None:
+        """How far the cell is written by now, by whomever."""
+        return Place(self._cell).state

@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from raydt.errors import RunError
 from raydt.grid.journal_rows import JournalRow, ReportRow
 from raydt.grid.result import Result
 from raydt.storage.folder import Folder
 from raydt.tracking import schema
 from raydt.tracking.experiment import open_experiment
-from raydt.tracking.recorded import Recorded, key_of, read_state, write_state
+from raydt.tracking.recorded import Place, Recorded, key_of
 from raydt.tracking.runs import every_run, log
 from raydt.tracking.schema import Status
 from raydt.tracking.uri import sqlite_path, without_password
@@ -51,7 +52,15 @@ _ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FA
 class Writer:
     """Writes the launches and cells of one sweep into one store."""
 
-    def __init__(self, client: Any, store_uri: str, sweep: str) -> None:
+    def __init__(
+        self,
+        client: Any,
+        store_uri: str,
+        sweep: str,
+        check_held: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check_held` raises if the launch that writes does not hold its sweep any more."""
+        self._check_held = check_held
         self._client = client
         self._store_uri = without_password(store_uri)  # it is written beside every cell
         self._sweep = sweep
@@ -131,14 +140,16 @@ class Writer:
 
         `facts` are the cell's params and tags by their names in the schema.
         """
-        state = self._state(folder, attempt)
+        place = Place(folder)
+        self._check_held()  # after it was read: see `Place`
+        state = self._state(place, attempt)
         if state is None:
-            state = self._found(folder, str(facts.get(schema.TAG_CELL_ID)), attempt)
+            state = self._found(place, str(facts.get(schema.TAG_CELL_ID)), attempt)
         if state is None:
             # The reports of a cell that was resumed are older than its last attempt.
             times = [row.time for row in (*rows, *([result] if result else []))]
             started = min(times, default=None)
-            state = self._create_run(folder, run_name, facts, attempt, started)
+            state = self._create_run(place, run_name, facts, attempt, started)
         reports = [row for row in rows if isinstance(row, ReportRow)]
         new = reports[state.num_reports :]
         if not new and (result is None or state.ended):
@@ -167,32 +178,36 @@ class Writer:
                 state.run_id, _ENDED[result.status], end_time=int(result.time * 1000)
             )
         ended = state.ended or result is not None
-        write_state(folder, state.model_copy(update={"num_reports": len(reports), "ended": ended}))
+        place.put(state.model_copy(update={"num_reports": len(reports), "ended": ended}))
 
     def cancelled(self, folder: Folder) -> None:
         """End the run of the cell in `folder`, which was cancelled while it ran, if the store has
         one that has not ended."""
         from mlflow.entities import RunTag
 
-        state = read_state(folder)
+        place = Place(folder)
+        self._check_held()
+        state = place.state
         if state is None or state.ended or state.run_id is None:
             return
-        known = self._state(folder, state.attempt)
+        known = self._state(place, state.attempt)
         if known is None or known.run_id is None:
             return
         tags = [RunTag(schema.TAG_STATUS, Status.CANCELLED)]
         self._client.log_batch(known.run_id, tags=tags)
         self._client.set_terminated(known.run_id, "KILLED")
-        write_state(folder, known.model_copy(update={"ended": True}))
+        place.put(known.model_copy(update={"ended": True}))
 
     def delete(self, cell_id: str) -> None:
         """Delete every run of a cell that the store has."""
-        for run in self._runs_of(cell_id):
+        runs = self._runs_of(cell_id)
+        self._check_held()  # after the list: a run that is made later is another launch's
+        for run in runs:
             self._client.delete_run(run.info.run_id)
 
-    def _state(self, folder: Folder, attempt: str) -> Recorded | None:
+    def _state(self, place: Place, attempt: str) -> Recorded | None:
         """Where the store was left, if it is this store, this attempt and the run is there."""
-        state = read_state(folder)
+        state = place.state
         if state is None or state.run_id is None:
             return None
         # A SQLite store may have been moved: it is known by its experiment and its runs.
@@ -203,7 +218,7 @@ class Writer:
             return None
         if state.store_uri != self._store_uri:
             state = state.model_copy(update={"store_uri": self._store_uri})
-            write_state(folder, state)
+            place.put(state)
         return state
 
     def _is_there(self, run_id: str) -> bool:
@@ -217,22 +232,27 @@ class Writer:
             raise
         return bool(run.info.lifecycle_stage != "deleted")
 
-    def _found(self, folder: Folder, cell_id: str, attempt: str) -> Recorded | None:
+    def _found(self, place: Place, cell_id: str, attempt: str) -> Recorded | None:
         """What the store itself knows of a cell whose folder does not know (its `mlflow.json` is
         damaged, of another store or gone): the run of this attempt, to be written from the first
         row, or None. Other runs of the cell go: in the store it has one.
         """
-        if not self._had_cells and read_state(folder) is None:
+        had_state = place.state is not None
+        # Said before it is done: a run whose making was cut off is looked for.
+        place.put(self._begun(attempt, None))
+        if not self._had_cells and not had_state:
             return None  # nobody has begun to write it
         found = None
-        for run in self._runs_of(cell_id):
+        runs = self._runs_of(cell_id)
+        place.check()  # after the list: a run that is made later is another launch's
+        for run in runs:
             # Those of attempts that were cut off: their numbers stay in their journals.
             if found is not None or run.data.tags.get(schema.TAG_ATTEMPT) != attempt:
                 self._client.delete_run(run.info.run_id)
                 continue
             found = self._begun(attempt, str(run.info.run_id))
         if found is not None:
-            write_state(folder, found)
+            place.put(found)
         return found
 
     def _runs_of(self, cell_id: str) -> list[Any]:
@@ -256,7 +276,7 @@ class Writer:
 
     def _create_run(
         self,
-        folder: Folder,
+        place: Place,
         run_name: str,
         facts: Mapping[str, object],
         attempt: str,
@@ -271,8 +291,6 @@ class Writer:
         }
         if self._launch_id is not None:
             tags["mlflow.parentRunId"] = self._launch_id
-        # Said before it is done: a run whose making was cut off is looked for.
-        write_state(folder, self._begun(attempt, None))
         run = self._client.create_run(
             self.experiment_id,
             # When the cell began, not when it was written down.
@@ -281,7 +299,14 @@ class Writer:
             run_name=run_name,
         )
         state = self._begun(attempt, str(run.info.run_id))
-        write_state(folder, state)
+        try:
+            place.put(state)
+        except RunError:
+            # In the store a cell has one; who was quicker may have found this one, and kept it.
+            there = place.now()
+            if there is None or there.run_id != state.run_id:
+                self._client.delete_run(state.run_id)
+            raise
         return state
 
     def _log(

@@ -282,7 +282,7 @@ def test_an_attempt_that_slept_does_not_take_the_cell_from_another(
 def test_a_launch_that_beats_by_another_clock_is_not_taken_over(
     s3_folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raydt.grid.lease._SILENT_SECONDS", 2.0)
+    monkeypatch.setattr("raydt.grid.lease._SILENT_SECONDS", 30.0)
     monkeypatch.setattr("raydt.grid.lease._SECONDS_BETWEEN_BEATS", 0.05)
     with LaunchLease(s3_folder, never):
         # As on another machine of the same name, whose clock is two minutes off.

@@ -14,7 +14,7 @@ from raydt.grid.lease import running_launch
 from raydt.grid.result import read_result, write_result
 from raydt.storage.folder import Folder
 from raydt.storage.opening import open_folder
-from raydt.tracking.recorded import read_state, write_state
+from raydt.tracking.recorded import Place, read_state
 from raydt.tracking.schema import Status
 from tests.grid.results import result_of
 
@@ -147,7 +147,7 @@ def test_how_far_a_cell_is_recorded(folder: Folder) -> None:
     before = folder.read("mlflow.json")
     state = read_state(folder)
     assert state is not None
-    write_state(folder, state)
+    Place(folder).put(state)
     assert folder.read("mlflow.json") == before
     folder.write_json("mlflow.json", {"ended": True})
     assert read_state(folder) is None, "what is not known is written anew"

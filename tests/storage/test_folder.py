@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RunError
+from raydt.orchestration.preflight import check_surroundings
 from raydt.storage.folder import Folder, walk
 from raydt.storage.opening import open_folder
+from tests.storage.careless_store import careless
 
 
 @pytest.fixture(params=["disk", "s3", "gcs"])
@@ -66,6 +69,35 @@ def test_of_swaps_at_once_one_succeeds(folder: Folder) -> None:
             assert sum(done) == 1
             there = folder.read("lease")
             assert there == b"by %d" % numbers[done.index(True)]
+
+
+def test_a_store_that_keeps_conditions_is_known(folder: Folder) -> None:
+    assert folder.keeps_conditions("probe")
+    assert folder.names() == []
+
+
+def test_a_store_that_drops_conditions_is_refused(s3: str, tmp_path: Path) -> None:
+    with careless(s3) as address:
+        place = f"s3://raydt/{tmp_path.name}?endpoint_override={address}&scheme=http"
+        sweep = Sweep(sources=("a",), targets=("b",), sizes=("2k",), storage=f"{place}&region=x")
+        (problem,) = check_surroundings(sweep)
+    assert "two launches at once may both train" in str(problem)
+    assert sweep.storage_folder.names() == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("s3://key:secret@bucket/x", "read from the environment"),
+        ("gs://user@bucket/x", "read from the environment"),
+        ("s3://", "a bucket"),
+        ("s3://bucket/x?regoin=eu", "regoin"),
+    ],
+)
+def test_a_uri_that_cannot_be_is_refused_and_shows_no_secret(uri: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as raised:
+        open_folder(uri)
+    assert "secret" not in str(raised.value)
 
 
 def test_names_are_those_directly_inside(folder: Folder) -> None:

@@ -98,7 +98,8 @@ def test_of_a_storage_that_was_moved_nothing_is_written_anew(place: Place, tmp_p
     (tmp_path / "storage").rename(tmp_path / "moved")
     moved = Place(tmp_path / "moved")
     experiment = experiment_key(moved.uri, "sweep")
-    assert is_recorded(moved.folder, moved.uri, experiment)
+    assert is_recorded(moved.folder, moved.uri, experiment, "1")
+    assert not is_recorded(moved.folder, moved.uri, experiment, "2"), "an attempt before it"
     moved.sync("1", 2, done=True)
     (after,) = moved.runs()
     assert after.info.run_id == before.info.run_id

@@ -17,15 +17,19 @@ from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.controlled.catalog import generate
 from raydt.training.loop import Splits, TrainConfig, train
+from torch._dynamo.utils import counters
 torch.set_num_threads(1)
-model = ModelConfig(width=32, num_layers=1, num_heads=1, hidden=64, window_bytes=32)
+model = ModelConfig(width=32, num_layers=2, num_heads=1, hidden=64, window_bytes=32)
 splits = Splits(*(generate("alba", split, 2_000, 0) for split in ("train", "val", "test")))
-for compile in ("off", "blocks", "model"):
+for seed, compile in ((0, "off"), (0, "blocks"), (1, "blocks"), (0, "model")):
     recipe = Recipe(budget_bytes="2048", min_steps=8, compile=compile)
     reports = []
-    config = TrainConfig(model, recipe, 2_000, evaluations=8, patience=8)
+    config = TrainConfig(model, recipe, 2_000, seed, evaluations=8, patience=8)
     outcome = train(config, splits, report=reports.append)
-    print(*(report.train_loss for report in reports), outcome.test_loss)
+    if seed == 0:
+        print(*(report.train_loss for report in reports), outcome.test_loss)
+    if compile == "blocks":  # one for both blocks, and for both cells
+        assert counters["stats"]["unique_graphs"] == 1, counters
 """
 
 

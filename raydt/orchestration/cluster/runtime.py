@@ -89,7 +89,8 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
             _join()
         else:
             os.environ.setdefault(MOST_WAITING, str(num_slots))
-            _start(num_slots * cpus_per_cell, _session_folder(stack.enter_context(own_folder())))
+            own = _session_folder(stack.enter_context(own_folder()))
+            _start(num_slots * cpus_per_cell, own or ray_folder())
         # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
         # terminal.
         before = {number: signal.signal(number, _interrupt) for number in _ENDING}

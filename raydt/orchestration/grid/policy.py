@@ -118,10 +118,8 @@ class GridPolicy:
             self._progress.cancelled(task.cell_id)
             self._recorder.cancelled(task.cell_id)
             return
-        try:
-            result = result or self._failed(task, failure or "it ended without an outcome")
-        except LeaseLostError as error:
-            self._lost(task, error)
+        if result is None:
+            self._fail(task, failure or "it ended without an outcome")
             return
         self._progress.ended(task.cell_id, result)
         self._recorder.ended(task.cell_id, result)
@@ -145,11 +143,12 @@ class GridPolicy:
         for cell in self._schedule.failed(cell_id):
             self._progress.blocked(cell)
 
-    def _failed(self, task: CellTask, reason: str) -> Result:
-        """The result of a cell that failed for good, in place: no numbers, and the reason."""
+    def _fail(self, task: CellTask, reason: str) -> None:
+        """The cell failed for good: its result, without numbers but with the reason, is put in
+        place."""
         folder = self._folder(task.cell_id)
         tried = attempts(folder)
-        result = Result(
+        failed = Result(
             cell_id=task.cell_id,
             fingerprint=task.fingerprint,
             attempt=tried[-1] if tried else f"{int(time.time() * 1000)}-none",
@@ -161,11 +160,17 @@ class GridPolicy:
             training_seconds=0.0,
         )
         try:
-            return self._committer(task).decide(folder, result)
+            result = self._committer(task).decide(folder, failed)
+        except LeaseLostError as error:
+            self._lost(task, error)
         except OSError as error:
-            # A full disk: without its result the cell counts as never begun, which is right.
+            # A full disk: without its result the cell counts as never begun, which is right; and
+            # so it is in MLflow, or an outcome that comes later would not be recorded.
             self._progress.say(f"{task.cell_id}: no result can be written: {error}", style="red")
-            return result
+            self._progress.ended(task.cell_id, failed)
+        else:
+            self._progress.ended(task.cell_id, result)
+            self._recorder.ended(task.cell_id, result)
 
     def _lost(self, task: CellTask, error: LeaseLostError) -> None:
         # The lease has its launch interrupted; until then nothing more is decided or begun here.

@@ -1,0 +1,63 @@
+"""Ten thousand orders in which writes, crashes, slow workers and second launches can fall.
+
+pytest tests/histories -m "integration or not integration"
+HISTORY=1234 pytest tests/histories -k one_history     # again; a failure prints its story
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.histories.history import History
+from tests.histories.wiring import wire
+
+_MEMORY = Path("/dev/shm")
+_AT_ONCE = 250
+
+
+@pytest.fixture
+def cache() -> Iterator[Path]:
+    """A folder for what machines keep to themselves, where writing costs nothing."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire(monkeypatch)
+
+
+def histories(cache: Path, seeds: range) -> int:
+    """How many were made, none of which broke a rule."""
+    for seed in seeds:
+        History(seed, cache / str(seed)).run()
+    return len(seeds)
+
+
+@pytest.mark.usefixtures("world")
+def test_a_few_hundred_histories(cache: Path) -> None:
+    histories(cache, range(250))
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.integration
+@pytest.mark.timeout(1800)
+def test_ten_thousand_histories(cache: Path) -> None:
+    seeds = [range(first, first + _AT_ONCE) for first in range(250, 10_250, _AT_ONCE)]
+    context = multiprocessing.get_context("fork")  # with the world in its place
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), context) as pool:
+        assert sum(pool.map(partial(histories, cache), seeds)) == 10_000
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.skipif("HISTORY" not in os.environ, reason="HISTORY names no seed")
+def test_one_history(cache: Path) -> None:
+    History(int(os.environ["HISTORY"]), cache).run()

@@ -1,0 +1,161 @@
+"""A test of the test: bugs that were there, or could be, are each found by some history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from raydt.errors import RunError
+from raydt.grid import journal
+from raydt.grid.journal import CHECKPOINTS, RESULT, Attempt, attempt_folder, attempts
+from raydt.grid.journal_rows import EndRow
+from raydt.grid.lease import is_alive, running_launch
+from raydt.grid.result import write_result
+from raydt.orchestration import cells, launch, sync
+from raydt.orchestration.grid import commit
+from raydt.orchestration.run.resuming import AttemptCheckpoints
+from raydt.tracking.writer import Writer
+from tests.histories.test_histories import cache, histories, world
+from tests.histories.world import ViolationError
+
+__all__ = ["cache", "world"]  # fixtures
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+_MOST_HISTORIES = 600
+
+Patch = pytest.MonkeyPatch
+
+
+def the_lease_is_not_looked_at(patch: Patch) -> None:
+    """Before a result is written."""
+    patch.setattr(commit, "check_launch", lambda *_: None)
+
+
+def nothing_is_fenced(patch: Patch) -> None:
+    """By who takes a sweep over: a driver that slept between its look and its write."""
+    patch.setattr(launch, "fence", lambda *_: 0)
+    patch.setattr(cells, "fence", lambda *_: 0)
+
+
+def the_outcome_is_before_the_journal(patch: Patch) -> None:
+    """Two writes, the other way round."""
+
+    def end(self: Attempt, outcome: Any) -> None:
+        write_result(self.folder, "outcome.json", outcome)
+        self.write(EndRow(status=outcome.status))
+
+    patch.setattr(Attempt, "end", end)
+
+
+def recorded_before_it_is_written(patch: Patch) -> None:
+    """`mlflow.json` says that all is there, and then it is written."""
+    begun = Writer._begun
+
+    def as_if_ended(self: Writer, attempt: str, run_id: str | None) -> Any:
+        return begun(self, attempt, run_id).model_copy(update={"ended": True})
+
+    patch.setattr(Writer, "_begun", as_if_ended)
+
+
+def people_take_no_lock(patch: Patch) -> None:
+    """The audit's 3: rm, retry and sync look at the beat, and begin."""
+
+    @contextmanager
+    def look(sweep: Any) -> Iterator[Any]:
+        if is_alive(running_launch(sweep.folder)):
+            raise RunError("a launch is at work")
+        yield SimpleNamespace(check_held=lambda: None)
+
+    patch.setattr(cells, "at_rest", look)
+    patch.setattr(sync, "at_rest", look)
+
+
+def checkpoints_of_another_text(patch: Patch) -> None:
+    """The audit's 4: whatever an earlier attempt left is taken over."""
+
+    def take_over(self: AttemptCheckpoints, cell: Any, attempt_id: str, *_: object) -> None:
+        for earlier in reversed([a for a in attempts(cell) if a != attempt_id]):
+            place = attempt_folder(cell, earlier) / CHECKPOINTS
+            names = place.names()
+            if any(name.endswith(".json") for name in names):
+                for name in names:
+                    place.fetch(name, self.path / name)
+                return
+
+    patch.setattr(AttemptCheckpoints, "take_over", take_over)
+
+
+def a_lost_driver_fails_cells(patch: Patch) -> None:
+    """The audit's 8: a result is written without a look or a condition."""
+
+    def write(cell: Any, result: Any, *_: object) -> Any:
+        write_result(cell, RESULT, result)
+        return result
+
+    patch.setattr(commit, "decide", write)
+
+
+def two_runs_of_a_cell(patch: Patch) -> None:
+    """The audit's 9: a new run is made, and the one before it stays."""
+    patch.setattr(Writer, "_found", lambda *_: None)
+
+
+def who_slept_takes_the_cell(patch: Patch) -> None:
+    """A worker's lease is written without a condition."""
+
+    def take(cell: Any, before: Any, attempt_id: str, launch_id: str) -> None:
+        lease = journal.Lease(attempt=attempt_id, launch=launch_id, time=0.0)
+        cell.write_json("lease.json", lease.model_dump())
+
+    patch.setattr(journal, "_take", take)
+
+
+def results_go_with_their_files(patch: Patch) -> None:
+    """`raydt rm` removes file by file, and is killed in the middle."""
+    patch.setattr(cells, "give_up", lambda *_: None)
+
+
+def another_attempt_is_taken_for_recorded(patch: Patch) -> None:
+    """As it was until these histories: the run in MLflow is of an attempt that failed."""
+    is_recorded = launch.is_recorded
+
+    def of_any(cell: Any, store_uri: str, experiment: Any, attempt: str, *so_far: int) -> bool:
+        state = launch_state(cell)
+        known = attempt if state is None else state.attempt
+        return is_recorded(cell, store_uri, experiment, known, *so_far)
+
+    patch.setattr(launch, "is_recorded", of_any)
+
+
+def launch_state(cell: Any) -> Any:
+    from raydt.tracking.recorded import read_state
+
+    return read_state(cell)
+
+
+BUGS: list[Callable[[Patch], None]] = [
+    the_lease_is_not_looked_at,
+    nothing_is_fenced,
+    the_outcome_is_before_the_journal,
+    recorded_before_it_is_written,
+    people_take_no_lock,
+    checkpoints_of_another_text,
+    a_lost_driver_fails_cells,
+    two_runs_of_a_cell,
+    results_go_with_their_files,
+    another_attempt_is_taken_for_recorded,
+]
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found(
+    bug: Callable[[Patch], None], cache: Path, monkeypatch: Patch
+) -> None:
+    bug(monkeypatch)
+    with pytest.raises(ViolationError):
+        histories(cache, range(_MOST_HISTORIES))

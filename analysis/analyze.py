@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
+from analysis.alarms.alarm import step_limited
 from analysis.alarms.every import alarms
 from analysis.answer import answer
 from analysis.arrays import Floats
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
+from analysis.claims.evidence import evidence
 from analysis.claims.predictors import CorpusFacts, corpus_facts
-from analysis.effective import Resamples, effective_table, estimates_table
-from analysis.estimators.registry import estimator_named
+from analysis.effective import Resamples, effective_with_draws, estimates_table
+from analysis.estimators.registry import DEFAULT, estimator_named
 from analysis.ladder import cell_means, ladders
 from analysis.laws.ladders import fit_ladders
 from analysis.laws.one_law import one_law_tests
@@ -29,7 +31,6 @@ from analysis.store.read import SweepRuns, read_sweep
 from analysis.table import tidy
 from analysis.uncertainty.noise import pooled_noise
 from analysis.uncertainty.resample import draw_means
-from analysis.uncertainty.transfer import transfer_draws
 from raydt.errors import InputError, RunError, bad
 from raydt.tracking.schema import PARAM_MODEL, PARAM_NUM_PARAMETERS, Stage
 
@@ -50,7 +51,7 @@ def analyze(
     sweep: str | None,
     out_dir: Path | Callable[[str], Path],
     *,
-    estimator: str = "loglog",
+    estimator: str = DEFAULT,
     confidence: float = 0.90,
     num_resamples: int = 1000,
     random_seed: int = 0,
@@ -123,11 +124,10 @@ def computed(
     random = np.random.default_rng(random_seed)
     drawn = draw_means(means, noise, num_resamples=num_resamples, random=random, cells=table.cells)
     resamples = Resamples(drawn, confidence)
-    effective = effective_table(means, resamples, estimator=estimator, noise=noise)
+    effective, draws = effective_with_draws(means, resamples, estimator=estimator, noise=noise)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
     parameters = _parameters(runs)
-    draws = transfer_draws(effective, means, drawn, estimator=estimator)
     transfer = transfer_laws(
         effective,
         parameters=parameters,
@@ -140,7 +140,10 @@ def computed(
     facts = CorpusFacts()
     if corpora_dir is not None:
         facts = corpus_facts(corpora_dir, {*effective["source"], *effective["target"]})
-    claims = claim_answers(effective, facts=facts, confidence=confidence, random_seed=random_seed)
+    known = evidence(effective, means, noise, draws, step_limited(raised))
+    claims = claim_answers(
+        effective, noise=known, facts=facts, confidence=confidence, random_seed=random_seed
+    )
     return Analysis(
         store_uri=runs.store_uri,
         sweep=runs.sweep,
@@ -152,7 +155,7 @@ def computed(
         effective=effective,
         law_fits=law_fits,
         laws=laws,
-        answer=answer(effective),
+        answer=answer(effective, known),
         alarms=[str(alarm) for alarm in raised],
         raised=raised,
         claims=claims,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import permutations
 
+import numpy as np
 import pandas as pd
 
+from analysis.claims.evidence import Evidence
 from analysis.wording import counted, listed, size_name, unfinished_mark, worth
 from raydt.tracking.schema import Stage
 
 SURE = 0.95  # share of resamples from which on a lead is called clear
+FEW_TARGETS = 0.5  # of the most that any source has
+TOLD_SHARE = 0.1  # of D_F: with one seed, a smaller D_T is not spoken of
 
 
 @dataclass(frozen=True)
@@ -21,16 +27,19 @@ class Answer:
     cautions: list[str]
 
 
-def answer(effective: pd.DataFrame) -> Answer:
+def answer(effective: pd.DataFrame, noise: Evidence | None = None) -> Answer:
     """Which source transfers most, per target, how sure that is, and what does not follow."""
     if effective.empty:
         return Answer(
             "No D_T yet: no target has both a scratch ladder and a finetuned cell.", [], []
         )
-    return Answer(_headline(effective), _per_target(effective), _cautions(effective))
+    distrusted = frozenset() if noise is None else noise.distrusted
+    return Answer(
+        _headline(effective, noise), _per_target(effective, distrusted), _cautions(effective)
+    )
 
 
-def _headline(effective: pd.DataFrame) -> str:
+def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
     sources = sorted(effective["source"].unique())
     trained = effective[effective["stage"] == Stage.FINETUNE]
     if len(sources) == 1:
@@ -39,34 +48,88 @@ def _headline(effective: pd.DataFrame) -> str:
             f"Pretraining on {sources[0]} beat training from scratch in {better} of "
             f"{counted(len(trained), 'comparison')} of the same size."
         )
-    leading = effective[effective["leads"]]
-    wins = leading["source"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    total = len(leading)
-    if total == 0:
+    # A source of few targets may beat the others there and says nothing of the rest.
+    reach = effective.groupby("source")["target"].nunique()
+    few = sorted(reach.index[reach < FEW_TARGETS * reach.max()])
+    sources = [name for name in sources if name not in few]
+    apart = f" Not ranked, with few targets: {listed(few)}." if few else ""
+    if len(sources) == 1:
+        return f"Only {sources[0]} has more than a few targets: no source to compare it with."
+    duels = _duels(effective, noise)
+    if len(duels):
+        duels = duels[duels["source"].isin(sources) & duels["other"].isin(sources)]
+    if duels.empty:
         return "No size of any target has two sources to compare."
-    best = str(wins.index[0])
-    tied = [str(name) for name in wins.index[wins == wins.iloc[0]]]
-    if len(tied) > 1:
-        return (
-            f"No source transfers most: {' and '.join(tied)} each lead {wins.iloc[0]} of {total}."
+    # The source that beats each other one more often than not, over what the two have in common.
+    wins = duels[duels["won"] > duels["compared"] / 2]
+    beaten = wins.groupby("source")["other"].nunique()
+    rivals = duels.groupby("source")["other"].nunique()
+    best = [name for name in beaten.index if beaten[name] == rivals[name] == len(sources) - 1]
+    if not best:
+        shown = listed(
+            f"{row['source']} beats {row['other']} in {row['won']} of {row['compared']}"
+            for row in wins.sort_values(
+                ["compared", "won"], ascending=False, kind="stable"
+            ).to_dict("records")
         )
-    if wins.iloc[0] == total:
-        where = "the only comparison" if total == 1 else f"all {total} comparisons"
-        return f"{best} transfers most, in {where} of sources."
-    others = listed(f"{name} {count}" for name, count in wins.iloc[1:].items())
-    if wins.iloc[0] <= total / 2:
+        return f"No source transfers most: {shown or 'every two are level'}.{apart}"
+    mine = duels[duels["source"] == best[0]].sort_values("won", kind="stable")
+    against = listed(
+        f"{row['other']} in {row['won']} of {row['compared']}" for row in mine.to_dict("records")
+    )
+    sure = mine["sure"]
+    if sure.isna().any():
         return (
-            f"No source transfers most: {best} leads {wins.iloc[0]} of {total} comparisons "
-            f"({others})."
+            f"{best[0]} transfers most among these checkpoints: it beats {against} comparisons. "
+            f"One seed cannot tell whether the language does.{apart}"
         )
-    return f"{best} transfers most: it leads {wins.iloc[0]} of {total} comparisons ({others})."
+    if (sure >= SURE).all():
+        return f"{best[0]} transfers most: it beats {against} comparisons.{apart}"
+    return (
+        f"{best[0]} leads, but not beyond the luck of seeds: it beats {against} comparisons, and "
+        f"its mean lead holds in {sure.min():.0%} of resamples.{apart}"
+    )
 
 
-def _per_target(effective: pd.DataFrame) -> list[str]:
+def _duels(effective: pd.DataFrame, noise: Evidence | None) -> pd.DataFrame:
+    """Every two sources over the models, targets and sizes that both have: source, other, won,
+    compared, and sure, the share of resamples in which the mean log D_E of the first is larger
+    (NaN where there are none). Sizes at which neither D_E is inside the ladder count by the loss,
+    and not in `sure`."""
+    keys = ["model", "target", "finetune_bytes"]
+    drawn = None if noise is None else noise.log_ratio
+    trained = (effective["finetune_bytes"] > 0).to_numpy()
+    at = {
+        name: pd.Series(np.flatnonzero((effective["source"] == name).to_numpy())).set_axis(
+            pd.MultiIndex.from_frame(effective.loc[effective["source"] == name, keys])
+        )
+        for name in sorted(effective["source"].unique())
+    }
+    loss, place = effective["loss"].to_numpy(dtype=float), effective["range"].to_numpy()
+    rows: list[dict[str, object]] = []
+    for one, other in permutations(at, 2):
+        both = at[one].index.intersection(at[other].index)
+        if not len(both):
+            continue
+        mine, theirs = at[one][both].to_numpy(), at[other][both].to_numpy()
+        sure = np.nan
+        inside = trained[mine] & ((place[mine] == "inside") | (place[theirs] == "inside"))
+        if drawn is not None and inside.any():
+            lead = (drawn[:, mine[inside]] - drawn[:, theirs[inside]]).mean(axis=1)
+            sure = float((lead > 0).mean())
+        won = int((loss[mine] < loss[theirs]).sum())
+        rows.append(
+            {"source": one, "other": other, "won": won, "compared": len(both), "sure": sure}
+        )
+    return pd.DataFrame(rows, columns=["source", "other", "won", "compared", "sure"])
+
+
+def _per_target(effective: pd.DataFrame, distrusted: Collection[tuple[str, str, int]]) -> list[str]:
     sentences = []
     several = effective["model"].nunique() > 1
     for (model, target), rows in effective.groupby(["model", "target"], sort=True):
-        best = rows[rows["finetune_bytes"] == _telling_size(rows)].sort_values("loss")
+        suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
+        best = rows[rows["finetune_bytes"] == _telling_size(rows, suspect)].sort_values("loss")
         first, *rest = best.to_dict("records")
         where = f"{target}, {model}" if several else str(target)
         if first["stage"] == Stage.ZEROSHOT:
@@ -83,11 +146,32 @@ def _per_target(effective: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def _telling_size(rows: pd.DataFrame) -> int:
-    """The D_F with most answers inside the ladder; of several the largest."""
-    inside = rows.assign(inside=rows["range"] == "inside").groupby("finetune_bytes")["inside"]
-    counts = inside.sum()
-    return int(counts[counts == counts.max()].index.max())
+def _telling_size(rows: pd.DataFrame, suspect: Collection[int]) -> int:
+    """The D_F at which most D_T can be told: inside the ladder and apart from 0 by their interval
+    (with one seed: by a tenth of D_F); of several the largest. Sizes at which no source is worth
+    anything, or the ladder ran out of steps, only where there is no other."""
+    low, high = rows["transferred_low_bytes"], rows["transferred_high_bytes"]
+    apart = (low > 0) | (high < 0)
+    by_size = rows["transferred_bytes"].abs() > TOLD_SHARE * rows["finetune_bytes"]
+    told = (rows["range"] == "inside") & apart.where(low.notna(), by_size)
+    found = pd.DataFrame(
+        {
+            "size": rows["finetune_bytes"],
+            "trusted": ~rows["finetune_bytes"].isin(suspect),
+            "told": told,
+            "worth": (rows["transferred_bytes"] > 0) & (rows["range"] != "below"),
+            "inside": rows["range"] == "inside",
+        }
+    )
+    each = found.groupby("size").agg(
+        trusted=("trusted", "first"),
+        told=("told", "sum"),
+        inside=("inside", "sum"),
+        worth=("worth", "any"),
+    )
+    each["useful"] = each["trusted"] & (each["told"] > 0) & each["worth"]
+    order = each.reset_index().sort_values(["useful", "told", "inside", "size"])
+    return int(order["size"].iloc[-1])
 
 
 def _how_sure(first: dict[object, object]) -> str:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.arrays import Floats
-from analysis.estimators.answer import Range
+from analysis.estimators.answer import Estimate, Range
 from analysis.estimators.interpolated import log_loss_at
 from analysis.estimators.reference import nominal_bytes
-from analysis.estimators.registry import CAUTIONS, ESTIMATORS, NOMINAL, estimator_named
+from analysis.estimators.registry import (
+    BELIEVED,
+    CAUTIONS,
+    DEFAULT,
+    ESTIMATORS,
+    NOMINAL,
+    estimator_named,
+)
 from analysis.ladder import Ladder, ladders
+from analysis.laws.draws import TransferDraws
 from analysis.uncertainty.intervals import Interval, censored_interval
 from analysis.uncertainty.noise import Noise, pooled_noise
+from analysis.uncertainty.transfer import resampled_estimate
 from analysis.uncertainty.unfinished import beyond_noise
 from raydt.tracking.schema import Stage
 
@@ -96,7 +105,7 @@ def effective_table(
     means: pd.DataFrame,
     resamples: Resamples,
     *,
-    estimator: str = "loglog",
+    estimator: str = DEFAULT,
     noise: Mapping[str, Noise] | None = None,
 ) -> pd.DataFrame:
     """D_E and D_T of every finetune and zeroshot cell group whose target has a ladder.
@@ -107,37 +116,64 @@ def effective_table(
     less its own D_F. `noise` decides which cells are unfinished beyond it, and is estimated from
     `means` if it is not given. `InputError` if the estimator is unknown.
     """
+    return effective_with_draws(means, resamples, estimator=estimator, noise=noise)[0]
+
+
+def effective_with_draws(
+    means: pd.DataFrame,
+    resamples: Resamples,
+    *,
+    estimator: str = DEFAULT,
+    noise: Mapping[str, Noise] | None = None,
+) -> tuple[pd.DataFrame, TransferDraws]:
+    """`effective_table`, and D_T of its rows in every resample, of which its intervals are made.
+
+    The draws of an estimator in `CAUTIONS`, and where there is no noise to draw from, are NaN.
+    """
     estimator_named(estimator)
-    believed = [name for name in ESTIMATORS if name not in CAUTIONS]
     found = ladders(means)
-    lower = means["log_loss"] - beyond_noise(means, pooled_noise(means) if noise is None else noise)
-    lower_ladders = ladders(means.assign(log_loss=lower))
-    rows: list[dict[str, object]] = []
+    rise = beyond_noise(means, pooled_noise(means) if noise is None else noise)
+    lower = means["log_loss"].to_numpy(dtype=float) - rise
+    lower_ladders = ladders(means.assign(log_loss=lower)) if rise.any() else {}
+    parts: list[dict[str, object]] = []
+    estimates: list[Estimate] = []
     for ladder, drawn_ladder, group in _groups(means, found, resamples):
-        drawn = resamples.log_loss[:, group.index.to_numpy()]  # (R, sources)
+        places = group.index.to_numpy()
+        drawn = resamples.log_loss[:, places]  # (R, sources)
+        losses = group["log_loss"].to_numpy(dtype=float)
+        resampled = None
+        if estimator not in CAUTIONS and drawn_ladder is not None and np.isfinite(drawn).all():
+            size = float(group["size_bytes"].iloc[0])
+            resampled = resampled_estimate(ladder, drawn_ladder, losses, drawn, size, estimator)
+        part = _part(group, ladder, estimator, resampled, resamples.confidence)
+        unknown = np.full(drawn.shape, np.nan)
+        estimates.append(resampled or Estimate(unknown, np.zeros(drawn.shape, dtype=np.int8)))
+        part["finetune_bytes"] = group["size_bytes"].to_numpy()  # what other tables know it by
+        part |= _spread([_answered(group, losses, ladder, name) for name in BELIEVED])
+        part["unfinished"] = group["unfinished"].to_numpy(dtype=float)
+        if estimator not in CAUTIONS and lower_ladders:
+            key = (str(group["model"].iloc[0]), str(group["target"].iloc[0]))
+            part |= _if_trained_on(
+                _answered(group, losses, ladder, estimator),
+                _answered(group, losses, lower_ladders[key], estimator),
+                _answered(group, lower[places], ladder, estimator),
+            )
         several = len(group) > 1
-        leader = int(group["log_loss"].to_numpy(dtype=float).argmin())
-        for position, record in enumerate(group.to_dict("records")):
-            row = _row(record, ladder, estimator, drawn_ladder, drawn[:, position], resamples)
-            row["finetune_bytes"] = record["size_bytes"]  # what other tables know the cell by
-            others = [_answered(record, ladder, name) for name in believed]
-            row |= _spread(others)
-            row["unfinished"] = record["unfinished"]
-            if estimator not in CAUTIONS:
-                now = _answered(record, ladder, estimator)
-                lower_ladder = lower_ladders[str(record["model"]), str(record["target"])]
-                trained_on = {**record, "log_loss": lower[group.index[position]]}
-                row |= _if_trained_on(
-                    now,
-                    _answered(record, lower_ladder, estimator),
-                    _answered(trained_on, ladder, estimator),
-                )
-            row["leads"] = several and position == leader
-            if several and np.isfinite(drawn).all():
-                row["leads_share"] = float((drawn.argmin(axis=1) == position).mean())
-            rows.append(row)
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return table.sort_values(["model", "target", "finetune_bytes", "source"], ignore_index=True)
+        part["leads"] = several & (np.arange(len(group)) == losses.argmin())
+        part["leads_share"] = np.nan
+        if several and np.isfinite(drawn).all():
+            first = drawn.argmin(axis=1)
+            part["leads_share"] = np.bincount(first, minlength=len(group)) / len(first)
+        parts.append(part)
+    table = _stacked(parts, COLUMNS)
+    order = table.sort_values(["model", "target", "finetune_bytes", "source"]).index.to_numpy()
+    table = table.loc[order].reset_index(drop=True)
+    if not estimates:
+        none = np.empty((len(resamples.log_loss), 0))
+        return table, TransferDraws(none, none.astype(np.int8))
+    effective = np.hstack([one.effective_bytes for one in estimates])[:, order]
+    place = np.hstack([one.range for one in estimates])[:, order]
+    return table, TransferDraws(effective - table["finetune_bytes"].to_numpy(dtype=float), place)
 
 
 def estimates_table(means: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
@@ -148,14 +184,19 @@ def estimates_table(means: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
     estimators by model, source, target and `size`. `caution` says why an estimator is not to be
     used.
     """
-    rows: list[dict[str, object]] = []
+    parts: list[dict[str, object]] = []
     for ladder, drawn_ladder, group in _groups(means, ladders(means), resamples):
         drawn = resamples.log_loss[:, group.index.to_numpy()]
-        for position, record in enumerate(group.to_dict("records")):
-            for name in ESTIMATORS:
-                row = _row(record, ladder, name, drawn_ladder, drawn[:, position], resamples)
-                rows.append({**row, "caution": CAUTIONS.get(name)})
-    table = pd.DataFrame(rows, columns=list(ESTIMATES_COLUMNS)).astype(ESTIMATES_COLUMNS)
+        losses = group["log_loss"].to_numpy(dtype=float)
+        size = float(group["size_bytes"].iloc[0])
+        for name in ESTIMATORS:
+            resampled = None
+            # An interval around a number that is not to be believed would only dress it up.
+            if name not in CAUTIONS and drawn_ladder is not None and np.isfinite(drawn).all():
+                resampled = resampled_estimate(ladder, drawn_ladder, losses, drawn, size, name)
+            part = _part(group, ladder, name, resampled, resamples.confidence)
+            parts.append({**part, "caution": CAUTIONS.get(name)})
+    table = _stacked(parts, ESTIMATES_COLUMNS)
     # Stable: sizes of one comparison stay together, estimators in their order.
     order = ["model", "target", "source"]
     return table.sort_values(order, kind="stable", ignore_index=True)
@@ -185,100 +226,125 @@ def _drawn_ladder(
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What an estimator says of one cell group; sizes as the estimator counts them."""
+class _Answers:
+    """What an estimator says of the cells of one D_F; sizes as the estimator counts them."""
 
     finetune_bytes: float
-    effective_bytes: float
-    range: Range
+    effective_bytes: Floats  # (S,)
+    range: npt.NDArray[np.int8]
+
+    @property
+    def transferred_bytes(self) -> Floats:
+        """D_T = D_E - D_F."""
+        return self.effective_bytes - self.finetune_bytes
 
 
-def _answered(record: dict[Hashable, Any], ladder: Ladder, name: str) -> _Answer:
-    ladder, finetune_bytes = _sizes_of(name, record, ladder)
-    answer = ESTIMATORS[name](ladder, np.asarray(float(record["log_loss"])), finetune_bytes)
-    return _Answer(finetune_bytes, float(answer.effective_bytes), Range(int(answer.range)))
+def _answered(group: pd.DataFrame, log_loss: Floats, ladder: Ladder, name: str) -> _Answers:
+    ladder, finetune_bytes = _sizes_of(name, group, ladder)
+    answer = ESTIMATORS[name](ladder, log_loss, finetune_bytes)
+    return _Answers(finetune_bytes, answer.effective_bytes, answer.range)
 
 
-def _sizes_of(name: str, record: dict[Hashable, Any], ladder: Ladder) -> tuple[Ladder, float]:
+def _sizes_of(name: str, group: pd.DataFrame, ladder: Ladder) -> tuple[Ladder, float]:
     """The ladder and D_F in the sizes that an estimator is given."""
-    finetune_bytes = float(record["size_bytes"])
+    finetune_bytes = float(group["size_bytes"].iloc[0])
     if name not in NOMINAL:
         return ladder, finetune_bytes
     pairs = zip(ladder.labels, ladder.num_bytes, strict=True)
     nominal = np.array([nominal_bytes(label, size) for label, size in pairs])
-    return ladder.with_num_bytes(nominal), nominal_bytes(str(record["size"]), finetune_bytes)
+    label = str(group["size"].iloc[0])
+    return ladder.with_num_bytes(nominal), nominal_bytes(label, finetune_bytes)
 
 
-def _row(
-    record: dict[Hashable, Any],
+def _part(
+    group: pd.DataFrame,
     ladder: Ladder,
     name: str,
-    drawn_ladder: Ladder | None,
-    drawn: Floats,
-    resamples: Resamples,
+    resampled: Estimate | None,
+    confidence: float,
 ) -> dict[str, object]:
-    answer = _answered(record, ladder, name)
-    log_loss, true_bytes = float(record["log_loss"]), float(record["size_bytes"])
+    """Columns of the cells of one model, target and D_F."""
+    losses = group["log_loss"].to_numpy(dtype=float)
+    answers = _answered(group, losses, ladder, name)
+    true_bytes = float(group["size_bytes"].iloc[0])
     observed = ladder.log_loss[ladder.num_bytes == true_bytes]
-    row: dict[str, object] = {
-        **{key: record[key] for key in ("model", "stage", "source", "target", "size")},
-        "finetune_bytes": int(answer.finetune_bytes),
+    part: dict[str, object] = {
+        **{key: group[key].to_numpy() for key in ("model", "stage", "source", "target", "size")},
+        "finetune_bytes": int(answers.finetune_bytes),
         "estimator": name,
-        "effective_bytes": answer.effective_bytes,
-        "transferred_bytes": answer.effective_bytes - answer.finetune_bytes,
-        "range": answer.range.word,
-        "loss": float(np.exp(log_loss)),
+        "effective_bytes": answers.effective_bytes,
+        "transferred_bytes": answers.transferred_bytes,
+        "range": _words(answers.range),
+        "loss": np.exp(losses),
         "scratch_loss": float(np.exp(log_loss_at(ladder, true_bytes))),
         "scratch_loss_observed": float(np.exp(observed[0])) if len(observed) else float("nan"),
-        "num_seeds": record["num_seeds"],
+        "num_seeds": group["num_seeds"].to_numpy(),
         "ladder_rungs": len(ladder.num_bytes),
         "ladder_low_bytes": float(ladder.num_bytes[0]),
         "ladder_high_bytes": float(ladder.num_bytes[-1]),
     }
-    # An interval around a number that is not to be believed would only dress it up.
-    if name not in CAUTIONS and drawn_ladder is not None and np.isfinite(drawn).all():
-        resampled = ESTIMATORS[name](drawn_ladder, drawn, true_bytes)
-        interval = censored_interval(resampled, ladder.num_bytes, resamples.confidence)
-        row |= _interval_columns(interval, true_bytes, resamples.confidence)
-    return row
+    if resampled is not None:
+        ends = [
+            censored_interval(Estimate(values, places), ladder.num_bytes, confidence)
+            for values, places in zip(resampled.effective_bytes.T, resampled.range.T, strict=True)
+        ]
+        part |= _interval_columns(ends, true_bytes, confidence)
+    return part
 
 
-def _spread(answers: list[_Answer]) -> dict[str, object]:
+def _stacked(parts: list[dict[str, object]], columns: dict[str, str]) -> pd.DataFrame:
+    """The parts under one another: a scalar stands for all rows of its part."""
+    frames = [pd.DataFrame(part) for part in parts]
+    table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return table.reindex(columns=list(columns)).astype(columns)
+
+
+def _words(places: npt.NDArray[np.int8]) -> list[str]:
+    return [Range(int(place)).word for place in places]
+
+
+def _spread(answers: list[_Answers]) -> dict[str, object]:
     """The smallest and the largest D_T of several estimators; one off the ladder is the end."""
-    ordered = sorted(answers, key=lambda one: (one.range, one.effective_bytes))
+    places = np.stack([one.range for one in answers])  # (estimators, S)
+    transferred = np.stack([one.transferred_bytes for one in answers])
+    ordered = np.lexsort((transferred, places), axis=0)
     ends: dict[str, object] = {}
-    for end, one in (("low", ordered[0]), ("high", ordered[-1])):
-        ends[f"estimators_{end}_bytes"] = one.effective_bytes - one.finetune_bytes
-        ends[f"estimators_{end}_range"] = one.range.word
+    for end, row in (("low", 0), ("high", -1)):
+        at = ordered[row], np.arange(ordered.shape[1])
+        ends[f"estimators_{end}_bytes"] = transferred[at]
+        ends[f"estimators_{end}_range"] = _words(places[at])
     return ends
 
 
-def _if_trained_on(now: _Answer, ladder_on: _Answer, cells_on: _Answer) -> dict[str, object]:
+def _if_trained_on(now: _Answers, ladder_on: _Answers, cells_on: _Answers) -> dict[str, object]:
     """What D_T may be: down to that of the ladder trained on, up to that of the cells trained on.
 
     One end at a time, since both at once would partly cancel. An end that does not move the answer
     in its own direction is left out.
     """
-    place = (now.range, now.effective_bytes)
     ends: dict[str, object] = {}
-    if (ladder_on.range, ladder_on.effective_bytes) < place:
-        ends["unfinished_low_bytes"] = ladder_on.effective_bytes - now.finetune_bytes
-        ends["unfinished_low_range"] = ladder_on.range.word
-    if (cells_on.range, cells_on.effective_bytes) > place:
-        ends["unfinished_high_bytes"] = cells_on.effective_bytes - now.finetune_bytes
-        ends["unfinished_high_range"] = cells_on.range.word
+    for end, moved, sign in (("low", ladder_on, -1), ("high", cells_on, 1)):
+        further = sign * (moved.range.astype(int) - now.range)
+        beyond = sign * (moved.effective_bytes - now.effective_bytes) > 0
+        taken = (further > 0) | ((further == 0) & beyond)
+        ends[f"unfinished_{end}_bytes"] = np.where(taken, moved.transferred_bytes, np.nan)
+        words = zip(taken, _words(moved.range), strict=True)
+        ends[f"unfinished_{end}_range"] = [word if one else None for one, word in words]
     return ends
 
 
 def _interval_columns(
-    interval: Interval, finetune_bytes: float, confidence: float
+    ends: list[Interval], finetune_bytes: float, confidence: float
 ) -> dict[str, object]:
+    low, high = (
+        np.array([getattr(one, f"{end}_bytes") for one in ends]) for end in ("low", "high")
+    )
     return {
         "confidence": confidence,
-        "effective_low_bytes": interval.low_bytes,
-        "effective_high_bytes": interval.high_bytes,
-        "transferred_low_bytes": interval.low_bytes - finetune_bytes,
-        "transferred_high_bytes": interval.high_bytes - finetune_bytes,
-        "low_range": interval.low_range.word,
-        "high_range": interval.high_range.word,
+        "effective_low_bytes": low,
+        "effective_high_bytes": high,
+        "transferred_low_bytes": low - finetune_bytes,
+        "transferred_high_bytes": high - finetune_bytes,
+        "low_range": [one.low_range.word for one in ends],
+        "high_range": [one.high_range.word for one in ends],
     }

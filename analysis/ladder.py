@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,10 @@ class Ladder:
 
     def monotone(self) -> Floats:
         """`log_loss` made non-increasing, shape (..., K)."""
+        return self._monotone
+
+    @cached_property
+    def _monotone(self) -> Floats:
         return non_increasing(self.log_loss, self.num_seeds)
 
     def monotone_through(self, rung: int) -> Floats:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 
-from analysis.coverage import CONFIDENCE, Design
-from analysis.effective import Resamples, effective_table
+from analysis.effective import Resamples, effective_with_draws
 from analysis.ladder import cell_means, ladders
 from analysis.laws.ladders import fit_ladders
 from analysis.laws.one_law import one_law_tests
 from analysis.laws.transfer_table import transfer_laws
+from analysis.simulate.plants import ALPHA, power_law
+from analysis.simulate.trial import CONFIDENCE
+from analysis.simulate.world import World
 from analysis.uncertainty.noise import pooled_noise
 from analysis.uncertainty.resample import draw_means
-from analysis.uncertainty.transfer import transfer_draws
 from raydt.tracking.schema import Stage
 
 
@@ -27,9 +29,11 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     num_resamples = parser.parse_args().resamples
     sizes = tuple(8_000 * 2**step for step in range(5))
-    design = Design(num_sources=20, num_targets=20, num_seeds=5, finetune_bytes=sizes)
+    languages = tuple(f"l{number}" for number in range(20))
+    world = World(languages, 5, power_law(300.0, ALPHA), sizes=sizes)
+    world = replace(world, rungs=(*sizes, 512_000, 2_048_000))
     random = np.random.default_rng(0)
-    cells = design.cells(random)
+    cells, _ = world.grow(random)
     last = time.process_time()
 
     def lap(what: str) -> None:
@@ -43,10 +47,8 @@ def main() -> None:
     noise = pooled_noise(means, cells)
     drawn = draw_means(means, noise, num_resamples=num_resamples, random=random, cells=cells)
     lap("components and resamples")
-    effective = effective_table(means, Resamples(drawn, CONFIDENCE))
+    effective, draws = effective_with_draws(means, Resamples(drawn, CONFIDENCE), noise=noise)
     lap("D_E with intervals")
-    draws = transfer_draws(effective, means, drawn)
-    lap("resampled D_T")
     resampled = {}
     for (model, target), rungs in means[means["stage"] == Stage.SCRATCH].groupby(
         ["model", "target"]

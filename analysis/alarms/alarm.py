@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,11 +42,17 @@ MOST_NAMES = 3  # of cells in one message: the tables have them all
 @dataclass(frozen=True)
 class Alarm:
     """kind; where: a cell, a target or a source, empty for the whole sweep; message: one or two
-    sentences, what was found and what to do."""
+    sentences, what was found and what to do; rungs: (model, target, bytes) that it distrusts."""
 
     kind: Kind
     where: str
     message: str
+    rungs: tuple[tuple[str, str, int], ...] = ()
 
     def __str__(self) -> str:
         return self.message
+
+
+def step_limited(alarms: Iterable[Alarm]) -> set[tuple[str, str, int]]:
+    """(model, target, bytes) of all rungs that alarms say were limited by steps."""
+    return {rung for alarm in alarms if alarm.kind is Kind.STEP_LIMITED for rung in alarm.rungs}

@@ -85,6 +85,7 @@ def _steepening(
 ) -> Iterator[Alarm]:
     num_tests = sum(max(len(ladder.num_bytes) - 2, 0) for ladder in ladders.values())
     names: dict[str, list[str]] = {}  # by the rungs that are suspect: one alarm, not one a target
+    suspect: dict[str, list[tuple[str, str, int]]] = {}
     for (model, target), ladder in ladders.items():
         if len(ladder.num_bytes) < 3:
             continue
@@ -99,6 +100,9 @@ def _steepening(
             last = int(np.flatnonzero(steeper)[-1]) + 1  # the rung where it gets steeper
             rungs = ", ".join(approximate_bytes(size) for size in ladder.num_bytes[: last + 1])
             names.setdefault(rungs, []).append(_name(model, target, several))
+            suspect.setdefault(rungs, []).extend(
+                (model, target, int(size)) for size in ladder.num_bytes[: last + 1]
+            )
     for rungs, found in names.items():
         ladder_of = "The scratch ladder of" if len(found) == 1 else "The scratch ladders of"
         yield Alarm(
@@ -107,6 +111,7 @@ def _steepening(
             f"{ladder_of} {listed(found)} {'gets' if len(found) == 1 else 'get'} steeper with "
             f"size, which no power law does: the rungs {rungs} were probably limited by steps and "
             "not by data, and D_T there is too high. Train them for more steps.",
+            tuple(suspect[rungs]),
         )
 
 
@@ -135,6 +140,7 @@ def _step_limited(
     several: bool,
 ) -> Iterator[Alarm]:
     names: dict[str, list[str]] = {}  # by rungs, as above
+    suspect: dict[str, list[tuple[str, str, int]]] = {}
     for (model, target), ladder in ladders.items():
         silent_rungs = _rungs_of(silent, model, target)
         all_cut = silent_rungs.assign(cut=_cut_off(silent_rungs)).groupby("size_bytes")["cut"].all()
@@ -143,13 +149,15 @@ def _step_limited(
             *_rungs_of(cut_short, model, target)["size_bytes"],
         }
         falling = -np.diff(ladder.log_loss) > SLOPE_LOG_LOSS
-        rungs = ", ".join(
-            approximate_bytes(size)
+        sizes = [
+            int(size)
             for size, slope in zip(ladder.num_bytes[:-1], falling, strict=True)
             if slope and int(size) in limited
-        )
-        if rungs:
+        ]
+        if sizes:
+            rungs = ", ".join(map(approximate_bytes, sizes))
             names.setdefault(rungs, []).append(_name(model, target, several))
+            suspect.setdefault(rungs, []).extend((model, target, size) for size in sizes)
     for rungs, found in names.items():
         yield Alarm(
             Kind.STEP_LIMITED,
@@ -157,6 +165,7 @@ def _step_limited(
             f"The scratch rungs {rungs} of {listed(found)} ended at the budget while they still "
             "improved, and larger rungs are better: they may be limited by steps, and D_T there "
             "is too high. Give scratch a larger budget.",
+            tuple(suspect[rungs]),
         )
 
 

@@ -13,6 +13,7 @@ class Verdict(StrEnum):
 
     YES = "yes"
     NO = "no"
+    OPPOSITE = "the other way"  # of a claim with a direction: there is an effect, against it
     UNDECIDED = "undecided"
 
 

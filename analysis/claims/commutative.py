@@ -1,21 +1,27 @@
 """Claim 3: is transfer commutative: does a give b what b gives a?
 
 D_T of a to b and of b to a are bytes of two different languages, so log(D_E / D_F) is compared. The
-reciprocity is the intraclass correlation of the two directions: 1, the same; 0, nothing in common.
+reciprocity is the intraclass correlation of the two directions, noise taken out of both variances:
+1, the same; 0, nothing in common; -1, what one gets the other lacks. Equal languages have none:
+where pairs do not vary beyond noise there is nothing to reciprocate.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
+from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
-from analysis.claims.grid import Grid, censored_note, pooled
+from analysis.claims.grid import Finetuned, Grid, comparable, pooled
 from analysis.claims.permutation import associated, label_permutations
-from analysis.claims.twoway import connected, jackknife, two_way
+from analysis.claims.quadratic import Size, size_of
+from analysis.claims.similar import SIMILAR_FOLD
+from analysis.claims.twoway import connected, two_way
 from analysis.wording import counted, listed
 
 NAME = "commutative"
@@ -25,16 +31,75 @@ LEVEL = 0.05
 MOSTLY = 0.5  # of the variation between pairs is shared by the two directions
 
 
+@dataclass(frozen=True)
+class Directions:
+    """Mean (P,) and difference (P,) of the two directions of every pair, and what noise leaves:
+    how far pairs and directions truly differ; None where the noise is unknown."""
+
+    middle: Floats
+    apart: Floats
+    between: Size | None = None
+    within: Size | None = None
+
+    @property
+    def reciprocity(self) -> float:
+        """Intraclass correlation of the two directions, noise taken out; NaN if nothing varies."""
+        if self.between is None or self.within is None:
+            between = 2 * float(self.middle.var(ddof=1)) if len(self.middle) > 1 else math.nan
+            within = float((self.apart**2).mean()) / 2
+        else:
+            between, within = 2 * self.between.value**2, self.within.value**2 / 2
+        return _icc(between, within)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Of reciprocity, each at 5 %; the whole range where nothing varies beyond noise."""
+        if self.between is None or self.within is None:
+            return math.nan, math.nan
+        between, within = self.between, self.within
+        if min(between.p, within.p) > LEVEL / 2:
+            return -1.0, 1.0
+        low = _icc(2 * between.low**2, within.high**2 / 2)
+        high = _icc(2 * between.high**2, within.low**2 / 2)
+        return low, high
+
+
+def _icc(between: float, within: float) -> float:
+    total = between + within
+    return (between - within) / total if total > 0 else math.nan
+
+
+def directions(grid: Grid) -> Directions:
+    """Of the pairs that are known both ways."""
+    found = _pairs(grid)
+    middle = ((found["there"] + found["back"]) / 2).to_numpy(dtype=float)
+    apart = (found["there"] - found["back"]).to_numpy(dtype=float)
+    if grid.drawn is None or len(found) < 2:
+        return Directions(middle, apart)
+    place = {name: at for at, name in enumerate(grid.sources)}
+    target = {name: at for at, name in enumerate(grid.targets)}
+    there = grid.drawn[:, found["one"].map(place), found["other"].map(target)]
+    back = grid.drawn[:, found["other"].map(place), found["one"].map(target)]
+    drawn = (there + back) / 2
+    # 2.5 % at either end of either size: together, both bounds of reciprocity hold at 5 % each.
+    sure = 1 - LEVEL
+    between = size_of(
+        middle - middle.mean(), drawn - drawn.mean(axis=1, keepdims=True), sure, len(middle) - 1
+    )
+    return Directions(middle, apart, between, size_of(apart, there - back, sure))
+
+
 def commutative(
-    rows: pd.DataFrame,
+    found: Finetuned,
     model: str,
     *,
     confidence: float,
     num_permutations: int,
     random: np.random.Generator,
 ) -> ClaimAnswer:
-    """The answer from the rows of `analysis.claims.grid.finetuned`."""
-    whole = pooled(rows, "log_ratio")
+    """The answer from `analysis.claims.grid.finetuned`."""
+    left = comparable(found)
+    whole = pooled(left.found.rows, "log_ratio", left.found.drawn)
     both = [name for name in whole.sources if name in whole.targets]
     mutual = whole.only(both, both)
     pairs = _pairs(mutual)
@@ -49,7 +114,7 @@ def commutative(
             unit="languages",
         )
     named = sorted({*pairs["one"], *pairs["other"]})
-    by_size = _directions(rows, pairs)
+    by_size = _directions(found.rows, pairs)
     fold = math.exp(float((pairs["there"] - pairs["back"]).abs().median()))
     clear = by_size[by_size["clearly_differ"]]
     typical = (
@@ -58,58 +123,41 @@ def commutative(
         f"their intervals are apart in {len(clear)} of {len(by_size)} comparisons"
     )
     tables = {"Both directions, all sizes": pairs, "Both directions by size": by_size}
-    notes = censored_note(rows)
+    notes = list(left.notes)
     tested = (
         "log(D_E / D_F) of a to b against b to a. Reciprocity: intraclass correlation of the two "
-        "directions; p: labels of one direction permuted (QAP); interval: jackknife over "
-        f"languages, Student's t. Yes: p <= {LEVEL} and the interval above {MOSTLY}; no: the "
-        f"interval under {MOSTLY}. apart: the intervals of D_T of the two directions do not "
-        "overlap, which needs several seeds."
+        "directions, the variance of noise taken out of the variation between pairs and within "
+        f"them. Yes: reciprocity surely over {MOSTLY} and there and back surely within "
+        f"{SIMILAR_FOLD}-fold of each other (root mean square); no: surely under {MOSTLY}; "
+        "undecided where pairs and directions do not vary beyond noise. Intervals of the two "
+        "variations invert their tests over the resamples, 5 % for each verdict. p: labels of one "
+        "direction permuted (QAP). apart: the intervals of D_T of the two directions do not "
+        "overlap."
     )
+    sentence, verdict = f"{typical}.", Verdict.UNDECIDED
     if len(named) < MIN_LANGUAGES:
-        sentence = (
-            f"{typical}. Not tested: needs at least {MIN_LANGUAGES} languages that are sources and "
-            f"targets of each other; found {len(named)} ({listed(named)})."
+        sentence += (
+            f" Too small a grid to decide: needs at least {MIN_LANGUAGES} languages that are "
+            f"sources and targets of each other; found {len(named)} ({listed(named)})."
         )
-        return ClaimAnswer(
-            name=NAME,
-            question=QUESTION,
-            model=model,
-            sentence=sentence,
-            verdict=Verdict.UNDECIDED,
-            tables=tables,
-            tested="not tested",
-            n=len(named),
-            unit="languages",
-            notes=notes,
-        )
-    square = mutual.only(named, named)
-    one_way = Grid(square.sources, square.targets, _mutual_only(square.values))
-    rho = _reciprocity(one_way) or math.nan
-    low, high, _ = jackknife(_reciprocity, one_way, "language", confidence)
-    p = math.nan
-    drawn = label_permutations(
-        square.sources, square.targets, num_permutations=num_permutations, random=random
-    )
-    complete = np.isfinite(square.values[square.different()]).all()
-    if complete:
-        result = associated(square, np.where(square.different(), square.values.T, 0.0), drawn)
-        p = result.p
+        tested = "not tested"
     else:
-        notes.append("p needs both directions of every pair of the languages; some are missing.")
-    residual = ""
-    if connected(one_way):
-        beyond = _reciprocity(Grid(square.sources, square.targets, two_way(one_way).rest))
-        if beyond is not None:
-            residual = f" Beyond main effects of source and target it is {beyond:.2f}."
-    interval = f" [{low:.2f}, {high:.2f}]" if not math.isnan(low) else ""
-    said_p = f", p = {p:.2g}" if not math.isnan(p) else ""
-    sentence = f"{typical}. Reciprocity {rho:.2f}{interval}{said_p}.{residual}"
-    verdict = Verdict.UNDECIDED
-    if high < MOSTLY:
-        verdict = Verdict.NO
-    elif low > MOSTLY and p <= LEVEL:
-        verdict = Verdict.YES
+        square = mutual.only(named, named)
+        each = directions(square)
+        said, verdict = _answer(each, left.bounded)
+        sentence += f" {said}"
+        p = _permuted_p(square, num_permutations, random)
+        if math.isnan(p):
+            notes.append(
+                "p needs both directions of every pair of the languages; some are missing."
+            )
+        else:
+            sentence += f" (there goes with back: p = {p:.2g})."
+        one_way = Grid(square.sources, square.targets, _mutual_only(square.values))
+        if connected(one_way):
+            beyond = directions(Grid(square.sources, square.targets, two_way(one_way).rest))
+            if not math.isnan(beyond.reciprocity):
+                sentence += f" Beyond main effects it is {beyond.reciprocity:.2f}."
     return ClaimAnswer(
         name=NAME,
         question=QUESTION,
@@ -124,6 +172,35 @@ def commutative(
     )
 
 
+def _answer(each: Directions, bounded: bool) -> tuple[str, Verdict]:
+    low, high = each.bounds
+    if each.between is None or each.within is None:
+        return (
+            f"Reciprocity of these checkpoints {each.reciprocity:.2f}; with one seed it cannot be "
+            "told from that of the luck of pretrains",
+            Verdict.UNDECIDED,
+        )
+    if (low, high) == (-1.0, 1.0):
+        return "Pairs do not vary beyond the noise of seeds: nothing to reciprocate", (
+            Verdict.UNDECIDED
+        )
+    said = f"Reciprocity {each.reciprocity:.2f} [{low:.2f}, {high:.2f}]"
+    if high < MOSTLY:
+        return said, Verdict.NO
+    alike = each.within.high < math.log(SIMILAR_FOLD)
+    return said, Verdict.YES if low > MOSTLY and alike and not bounded else Verdict.UNDECIDED
+
+
+def _permuted_p(square: Grid, num_permutations: int, random: np.random.Generator) -> float:
+    if not np.isfinite(square.values[square.different()]).all():
+        return math.nan
+    drawn = label_permutations(
+        square.sources, square.targets, num_permutations=num_permutations, random=random
+    )
+    back = np.where(square.different(), square.values.T, 0.0)
+    return associated(square, back, drawn).p
+
+
 def _pairs(grid: Grid) -> pd.DataFrame:
     found = []
     for i, j in combinations(range(len(grid.sources)), 2):
@@ -135,18 +212,6 @@ def _pairs(grid: Grid) -> pd.DataFrame:
 
 def _mutual_only(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values) & np.isfinite(values.T), values, np.nan)
-
-
-def _reciprocity(grid: Grid) -> float | None:
-    """Intraclass correlation of the two directions over mutual pairs; None where nothing varies."""
-    pairs = _pairs(grid)
-    if len(pairs) < 2:
-        return None
-    there, back = pairs["there"].to_numpy(), pairs["back"].to_numpy()
-    middle = (there + back) / 2
-    between = 2 * float(((middle - middle.mean()) ** 2).sum()) / (len(pairs) - 1)
-    within = float(((there - back) ** 2).sum()) / 2 / len(pairs)
-    return (between - within) / (between + within) if between + within > 0 else None
 
 
 def _directions(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -1,18 +1,23 @@
 """Claim 2: does similarity of languages explain D_T?
 
-Every predictor is correlated with log(D_E / D_F) over pairs, with and without the main effects of
-source and target, Pearson and Spearman; p-values permute labels of languages (QAP). Then all
-predictors at once (MRQAP by double semi-partialling), as far as there are pairs for them.
+One predictor is named beforehand, the mean of the published distances (`PREREGISTERED`), and its
+correlation with log(D_E / D_F) over pairs, beyond the main effects of source and target, decides:
+its sign too, since a distance that goes with *more* transfer is another answer. p-values permute
+labels of languages (QAP). Every kind of distance by itself, Pearson and Spearman, with and without
+main effects and all at once (MRQAP by double semi-partialling), is exploration; what is no
+similarity of languages (bytes per character, contamination) stands apart.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pandas as pd
 
 from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
-from analysis.claims.grid import Grid, censored_note, pooled
+from analysis.claims.grid import Finetuned, Grid, censored_note, pooled
 from analysis.claims.permutation import (
     Association,
     LabelPermutations,
@@ -21,33 +26,46 @@ from analysis.claims.permutation import (
     holm,
     label_permutations,
 )
-from analysis.claims.predictors import COMPOSITE, CorpusFacts, predictors
+from analysis.claims.predictors import (
+    OVERLAPPING,
+    PREREGISTERED,
+    CorpusFacts,
+    distances,
+    predictors,
+)
 from analysis.claims.twoway import connected, two_way
+from analysis.distances.table import KINDS
 
 NAME = "similarity"
 QUESTION = "Does similarity of languages explain what transfers?"
 LEVEL = 0.05
-MODERATE_R = 0.3  # Cohen's; a "no" means that a correlation of this size would have been seen
+MODERATE_R = 0.3  # Cohen's; a "no" means that |r| is surely under it
+NORMAL_95 = 1.645  # of a standard normal: two one-sided tests of 5 %
 MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
 CORRELATES = "Correlates of log(D_E / D_F)"
 PAIRS = "Pairs and their distances"
-FAMILY = ["method", "measure", "main_effects"]
+FAMILY = ["role", "method", "measure", "main_effects"]
+FIRST, EXPLORED, OF_CORPORA = "preregistered", "exploration", "of the corpora"
 
 
 def explained_by_similarity(
-    rows: pd.DataFrame,
+    found: Finetuned,
     model: str,
     *,
     facts: CorpusFacts,
     num_permutations: int,
     random: np.random.Generator,
+    explore: bool = True,
 ) -> ClaimAnswer:
-    """The answer from the rows of `analysis.claims.grid.finetuned`."""
-    numbers, ranks = pooled(rows, "log_ratio"), pooled(rows, "rank")
+    """The answer from `analysis.claims.grid.finetuned`; without `explore` of the preregistered
+    predictor alone."""
+    numbers, ranks = pooled(found.rows, "log_ratio"), pooled(found.rows, "rank")
     languages = {*numbers.sources, *numbers.targets}
-    known = predictors(languages, facts)
-    notes = censored_note(rows) + list(facts.notes)
-    found: list[dict[str, object]] = []
+    known = {PREREGISTERED: distances(languages)}
+    if explore:
+        known |= predictors(languages, facts)
+    notes = censored_note(found.rows) + list(facts.notes)
+    tested: list[dict[str, object]] = []
     for name, square in known.items():
         kept = _known_languages(square, numbers)
         grid, ranked = (one.only(kept, kept) for one in (numbers, ranks))
@@ -60,14 +78,14 @@ def explained_by_similarity(
         if len(drawn.sources) < MIN_PERMUTATIONS:
             continue
         x = square.loc[list(grid.sources), list(grid.targets)].to_numpy(dtype=float)
-        for measure in ("Pearson", "Spearman"):
-            for main_effects in (True, False):
+        for measure in ("Pearson", "Spearman") if explore else ("Pearson",):
+            for main_effects in (True, False) if explore else (True,):
                 by_rank = measure == "Spearman"
                 result = associated(
                     ranked if by_rank else grid, x, drawn, main_effects=main_effects, ranks=by_rank
                 )
-                found.append(_row(name, "QAP", measure, main_effects, grid, drawn, result))
-    if not found:
+                tested.append(_row(name, "QAP", measure, main_effects, grid, drawn, result))
+    if not any(row["predictor"] == PREREGISTERED for row in tested):
         return insufficient(
             name=NAME,
             question=QUESTION,
@@ -78,8 +96,9 @@ def explained_by_similarity(
             n=len(languages),
             unit="languages",
         )
-    found += _together(numbers, ranks, known, num_permutations, random, notes)
-    table = pd.DataFrame(found)
+    if explore:
+        tested += _together(numbers, ranks, known, num_permutations, random, notes)
+    table = pd.DataFrame(tested)
     table["p_holm"] = table.groupby(FAMILY)["p"].transform(
         lambda p: pd.Series(holm(p.to_numpy(dtype=float)), index=p.index)
     )
@@ -88,18 +107,22 @@ def explained_by_similarity(
     )
     first = ["predictor", *FAMILY, "r", "p", "p_holm", "p_bh"]
     table = table[first + [name for name in table.columns if name not in first]]
-    sentence, verdict = _answer(table)
+    main = table[table["predictor"] == PREREGISTERED].iloc[0].to_dict()
+    sentence, verdict = _answer(main)
+    hits = table[
+        (table["role"] != FIRST)
+        & (table["method"] == "QAP")
+        & (table["measure"] == "Pearson")
+        & table["main_effects"]
+        & (table["p_holm"] <= LEVEL)
+    ]
+    if len(hits):
+        shown = ", ".join(
+            f"{row['predictor']} (r = {row['r']:+.2f}, p = {row['p_holm']:.2g}, {row['role']})"
+            for row in hits.to_dict("records")
+        )
+        sentence += f" Beside it, by Holm: {shown}."
     exact = table["exact"].all()
-    tested = (
-        "log(D_E / D_F) per pair over all sizes (least squares of pair + size) against each "
-        "predictor; main_effects: source and target effects partialled out. p: labels of languages "
-        "permuted, a language in both roles in both at once, "
-        + ("every permutation enumerated" if exact else f"{num_permutations} permutations drawn")
-        + f"; least p possible {table['least_p'].max():.2g}. p_holm and p_bh correct over the "
-        "predictors of one method, measure and choice of main effects. MRQAP: double "
-        "semi-partialling (Dekker et al. 2007). The verdict rests on QAP, Pearson, with main "
-        f"effects, p_holm <= {LEVEL}."
-    )
     return ClaimAnswer(
         name=NAME,
         question=QUESTION,
@@ -107,7 +130,23 @@ def explained_by_similarity(
         sentence=sentence,
         verdict=verdict,
         tables={CORRELATES: table, PAIRS: _pairs_table(numbers, known)},
-        tested=tested,
+        tested=(
+            "log(D_E / D_F) per pair over all sizes (least squares of pair + size) against the "
+            "mean of the syntactic, genetic, geographic, phonological and inventory distance, "
+            "named beforehand; main effects of source and target partialled out. p: labels of "
+            "languages permuted (QAP), a language in both roles in both at once, "
+            + (
+                "every permutation enumerated"
+                if exact
+                else f"{num_permutations} permutations drawn"
+            )
+            + f"; least p possible {main['least_p']:.2g}. Yes: nearer gives more, p <= {LEVEL}; "
+            "the other way: farther gives more; no: |r| surely under "
+            f"{MODERATE_R} (two one-sided tests of 5 %, standard error of the permutations). The "
+            "other predictors are exploration: p_holm and p_bh correct over those of one role, "
+            "method, measure and choice of main effects. MRQAP: double semi-partialling (Dekker "
+            "et al. 2007)."
+        ),
         n=len(languages),
         unit="languages",
         notes=notes,
@@ -160,7 +199,11 @@ def _together(
     whole: dict[str, Floats] = {}
     for name, square in known.items():
         x = square.loc[list(numbers.sources), list(numbers.targets)].to_numpy(dtype=float)
-        if not name.startswith(COMPOSITE) and np.isfinite(x[different]).all():
+        if (
+            name != PREREGISTERED
+            and not name.startswith(OVERLAPPING)
+            and np.isfinite(x[different]).all()
+        ):
             whole[name] = x
     if len(whole) < 2:
         return []
@@ -182,7 +225,8 @@ def _together(
                     ranks=by_rank,
                 )
                 found.append(_row(name, "MRQAP", measure, main_effects, numbers, drawn, result))
-    lost = [name for name in known if name not in whole and not name.startswith(COMPOSITE)]
+    lost = [name for name in known if name not in whole and not name.startswith(OVERLAPPING)]
+    lost = [name for name in lost if name != PREREGISTERED]
     if lost:
         notes.append(f"MRQAP leaves out what is not known of every language: {', '.join(lost)}.")
     return found
@@ -197,13 +241,18 @@ def _row(
     drawn: LabelPermutations,
     result: Association,
 ) -> dict[str, object]:
+    role = FIRST if name == PREREGISTERED else OF_CORPORA
+    if name.split(" (predicted")[0] in KINDS:
+        role = EXPLORED
     return {
         "predictor": name,
+        "role": role,
         "method": method,
         "measure": measure,
         "main_effects": main_effects,
         "r": result.r,
         "p": result.p,
+        "r_error": result.error,
         "critical_r": result.critical_r,
         "num_pairs": result.num_pairs,
         "num_languages": len({*grid.sources, *grid.targets}),
@@ -214,42 +263,47 @@ def _row(
     }
 
 
-def _answer(table: pd.DataFrame) -> tuple[str, Verdict]:
-    main = table[
-        (table["method"] == "QAP") & (table["measure"] == "Pearson") & table["main_effects"]
-    ]
-    main = main[main["p"].notna()]
-    if main.empty:
+def _answer(main: dict[object, object]) -> tuple[str, Verdict]:
+    r, p, error, critical, least = (
+        float(str(main[name])) for name in ("r", "p", "r_error", "critical_r", "least_p")
+    )
+    if math.isnan(p):
         return (
             "Undecided: beyond the main effects of source and target no pair is left to compare.",
             Verdict.UNDECIDED,
         )
-    hits = main[main["p_holm"] <= LEVEL].sort_values("p_holm")
-    if len(hits):
-        shown = ", ".join(
-            f"{row['predictor']} (r = {row['r']:+.2f}, p = {row['p_holm']:.2g})"
-            for row in hits.to_dict("records")
-        )
+    said = f"correlation of distance and transfer r = {r:+.2f}, p = {p:.2g}"
+    if p <= LEVEL and r < 0:
         return (
-            "Beyond what source and target are good for by themselves, transfer goes with "
-            f"{shown}; p-values corrected (Holm) over {len(main)} predictors.",
+            "The nearer a source, the more it gives, beyond what source and target are good for by "
+            f"themselves ({said}).",
             Verdict.YES,
         )
-    best = main.loc[main["p"].idxmin()]
-    critical = float(main["critical_r"].max())
-    reach = main["least_p"].max() * len(main)
-    sentence = (
-        f"No predictor of {len(main)} is significant; the nearest is {best['predictor']} "
-        f"(r = {best['r']:+.2f}, p = {best['p']:.2g}, Holm {best['p_holm']:.2g}). "
-    )
-    if reach > LEVEL:
+    if p <= LEVEL:
         return (
-            sentence + f"The labels permute in too few ways for any to be (least p {reach:.2g}).",
+            "The farther a source, the more it gives, beyond what source and target are good for "
+            f"by themselves ({said}).",
+            Verdict.OPPOSITE,
+        )
+    # Few labels permute into few values of r: not less than what independent pairs would have.
+    freedom = _freedom(int(str(main["num_languages"])))
+    if abs(r) + NORMAL_95 * max(error, 1 / math.sqrt(freedom)) < MODERATE_R:
+        return f"Hardly: |r| is surely under {MODERATE_R} ({said}).", Verdict.NO
+    if least > LEVEL:
+        return (
+            f"Too small a grid: its labels permute in too few ways for any p under {least:.2g} "
+            f"({said}).",
             Verdict.UNDECIDED,
         )
-    if critical <= MODERATE_R:
-        return sentence + f"|r| over {critical:.2f} would have been seen.", Verdict.NO
+    languages = int(str(main["num_languages"]))
     return (
-        sentence + f"Only |r| over {critical:.2f} could have been seen: not evidence of absence.",
+        f"Not shown, and not excluded ({said}): {languages} languages show |r| from about "
+        f"{critical:.2f} on, {languages + 2} would from about "
+        f"{critical * math.sqrt(_freedom(languages) / _freedom(languages + 2)):.2f}.",
         Verdict.UNDECIDED,
     )
+
+
+def _freedom(languages: int) -> int:
+    """Pairs of all languages into all others beyond main effects."""
+    return max(1, languages * (languages - 1) - 2 * languages + 1)

@@ -45,14 +45,15 @@ class LabelPermutations:
 
 @dataclass(frozen=True)
 class Association:
-    """r: (partial) correlation; p: two-sided; critical_r: the |r| that p = level needs;
-    num_pairs; note says why r is NaN."""
+    """r: (partial) correlation; p: two-sided; critical_r: the |r| that p = level needs; error: the
+    standard deviation of r under permuted labels; num_pairs; note says why r is NaN."""
 
     r: float
     p: float
     critical_r: float
     num_pairs: int
     note: str = ""
+    error: float = math.nan
 
 
 def label_permutations(
@@ -148,7 +149,11 @@ def associated(
     strength = np.abs(r)
     p = float((strength >= strength[0] - 1e-12).mean())
     return Association(
-        float(r[0]), p, float(np.quantile(strength, 1 - level, method="higher")), len(design)
+        float(r[0]),
+        p,
+        float(np.quantile(strength, 1 - level, method="higher")),
+        len(design),
+        error=float(r[1:].std()) if len(r) > 1 else math.nan,
     )
 
 

@@ -1,24 +1,28 @@
-"""Claim 1: are the finetuned losses of different sources similar for a target, and D_T consistent?
+"""Claim 1: do different sources help a target about equally?
 
-The yardstick is what pretraining gains at all: the gain of a pair is log(scratch loss / finetuned
-loss) at the same D_F. Sources are similar where their gains differ, within a target, by less than
-half of the mean gain. Losses are never censored, so neither is this verdict; the two-way effects of
-log(D_E / D_F) stand beside it.
+The yardstick is the ratio of D_E between sources: how many times the bytes of scratch one is worth
+of another. Sources are similar where every ratio lies surely within a factor (1.5), and not where
+one lies surely beyond it: an equivalence, so that noise never passes for likeness, and the largest
+ratio counts however many sources are alike.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
+from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
-from analysis.claims.grid import Grid, censored_note, grid_of, pooled
+from analysis.claims.grid import Comparable, Finetuned, Grid, comparable, grid_of, pooled
+from analysis.claims.quadratic import reach_of_all, size_of
 from analysis.claims.twoway import (
     connected,
+    effect_weights,
     effects_table,
-    jackknife,
     shares,
     source_effect_p,
     two_way,
@@ -28,91 +32,86 @@ from analysis.wording import counted
 NAME = "similar"
 QUESTION = "Do different sources help a target about equally?"
 EFFECTS = "Effects of source and target on log(D_E / D_F)"
+RATIOS = "Ratios of D_E between sources"
 SPREAD = "Spread between sources, and what explains log(D_E / D_F)"
-SIMILAR_SHARE = 0.5  # of the mean gain
+SIMILAR_FOLD = 1.5  # ratio of D_E up to which sources count as similar
+LEVEL = 0.05  # of a verdict that is false
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """Log ratios of D_E of two sources over the same targets (C,), and their resamples (R, C)."""
+
+    pairs: list[tuple[str, str]]
+    values: Floats
+    drawn: Floats | None
 
 
 def similar(
-    rows: pd.DataFrame,
+    found: Finetuned,
     model: str,
     *,
     confidence: float,
     num_permutations: int,
     random: np.random.Generator,
 ) -> ClaimAnswer:
-    """The answer from the rows of `analysis.claims.grid.finetuned`."""
-    known = rows[np.isfinite(rows["gain"].to_numpy(dtype=float))]
-    gains = pooled(known, "gain")
-    compared = gains.only(
-        list(gains.sources),
-        [
-            name
-            for name, seen in zip(gains.targets, gains.observed.sum(axis=0), strict=True)
-            if seen >= 2
-        ],
-    )
-    if len(compared.sources) < 2 or not compared.num_pairs:
+    """The answer from `analysis.claims.grid.finetuned`."""
+    left = comparable(found)
+    grid = pooled(left.found.rows, "log_ratio", left.found.drawn)
+    if len(grid.sources) < 2 or not connected(grid):
         return insufficient(
             name=NAME,
             question=QUESTION,
             model=model,
-            needs="two sources into one target, at a size of its ladder",
-            found=counted(len(compared.targets), "such target"),
-            n=len(compared.targets),
+            needs="two sources into one target, and no source without a target in common",
+            found=counted(len(grid.targets), "target"),
+            n=len(grid.targets),
             unit="targets",
         )
-    spread, mean = _spread(compared), float(np.nanmean(compared.values))
-    ratio = spread / mean if mean > 0 else math.nan
-    low, high = math.nan, math.nan
-    if mean > 0:
-        log_low, log_high, _ = jackknife(_log_ratio, compared, "target", confidence)
-        low, high = math.exp(log_low), math.exp(log_high)
-    by_size = _by_size(rows, num_permutations, random)
-    tables = {SPREAD: by_size}
-    ratios = pooled(rows, "log_ratio")
-    explained = ""
-    if connected(ratios) and len(ratios.sources) > 1 and len(ratios.targets) > 1:
-        tables[EFFECTS] = effects_table(ratios, confidence)
-        by_source, by_target, rest = shares(ratios)
-        p = source_effect_p(ratios, num_permutations, random)
-        explained = (
-            f" Of the variation of log(D_E / D_F) the source explains {by_source:.0%}, the target "
-            f"{by_target:.0%}, the pair and noise {rest:.0%} (no difference between sources: "
+    among = source_contrasts(grid)
+    table = _ratios_table(among, confidence)
+    tables = {RATIOS: table, EFFECTS: effects_table(grid, confidence)}
+    tables[SPREAD] = _by_size(found, num_permutations, random)
+    part = shares(grid)
+    explained = (
+        f" Of the variation of log(D_E / D_F) the source explains {part.source:.0%}, the target "
+        f"{part.target:.0%}, "
+    )
+    notes = list(left.notes)
+    widest = table.iloc[0]
+    said = (
+        f"D_E differs between sources up to {widest['ratio']:.2g}-fold ({widest['source']} over "
+        f"{widest['other']}"
+    )
+    if among.drawn is None:
+        p = source_effect_p(grid, num_permutations, random)
+        sentence = (
+            f"{said}).{explained}the pair and noise {part.pair:.0%}. These checkpoints "
+            + ("differ" if p <= LEVEL else "do not differ beyond their scatter over targets")
+            + f" (p = {p:.2g}); whether the languages do, one seed cannot tell: the luck of a "
+            "pretrain goes to all its finetunes."
+        )
+        verdict = Verdict.UNDECIDED
+        notes.append("Needs at least two seeds, that is two pretrains of a source.")
+    else:
+        p = sources_differ_p(grid, confidence)
+        sentence = (
+            f"{said}, [{widest['low']:.2g}, {widest['high']:.2g}]).{explained}the pair "
+            f"{part.pair:.0%}, seeds {part.noise:.0%} (no difference between sources: "
             f"p = {p:.2g})."
         )
-    if math.isnan(ratio):
-        sentence = (
-            f"There is no gain to share: finetuned losses are on average {math.expm1(-mean):+.1%} "
-            "from scratch."
-        )
-        verdict = Verdict.UNDECIDED
-    else:
-        interval = f" [{low:.0%}, {high:.0%}]" if not math.isnan(low) else ""
-        sentence = (
-            f"Between sources the finetuned loss of a target differs by {spread:.1%} (sd), "
-            f"{ratio:.0%}{interval} of the mean gain over scratch of {-math.expm1(-mean):.1%}."
-            f"{explained}"
-        )
-        verdict = Verdict.UNDECIDED
-        if high < SIMILAR_SHARE:
-            verdict = Verdict.YES
-        elif low > SIMILAR_SHARE:
-            verdict = Verdict.NO
-    notes = censored_note(rows)
-    if len(known) < len(rows):
-        notes.append(
-            f"{len(rows) - len(known)} finetuned pairs lie at a size off their ladder: no gain."
-        )
-    if math.isnan(low) and not math.isnan(ratio):
-        notes.append(
-            f"No interval: needs at least 3 targets; found {len(compared.targets)}. Undecided."
-        )
+        verdict = similar_verdict(grid, among, left)
+        if verdict is Verdict.NO and not _beyond(among.drawn, LEVEL / 2):
+            sentence += " Within single targets two sources are further apart."
     tested = (
-        "gain = log(scratch loss / finetuned loss) at the same D_F, per pair over all sizes (least "
-        "squares of pair + size); sd between sources within a target, over the mean gain; similar "
-        f"if under {SIMILAR_SHARE:.0%}. Interval: jackknife over targets, Student's t. Variation: "
-        "additive two-way fit, each factor first and last averaged. p: sources shuffled within "
-        f"each target, {num_permutations} permutations."
+        "Ratio of D_E between sources over the targets and sizes both have (least squares of "
+        "source, target, size on log(D_E / D_F)), sizes at which a D_E is a bound or the ladder "
+        f"limited by steps left out. Yes: the 90 % interval of every ratio within {SIMILAR_FOLD} "
+        "(two one-sided tests of 5 %, so all at once), and what single pairs add is within it too; "
+        f"no: one ratio, over all targets or within one, surely beyond {SIMILAR_FOLD} (max t over "
+        "all, 5 %). Resamples carry what all finetunes of a pretrain share; the interval of the "
+        "widest ratio holds all ratios at once. p: sum of squares of source effects against the "
+        "resamples, pretrains as the unit."
     )
     return ClaimAnswer(
         name=NAME,
@@ -122,10 +121,103 @@ def similar(
         verdict=verdict,
         tables=tables,
         tested=tested,
-        n=len(compared.targets),
-        unit="targets",
+        n=len(grid.sources),
+        unit="sources",
         notes=notes,
     )
+
+
+def source_contrasts(grid: Grid) -> Contrasts:
+    """All pairs of sources, from the additive fit."""
+    weights = effect_weights(grid)[1 : 1 + len(grid.sources)]
+    places = list(combinations(range(len(grid.sources)), 2))
+    one, other = np.array(places).T
+    weights = weights[one] - weights[other]
+    drawn = grid.observed_draws()
+    return Contrasts(
+        [(grid.sources[i], grid.sources[j]) for i, j in places],
+        weights @ grid.values[grid.observed],
+        None if drawn is None else drawn @ weights.T,
+    )
+
+
+def sources_differ_p(grid: Grid, confidence: float) -> float:
+    """p of "all sources are alike", pretrains as the unit. NaN where the noise is unknown."""
+    drawn = grid.observed_draws()
+    if drawn is None:
+        return math.nan
+    weights = effect_weights(grid)[1 : 1 + len(grid.sources)]
+    values = weights @ grid.values[grid.observed]
+    return size_of(values, drawn @ weights.T, confidence).p
+
+
+def similar_verdict(grid: Grid, among: Contrasts, left: Comparable) -> Verdict:
+    """Equivalence of all sources, or one ratio beyond the factor."""
+    if among.drawn is None:
+        return Verdict.UNDECIDED
+    if _beyond(among.drawn, LEVEL / 2) or _beyond(_within_targets(grid), LEVEL / 2):
+        return Verdict.NO
+    edge = math.log(SIMILAR_FOLD)
+    low, high = np.quantile(among.drawn, [LEVEL, 1 - LEVEL], axis=0)
+    alike = bool((low > -edge).all() and (high < edge).all())
+    if alike and not left.bounded and pairs_alike(grid):
+        return Verdict.YES
+    return Verdict.UNDECIDED
+
+
+def pairs_alike(grid: Grid) -> bool:
+    """Whether what pairs add to source and target differs surely by less than the factor.
+
+    Between two sources of a target the rest differs by sqrt(2) of its own size.
+    """
+    drawn = grid.observed_draws()
+    if drawn is None:
+        return False
+    weights = effect_weights(grid)
+    source, target = _designs(grid)
+    onto = np.hstack([np.ones((len(source), 1)), source, target]) @ weights
+    rest = np.eye(len(onto)) - onto
+    freedom = len(rest) - len(grid.sources) - len(grid.targets) + 1
+    if freedom <= 0:
+        return True
+    size = size_of(rest @ grid.values[grid.observed], drawn @ rest.T, 1 - 2 * LEVEL, freedom)
+    return bool(math.sqrt(2) * size.high < math.log(SIMILAR_FOLD))
+
+
+def _designs(grid: Grid) -> tuple[Floats, Floats]:
+    row, column = np.nonzero(grid.observed)
+    return np.eye(len(grid.sources))[row], np.eye(len(grid.targets))[column]
+
+
+def _within_targets(grid: Grid) -> Floats | None:
+    if grid.drawn is None:
+        return None
+    one, other = np.array(list(combinations(range(len(grid.sources)), 2))).T
+    apart = (grid.drawn[:, one] - grid.drawn[:, other]).reshape(len(grid.drawn), -1)
+    return np.asarray(apart[:, np.isfinite(apart[0])])
+
+
+def _beyond(drawn: Floats | None, level: float) -> bool:
+    """Whether any log ratio is surely beyond the factor, all taken together."""
+    if drawn is None or not drawn.shape[1]:
+        return False
+    centre, reach = reach_of_all(drawn, level)
+    return bool((np.abs(centre) - reach > math.log(SIMILAR_FOLD)).any())
+
+
+def _ratios_table(among: Contrasts, confidence: float) -> pd.DataFrame:
+    """A row for two sources, the better one first, the widest ratio on top."""
+    rows = []
+    reach = np.full(len(among.values), math.nan)
+    if among.drawn is not None:
+        reach = reach_of_all(among.drawn, 1 - confidence)[1]
+    for (one, other), value, half in zip(among.pairs, among.values, reach, strict=True):
+        names = (one, other) if value >= 0 else (other, one)
+        size = abs(float(value))
+        ends = math.exp(size - half), math.exp(size + half)
+        rows.append((*names, math.exp(size), *ends))
+    table = pd.DataFrame(rows, columns=["source", "other", "ratio", "low", "high"])
+    return table.sort_values("ratio", ascending=False, kind="stable", ignore_index=True)
 
 
 def _spread(grid: Grid) -> float:
@@ -135,19 +227,13 @@ def _spread(grid: Grid) -> float:
     return math.sqrt(float(np.nansum(within**2)) / freedom) if freedom else math.nan
 
 
-def _log_ratio(grid: Grid) -> float | None:
-    if not grid.targets:
-        return None
-    spread, mean = _spread(grid), float(np.nanmean(grid.values))
-    return math.log(spread / mean) if spread > 0 and mean > 0 else None
-
-
-def _by_size(
-    rows: pd.DataFrame, num_permutations: int, random: np.random.Generator
-) -> pd.DataFrame:
-    found: list[dict[str, object]] = []
-    for finetune_bytes, mine in rows.groupby("finetune_bytes", sort=True):
-        ratios, ranks = grid_of(mine, "log_ratio"), grid_of(mine, "rank")
+def _by_size(found: Finetuned, num_permutations: int, random: np.random.Generator) -> pd.DataFrame:
+    rows: list[dict[str, object]] = []
+    sizes = found.rows["finetune_bytes"].to_numpy()
+    for finetune_bytes in np.unique(sizes):
+        part = found.where(sizes == finetune_bytes)
+        mine = part.rows
+        ratios = pooled(mine, "log_ratio", part.drawn)
         gains = grid_of(mine[np.isfinite(mine["gain"].to_numpy(dtype=float))], "gain")
         row: dict[str, object] = {
             "finetune_bytes": finetune_bytes,
@@ -157,12 +243,19 @@ def _by_size(
             "sd_between_sources": _spread(gains) if gains.num_pairs else math.nan,
         }
         if connected(ratios) and len(ratios.sources) > 1 and len(ratios.targets) > 1:
-            by_source, by_target, rest = shares(ratios)
-            row |= {"share_source": by_source, "share_target": by_target, "share_rest": rest}
+            each = shares(ratios)
+            row |= {
+                "share_source": each.source,
+                "share_target": each.target,
+                "share_pair": each.pair,
+                "share_seeds": each.noise,
+            }
             row["sd_rest"] = float(np.nanstd(two_way(ratios).rest))
-            row["p_source"] = source_effect_p(ratios, num_permutations, random)
-            row["p_source_ranks"] = source_effect_p(ranks, num_permutations, random)
-        found.append(row)
+            if ratios.drawn is None:
+                row["p_checkpoints"] = source_effect_p(ratios, num_permutations, random)
+            else:
+                row["p_source"] = sources_differ_p(ratios, 0.9)
+        rows.append(row)
     columns = [
         "finetune_bytes",
         "num_pairs",
@@ -171,9 +264,10 @@ def _by_size(
         "sd_between_sources",
         "share_source",
         "share_target",
-        "share_rest",
+        "share_pair",
+        "share_seeds",
         "sd_rest",
         "p_source",
-        "p_source_ranks",
+        "p_checkpoints",
     ]
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(rows, columns=columns)

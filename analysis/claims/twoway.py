@@ -1,13 +1,15 @@
 """Two-way effects of source and target, with intervals that know that pairs are not independent.
 
 value = mean + source + target + rest, by least squares with effects that sum to zero; cells may be
-missing. A source's effect is uncertain because the targets are a sample, and a target's because the
-sources are: intervals are jackknifes that leave out a whole target (a whole source), with Student's
-t of one degree of freedom less than there are targets (sources).
+missing. Effects are those of the grid's own languages. What is uncertain about them is the luck of
+seeds, and above all of pretrains, which all targets of a source share: intervals are those of the
+resamples. With one seed that luck is unknown, and an effect is one of these checkpoints: intervals
+are then jackknifes that leave out a whole target (a whole source), with Student's t.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -47,6 +49,20 @@ def connected(grid: Grid) -> bool:
 
 def two_way(grid: Grid) -> TwoWay:
     """The additive fit. `ValueError` if the cells do not identify it (see `connected`)."""
+    weights = effect_weights(grid)
+    values = grid.values[grid.observed]
+    found = weights @ values
+    source, target = dummies(grid)
+    num_sources = len(grid.sources)
+    mean, by_source, by_target = found[0], found[1 : 1 + num_sources], found[1 + num_sources :]
+    rest = np.full(grid.values.shape, np.nan)
+    rest[grid.observed] = values - mean - source @ by_source - target @ by_target
+    return TwoWay(float(mean), by_source, by_target, rest)
+
+
+def effect_weights(grid: Grid) -> Floats:
+    """What gives mean, effects of sources and effects of targets (1 + S + T, n) of the observed
+    cells. `ValueError` if these do not identify them."""
     if not connected(grid):
         raise ValueError("the cells of the grid fall into parts that share no source or target")
     source, target = dummies(grid)
@@ -56,15 +72,24 @@ def two_way(grid: Grid) -> TwoWay:
     bounds = np.zeros((2, design.shape[1]))
     bounds[0, 1 : 1 + num_sources] = 1
     bounds[1, 1 + num_sources :] = 1
-    values = grid.values[grid.observed]
-    found = np.linalg.lstsq(np.vstack([design, bounds]), np.append(values, [0, 0]), rcond=None)[0]
-    rest = np.full(grid.values.shape, np.nan)
-    rest[grid.observed] = values - design @ found
-    return TwoWay(float(found[0]), found[1 : 1 + num_sources], found[1 + num_sources :], rest)
+    return np.asarray(np.linalg.pinv(np.vstack([design, bounds]))[:, :-2])
 
 
-def shares(grid: Grid) -> tuple[float, float, float]:
-    """Shares of the variation that source, target and the rest (interaction and noise) explain.
+@dataclass(frozen=True)
+class Shares:
+    """Of the variation of a grid: what source, target, the pair and the noise of seeds explain.
+
+    noise is NaN where it is unknown, and then part of `pair`.
+    """
+
+    source: float
+    target: float
+    pair: float
+    noise: float
+
+
+def shares(grid: Grid) -> Shares:
+    """Shares of the sum of squares, each without what noise puts into it.
 
     Where cells are missing the order of the factors matters; each gets the mean of what it explains
     first and last (the LMG measure; Grömping 2007). NaN where nothing varies.
@@ -73,17 +98,41 @@ def shares(grid: Grid) -> tuple[float, float, float]:
     values = grid.values[grid.observed]
     total = float(((values - values.mean()) ** 2).sum())
     if total == 0:
-        return float("nan"), float("nan"), float("nan")
-    alone_source, alone_target = _explained(source, values), _explained(target, values)
-    both = _explained(np.hstack([source, target]), values)
-    by_source = (alone_source + both - alone_target) / 2
-    by_target = (alone_target + both - alone_source) / 2
-    return by_source / total, by_target / total, 1 - both / total
+        return Shares(math.nan, math.nan, math.nan, math.nan)
+    projections = [_onto(design) for design in (source, target, np.hstack([source, target]))]
+    parts = _parts(projections, values[None])[0]
+    drawn = grid.observed_draws()
+    if drawn is None:
+        by_source, by_target, by_pair = (float(part) for part in parts / total)
+        return Shares(by_source, by_target, by_pair, math.nan)
+    noise = _parts(projections, drawn - drawn.mean(axis=0)).mean(axis=0)
+    true = np.maximum(parts - noise, 0.0)
+    by_source, by_target, by_pair = (float(part) for part in true / total)
+    return Shares(by_source, by_target, by_pair, max(0.0, 1 - by_source - by_target - by_pair))
 
 
-def _explained(design: Floats, values: Floats) -> float:
-    fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
-    return float(((fitted - values.mean()) ** 2).sum())
+def _onto(design: Floats) -> Floats:
+    """An orthonormal basis (n, rank) of the columns and the constant's complement."""
+    centred = design - design.mean(axis=0)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    return np.asarray(left[:, values > 1e-9 * max(float(values[0]), 1e-300)])
+
+
+def _parts(projections: list[Floats], values: Floats) -> Floats:
+    """Sums of squares (R, 3) of source, target and the rest, of values (R, n)."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    alone_source, alone_target, both = (
+        ((centred @ basis) ** 2).sum(axis=1) for basis in projections
+    )
+    total = (centred**2).sum(axis=1)
+    return np.stack(
+        [
+            (alone_source + both - alone_target) / 2,
+            (alone_target + both - alone_source) / 2,
+            total - both,
+        ],
+        axis=1,
+    )
 
 
 def jackknife(
@@ -117,21 +166,27 @@ def jackknife(
 def effects_table(grid: Grid, confidence: float) -> pd.DataFrame:
     """Columns role (source | target), language, effect, low, high, num_cells."""
     fit = two_way(grid)
+    drawn = grid.observed_draws()
+    each = None if drawn is None else drawn @ effect_weights(grid).T
+    tail = (1 - confidence) / 2
     rows: list[dict[str, object]] = []
-    for role, names, effects, axis in (
-        ("source", grid.sources, fit.source, "target"),
-        ("target", grid.targets, fit.target, "source"),
+    for role, names, effects, axis, first in (
+        ("source", grid.sources, fit.source, "target", 1),
+        ("target", grid.targets, fit.target, "source", 1 + len(grid.sources)),
     ):
         for place, name in enumerate(names):
-            low, high, _ = jackknife(_effect_of(role, name), grid, axis, confidence)
+            if each is None:
+                low, high, _ = jackknife(_effect_of(role, name), grid, axis, confidence)
+            else:
+                low, high = np.quantile(each[:, first + place], [tail, 1 - tail])
             cells = grid.observed[place] if role == "source" else grid.observed[:, place]
             rows.append(
                 {
                     "role": role,
                     "language": name,
                     "effect": float(effects[place]),
-                    "low": low,
-                    "high": high,
+                    "low": float(low),
+                    "high": float(high),
                     "num_cells": int(cells.sum()),
                 }
             )
@@ -150,7 +205,9 @@ def _effect_of(role: str, name: str) -> Callable[[Grid], float | None]:
 
 
 def source_effect_p(grid: Grid, num_permutations: int, random: np.random.Generator) -> float:
-    """p of "no source differs from another": sources shuffled within each target.
+    """p of "no checkpoint differs from another": sources shuffled within each target.
+
+    It takes two checkpoints for two languages, which only seeds can tell apart.
 
     The statistic is what sources explain beyond targets; within a target the cells are
     exchangeable if the source does not matter. Monte Carlo with the observed one counted.

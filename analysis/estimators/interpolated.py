@@ -1,6 +1,6 @@
-"""D_E read off the ladder itself: `loglog` and `linear`.
+"""D_E read off the ladder itself: `guided`, `pchip`, `loglog` and `linear`.
 
-Both make the ladder monotone first (isotonic regression), and both let the data decide the sign of
+All make the ladder monotone first (isotonic regression), and all let the data decide the sign of
 D_T: where the pooled ladder and the observed rung of size D_F disagree on whether the finetuned
 loss is better than scratch, the ladder is pooled anew with that rung held at its observed loss. A
 comparison at equal size needs no model, so no model overrules it.
@@ -9,14 +9,24 @@ comparison at equal size needs no model, so no model overrules it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.arrays import Floats
 from analysis.estimators.answer import Estimate, Range
+from analysis.estimators.curve import (
+    LOG_BYTES,
+    Axis,
+    bytes_on,
+    first_reached,
+    law_axis,
+    log_loss_on,
+)
 from analysis.ladder import Ladder
 
+# (monotone log loss (..., K), rungs (K,), losses (...)) -> bytes (...), within the ladder
+Crossing = Callable[[Floats, Floats, Floats], Floats]
 # (loss above, loss under, loss wanted; all log nats per byte) -> share of the way to the right rung
 Share = Callable[[Floats, Floats, Floats], Floats]
 # (left rung, right rung, share) -> bytes
@@ -26,9 +36,10 @@ Between = Callable[[Floats, Floats, Floats], Floats]
 def log_loss_at(ladder: Ladder, num_bytes: float) -> Floats:
     """The monotone ladder's log loss at a size, shape (...); NaN outside the ladder.
 
-    Between rungs it is linear in log loss over log bytes.
+    Between rungs it is that of the curve of `guided`, whatever the estimator: the sign of D_T must
+    not hang on which one reads it.
     """
-    return _log_loss_at(ladder.monotone(), ladder.num_bytes, num_bytes)
+    return _log_loss_at(ladder.monotone(), ladder, num_bytes)
 
 
 def scratch_log_loss(ladder: Ladder, num_bytes: float) -> Floats:
@@ -40,17 +51,35 @@ def scratch_log_loss(ladder: Ladder, num_bytes: float) -> Floats:
     return log_loss_at(ladder, num_bytes)
 
 
+def guided(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
+    """A monotone cubic through the rungs over the log loss of the ladder's law (the default).
+
+    D_E is the fewest bytes at which the curve is at or under the loss. On a flat stretch (pooled
+    rungs, or a tie) every size of the stretch has the loss; if D_F is one of them the answer is D_F
+    itself, since a finetune that only equals scratch has transferred nothing. The sign of D_T is
+    that of `scratch_log_loss` at D_F minus the finetuned loss. Exact where the ladder is a law
+    E + B·D^-beta; where it is none the law is but an axis (`analysis.estimators.curve`).
+
+    Shapes: ladder.log_loss (..., K), log_loss (...), in log nats per byte; leading axes broadcast;
+    finetune_bytes is D_F. Source of the cubic: Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5
+    (1984), as in `scipy.interpolate.PchipInterpolator`.
+    """
+    return _interpolated(ladder, log_loss, finetune_bytes, partial(_cubic, law_axis(ladder)))
+
+
+def pchip(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
+    """A monotone cubic of log loss over log bytes; sign, flat stretches, shapes as in `guided`."""
+    return _interpolated(ladder, log_loss, finetune_bytes, partial(_cubic, LOG_BYTES))
+
+
 def loglog(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
     """Log loss interpolated linearly over log bytes of the monotone ladder.
 
-    D_E is the fewest bytes at which the monotone ladder is at or under the loss. On a flat
-    stretch (pooled rungs, or a tie) every size of the stretch has the loss; if D_F is one of them
-    the answer is D_F itself, since a finetune that only equals scratch has transferred nothing.
-    The sign of D_T is that of `scratch_log_loss` at D_F minus the finetuned loss.
-
-    Shapes: ladder.log_loss (..., K), log_loss (...), in log nats per byte; finetune_bytes is D_F.
+    Chords of a convex ladder read high: with rungs a factor of four apart D_E just above D_F by up
+    to a third. Sign and flat stretches as in `guided`; shapes too.
     """
-    return _interpolated(ladder, log_loss, finetune_bytes, _share_of_log_loss, _geometric)
+    chord = partial(_chord, _share_of_log_loss, _geometric)
+    return _interpolated(ladder, log_loss, finetune_bytes, chord)
 
 
 def linear(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
@@ -59,17 +88,18 @@ def linear(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
     What the method's authors set out to compute (NAACL 2024, arXiv 2404.08191, section 3): their
     np.interp without its `period=10`, on true bytes, bounded off the ladder. Chords of a convex
     curve over linear bytes read higher than `loglog`, the more so the wider the rungs stand.
-    Sign and flat stretches as in `loglog`; shapes too.
+    Sign and flat stretches as in `guided`; shapes too.
     """
-    return _interpolated(ladder, log_loss, finetune_bytes, _share_of_perplexity, _arithmetic)
+    chord = partial(_chord, _share_of_perplexity, _arithmetic)
+    return _interpolated(ladder, log_loss, finetune_bytes, chord)
 
 
 def _interpolated(
-    ladder: Ladder, log_loss: Floats, finetune_bytes: float, share: Share, between: Between
+    ladder: Ladder, log_loss: Floats, finetune_bytes: float, crossing: Crossing
 ) -> Estimate:
     log_loss = np.asarray(log_loss, dtype=float)
     monotone, rungs = ladder.monotone(), ladder.num_bytes
-    answer = _read_off(monotone, rungs, log_loss, finetune_bytes, share, between)
+    answer = _read_off(monotone, ladder, log_loss, finetune_bytes, crossing)
     rung = np.flatnonzero(rungs == finetune_bytes)
     if not len(rung):
         return answer
@@ -78,7 +108,7 @@ def _interpolated(
     if not disagree.any():
         return answer
     held = ladder.monotone_through(int(rung[0]))
-    through = _read_off(held, rungs, log_loss, finetune_bytes, share, between)
+    through = _read_off(held, ladder, log_loss, finetune_bytes, crossing)
     return Estimate(
         np.where(disagree, through.effective_bytes, answer.effective_bytes),
         np.where(disagree, through.range, answer.range).astype(np.int8),
@@ -87,50 +117,58 @@ def _interpolated(
 
 def _read_off(
     monotone: Floats,
-    rungs: Floats,
+    ladder: Ladder,
     log_loss: Floats,
     finetune_bytes: float,
-    share_of: Share,
-    between: Between,
+    crossing: Crossing,
 ) -> Estimate:
-    scratch = _log_loss_at(monotone, rungs, finetune_bytes)
-    if rungs[0] < finetune_bytes < rungs[-1] and finetune_bytes not in rungs:
-        # Every estimator has the same scratch loss at D_F, and so the same sign of D_T.
-        right = int(np.searchsorted(rungs, finetune_bytes))
-        rungs = np.insert(rungs, right, finetune_bytes)
-        monotone = np.insert(monotone, right, scratch, axis=-1)
-    monotone = np.broadcast_to(monotone, (*log_loss.shape, len(rungs)))
+    rungs = ladder.num_bytes
+    scratch = _log_loss_at(monotone, ladder, finetune_bytes)
     place = np.zeros(log_loss.shape, dtype=np.int8)
     place[log_loss > monotone[..., 0]] = Range.BELOW
     place[log_loss < monotone[..., -1]] = Range.ABOVE
-
-    reached: npt.NDArray[np.bool_] = monotone <= log_loss[..., None]
-    right_rung = np.where(reached.any(axis=-1), reached.argmax(axis=-1), len(rungs) - 1)
-    left_rung = np.maximum(right_rung - 1, 0)
-    above = np.take_along_axis(monotone, left_rung[..., None], axis=-1)[..., 0]
-    under = np.take_along_axis(monotone, right_rung[..., None], axis=-1)[..., 0]
-    share = np.clip(share_of(above, under, log_loss), 0.0, 1.0)  # beyond only off the ladder
-    crossing = between(rungs[left_rung], rungs[right_rung], share)
-    # Rounding must not carry a crossing over its rung: the sign of D_T hangs on it.
-    effective = np.where(share >= 1, rungs[right_rung], np.minimum(crossing, rungs[right_rung]))
-
+    through = rungs
+    if rungs[0] < finetune_bytes < rungs[-1] and finetune_bytes not in rungs:
+        # Every estimator has the same scratch loss at D_F, and so the same sign of D_T.
+        right = int(np.searchsorted(rungs, finetune_bytes))
+        through = np.insert(rungs, right, finetune_bytes)
+        monotone = np.insert(monotone, right, scratch, axis=-1)
+    effective = crossing(monotone, through, log_loss)
+    if rungs[0] < finetune_bytes < rungs[-1]:
+        # What is left of the other sign is rounding.
+        effective = np.where(scratch > log_loss, np.fmax(effective, finetune_bytes), effective)
+        effective = np.where(scratch < log_loss, np.fmin(effective, finetune_bytes), effective)
     effective = np.where(scratch == log_loss, finetune_bytes, effective)
     effective = np.where(place == Range.BELOW, rungs[0], effective)
     effective = np.where(place == Range.ABOVE, rungs[-1], effective)
     return Estimate(effective, place)
 
 
-def _log_loss_at(monotone: Floats, rungs: Floats, num_bytes: float) -> Floats:
-    if not rungs[0] <= num_bytes <= rungs[-1]:
+def _log_loss_at(monotone: Floats, ladder: Ladder, num_bytes: float) -> Floats:
+    if not ladder.num_bytes[0] <= num_bytes <= ladder.num_bytes[-1]:
         return np.full(monotone.shape[:-1], np.nan)
-    right = int(np.searchsorted(rungs, num_bytes))
-    if rungs[right] == num_bytes:
-        return np.asarray(monotone[..., right])
-    share = np.log(num_bytes / rungs[right - 1]) / np.log(rungs[right] / rungs[right - 1])
-    left = monotone[..., right - 1]
-    between = left + share * (monotone[..., right] - left)
-    # Rounding must not carry it past either rung.
-    return np.asarray(np.clip(between, monotone[..., right], left))
+    return log_loss_on(monotone, ladder.num_bytes, law_axis(ladder), num_bytes)
+
+
+def _cubic(axis: Axis, monotone: Floats, rungs: Floats, log_loss: Floats) -> Floats:
+    if len(rungs) == 1:
+        return np.broadcast_to(rungs[0], log_loss.shape)
+    return bytes_on(monotone, rungs, axis, log_loss)
+
+
+def _chord(
+    share_of: Share, between: Between, monotone: Floats, rungs: Floats, log_loss: Floats
+) -> Floats:
+    monotone = np.broadcast_to(monotone, (*log_loss.shape, len(rungs)))
+    right_rung = first_reached(monotone, log_loss)
+    left_rung = np.maximum(right_rung - 1, 0)
+    above = np.take_along_axis(monotone, left_rung[..., None], axis=-1)[..., 0]
+    under = np.take_along_axis(monotone, right_rung[..., None], axis=-1)[..., 0]
+    share = np.clip(share_of(above, under, log_loss), 0.0, 1.0)  # beyond only off the ladder
+    crossing = between(rungs[left_rung], rungs[right_rung], share)
+    # Rounding must not carry a crossing over its rung: the sign of D_T hangs on it.
+    within = np.minimum(crossing, rungs[right_rung])
+    return np.asarray(np.where(share >= 1, rungs[right_rung], within))
 
 
 def _share_of_log_loss(above: Floats, under: Floats, wanted: Floats) -> Floats:

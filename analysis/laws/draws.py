@@ -12,6 +12,9 @@ from analysis.arrays import Floats
 Places = npt.NDArray[np.int8]  # -1 below the ladder, 0 inside, 1 above
 
 
+PLACES = {"below": -1, "inside": 0, "above": 1}  # words of the column `range`
+
+
 @dataclass(frozen=True)
 class TransferDraws:
     """Resampled D_T in bytes, (R, rows of the table), and where D_E lay.

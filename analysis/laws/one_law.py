@@ -8,13 +8,11 @@ from math import factorial, prod
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_ndtr
 
 from analysis.arrays import Floats
-from analysis.laws.censored import censored_regression
-from analysis.laws.coding import OUT, PLACES, coded, is_negative
-from analysis.laws.draws import Places, TransferDraws
-from analysis.laws.points import ALL, by_model, one_estimator, resolution_bytes
+from analysis.laws.additive import Points, fitted
+from analysis.laws.draws import PLACES, TransferDraws
+from analysis.laws.points import ALL, by_model, error_log, one_estimator
 
 ONE_LAW_COLUMNS = [
     "level",
@@ -32,7 +30,8 @@ ONE_LAW_COLUMNS = [
 ]
 BOTH = "k and alpha"
 TESTED = ("k", "alpha", BOTH)
-PERMUTED = "whole sources permuted within targets"
+PERMUTED = "whole checkpoints permuted within targets"
+PRETRAINS = "pretrains as the unit"
 BOOTSTRAPPED = "seeds resampled"
 
 
@@ -46,15 +45,15 @@ def one_law_tests(
 ) -> pd.DataFrame:
     """Tests of "all sources have the same k", "the same alpha", and both; `ONE_LAW_COLUMNS`.
 
-    Each (source, target) is summed up by its mean deviation from the one law of its target, fitted
-    with bounds as bounds (which stand in by their expectation), and by the slope of that deviation
-    over log D_F.
+    Each (source, target) is summed up by how far its log k and its alpha are from the one law of
+    its target: one weighted least squares step from that law, on log D_E
+    (`analysis.laws.additive`), sizes at which a D_E is a bound left out.
 
-    level "pooled", of every model: are sources apart in the same way at all targets? The F ratio
-    of sources against source x target, where whole trajectories change their source within each
-    target. What the finetunes of one pretrain share moves with them, so no independence over D_F
-    is assumed; that sources differ at one target in a way of its own counts as noise. Needs two
-    sources at two targets.
+    level "pooled", of every model: are sources apart in the same way at all targets? With `draws`
+    the sum of squares of sources' means over targets is held against what it is in the draws, in
+    which all finetunes of a pretrain move together: pretrains are the unit. Without (one seed) only
+    checkpoints can be compared: the F ratio of sources against source x target, where whole
+    trajectories change their source within each target. Needs two sources at two targets.
 
     level "target", where there are `draws`: are its sources further apart than seeds move them?
     A Wald statistic in the covariance of the draws, against its own distribution over the draws.
@@ -69,14 +68,16 @@ def one_law_tests(
     for model, mine, number in by_model(table, parameters):
         sources = np.array(sorted(mine["source"].unique()))
         levels, slopes, points = [], [], 0
+        moved: list[tuple[Floats, Floats]] = []
         for target, group in mine.groupby("target", sort=True):
             n = None if number is None else number[mine.index.get_indexer(group.index)]
-            level, slope, used = _trajectories(group, n, sources, None)
+            taken = None if draws is None else draws.of(group.index.to_numpy())
+            level, slope, drawn, used = _trajectories(group, n, sources, taken)
             points += used
-            levels.append(level[0])
-            slopes.append(slope[0])
-            if draws is not None:
-                drawn = _trajectories(group, n, sources, draws.of(group.index.to_numpy()))
+            levels.append(level)
+            slopes.append(slope)
+            if drawn is not None:
+                moved.append(drawn)
                 about = {
                     "level": "target",
                     "model": model,
@@ -84,9 +85,14 @@ def one_law_tests(
                     "num_targets": 1,
                     "num_points": used,
                 }
-                rows += _bootstrapped(about, level[0], slope[0], drawn[0], drawn[1])
+                rows += _bootstrapped(about, level, slope, *drawn)
         about = {"level": "pooled", "model": model, "target": ALL, "num_points": points}
-        rows += _permuted(about, np.stack(levels, 1), np.stack(slopes, 1), num_permutations, random)
+        level, slope = np.stack(levels, 1), np.stack(slopes, 1)
+        if len(moved) == len(levels):
+            each = [np.stack([one[kind] for one in moved], axis=2) for kind in (0, 1)]
+            rows += _by_pretrains(about, level, slope, each[0], each[1])
+        else:
+            rows += _permuted(about, level, slope, num_permutations, random)
     texts = ("level", "model", "target", "tested", "method", "note")
     types = {
         name: "str" if name in texts else "int64" if name.startswith("num_") else "float64"
@@ -97,53 +103,117 @@ def one_law_tests(
 
 def _trajectories(
     rows: pd.DataFrame, number: Floats | None, sources: Floats, draws: TransferDraws | None
-) -> tuple[Floats, Floats, int]:
-    """Level and slope (R, S) of the deviations of a target's sources, and the points used."""
+) -> tuple[Floats, Floats, tuple[Floats, Floats] | None, int]:
+    """Deviations (S,) of log k and of alpha from the law of a target, the same of the draws
+    (R, S), None where there are none, and the points used."""
+    none = np.full(len(sources), np.nan)
     size = rows["finetune_bytes"].to_numpy(dtype=float)
-    given = rows["transferred_bytes"].to_numpy(dtype=float)
     place = rows["range"].map(PLACES).to_numpy(dtype=np.int8)
-    resolution = resolution_bytes(rows)
-    out = (size <= 0) | is_negative(given, place, resolution)
-    transferred, places = given[None], place[None]
-    if draws is not None:
-        transferred, places = draws.transferred_bytes, draws.range
-    codes = coded(transferred, places, resolution)
-    kind = np.where(out, OUT, codes.place).astype(np.int8)
-    log_size = np.log(np.where(size > 0, size, 1.0))
-    columns = [np.ones(len(size)), log_size - log_size.mean()]
-    if number is not None and len(np.unique(number)) > 1:
-        columns.append(np.log(number) - np.log(number).mean())
-    deviation = _deviations(np.stack(columns, axis=-1), codes.outcome, kind)
-    used = kind != OUT
-    level = np.full((len(deviation), len(sources)), np.nan)
-    slope = np.full_like(level, np.nan)
-    for at, source in enumerate(sources):
-        mine = (rows["source"] == source).to_numpy()
-        weight = (used & mine).astype(float)
-        total = weight.sum(axis=1)
-        has = total > 0
-        y, safe = np.where(weight > 0, deviation, 0.0), np.maximum(total, 1)
-        x = weight * (log_size - ((weight * log_size).sum(axis=1) / safe)[:, None])
-        spread = (x * x).sum(axis=1)
-        level[has, at] = (y.sum(axis=1) / safe)[has]
-        several = spread > 1e-12
-        slope[several, at] = ((x * y).sum(axis=1) / np.where(several, spread, 1.0))[several]
-    return level, slope, int(used[0].sum())
-
-
-def _deviations(design: Floats, outcome: Floats, place: Places) -> Floats:
-    """Log deviations (R, n) from the one law; a bound's is its expectation beyond the bound."""
-    fit = censored_regression(design, outcome, place)
-    fitted = np.einsum("ni,ri->rn", design, fit.coefficients)
-    sigma = fit.sigma[:, None]
-    w = np.clip(place * (fitted - outcome) / sigma, -1e6, 1e6)
-    # E[e | e beyond the bound], by the inverse Mills ratio; far off it is the bound itself.
-    mills = np.where(
-        w < -30,
-        -w,
-        np.exp(-(np.maximum(w, -30) ** 2) / 2 - log_ndtr(np.maximum(w, -30))) / np.sqrt(2 * np.pi),
+    used = (size > 0) & ~np.isin(size, size[place != 0])
+    logs = np.log(size[used])
+    if len(np.unique(logs)) < 2:
+        return none, none, None, 0
+    columns = [np.ones(len(logs)), logs - logs.mean()]
+    if number is not None and len(np.unique(number[used])) > 1:
+        columns.append(np.log(number[used]) - np.log(number[used]).mean())
+    ratio = rows["transferred_bytes"].to_numpy(dtype=float)[used] / size[used]
+    error = error_log(rows)[used]
+    error = error if np.isfinite(error).all() and (error > 0).all() else np.ones(len(logs))
+    points = Points(
+        np.stack(columns, axis=-1),
+        logs,
+        np.log1p(ratio)[None],
+        np.zeros((1, len(logs)), dtype=np.int8),
+        error,
+        np.ones((1, len(logs))),
     )
-    return np.asarray(np.where(place == 0, outcome - fitted, place * sigma * mills))
+    law = fitted(points)
+    mean, gradient = points.expected(int(law.sign[0]), law.coefficients[:1])
+    outcomes = points.outcome
+    drawn = None
+    if draws is not None:
+        drawn = np.log(np.maximum(1 + draws.transferred_bytes[:, used] / size[used], 1e-12))
+        if np.isfinite(drawn).all():
+            outcomes = np.concatenate([outcomes, drawn])
+        else:
+            drawn = None
+    residual = outcomes - mean
+    level = np.full((len(outcomes), len(sources)), np.nan)
+    slope = np.full_like(level, np.nan)
+    names = rows["source"].to_numpy()[used]
+    weight = gradient[0] ** 2 / error**2
+    pulled = residual * gradient[0] / error**2
+    for at, source in enumerate(sources):
+        mine = names == source
+        total = float(weight[mine].sum())
+        if total <= 0:
+            continue
+        level[:, at] = pulled[:, mine].sum(axis=1) / total
+        centred = logs[mine] - float((weight[mine] * logs[mine]).sum()) / total
+        spread = float((weight[mine] * centred**2).sum())
+        if spread > 1e-12 * total:
+            slope[:, at] = (pulled[:, mine] @ centred) / spread
+    moved = None if drawn is None else (level[1:], slope[1:])
+    return level[0], slope[0], moved, int(used.sum())
+
+
+def _by_pretrains(
+    about: dict[str, object], level: Floats, slope: Floats, levels: Floats, slopes: Floats
+) -> list[dict[str, object]]:
+    """Sources' means over targets against those of the draws (R, S, T)."""
+    parts = {"k": _between(level, levels), "alpha": _between(slope, slopes)}
+    about = {
+        **about,
+        "method": PRETRAINS,
+        "num_sources": int(np.isfinite(level).any(axis=1).sum()),
+        "num_targets": int((np.isfinite(level).sum(axis=0) >= 2).sum()),
+        "least_p": 1 / (len(levels) + 1),
+    }
+    k, alpha = parts["k"], parts["alpha"]
+    if k is not None and alpha is not None:
+        # Each in units of its own noise.
+        of_k, of_alpha = float(k[1].mean()), float(alpha[1].mean())
+        parts[BOTH] = (k[0] / of_k + alpha[0] / of_alpha, k[1] / of_k + alpha[1] / of_alpha)
+    found = []
+    for tested in TESTED:
+        both = parts.get(tested)
+        row = {**about, "tested": tested, "statistic": np.nan, "p_value": np.nan}
+        if both is None:
+            row |= {"least_p": np.nan, "note": "needs 2 sources at each of 2 targets, with 2 sizes"}
+        else:
+            observed, noise = both
+            row |= {
+                "statistic": float(observed) / float(noise.mean()),
+                "p_value": float((noise >= observed).sum() + 1) / (len(noise) + 1),
+                "note": "",
+            }
+        found.append(row)
+    return found
+
+
+def _between(value: Floats, values: Floats) -> tuple[Floats, Floats] | None:
+    """Sum of squares of sources' means over targets, (), and of the noise of the draws, (R,).
+
+    Targets weigh by how well they tell sources apart. None unless 2 sources share 2 targets.
+    """
+    here = np.isfinite(value)
+    kept = here.sum(axis=0) >= 2
+    inside = here[:, kept].any(axis=1)
+    if kept.sum() < 2 or inside.sum() < 2:
+        return None
+    value, values, here = (one[..., inside, :][..., kept] for one in (value, values, here))
+    moved = values - values.mean(axis=0)
+    precision = 1 / np.nanmean(np.where(here, moved, np.nan).var(axis=0), axis=0)  # (T,)
+    weight = here * precision
+
+    def squares(each: Floats) -> Floats:
+        each = np.where(here, each, 0.0)
+        centred = each - each.sum(axis=-2, keepdims=True) / here.sum(axis=0)
+        centred = np.where(here, centred, 0.0)
+        mean = (weight * centred).sum(axis=-1) / weight.sum(axis=-1)
+        return np.asarray((weight.sum(axis=-1) * mean**2).sum(axis=-1))
+
+    return squares(value), squares(moved)
 
 
 def _permuted(

@@ -22,11 +22,23 @@ def one_estimator(effective: pd.DataFrame) -> pd.DataFrame:
     return effective.reset_index(drop=True)
 
 
-def resolution_bytes(rows: pd.DataFrame) -> Floats:
-    """Standard error of D_T as its interval has it (n,), NaN without an interval."""
-    width = rows["transferred_high_bytes"] - rows["transferred_low_bytes"]
+def error_log(rows: pd.DataFrame) -> Floats:
+    """Standard error of log D_E as its interval has it (n,), NaN without an interval.
+
+    An end off the ladder says little of the error: a row with one has that of the row whose
+    interval is the widest of those inside, or of all where none is.
+    """
+    size = rows["finetune_bytes"].to_numpy(dtype=float)
+    low = size + rows["transferred_low_bytes"].to_numpy(dtype=float)
+    high = size + rows["transferred_high_bytes"].to_numpy(dtype=float)
     normal = norm.ppf((1 + rows["confidence"].to_numpy(dtype=float)) / 2)
-    return np.asarray(width.to_numpy(dtype=float) / (2 * normal))
+    error = np.log(high / low) / (2 * normal)
+    inside = (rows["low_range"] == "inside") & (rows["high_range"] == "inside")
+    whole = error[inside.to_numpy(dtype=bool)]
+    if np.isfinite(error).any():
+        widest = np.nanmax(whole) if len(whole) else np.nanmax(error)
+        error = np.where(inside, error, np.fmax(error, widest))
+    return np.asarray(error)
 
 
 def by_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -9,46 +10,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import log_ndtr
 from scipy.stats import t as student
 
 from analysis.arrays import Floats
-from analysis.laws.censored import CensoredFit, censored_regression
-from analysis.laws.coding import OUT, PLACES, Coded, coded, is_negative
-from analysis.laws.concerns import BoundaryWarning, ConvergenceWarning
-from analysis.laws.draws import TransferDraws
+from analysis.laws.additive import EXPONENTS, Fit, Points, fitted
+from analysis.laws.concerns import BoundaryWarning
+from analysis.laws.draws import PLACES, Places, TransferDraws
 from analysis.quantiles import ordered_quantiles
 
-# Resamples of which fewer than this share give a law leave it without interval.
-_FITTED_SHARE = 0.5
+_ROUNDS = 6
+_UNKNOWN = 0.1  # error of log D_E until the scatter about the law is known; only bounds feel it
 
 
 class TransferLaw:
     """D_T = k·D_F^alpha, or k·D_F^alpha·N^beta; D_T and D_F in bytes, N in parameters.
 
-    A line through log bytes, fitted by maximum likelihood of a censored (Tobit) regression, so that
-    a D_E off the ladder counts as the bound that it is: above, D_T is at least that much; below, at
-    most. A power law has no sign, so a D_T that is negative or zero is no point of it; nor is it
-    nothing. As in the analysis of traces (Helsel, Statistics for Censored Environmental Data, 2012)
-    `resolution_bytes` says how small a D_T could be told from zero, its standard error: what is
-    smaller enters as "at most that" (left-censored). A D_T that is negative by more than two
-    resolutions, or negative with none given, is described by no law with k > 0; it is left out,
-    counted in num_negative_ and warned of. (|D_T| would turn harm into help, and a bound of one
-    byte would let the choice of a unit decide the slope.) D_F = 0 has no logarithm and is counted
-    in num_zeroshot_; a bound that bounds nothing, "at least" a D_T under zero, in
-    num_uninformative_.
+    Fitted on log(D_E / D_F) (`analysis.laws.additive`), where noise is additive, by weighted least
+    squares, with a D_E off the ladder as the bound that it is: above, at least that much; below, at
+    most. D_T that are small or negative are points like the others, whatever their sign: to leave
+    out what noise made negative, or to take logarithms of what it left, would select by the outcome
+    and raise both k and alpha where transfer is weak. If pretraining hurts on the whole, k is
+    negative. D_F = 0 has no D_E / D_F and is counted in num_zeroshot_.
 
     Parameters
         confidence: of the intervals.
 
     Attributes after `fit`
-        k_, alpha_, beta_ (NaN without `parameters`); sigma_ (standard deviation of log D_T about
-        the law, corrected for the number of parameters; NaN where points only just suffice);
-        num_points_ (values and bounds that entered), num_censored_ (bounds among them),
-        num_negative_, num_zeroshot_, num_uninformative_ (left out); rmse_log_ (of the uncensored
-        points); converged_;
-        intervals_ ("resamples", "Student's t about the law", "none"); points_ (DataFrame, a row a
-        point given: finetune_bytes, transferred_bytes, parameters, used, fitted_bytes,
-        residual_log); summary (DataFrame).
+        k_, alpha_, beta_ (NaN without `parameters`); sigma_ (scatter of log D_E about the law
+        beyond the errors given; all of it where none are); num_points_ (values and bounds that
+        entered), num_censored_ (bounds among them), num_negative_ (D_T < 0 among them),
+        num_zeroshot_ (left out); rmse_log_ (of log D_E, uncensored points); determined_ (whether
+        alpha is no edge of its range); intervals_ ("resamples", "Student's t about the law",
+        "none"); points_ (DataFrame, a row a point given: finetune_bytes, transferred_bytes,
+        parameters, used, fitted_bytes, residual_log); summary (DataFrame).
 
     Example
         >>> law = TransferLaw().fit([1e4, 1e5, 1e6], [2e4, 4e4, 8e4])
@@ -68,24 +63,25 @@ class TransferLaw:
         parameters: Floats | Sequence[float] | None = None,
         *,
         range: Sequence[str] | None = None,
-        resolution_bytes: Floats | Sequence[float] | None = None,
+        error_log: Floats | Sequence[float] | None = None,
         resampled: TransferDraws | None = None,
     ) -> TransferLaw:
         """Fit to points (n,); `range` holds inside | below | above, all inside if not given.
 
-        parameters: N of the model of each point. resampled: D_T of the same points (R, n), whose
-        fits give the intervals; without it they rest on the scatter about the law, taken as
-        independent between points. Raises `ValueError` on lengths that differ, or unless at least
-        two (with N: three) uncensored positive points determine the law.
+        parameters: N of the model of each point. error_log: standard error of log D_E, the weights;
+        equal ones if not given. resampled: D_T of the same points (R, n), whose fits give the
+        intervals; without it they rest on the scatter about the law, taken as independent between
+        points. Raises `ValueError` on lengths that differ, or unless at least two (with N: three)
+        uncensored points at different D_F (and N) determine the law.
         """
         size = np.asarray(finetune_bytes, dtype=float)
         transferred = np.asarray(transferred_bytes, dtype=float)
         place = np.array([PLACES[word] for word in (range or ["inside"] * len(size))], np.int8)
-        resolution = np.full(len(size), np.nan)
-        if resolution_bytes is not None:
-            resolution = np.asarray(resolution_bytes, dtype=float)
+        error = np.full(len(size), np.nan)
+        if error_log is not None:
+            error = np.asarray(error_log, dtype=float)
         model = None if parameters is None else np.asarray(parameters, dtype=float)
-        lengths = {len(size), len(transferred), len(place), len(resolution)}
+        lengths = {len(size), len(transferred), len(place), len(error)}
         if len(lengths | ({len(model)} if model is not None else set())) != 1:
             raise ValueError(f"a law needs as many D_T, ranges and N as D_F; found {lengths}")
         if model is not None and not np.all(model > 0):
@@ -94,55 +90,81 @@ class TransferLaw:
         trained = size > 0
         self._centre = self._centres(size, model, trained)
         design = self._design(np.where(trained, size, 1.0), model)
-        codes = coded(transferred[None], place[None], resolution)
-        negative = trained & is_negative(transferred, place, resolution)
-        out = negative | ~trained
-        codes = Coded(codes.outcome, np.where(out, OUT, codes.place).astype(np.int8))
-        used = codes.place[0] != OUT
+        exact = trained & (place == 0)
         self.num_zeroshot_ = int((~trained).sum())
-        self.num_negative_ = int(negative.sum())
-        self.num_uninformative_ = int((~out & ~used).sum())
-        self.num_points_ = int(used.sum())
-        self.num_censored_ = int((np.abs(codes.place[0]) == 1).sum())
-        fit = censored_regression(design, codes.outcome, codes.place)
-        exact = codes.place[0] == 0
-        if not np.isfinite(fit.coefficients).all():
-            needed = design.shape[1]
+        self.num_points_ = int(trained.sum())
+        self.num_censored_ = int((trained & (place != 0)).sum())
+        self.num_negative_ = int((exact & (transferred < 0)).sum())
+        needed = design.shape[1]
+        if not exact.any() or np.linalg.matrix_rank(design[exact]) < needed:
             raise ValueError(
-                f"a law of transfer needs at least {needed} positive D_T inside the ladder, at "
-                f"different D_F{'' if model is None else ' and N'}; found {int(exact.sum())} of "
-                f"{len(size)} points ({self.num_censored_} bounds, {self.num_negative_} negative, "
-                f"{self.num_zeroshot_} zeroshot)"
+                f"a law of transfer needs at least {needed} D_T inside the ladder, at different "
+                f"D_F{'' if model is None else ' and N'}; found {int(exact.sum())} of {len(size)} "
+                f"points ({self.num_censored_} bounds, {self.num_zeroshot_} zeroshot)"
             )
-        self._coefficients = fit.coefficients[0]
-        self.k_, self.alpha_, self.beta_ = (float(v[0]) for v in self._named(fit.coefficients))
-        self.converged_ = bool(fit.converged[0])
-        self._freedom = int(exact.sum()) - design.shape[1]
-        correction = exact.sum() / self._freedom if self._freedom > 0 else float("nan")
-        self.sigma_ = float(fit.sigma[0] * np.sqrt(correction))
-        self._covariance = fit.covariance[0] * correction
-        fitted = design @ self._coefficients
-        residual = np.where(exact, codes.outcome[0] - fitted, np.nan)
-        self.rmse_log_ = float(np.sqrt(np.nanmean(residual**2)))
+        self._trained, self._size = trained, size
+        known = bool(np.isfinite(error[trained]).all()) and bool((error[trained] > 0).all())
+        noise = error if known else np.full(len(size), _UNKNOWN)
+        points = self._points(design, transferred[None], place[None], noise, None)
+        fit = fitted(points)
+        # What scatters beyond the errors given (or all of it) belongs into the weights. Each bound
+        # has its expected square, which depends on the scatter: a few rounds settle it.
+        self._freedom = int(exact.sum()) - needed
+        self.sigma_ = float("nan")
+        for _ in builtins.range(_ROUNDS if self.num_censored_ else 1):
+            if self._freedom <= 0:
+                break
+            beyond = self._scatter(points, fit, needed)
+            if known:
+                beyond -= float((error[exact] ** 2).mean())
+            self.sigma_ = float(np.sqrt(max(beyond, 0.0)))
+            if self.sigma_ == 0:
+                break
+            noise = np.hypot(error if known else 0.0, self.sigma_) * np.ones(len(size))
+            points = self._points(design, transferred[None], place[None], noise, None)
+            fit = fitted(points)
+        residual = self._residual(points, fit)
+        self._sign, self._coefficients = fit.sign[0], fit.coefficients[0]
+        self._covariance = fit.covariance
+        self.k_, self.alpha_, self.beta_ = (
+            float(value[0]) for value in self._named(fit.sign, fit.coefficients)
+        )
+        self.determined_ = bool(EXPONENTS[0] < self.alpha_ < EXPONENTS[1])
+        self.rmse_log_ = float(np.sqrt((residual[exact[trained]] ** 2).mean()))
+        law = self._sign * np.exp(np.clip(design @ self._coefficients, -700, 700))
+        spread = np.full(len(size), np.nan)
+        spread[trained] = np.where(exact[trained], residual, np.nan)
         self.points_ = pd.DataFrame(
             {
                 "finetune_bytes": size,
                 "transferred_bytes": transferred,
                 "parameters": np.nan if model is None else model,
-                "used": used,
-                "fitted_bytes": np.where(trained, np.exp(fitted), np.nan),
-                "residual_log": residual,
+                "used": trained,
+                "fitted_bytes": np.where(trained, law, np.nan),
+                "residual_log": spread,
             }
         )
-        self._draws = self._fit_draws(design, resampled, resolution, out)
+        self._draws = None
+        if resampled is not None:
+            drawn = self._points(
+                design, resampled.transferred_bytes, resampled.range, noise, resampled.multiplicity
+            )
+            each = fitted(drawn)
+            self._draws = self._named(each.sign, each.coefficients)
         self.intervals_ = (
             "resamples"
             if self._draws is not None
             else "Student's t about the law"
-            if self._freedom > 0 and resampled is None
+            if self._freedom > 0
             else "none"
         )
-        self._warn(fit)
+        if not self.determined_:
+            warnings.warn(
+                f"alpha ended at {self.alpha_:g}, the edge of its range: these D_T do not "
+                "determine it",
+                BoundaryWarning,
+                stacklevel=2,
+            )
         return self
 
     def predict(
@@ -165,17 +187,18 @@ class TransferLaw:
         names = ["k", "alpha", "beta"][: len(self._coefficients)]
         ends = {name: (float("nan"), float("nan")) for name in names}
         if self._draws is not None:
-            drawn = dict(zip(("k", "alpha", "beta"), self._named(self._draws), strict=True))
+            drawn = dict(zip(("k", "alpha", "beta"), self._draws, strict=True))
             ends = {name: ordered_quantiles(drawn[name], self.confidence) for name in names}
         elif self.intervals_ != "none":
             quantile = float(student.ppf((1 + self.confidence) / 2, self._freedom))
-            # log k = first coefficient - the others · their centres.
+            # log |k| = first coefficient - the others · their centres.
             weights = np.eye(len(names))
             weights[0, 1:] = -np.asarray(self._centre)
             error = np.sqrt(np.einsum("ni,ij,nj->n", weights, self._covariance, weights))
             middle = weights @ self._coefficients
             low, high = middle - quantile * error, middle + quantile * error
-            low[0], high[0] = np.exp(low[0]), np.exp(np.minimum(high[0], 700.0))
+            both = self._sign * np.exp(np.clip([low[0], high[0]], -700.0, 700.0))
+            low[0], high[0] = both.min(), both.max()
             ends = {name: (float(low[at]), float(high[at])) for at, name in enumerate(names)}
         confidence = float("nan") if self.intervals_ == "none" else self.confidence
         rows = {
@@ -219,37 +242,47 @@ class TransferLaw:
             columns.append(np.log(model) - self._centre[1])
         return np.stack(columns, axis=-1)
 
-    def _named(self, coefficients: Floats) -> tuple[Floats, Floats, Floats]:
+    def _named(
+        self, sign: npt.NDArray[np.int8], coefficients: Floats
+    ) -> tuple[Floats, Floats, Floats]:
         """k, alpha and beta of rows of coefficients (R, p)."""
         shift = coefficients[:, 1:] @ np.asarray(self._centre)
         beta = coefficients[:, 2] if len(self._centre) > 1 else np.full(len(coefficients), np.nan)
         # A slope that noise made absurd must not end in an overflow.
-        k = np.exp(np.clip(coefficients[:, 0] - shift, -700.0, 700.0))
+        k = sign * np.exp(np.clip(coefficients[:, 0] - shift, -700.0, 700.0))
         return k, coefficients[:, 1], beta
 
-    def _fit_draws(
+    def _points(
         self,
         design: Floats,
-        resampled: TransferDraws | None,
-        resolution: Floats,
-        out: npt.NDArray[np.bool_],
-    ) -> Floats | None:
-        if resampled is None:
-            return None
-        codes = coded(resampled.transferred_bytes, resampled.range, resolution)
-        place = np.where(out, OUT, codes.place).astype(np.int8)
-        fit = censored_regression(design, codes.outcome, place, resampled.multiplicity)
-        fitted = np.isfinite(fit.coefficients).all(axis=1)
-        self.resamples_fitted_ = float(fitted.mean())
-        return fit.coefficients[fitted] if self.resamples_fitted_ >= _FITTED_SHARE else None
+        transferred: Floats,
+        place: Places,
+        error: Floats,
+        multiplicity: Floats | None,
+    ) -> Points:
+        kept, size = self._trained, self._size[self._trained]
+        # A draw that leaves nothing of D_F has no logarithm; the ladder's lowest rung is above 0.
+        ratio = np.maximum(1 + transferred[:, kept] / size, 1e-12)
+        return Points(
+            design[kept],
+            np.log(size),
+            np.log(ratio),
+            place[:, kept],
+            error[kept],
+            np.ones(ratio.shape) if multiplicity is None else multiplicity[:, kept],
+        )
 
-    def _warn(self, fit: CensoredFit) -> None:
-        if self.num_negative_:
-            warnings.warn(
-                f"{self.num_negative_} D_T are negative beyond their resolution and left out: no "
-                "law with k > 0 describes them",
-                BoundaryWarning,
-                stacklevel=3,
-            )
-        if not fit.converged[0]:
-            warnings.warn("the censored fit did not settle", ConvergenceWarning, stacklevel=3)
+    @classmethod
+    def _scatter(cls, points: Points, fit: Fit, needed: int) -> float:
+        """Variance of log D_E about the law; a bound counts with its expected square."""
+        residual, place = cls._residual(points, fit), points.place[0]
+        # E[z² | z beyond z0] = 1 + z0·m, with the inverse Mills ratio m, z to the side of place.
+        z = np.clip(place * residual / points.error, -30.0, 30.0)
+        mills = np.exp(-(z**2) / 2 - log_ndtr(-z)) / np.sqrt(2 * np.pi)
+        squares = np.where(place == 0, residual**2, points.error**2 * (1 + z * mills))
+        return float(squares.sum() / (len(squares) - needed))
+
+    @staticmethod
+    def _residual(points: Points, fit: Fit) -> Floats:
+        mean, _ = points.expected(int(fit.sign[0]), fit.coefficients[:1])
+        return np.asarray(points.outcome[0] - mean[0])

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from analysis.arrays import Floats
-from analysis.laws.coding import PLACES
 from analysis.laws.concerns import LawWarning
-from analysis.laws.draws import TransferDraws
-from analysis.laws.points import ALL, by_model, one_estimator, resolution_bytes
+from analysis.laws.draws import PLACES, TransferDraws
+from analysis.laws.points import ALL, by_model, error_log, one_estimator
 from analysis.laws.transfer import TransferLaw
 
 TRANSFER_LAW_COLUMNS = [
@@ -53,6 +52,7 @@ def transfer_laws(
     confidence: float = 0.90,
     num_resamples: int = 500,
     random_seed: int = 0,
+    levels: Collection[str] = ("pair", "target", "pooled"),
 ) -> pd.DataFrame:
     """D_T = k·D_F^alpha per pair, per target and pooled, columns `TRANSFER_LAW_COLUMNS`.
 
@@ -72,6 +72,7 @@ def transfer_laws(
     rows = [
         _row(labels, mine, number, draws, confidence, num_resamples, random)
         for labels, mine, number in _groups(table, parameters)
+        if labels["level"] in levels
     ]
     types: dict[str, str] = {
         name: "str" if name in _TEXTS else "int64" if name in _COUNTS else "float64"
@@ -116,7 +117,7 @@ def _row(
                 rows["transferred_bytes"].to_numpy(dtype=float),
                 parameters,
                 range=list(rows["range"]),
-                resolution_bytes=resolution_bytes(rows),
+                error_log=error_log(rows),
                 resampled=resampled,
             )
     except ValueError as error:
@@ -138,19 +139,16 @@ def _row(
         row |= {"confidence": np.nan} | {
             f"{name}_{end}": np.nan for name in ("k", "alpha", "beta") for end in ("low", "high")
         }
-    row["note"] = "; ".join([*_left_out(law), *notes])
+    row["note"] = "; ".join([*_concerns(law), *notes])
     return row
 
 
-def _left_out(law: TransferLaw) -> list[str]:
+def _concerns(law: TransferLaw) -> list[str]:
     notes = []
-    if law.num_negative_:
-        notes.append(f"{law.num_negative_} negative D_T left out: no law with k > 0 has them")
-    if law.num_uninformative_:
-        plural = "s" if law.num_uninformative_ > 1 else ""
-        notes.append(f"{law.num_uninformative_} bound{plural} under zero left out: no information")
-    if not law.converged_:
-        notes.append("the fit did not settle")
+    if law.k_ < 0:
+        notes.append("k is negative: on the whole pretraining hurt")
+    if not law.determined_:
+        notes.append("alpha ended at the edge of its range: these D_T do not determine it")
     return notes
 
 

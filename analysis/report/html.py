@@ -22,10 +22,20 @@ from analysis.unseen import SHOWN_SHARE, unseen_shares
 from analysis.wording import ZEROSHOT, counted
 
 ESTIMATOR_TEXTS = {
+    "guided": (
+        "guided: a monotone cubic (PCHIP) through the rungs of the scratch ladder, over the log "
+        "loss that the ladder's law has at each size; D_E is the fewest bytes at which it is at or "
+        "under the finetuned loss. Exact where the ladder is a law; where it is none the law is "
+        "only an axis. Off the ladder it is a bound, never an extrapolation."
+    ),
+    "pchip": (
+        "pchip: a monotone cubic of log loss over log bytes of the scratch ladder. Off the ladder "
+        "it is a bound."
+    ),
     "loglog": (
-        "loglog: log loss interpolated linearly over log bytes of the scratch ladder; D_E is the "
-        "fewest bytes at which the ladder is at or under the finetuned loss. Off the ladder it is "
-        "a bound, never an extrapolation."
+        "loglog: log loss interpolated linearly over log bytes of the scratch ladder. Chords of a "
+        "convex ladder read D_E high: just above D_F by up to a third where rungs are a factor of "
+        "four apart. Off the ladder it is a bound."
     ),
     "linear": (
         "linear: bytes interpolated linearly over perplexity of the scratch ladder (what the "
@@ -175,9 +185,11 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         intervals = (
             f"{methods.confidence:.0%} percentile intervals of {methods.num_resamples} resamples "
             "(parametric bootstrap). The residuals of log loss around cell means are pooled per "
-            "family of stages; each resample draws a variance (scaled inverse χ²), then every "
-            "cell's mean, and passes through ladder, pooling and estimator like the data. They "
-            "hold the noise of seeds only, not of the choice of corpus or of the estimator."
+            "family of stages, and split into what all finetunes of a pretrain share and what is "
+            "their own; each resample draws both variances (scaled inverse χ²), a value for every "
+            "pretrain and one for every cell, and passes through ladder, pooling and estimator "
+            "like the data. They hold the noise of seeds, and what interpolation between rungs may "
+            "be off by, not the choice of corpus."
         )
     else:
         intervals = "One seed: no interval."

@@ -6,14 +6,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.arrays import Floats
-from analysis.estimators.registry import estimator_named
-from analysis.ladder import GROUP, ladders
+from analysis.estimators.answer import Estimate, Range
+from analysis.estimators.curve import interpolation_error
+from analysis.estimators.registry import BELIEVED, DEFAULT, ESTIMATORS, estimator_named
+from analysis.ladder import GROUP, Ladder, ladders
 from analysis.laws.draws import TransferDraws
 from raydt.tracking.schema import Stage
 
 
 def transfer_draws(
-    effective: pd.DataFrame, means: pd.DataFrame, log_loss: Floats, *, estimator: str = "loglog"
+    effective: pd.DataFrame, means: pd.DataFrame, log_loss: Floats, *, estimator: str = DEFAULT
 ) -> TransferDraws:
     """D_T of every row of `effective` in every resample.
 
@@ -22,7 +24,7 @@ def transfer_draws(
     rows of a source. NaN where there is no noise to draw from. `InputError` if the estimator is
     unknown.
     """
-    estimate = estimator_named(estimator)
+    estimator_named(estimator)
     found = ladders(means)
     position = {key: place for place, key in enumerate(means[GROUP].itertuples(index=False))}
     rungs: dict[tuple[str, str], list[int]] = {}
@@ -34,11 +36,44 @@ def transfer_draws(
     transferred = np.full((len(log_loss), len(effective)), np.nan)
     place = np.zeros(transferred.shape, dtype=np.int8)
     columns = ["model", "stage", "source", "target", "finetune_bytes"]
-    for number, row in enumerate(effective[columns].itertuples(index=False, name=None)):
-        model, _, _, target, finetune_bytes = row
-        ladder, losses = drawn[model, target], log_loss[:, position[row]]
+    at = np.array([position[row] for row in effective[columns].itertuples(index=False, name=None)])
+    centre = means["log_loss"].to_numpy(dtype=float)
+    for (model, target, size), rows in effective.groupby(
+        ["model", "target", "finetune_bytes"], sort=True
+    ).indices.items():
+        ladder, losses = drawn[model, target], log_loss[:, at[rows]]
         if np.isfinite(losses).all() and np.isfinite(ladder.log_loss).all():
-            answer = estimate(ladder, losses, float(finetune_bytes))
-            transferred[:, number] = answer.effective_bytes - float(finetune_bytes)
-            place[:, number] = answer.range
+            answer = resampled_estimate(
+                found[model, target], ladder, centre[at[rows]], losses, float(size), estimator
+            )
+            transferred[:, rows] = answer.effective_bytes - float(size)
+            place[:, rows] = answer.range
     return TransferDraws(transferred, place)
+
+
+def resampled_estimate(
+    ladder: Ladder,
+    drawn: Ladder,
+    log_loss: Floats,
+    drawn_log_loss: Floats,
+    finetune_bytes: float,
+    estimator: str,
+) -> Estimate:
+    """D_E (R, S) of resampled losses (R, S) on a resampled ladder (R, K), of one target and D_F.
+
+    With what interpolation between rungs may be off by (`interpolation_error`), alike for all
+    losses of a resample: seeds do not average it away.
+    """
+    each = drawn.with_log_loss(drawn.log_loss[:, None, :])
+    answer = ESTIMATORS[estimator](each, drawn_log_loss, finetune_bytes)
+    if estimator not in BELIEVED:
+        return answer
+    error = interpolation_error(ladder, log_loss)
+    # The ladder itself seeds it: the same for all D_F of a target, another for each target.
+    seed = np.frombuffer(ladder.log_loss.tobytes(), dtype=np.uint32)
+    normal = np.random.default_rng(seed).standard_normal((len(drawn_log_loss), 1))
+    moved = np.clip(
+        answer.effective_bytes * np.exp(error * normal), ladder.num_bytes[0], ladder.num_bytes[-1]
+    )
+    inside = answer.range == Range.INSIDE
+    return Estimate(np.where(inside, moved, answer.effective_bytes), answer.range)

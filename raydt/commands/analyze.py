@@ -19,10 +19,10 @@ def make_parser(prog: str, about: str) -> CommandParser:
     parser.add_argument("--out", type=Path, help="folder of the report [STORAGE/SWEEP/report]")
     parser.add_argument(
         "--estimator",
-        default="loglog",
+        default="guided",
         metavar="NAME",
-        help="how D_E is read off the ladder: loglog, linear, law or reference (only to reproduce "
-        "published tables) [loglog]",
+        help="how D_E is read off the ladder: guided, pchip, loglog, linear, law or reference "
+        "(only to reproduce published tables) [guided]",
     )
     parser.add_argument(
         "--confidence", type=float, default=0.9, help="coverage of the intervals [0.9]"

@@ -42,7 +42,7 @@ def test_planted_transfer_is_found(result: Analysis, planted: Any) -> None:
         assert row["transferred_bytes"] == pytest.approx(planted.worth[row["source"]], rel=0.35)
         assert row["transferred_low_bytes"] < row["transferred_bytes"]
         assert row["transferred_bytes"] < row["transferred_high_bytes"]
-        assert (row["num_seeds"], row["range"], row["estimator"]) == (3, "inside", "loglog")
+        assert (row["num_seeds"], row["range"], row["estimator"]) == (3, "inside", "guided")
     zeroshot = table[table["stage"] == "zeroshot"]
     assert (zeroshot["effective_bytes"] == zeroshot["transferred_bytes"]).all()
     assert (zeroshot["finetune_bytes"] == 0).all()
@@ -51,7 +51,7 @@ def test_planted_transfer_is_found(result: Analysis, planted: Any) -> None:
     assert far["range"].tolist() == ["below", "below"]
     assert far["effective_bytes"].tolist() == [8_000, 8_000]
     assert (table["leads"] == (table["source"] == "near")).all()
-    assert result.answer.headline == "near transfers most, in all 6 comparisons of sources."
+    assert result.answer.headline == "near transfers most: it beats far in 6 of 6 comparisons."
     laws = result.laws.set_index("target")
     assert laws.loc["de", "beta_low"] < 0.35 < laws.loc["de", "beta_high"]
 

@@ -28,7 +28,7 @@ ENDS = ["unfinished_low_bytes", "unfinished_high_bytes"]
 def answered(tidy_table: Any) -> Callable[..., pd.DataFrame]:
     """The effective table of cells, their noise taken for known."""
 
-    def found(cells: Any, sd: float = 0.002, estimator: str = "loglog") -> pd.DataFrame:
+    def found(cells: Any, sd: float = 0.002, estimator: str = "guided") -> pd.DataFrame:
         means = cell_means(tidy_table(cells))
         none = Resamples(np.full((1, len(means)), np.nan), 0.9)
         noise = {name: Noise(name, sd, 20) for name in pooled_noise(means)}

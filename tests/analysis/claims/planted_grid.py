@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from analysis.claims.evidence import Evidence, evidence
 from analysis.distances.table import language_distances
-from analysis.effective import Resamples, effective_table
+from analysis.effective import Resamples, effective_with_draws
 from analysis.ladder import cell_means
 from analysis.table import COLUMNS
 from analysis.uncertainty.noise import pooled_noise
@@ -102,11 +103,15 @@ class PlantedGrid:
 
     def effective(self, num_resamples: int = 200) -> pd.DataFrame:
         """The table of `analysis.effective`."""
-        means = cell_means(self.cells())
+        return self.known(num_resamples)[0]
+
+    def known(self, num_resamples: int = 200) -> tuple[pd.DataFrame, Evidence]:
+        """The table of `analysis.effective`, and what claims know of its noise."""
+        cells = self.cells()
+        means = cell_means(cells)
+        noise = pooled_noise(means, cells)
         drawn = draw_means(
-            means,
-            pooled_noise(means),
-            num_resamples=num_resamples,
-            random=np.random.default_rng(0),
+            means, noise, num_resamples=num_resamples, random=np.random.default_rng(0), cells=cells
         )
-        return effective_table(means, Resamples(drawn, 0.9))
+        effective, draws = effective_with_draws(means, Resamples(drawn, 0.9), noise=noise)
+        return effective, evidence(effective, means, noise, draws)

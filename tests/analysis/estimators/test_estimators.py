@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 
 from analysis.estimators.answer import Range
 from analysis.estimators.by_law import law
-from analysis.estimators.interpolated import linear, log_loss_at, loglog, scratch_log_loss
+from analysis.estimators.interpolated import (
+    guided,
+    linear,
+    log_loss_at,
+    loglog,
+    pchip,
+    scratch_log_loss,
+)
 from analysis.estimators.reference import nominal_bytes
-from analysis.estimators.registry import CAUTIONS, ESTIMATORS, estimator_named
+from analysis.estimators.registry import CAUTIONS, DEFAULT, ESTIMATORS, estimator_named
 from analysis.ladder import Ladder, non_increasing
 from raydt.errors import InputError
 
@@ -63,7 +70,7 @@ def test_on_a_flat_stretch_a_finetune_that_equals_scratch_transferred_nothing() 
     flat = ladder_of([8e3, 32e3, 128e3, 512e3], [2.0, 1.5, 1.5, 1.2])
     loss = flat.log_loss[1]
     for finetune_bytes, expected in ((8e3, 32e3), (32e3, 32e3), (64e3, 64e3), (128e3, 128e3)):
-        for estimator in (loglog, linear):
+        for estimator in (guided, pchip, loglog, linear):
             answer = estimator(flat, np.asarray(loss), finetune_bytes)
             assert float(answer.effective_bytes) == expected
     # From beyond the stretch the fewest bytes that reach the loss count.
@@ -88,16 +95,31 @@ def test_linear_is_the_chord_over_perplexity() -> None:
     assert float(answer.effective_bytes) == pytest.approx(14e3, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["loglog", "linear", "law"])
+@pytest.mark.parametrize("name", ["guided", "pchip", "loglog", "linear", "law"])
 def test_a_planted_effective_size_is_recovered(name: str) -> None:
     rungs = [4e3 * 2**place for place in range(10)]
     ladder = ladder_of(rungs, [planted_curve(size) for size in rungs])
     for effective in (9e3, 50e3, 300e3):
         answer = ESTIMATORS[name](ladder, np.log(planted_curve(effective)), 8e3)
         # The law is exact; chords of a convex curve over rungs a factor of two apart are not.
-        tolerance = 1e-4 if name == "law" else 0.08
+        tolerance = {"law": 1e-4, "guided": 1e-4, "pchip": 5e-3}.get(name, 0.08)
         assert float(answer.effective_bytes) == pytest.approx(effective, rel=tolerance)
         assert answer.range == Range.INSIDE
+
+
+@pytest.mark.parametrize("beta", [0.2, 0.35, 0.5, 0.7])
+@pytest.mark.parametrize("E", [0.0, 0.9])
+def test_on_laws_the_default_has_no_interpolation_error(beta: float, E: float) -> None:
+    """Noiseless, D_E / D_F from 1.05 to 30 on rungs a factor of four apart: at most 5 % of D_F."""
+    rungs = 8e3 * 4.0 ** np.arange(7)
+    loss = E + 1.5 * (rungs / 8e3) ** -beta
+    ladder = Ladder(rungs, np.log(loss), np.ones(7))
+    for finetune_bytes in rungs[:3]:
+        for fold in (1.05, 1.2, 1.5, 2.2, 3.0, 6.0, 12.0, 30.0):
+            tuned = np.log(E + 1.5 * (finetune_bytes * fold / 8e3) ** -beta)
+            answer = ESTIMATORS[DEFAULT](ladder, np.asarray(tuned), finetune_bytes)
+            error = float(answer.effective_bytes) - finetune_bytes * fold
+            assert abs(error) <= 0.05 * finetune_bytes
 
 
 def test_the_law_of_resamples_is_that_of_each() -> None:

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.laws.censored import censored_regression
-from analysis.laws.concerns import BoundaryWarning
+from analysis.laws.additive import Points, fitted
 from analysis.laws.draws import TransferDraws
 from analysis.laws.one_law import one_law_tests
 from analysis.laws.transfer import TransferLaw
@@ -47,9 +46,11 @@ def table(
                             "source": source,
                             "target": target,
                             "finetune_bytes": int(size),
-                            "estimator": "loglog",
+                            "estimator": "guided",
                             "transferred_bytes": transferred,
                             "range": "inside",
+                            "low_range": "inside",
+                            "high_range": "inside",
                             "confidence": np.nan,
                             "transferred_low_bytes": np.nan,
                             "transferred_high_bytes": np.nan,
@@ -80,7 +81,8 @@ def test_intervals_of_the_scatter_hold_the_truth_as_often_as_they_say() -> None:
     random = np.random.default_rng(0)
     held = []
     for _ in range(200):
-        noisy = K * SIZES**ALPHA * np.exp(0.3 * random.standard_normal(len(SIZES)))
+        effective = (SIZES + K * SIZES**ALPHA) * np.exp(0.05 * random.standard_normal(len(SIZES)))
+        noisy = effective - SIZES
         summary = TransferLaw().fit(SIZES, noisy).summary
         held.append(summary.loc["alpha", "low"] < ALPHA < summary.loc["alpha", "high"])
     assert 0.85 <= np.mean(held) <= 0.95
@@ -90,56 +92,42 @@ def test_bounds_are_not_dropped() -> None:
     """D_E above the ladder is at least its end: without that the slope is too small."""
     random = np.random.default_rng(1)
     size = np.tile(SIZES, 30)
-    true = K * size**ALPHA * np.exp(0.4 * random.standard_normal(len(size)))
-    limit = np.quantile(true, 0.6)
-    seen = np.minimum(true, limit)
-    words = ["above" if above else "inside" for above in true > limit]
+    effective = (size + 10 * K * size**ALPHA) * np.exp(0.2 * random.standard_normal(len(size)))
+    limit = np.quantile(effective, 0.5)
+    true, seen = effective - size, np.minimum(effective, limit) - size
+    words = ["above" if above else "inside" for above in effective > limit]
     law = TransferLaw().fit(size, seen, range=words)
     assert law.num_censored_ == words.count("above")
     assert law.num_points_ == len(size)
     assert law.alpha_ == pytest.approx(ALPHA, abs=0.06)
-    assert law.sigma_ == pytest.approx(0.4, rel=0.2)
-    inside = true <= limit
-    assert TransferLaw().fit(size[inside], true[inside]).alpha_ < ALPHA - 0.1
+    assert law.sigma_ == pytest.approx(0.2, rel=0.2)
+    inside = effective <= limit
+    assert TransferLaw().fit(size[inside], true[inside]).alpha_ < ALPHA - 0.06
 
 
-def test_the_censored_fit_agrees_with_a_general_optimiser() -> None:
+def test_the_fit_agrees_with_a_general_optimiser() -> None:
     from scipy.optimize import minimize
     from scipy.stats import norm
 
     random = np.random.default_rng(2)
-    x = random.standard_normal(40)
-    y = 1.0 + 0.5 * x + 0.3 * random.standard_normal(40)
-    place = np.zeros(40, dtype=np.int8)
-    place[y > 1.3], place[y < 0.5] = 1, -1
-    y = np.clip(y, 0.5, 1.3)
-    design = np.stack([np.ones(40), x], axis=-1)
-    fit = censored_regression(design, y[None], place[None])
+    log_size = np.log(np.tile(SIZES, 8))
+    design = np.stack([np.ones(40), log_size - log_size.mean()], axis=-1)
+    true = np.array([log_size.mean() - 0.3, 0.45])
+    y = np.log1p(np.exp(design @ true - log_size)) + 0.1 * random.standard_normal(40)
+    place = np.where(y > 0.8, 1, 0).astype(np.int8)
+    y = np.minimum(y, 0.8)
+    error, weights = np.full(40, 0.1), random.integers(1, 4, 40).astype(float)
+    fit = fitted(Points(design, log_size, y[None], place[None], error, weights[None]))
 
     def minus_likelihood(parameters: np.ndarray) -> float:
-        mean, sigma = design @ parameters[:2], np.exp(parameters[2])
-        z = (y - mean) / sigma
-        terms = np.where(place == 0, norm.logpdf(z) - parameters[2], norm.logcdf(-place * z))
-        return -float(terms.sum())
+        mean = np.log1p(np.exp(design @ parameters - log_size))
+        z = (y - mean) / error
+        terms = np.where(place == 0, norm.logpdf(z), norm.logcdf(-place * z))
+        return -float((weights * terms).sum())
 
-    best = minimize(minus_likelihood, [0.0, 0.0, 0.0], method="BFGS")
-    np.testing.assert_allclose(fit.coefficients[0], best.x[:2], atol=1e-4)
-    np.testing.assert_allclose(fit.sigma[0], np.exp(best.x[2]), rtol=1e-4)
-    np.testing.assert_allclose(fit.covariance[0], best.hess_inv[:2, :2], rtol=0.2, atol=1e-4)
-    assert fit.converged.all()
-
-
-def test_weights_are_repeats() -> None:
-    random = np.random.default_rng(3)
-    design = np.stack([np.ones(12), random.standard_normal(12)], axis=-1)
-    y = random.standard_normal((1, 12))
-    place = np.zeros((1, 12), dtype=np.int8)
-    place[0, [3, 7]] = 1
-    times = random.integers(1, 4, 12)
-    weighted = censored_regression(design, y, place, times[None].astype(float))
-    rows = np.repeat(np.arange(12), times)
-    repeated = censored_regression(design[rows], y[:, rows], place[:, rows])
-    np.testing.assert_allclose(weighted.coefficients, repeated.coefficients, rtol=1e-6)
+    best = minimize(minus_likelihood, true, method="BFGS")
+    np.testing.assert_allclose(fit.coefficients[0], best.x, atol=1e-4)
+    assert fit.sign[0] == 1
 
 
 def test_a_bound_that_the_line_respects_changes_nothing() -> None:
@@ -149,29 +137,36 @@ def test_a_bound_that_the_line_respects_changes_nothing() -> None:
     assert (law.num_censored_, law.alpha_) == (1, pytest.approx(ALPHA, abs=1e-3))
 
 
-def test_negative_transfer_is_counted_and_small_transfer_is_a_bound() -> None:
+def test_negative_transfer_is_a_point_like_any_other() -> None:
     transferred = K * SIZES**ALPHA
-    transferred[0], transferred[1] = -30_000.0, -10.0
-    resolution = np.full(len(SIZES), 5_000.0)
-    with pytest.warns(BoundaryWarning, match="1 D_T are negative"):
-        law = TransferLaw().fit(SIZES, transferred, resolution_bytes=resolution)
-    assert (law.num_negative_, law.num_censored_, law.num_points_) == (1, 1, 4)
-    with pytest.warns(BoundaryWarning, match="2 D_T are negative"):
-        law = TransferLaw().fit(SIZES, transferred)
-    assert (law.num_negative_, law.num_points_) == (2, 3)
+    transferred[0] = -3_000.0
+    law = TransferLaw().fit(SIZES, transferred)
+    assert (law.num_negative_, law.num_points_) == (1, 5)
+    assert law.points_["used"].all()
+    harm = TransferLaw().fit(SIZES, -0.2 * SIZES**0.9)
+    assert (harm.k_, harm.alpha_) == (pytest.approx(-0.2, rel=1e-3), pytest.approx(0.9, abs=1e-3))
 
 
-def test_zeroshot_and_empty_bounds_are_counted() -> None:
-    law = TransferLaw().fit(
-        [0.0, *SIZES, 1e8],
-        [5e4, *(K * SIZES**ALPHA), -5.0],
-        range=[*["inside"] * 6, "above"],
-    )
-    assert (law.num_zeroshot_, law.num_uninformative_, law.num_points_) == (1, 1, 5)
+def test_weak_transfer_is_not_selected_by_its_outcome() -> None:
+    """A D_T of a few per cent of D_F under noise as large: the median law is the planted one."""
+    random = np.random.default_rng(7)
+    size = np.tile(SIZES, 4)
+    share = np.log1p(20 * size**-0.5)
+    found = []
+    for _ in range(60):
+        noisy = share + 0.05 * random.standard_normal(len(size))
+        law = TransferLaw().fit(size, size * np.expm1(noisy), error_log=np.full(len(size), 0.05))
+        found.append(law.alpha_)
+    assert np.median(found) == pytest.approx(0.5, abs=0.1)
+
+
+def test_zeroshot_is_counted() -> None:
+    law = TransferLaw().fit([0.0, *SIZES], [5e4, *(K * SIZES**ALPHA)])
+    assert (law.num_zeroshot_, law.num_points_) == (1, 5)
 
 
 def test_too_few_points_are_an_error_that_says_what_was_found() -> None:
-    with pytest.raises(ValueError, match=r"at least 2 positive D_T.*found 1 of 2 points \(1 bound"):
+    with pytest.raises(ValueError, match=r"at least 2 D_T inside.*found 1 of 2 points \(1 bound"):
         TransferLaw().fit([1e4, 1e5], [2e4, 5e4], range=["inside", "above"])
     with pytest.raises(ValueError, match="as many"):
         TransferLaw().fit([1e4, 1e5], [2e4])
@@ -181,13 +176,16 @@ def test_resamples_give_the_interval() -> None:
     random = np.random.default_rng(4)
     drawn = K * SIZES**ALPHA * np.exp(0.1 * random.standard_normal((400, 5)))
     law = TransferLaw().fit(
-        SIZES, drawn[0], resampled=TransferDraws(drawn, np.zeros((400, 5), dtype=np.int8))
+        SIZES,
+        drawn[0],
+        error_log=0.1 * (K * SIZES**ALPHA) / (SIZES + K * SIZES**ALPHA),
+        resampled=TransferDraws(drawn, np.zeros((400, 5), dtype=np.int8)),
     )
     assert law.intervals_ == "resamples"
     assert law.summary.loc["alpha", "low"] < ALPHA < law.summary.loc["alpha", "high"]
     width = law.summary.loc["alpha", "high"] - law.summary.loc["alpha", "low"]
     spread = np.log(SIZES).std() * np.sqrt(len(SIZES))
-    assert width == pytest.approx(2 * 1.645 * 0.1 / spread, rel=0.15)
+    assert width == pytest.approx(2 * 1.645 * 0.1 / spread, rel=0.25)
 
 
 def test_the_table_holds_every_level() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.coverage import Design, coverage
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means
 from analysis.uncertainty.noise import (
@@ -21,6 +20,7 @@ from analysis.uncertainty.noise import (
 from analysis.uncertainty.resample import draw_means
 from analysis.uncertainty.residuals import residual_noise
 from analysis.uncertainty.transfer import transfer_draws
+from tests.analysis.uncertainty.design import Design
 
 
 def test_components_are_recovered_from_many_pretrains() -> None:
@@ -119,14 +119,3 @@ def test_draws_of_transfer_are_those_of_the_intervals() -> None:
     ordered = np.sort(draws.transferred_bytes, axis=0)
     np.testing.assert_allclose(ordered[9], table["transferred_low_bytes"])
     np.testing.assert_allclose(ordered[190], table["transferred_high_bytes"])
-
-
-def test_coverage_with_shared_noise_is_nominal() -> None:
-    """Nominal 90 %: 85 to 95 % of the intervals hold the truth, of D_T and of law parameters.
-
-    60 trials say little of a single parameter, so these are taken together; docs/statistics.md has
-    400 trials of each.
-    """
-    found = coverage(Design(), num_trials=60, num_resamples=200).set_index("of")["coverage"]
-    assert 0.85 <= found["D_T"] <= 0.95, found
-    assert 0.85 <= found.drop("D_T").mean() <= 0.95, found

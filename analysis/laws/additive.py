@@ -1,0 +1,168 @@
+"""The law of transfer fitted where noise is additive: on log D_E, many at once.
+
+Noise of log loss moves log D_E up and down alike, and D_E is never negative; log D_T has neither.
+So log(D_E / D_F) = log(1 ± D_T / D_F) + N(0, error²) with D_T = exp(design·coefficients): a
+finetune that did harm, or whose D_T drowned in noise, is a point like any other, and nothing is
+selected by its outcome. A bound enters by its probability (Tobin, Econometrica 1958).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import log_ndtr
+
+from analysis.arrays import Floats
+from analysis.laws.draws import Places
+
+EXPONENTS = (-3.0, 4.0)  # beyond, a law is one point and nothing of the others
+_STARTS = np.array(
+    [
+        (level, slope)
+        for level in (-4, -2, -1, 0, 1, 2, 4)
+        for slope in (-1.0, -0.5, 0.0, 0.3, 0.6, 1.0, 1.5)
+    ]
+)
+_MAX_STEPS = 60
+_MOST = 0.999999  # of D_F that harm can take
+
+
+@dataclass(frozen=True)
+class Points:
+    """design (n, p), its first column 1; log_size (n,) of D_F; outcome (R, n) of log(D_E / D_F);
+    place (R, n): 0 a value, -1 at most that, 1 at least that, else nothing; error (n,); weights
+    (R, n): how often each counts."""
+
+    design: Floats
+    log_size: Floats
+    outcome: Floats
+    place: Places
+    error: Floats
+    weights: Floats
+
+    def expected(self, sign: int, coefficients: Floats) -> tuple[Floats, Floats]:
+        """log(D_E / D_F) of the law (R, n), and its derivative by log D_T."""
+        share = np.clip(coefficients @ self.design.T - self.log_size, -60.0, 60.0)
+        if sign > 0:
+            return np.logaddexp(0.0, share), 1 / (1 + np.exp(-share))
+        lost = np.minimum(np.exp(share), _MOST)
+        return np.log1p(-lost), -lost / (1 - lost)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """sign (R,) of D_T; coefficients (R, p); misfit (R,), minus the log likelihood but a constant;
+    covariance (p, p) of the first row."""
+
+    sign: npt.NDArray[np.int8]
+    coefficients: Floats
+    misfit: Floats
+    covariance: Floats
+
+
+def fitted(points: Points, *, negative: bool = True) -> Fit:
+    """Every row of the outcomes: the first from many starts, the others from where it ended.
+
+    Levenberg and Marquardt's steps with Fisher's information. negative: whether a law of harm is
+    tried; where it is far from describing the first row it is not tried on the others.
+    """
+    first = _rows(points, slice(0, 1))
+    centre = float(points.log_size.mean())
+    starts = np.zeros((len(_STARTS), points.design.shape[1]))
+    starts[:, 0] = centre + _STARTS[:, 0]
+    starts[:, 1] = _STARTS[:, 1]
+    many = Points(
+        points.design,
+        points.log_size,
+        np.repeat(first.outcome, len(starts), axis=0),
+        np.repeat(first.place, len(starts), axis=0),
+        points.error,
+        np.repeat(first.weights, len(starts), axis=0),
+    )
+    best: dict[int, tuple[float, Floats]] = {}
+    for sign in (1, -1) if negative else (1,):
+        found, misfit = _descend(many, sign, starts)
+        best[sign] = float(misfit.min()), found[int(misfit.argmin())]
+    lead = min(best, key=lambda sign: best[sign][0])
+    rows = []
+    for sign, (misfit_there, start) in best.items():
+        if misfit_there > best[lead][0] + 8:
+            continue  # more than four standard errors from describing the data
+        begin = np.repeat(start[None], len(points.outcome), axis=0)
+        rows.append((sign, *_descend(points, sign, begin)))
+    chosen = np.argmin([misfit for _, _, misfit in rows], axis=0)
+    at = np.arange(len(points.outcome))
+    sign = np.array([one for one, _, _ in rows], dtype=np.int8)[chosen]
+    coefficients = np.stack([found for _, found, _ in rows])[chosen, at]
+    misfit = np.stack([one for _, _, one in rows])[chosen, at]
+    _, _, information = _likelihood(first, int(sign[0]), coefficients[:1])
+    covariance = np.linalg.pinv(information[0], hermitian=True)
+    return Fit(sign, coefficients, misfit, covariance)
+
+
+def _rows(points: Points, rows: slice | npt.NDArray[np.intp]) -> Points:
+    return Points(
+        points.design,
+        points.log_size,
+        points.outcome[rows],
+        points.place[rows],
+        points.error,
+        points.weights[rows],
+    )
+
+
+def _descend(points: Points, sign: int, start: Floats) -> tuple[Floats, Floats]:
+    """Coefficients and misfit of each row; rows that have settled take no more steps."""
+    coefficients = start.copy()
+    misfit, gradient, information = _likelihood(points, sign, coefficients)
+    damping = np.full(len(start), 1e-3)
+    width = start.shape[1]
+    left = np.arange(len(start))
+    for _ in range(_MAX_STEPS):
+        scale = np.einsum("rii->ri", information[left])
+        scale = np.maximum(scale, 1e-9 * scale.max(axis=1, keepdims=True) + 1e-12)
+        damped = information[left] + np.eye(width) * (damping[left, None] * scale)[:, :, None]
+        step = np.linalg.solve(damped, gradient[left][:, :, None])[:, :, 0]
+        tried = coefficients[left] + np.clip(step, -2.0, 2.0)
+        tried[:, 1:] = np.clip(tried[:, 1:], *EXPONENTS)
+        there, slope, curve = _likelihood(_rows(points, left), sign, tried)
+        better = there <= misfit[left]
+        gain = misfit[left] - there
+        taken = left[better]
+        coefficients[taken], misfit[taken] = tried[better], there[better]
+        gradient[taken], information[taken] = slope[better], curve[better]
+        damping[left] = np.where(
+            better, np.maximum(damping[left] / 8, 1e-10), np.minimum(damping[left] * 6, 1e8)
+        )
+        settled = (better & (gain <= 1e-8 * (1 + there))) | (damping[left] >= 1e6)
+        left = left[~settled]
+        if not len(left):
+            break
+    return coefficients, misfit
+
+
+def _likelihood(points: Points, sign: int, coefficients: Floats) -> tuple[Floats, Floats, Floats]:
+    """Misfit (R,), minus its gradient (R, p), and Fisher's information (R, p, p)."""
+    mean, slope = points.expected(sign, coefficients)
+    z = (points.outcome - mean) / points.error
+    exact, bound = points.place == 0, np.abs(points.place) == 1
+    misfit = np.where(exact, z**2 / 2, 0.0)
+    score = np.where(exact, z, 0.0) / points.error
+    known = exact / points.error**2
+    if bound.any():
+        # The true outcome is beyond the bound with probability Phi(-place·z).
+        w = np.clip(-points.place * z, -1e4, 1e4)
+        log_p = log_ndtr(w)
+        mills = np.exp(-(w**2) / 2 - log_p) / np.sqrt(2 * np.pi)
+        misfit = np.where(bound, -log_p, misfit)
+        score = np.where(bound, points.place * mills / points.error, score)
+        known = np.where(bound, mills * (mills + w) / points.error**2, known)
+    pulled = points.weights * score * slope
+    weight = points.weights * known * slope**2
+    gradient = pulled @ points.design
+    width = points.design.shape[1]
+    outer = (points.design[:, :, None] * points.design[:, None, :]).reshape(-1, width * width)
+    information = (weight @ outer).reshape(-1, width, width)
+    return (points.weights * misfit).sum(axis=1), gradient, information

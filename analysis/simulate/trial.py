@@ -1,0 +1,129 @@
+"""One planted grid through the analysis, and what is asked of its answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from analysis.arrays import Floats
+from analysis.claims.claim import ClaimAnswer, Verdict
+from analysis.claims.every import claim_answers
+from analysis.claims.evidence import Evidence, evidence
+from analysis.claims.grid import comparable, finetuned, pooled
+from analysis.claims.similar import sources_differ_p
+from analysis.claims.twoway import effects_table
+from analysis.effective import Resamples, effective_with_draws
+from analysis.ladder import cell_means
+from analysis.laws.draws import TransferDraws
+from analysis.laws.one_law import one_law_tests
+from analysis.laws.transfer_table import transfer_laws
+from analysis.simulate.world import MODEL, World
+from analysis.uncertainty.noise import pooled_noise
+from analysis.uncertainty.resample import draw_means
+
+CONFIDENCE = 0.90
+LEVEL = 0.05
+NUM_PERMUTATIONS = 399
+
+Found = dict[str, list[float]]  # what was asked -> answers, shares of which are shown
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A grid, what was planted, log(D_E / D_F) (S, T, X), and what the analysis says of it."""
+
+    world: World
+    planted: Floats
+    effective: pd.DataFrame
+    draws: TransferDraws
+    noise: Evidence
+
+    @cached_property
+    def answers(self) -> dict[str, ClaimAnswer]:
+        """Claims by name, the preregistered predictor alone."""
+        found = claim_answers(
+            self.effective, noise=self.noise, num_permutations=NUM_PERMUTATIONS, explore=False
+        )
+        return {one.name: one for one in found}
+
+    def says(self, claim: str, *verdicts: Verdict) -> float:
+        """Whether a claim has one of these verdicts."""
+        return float(self.answers[claim].verdict in verdicts)
+
+
+def tried(world: World, random: np.random.Generator, num_resamples: int) -> Trial:
+    """The analysis of one grid of a world."""
+    cells, planted = world.grow(random)
+    means = cell_means(cells)
+    noise = pooled_noise(means, cells)
+    drawn = draw_means(means, noise, num_resamples=num_resamples, random=random, cells=cells)
+    effective, draws = effective_with_draws(means, Resamples(drawn, CONFIDENCE), noise=noise)
+    known = evidence(effective, means, noise, draws)
+    return Trial(world, planted, effective, draws, known)
+
+
+def transfer_covered(trial: Trial) -> list[float]:
+    """Whether each interval of D_T holds the planted D_T; a bound holds all beyond it."""
+    rows, world = trial.effective, trial.world
+    place = {name: at for at, name in enumerate(world.languages)}
+    size = {num_bytes: at for at, num_bytes in enumerate(world.sizes)}
+    planted = trial.planted[
+        rows["source"].map(place), rows["target"].map(place), rows["finetune_bytes"].map(size)
+    ]
+    true = rows["finetune_bytes"].to_numpy(dtype=float) * np.expm1(planted)
+    low = rows["transferred_low_bytes"].where(rows["low_range"] == "inside", -np.inf)
+    high = rows["transferred_high_bytes"].where(rows["high_range"] == "inside", np.inf)
+    return [float(one) for one in (low.to_numpy() <= true) & (true <= high.to_numpy())]
+
+
+def effects_covered(trial: Trial) -> Found:
+    """Whether intervals of source and target effects hold what was planted."""
+    found = comparable(finetuned(trial.effective, MODEL, trial.noise)).found
+    grid = pooled(found.rows, "log_ratio", found.drawn)
+    pairs = trial.planted.mean(axis=2)
+    # No pair effects: the effects are those of any complete row and column.
+    source = _effects(pairs)
+    target = _effects(pairs.T)
+    table = effects_table(grid, CONFIDENCE).set_index(["role", "language"])
+    covered: Found = defaultdict(list)
+    for role, truth in (("source", source), ("target", target)):
+        for name, value in zip(trial.world.languages, truth, strict=True):
+            row = table.loc[(role, name)]
+            covered[f"effect of a {role}"].append(float(row["low"] <= value <= row["high"]))
+    covered["sources alike (F, pretrains the unit)"].append(
+        float(sources_differ_p(grid, CONFIDENCE) <= LEVEL)
+    )
+    return covered
+
+
+def _effects(pairs: Floats) -> Floats:
+    """Row effects of an additive table without its diagonal."""
+    number = len(pairs)
+    row, column = np.nonzero(np.isfinite(pairs))
+    design = np.hstack([np.eye(number)[row], np.eye(number)[column]])
+    found = np.linalg.lstsq(design, pairs[row, column], rcond=None)[0][:number]
+    return np.asarray(found - found.mean())
+
+
+def laws_tested(trial: Trial) -> Found:
+    """Rejections of "one law serves all sources", pooled over targets."""
+    tests = one_law_tests(trial.effective, draws=trial.draws)
+    mine = tests[(tests["level"] == "pooled") & (tests["tested"] != "k and alpha")]
+    return {
+        f"one law: the same {row['tested']}": [float(row["p_value"] <= LEVEL)]
+        for row in mine.to_dict("records")
+    }
+
+
+def pooled_alpha(trial: Trial, alpha: float) -> Found:
+    """alpha of the pooled law, and whether its interval holds the planted one."""
+    laws = transfer_laws(trial.effective, draws=trial.draws, num_resamples=200, levels=("pooled",))
+    row = laws.iloc[0]
+    return {
+        "alpha, median": [float(row["alpha"])],
+        "interval of alpha": [float(row["alpha_low"] <= alpha <= row["alpha_high"])],
+    }

@@ -112,8 +112,9 @@ def _sources() -> Iterable[Path]:
 
 def _cache_folder() -> Path:
     own = os.environ.get("RAYDT_CACHE_DIR")
-    folder = Path(own) if own else user_cache_path("raydt")
-    if not folder.is_absolute():  # ~/.cache of a user who has no home
+    try:
+        folder = Path(own) if own else user_cache_path("raydt")
+    except RuntimeError:  # a user who has no home
         folder = Path(tempfile.gettempdir()) / f"raydt-{os.getuid()}"
     return folder / "analyses"
 

@@ -99,7 +99,7 @@ class _Table:
         lines = self._lines()
         first = next(lines, "")
         index = self._spec.field and self._spec.field - 1
-        fields = [next(csv.reader([first], delimiter=each), []) for each in _DELIMITERS]
+        fields = [_fields_of(first, each) for each in _DELIMITERS]
         if index is None:
             having = [i for i, names in enumerate(fields) if self._spec.column in names]
             most = having[0] if having else max(range(len(fields)), key=lambda i: len(fields[i]))
@@ -188,3 +188,11 @@ class _Table:
 
     def _refused(self, requirement: str, found: str) -> InputError:
         return bad(f"file {self._path}, line {self._line}", requirement, found)
+
+
+def _fields_of(line: str, delimiter: str) -> list[str]:
+    """The fields of the first line; none where it is no CSV by this delimiter."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []

@@ -62,7 +62,8 @@ def show_understood(read: Understood, console: Console) -> None:
     console.print(table)
     stages = Counter(str(row.stage) for row in read.rows)
     counted = ", ".join(f"{number} {stage}" for stage, number in stages.items())
-    console.print(f"{len(read.rows)} cells: {counted}. Sizes: {read.sizes}.", markup=False)
+    cells = "1 cell" if len(read.rows) == 1 else f"{len(read.rows)} cells"
+    console.print(f"{cells}: {counted}. Sizes: {read.sizes}.", markup=False)
     for text in read.left_out:
         console.print(f"Left out: {text}.", markup=False)
     for text in read.notes:

@@ -163,8 +163,8 @@ def test_no_number_is_infinite_or_none(value: str, tmp_path: Path) -> None:
         ("protocol.scratch.beta1 = -1", "protocol.scratch.beta1: at least 0; found -1"),
         ("protocol.scratch.clip_norm = 0", "protocol.scratch.clip_norm: more than 0; found 0"),
         (
-            "protocol.scratch.compile = 'maybe'",
-            "protocol.scratch.compile: true or false; found 'maybe'",
+            "protocol.scratch.deterministic = 'maybe'",
+            "protocol.scratch.deterministic: true or false; found 'maybe'",
         ),
         (
             "protocol.scratch.schedule = 'flat'",

@@ -135,7 +135,7 @@ def test_cells_and_trials_train_on_the_device_of_their_task(
     shared: dict[str, Any] = {
         name: getattr(cell, name) for name in SearchTask.model_fields if hasattr(cell, name)
     }
-    search = SearchTask(trial_id="t", keep_weights=None, **shared)
+    search = SearchTask(**{**shared, "trial_id": "t", "keep_weights": None})
     with LaunchLease(open_folder(str(tmp_path)), on_lost=lambda: None) as lease:
         cell = cell.model_copy(update={"launch": lease.launch_id})
         for run, task in ((worker.run_cell, cell), (trial.run_search_trial, search)):

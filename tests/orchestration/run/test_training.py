@@ -25,8 +25,8 @@ TRAIN, VAL, TEST = 4_000, 1_000, 1_000
 
 
 def write_text(folder: Path, seed: int) -> None:
-    text = generate("alba", "train", 20_000, seed).tobytes()
-    (folder / "de.txt").write_bytes(text)
+    documents = generate("alba", "train", 20_000, seed).tobytes()
+    (folder / "de.txt").write_bytes(documents.replace(b"\0", b"\n"))
 
 
 def prepared(text: Path, root: Path) -> PreparedLanguage:

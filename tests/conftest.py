@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,7 +52,17 @@ def s3() -> Iterator[str]:
     server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    responses = importlib.import_module("moto.s3.responses")
+    put_object, one_at_a_time = responses.S3Response.put_object, threading.Lock()
+
+    def put(self: object) -> object:
+        """moto looks at a condition and then writes: of two requests at once both may find it to
+        hold, which S3 excludes."""
+        with one_at_a_time:
+            return put_object(self)
+
     with pytest.MonkeyPatch.context() as environment:
+        environment.setattr(responses.S3Response, "put_object", put)
         environment.setenv("AWS_ACCESS_KEY_ID", "test")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
         environment.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -24,10 +24,10 @@ from tests.integration.tiny import ROOT, TINY, grid, results
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
-# Twenty cells of a second or two each, that keep checkpoints all the time.
+# Twenty cells that outlast the start of a node, and keep checkpoints all the time.
 TWENTY = (
-    "--seeds 0 1 --protocol.pretrain.epochs 6 --protocol.scratch.epochs 20 "
-    "--protocol.finetune.epochs 20 --protocol.tolerance 0 --protocol.patience 80 "
+    "--seeds 0 1 --protocol.pretrain.epochs 24 --protocol.scratch.epochs 80 "
+    "--protocol.finetune.epochs 80 --protocol.tolerance 0 --protocol.patience 80 "
     "--checkpoint-seconds 0.05"
 ).split()
 NUM_CELLS = 20
@@ -130,7 +130,10 @@ def storm(
     is_worth_it: Callable[[], bool] = lambda: True,
 ) -> None:
     """Kill one machine after the other that trains something, one more with every second thing
-    that is done, and replace it."""
+    that is done, and replace it: up to `num_kills`, and each once at least, if there are as many.
+
+    How often depends on how fast this machine is; that everything is done does not.
+    """
     turn = 0
     while process.poll() is None:
         for machine in three:
@@ -142,7 +145,7 @@ def storm(
             three[turn % 3].start()
             turn += 1
         time.sleep(0.1)
-    assert turn == num_kills, "it was over too soon"
+    assert turn >= min(num_kills, len(three)), "it was over too soon"
 
 
 def has_checkpoint(storage: Path) -> bool:

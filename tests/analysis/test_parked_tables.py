@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from raydt.cli import main
+from tests.unproven import unproven
 
-pytestmark = pytest.mark.integration
+pytestmark = [unproven, pytest.mark.integration]
 
 
 def imported_and_analysed(

@@ -18,6 +18,7 @@ import pytest
 
 from tests.histories.history import History
 from tests.histories.wiring import wire
+from tests.unproven import unproven
 
 _MEMORY = Path("/dev/shm")
 _AT_ONCE = 250
@@ -48,6 +49,7 @@ def test_a_few_hundred_histories(cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("world")
+@unproven
 @pytest.mark.integration
 @pytest.mark.timeout(1800)
 def test_ten_thousand_histories(cache: Path) -> None:

@@ -22,9 +22,10 @@ from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.tracking.writer import Writer
 from tests.histories.test_histories import cache, histories, world
 from tests.histories.world import ViolationError
+from tests.unproven import unproven
 
 __all__ = ["cache", "world"]  # fixtures
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [unproven, pytest.mark.integration, pytest.mark.timeout(1800)]
 _MOST_HISTORIES = 600
 
 Patch = pytest.MonkeyPatch

@@ -27,8 +27,9 @@ from tests.integration.tiny import (
     results,
     wait_for,
 )
+from tests.unproven import unproven
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [unproven, pytest.mark.integration, pytest.mark.timeout(900)]
 
 RAYDT = [sys.executable, "-m", "raydt"]
 # Cells of some seconds each, that keep checkpoints all the time.
@@ -53,7 +54,7 @@ def raydt(storage: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def write_text(folder: Path, language: str, seed: int) -> None:
     folder.mkdir(exist_ok=True)
     data = generate("alba", "train", 60_000, seed)
-    (folder / f"{language}.txt").write_bytes(data.tobytes())
+    (folder / f"{language}.txt").write_bytes(data.tobytes().replace(b"\0", b"\n"))
 
 
 def on_text(text: Path, storage: Path, name: str) -> subprocess.Popen[str]:

@@ -25,16 +25,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.done_result import done_result
 from raydt.config.sweep import Sweep
 from raydt.grid.build import build_grid
 from raydt.grid.journal import Attempt
 from raydt.grid.journal_rows import ReportRow
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import cell_folder, record_sweep
-from raydt.grid.result import Result
 from raydt.orchestration.grid.commit import Committer
 from raydt.storage.folder import Folder
-from raydt.tracking.schema import Status
 
 SEEDS, SIZES = 5, ("8k", "32k", "128k", "512k", "2M")
 _MEASURED = (
@@ -120,27 +119,7 @@ def write_cell(folder: Folder, sweep: Folder, launch_id: str, number: int) -> No
                 bytes_per_second=60_000.0,
             )
         )
-    attempt.end(
-        Result(
-            cell_id=folder.uri,
-            fingerprint=f"{number:064d}",
-            attempt=attempt.attempt_id,
-            model="nano",
-            time=time.time(),
-            status=Status.DONE,
-            reason=None,
-            stopped="budget",
-            test_loss=1.1,
-            test_bpb=1.587,
-            test_loss_stderr=0.01,
-            best_val_loss=1.1,
-            best_bytes_seen=317_440,
-            bytes_seen=317_440,
-            training_seconds=7.5,
-            weights_sha256="0" * 64,
-            seconds=8.0,
-        )
-    )
+    attempt.end(done_result(folder.uri, f"{number:064d}", attempt.attempt_id))
     Committer(sweep, launch_id).commit(folder, f"{number:064d}")
 
 

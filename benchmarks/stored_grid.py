@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.table import Table
 
+from benchmarks.done_result import done_result
 from benchmarks.slow_store import EXPERIMENT_KEY
 from raydt.config.read import read_sweep
 from raydt.config.sweep import Sweep
@@ -23,12 +24,11 @@ from raydt.corpora.spec import parse_corpus
 from raydt.grid.build import build_grid
 from raydt.grid.journal import RESULT, Lease
 from raydt.grid.ledger import cell_folder, record_sweep
-from raydt.grid.result import Result, write_result
+from raydt.grid.result import write_result
 from raydt.orchestration.grid.tasks import build_tasks
 from raydt.orchestration.start import prepare_languages
 from raydt.storage.folder import Folder
 from raydt.tracking.recorded import Place, Recorded
-from raydt.tracking.schema import Status
 
 _ROOT = Path(__file__).parent.parent
 _IN_MEMORY = "/dev/shm"
@@ -128,24 +128,7 @@ def fill(words: list[str], bucket: Path, port: int) -> int:
 def write_done(sweep: Sweep, cell_id: str, fingerprint: str, port: int) -> None:
     """What a cell that is done keeps, as far as others read it or see it in lists."""
     folder = cell_folder(sweep, cell_id)
-    result = Result(
-        cell_id=cell_id,
-        fingerprint=fingerprint,
-        attempt=_ATTEMPT,
-        model="nano",
-        time=time.time(),
-        status=Status.DONE,
-        stopped="budget",
-        test_loss=1.1,
-        test_bpb=1.587,
-        test_loss_stderr=0.01,
-        best_val_loss=1.1,
-        best_bytes_seen=317_440,
-        bytes_seen=317_440,
-        training_seconds=7.5,
-        weights_sha256="0" * 64,
-        seconds=8.0,
-    )
+    result = done_result(cell_id, fingerprint, _ATTEMPT)
     lease = Lease(attempt=_ATTEMPT, launch="L0", time=time.time())
     state = Recorded(
         store_uri=f"http://127.0.0.1:{port}",

@@ -66,7 +66,7 @@ def exit_code_of(handle: Callable[[], int]) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the rest of the process
         return _EXIT_NO_READER
     except KeyboardInterrupt:
-        errors.print("Interrupted. What is done is kept: the same command goes on from here.")
+        errors.print("Interrupted. What is done is kept: the same command resumes.")
         return _EXIT_INTERRUPTED
     except Exception as error:
         said = in_words(error)
@@ -82,8 +82,8 @@ def exit_code_of(handle: Callable[[], int]) -> int:
 
 
 def in_words(error: Exception) -> tuple[str, int] | None:
-    """What a user is told of an error that is not raydt's own, and the exit code; None for one
-    that is a defect of raydt."""
+    """The message for an error that is not raydt's own, and the exit code; None where the error is
+    a defect of raydt."""
     if isinstance(error, OSError) and error.errno is not None:
         what = f"{error.strerror or error}"
         if error.filename is not None:

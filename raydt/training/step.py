@@ -39,8 +39,11 @@ class Gradients:
         self._device = next(model.parameters()).device
         self._on_gpu = self._device.type == "cuda"
         self.windows_at_once = recipe.max_windows_at_once
-        loss = _Loss(model, recipe, self._device)
-        self._loss: nn.Module = DistributedDataParallel(loss) if self._ranks.num_ranks > 1 else loss
+        self._on_one_rank = _Loss(model, recipe, self._device)
+        self._loss: nn.Module = self._on_one_rank
+        if self._ranks.num_ranks > 1:
+            # Buffers are constants, the same on all ranks.
+            self._loss = DistributedDataParallel(self._on_one_rank, broadcast_buffers=False)
 
     def __call__(self, batch: Batch) -> Tensor:
         """The loss over the global batch in nats per byte, without waiting for a GPU to have it.
@@ -79,7 +82,7 @@ class Gradients:
         if what == "blocks":
             self._model.compile_blocks()
         elif what == "model":
-            self._loss.compile()
+            self._on_one_rank.compile()
 
     def _add_gradients(self, batch: Batch) -> Tensor:
         parts = list(_parts(batch, self.windows_at_once))

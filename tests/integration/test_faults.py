@@ -19,6 +19,7 @@ import pytest
 from tests.integration.mlflow_server import start_server, stop
 from tests.integration.tiny import NUM_CELLS, finished, grid, one_run_per_cell, results, wait_for
 from tests.ports import free_port
+from tests.small_disk import mounted_disk
 from tests.unproven import unproven
 
 pytestmark = pytest.mark.integration
@@ -192,19 +193,8 @@ def test_a_locked_store_stops_no_training(tmp_path: Path, undisturbed: dict[str,
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 24 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", "24m") as disk:
+        yield disk
 
 
 def test_a_full_disk_fails_cells_and_loses_none(

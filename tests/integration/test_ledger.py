@@ -27,6 +27,7 @@ from tests.integration.tiny import (
     results,
     wait_for,
 )
+from tests.small_disk import mounted_disk
 from tests.unproven import unproven
 
 pytestmark = [unproven, pytest.mark.integration, pytest.mark.timeout(900)]
@@ -254,19 +255,8 @@ def test_a_byte_that_is_no_utf_8_is_named_and_the_others_are_recorded(tmp_path: 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", "1m") as disk:
+        yield disk
 
 
 def test_a_journal_outlasts_a_full_disk(small_disk: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from raydt.training.optimizer.muon import orthogonalized
+from raydt.training.optimizer.muon import Muon, orthogonalized
 
 _EPSILON = 1e-8
 
@@ -53,21 +53,13 @@ class FusedAdamW:
         }
 
 
-class StackedMuon:
+class StackedMuon(Muon):
     """Muon of all matrices of one shape at a time, in batched products."""
 
     def __init__(
-        self,
-        matrices: Iterable[Tensor],
-        weight_decay: float,
-        momentum: float = 0.95,
-        bfloat16_rows: float = 0,
+        self, matrices: Iterable[Tensor], weight_decay: float, *, bfloat16_rows: float = 0
     ) -> None:
-        self.parameters = list(matrices)
-        self.state: dict[Tensor, dict[str, Tensor]] = {}
-        self._weight_decay = weight_decay
-        self._momentum = momentum
-        self._bfloat16_rows = bfloat16_rows
+        super().__init__(matrices, weight_decay, bfloat16_rows=bfloat16_rows)
         self._rate = torch.zeros((), device=self.parameters[0].device)
         shapes: dict[torch.Size, list[Tensor]] = {}
         for matrix in self.parameters:

@@ -111,7 +111,7 @@ def _launch(
         trials = TrialRecorder(recorder, writer, search)
         trials.begin(identity)
         recorder.start()
-        note, whole = "Cut off; the same command goes on.", False
+        note, whole = "Cut off; the same command resumes.", False
         try:
             if is_open:
                 _run(search, languages, locations, val_bytes, progress, trials)

@@ -107,7 +107,7 @@ def read_hub(
             if num_failures == len(_RETRY_SECONDS):
                 raise RunError(
                     f"{language} of {spec.name}: the stream broke off {num_failures + 1} times "
-                    f"after {num_bytes} bytes ({error}); the same command goes on from there"
+                    f"after {num_bytes} bytes ({error}); the same command resumes there"
                 ) from error
             time.sleep(_RETRY_SECONDS[num_failures])
             num_failures += 1

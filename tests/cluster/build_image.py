@@ -20,7 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 # What Docker gives a container, and how this machine reaches PyPI.
 PIP = ("/etc/pip.conf", "/root/.config/pip/pip.conf")
-FROM_HERE = ("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt", *PIP)
+FROM_HERE = ("/etc/resolv.conf", *PIP)
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+OF_PIP = "certificates-of-pip.crt"  # the packages of the image bring Debian's own
 FOLDERS = ("/proc", "/sys", "/dev", "/dev/shm", *sorted(map(str, Path("/opt").glob("*"))))
 SMOKE = "python /opt/raydt/sweeps/grid.py --sweep /opt/raydt/sweeps/smoke.toml --slots 2"
 
@@ -71,6 +73,7 @@ def mount(folder: Path) -> None:
         if Path(name).exists():
             (folder / name[1:]).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(name, folder / name[1:])
+    shutil.copy(f"/{CERTIFICATES}", folder / OF_PIP)
     for name in FOLDERS:
         (folder / name[1:]).mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "--bind", name, folder / name[1:]], check=True)
@@ -90,6 +93,7 @@ def run(folder: Path, words: str, environment: dict[str, str], user: str, place:
     home = "/root" if user == "root" else f"/home/{user}"
     here = {k: v for k, v in os.environ.items() if k.startswith("PIP_")}
     env = {**here, **environment, "HOME": home, "USER": user, "OMP_NUM_THREADS": "1"}
+    env["PIP_CERT"] = f"/{OF_PIP}"
     inner = f"cd {place} && {words}"
     if user != "root":
         inner = f"setpriv --reuid={user} --regid={user} --init-groups sh -c {shlex.quote(inner)}"

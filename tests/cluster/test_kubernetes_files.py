@@ -4,8 +4,13 @@ what has to be the same in several places."""
 from __future__ import annotations
 
 import copy
+import json
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,3 +152,42 @@ def test_no_secret_is_in_them() -> None:
         lines = [line for line in text.splitlines() if not line.startswith("#")]
         for word in ("AKIA", "stringData", "auth_token", "POSTGRES_PASSWORD, value"):
             assert word not in "\n".join(lines)
+
+
+def test_the_head_starts_as_ray_reads_it(rayjob: dict[str, Any]) -> None:
+    """KubeRay writes `ray start --KEY=VALUE ...` into a shell."""
+    params = rayjob["spec"]["rayClusterSpec"]["headGroupSpec"]["rayStartParams"]
+    words = shlex.split(" ".join(f"--{name}={value}" for name, value in params.items()))
+    options = dict(word.removeprefix("--").split("=", 1) for word in words)
+    assert json.loads(options["resources"]) == {"raydt_trial": 10000}
+    known = subprocess.run(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in options:
+        assert f"--{name} " in known
+
+
+def test_its_command_is_a_sweep(rayjob: dict[str, Any], tmp_path: Path) -> None:
+    """The entrypoint itself, with folders of this machine in the place of what pods have."""
+    for language in ("en", "zh", "de"):
+        text = "".join(f"a line of {language} number {i}\n" for i in range(60_000))
+        (tmp_path / f"{language}.txt").write_text(text)
+    here = {
+        "python": sys.executable,
+        "/opt/raydt/sweeps/grid.py": str(ROOT / "sweeps" / "grid.py"),
+        "s3://bucket/sweeps": str(tmp_path / "sweeps"),
+        "files:/mnt/texts": f"files:{tmp_path}",
+    }
+    words = shlex.split(rayjob["spec"]["entrypoint"])
+    assert here.keys() <= set(words)
+    done = subprocess.run(
+        [*(here.get(word, word) for word in words), "--sizes", "8k", "--dry-run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "finetune" in done.stdout

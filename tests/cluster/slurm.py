@@ -98,7 +98,7 @@ class Slurm:
             word.partition("=")[::2] for word in self.said("scontrol", "show", "job", job).split()
         )["JobState"]
 
-    def until(self, condition: Callable[[], bool], what: str, seconds: float = 240.0) -> None:
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = 400.0) -> None:
         """Wait for `condition`."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -13,12 +13,13 @@ import pytest
 
 from tests.cluster.slurm import CPUS, NODES, ROOT, Slurm, slurm
 from tests.integration.tiny import NUM_CELLS, TINY, results
+from tests.unproven import unproven
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), unproven]
 
 BATCH = str(ROOT / "cluster" / "slurm.sbatch")
 # Pretrains that last until SLURM, which looks every 30 seconds, sees that the time is up.
-LONG = "--protocol.tolerance 0 --protocol.patience 1000 --protocol.pretrain.epochs 250".split()
+LONG = "--protocol.tolerance 0 --protocol.patience 1000 --protocol.pretrain.epochs 120".split()
 WORDS = [*TINY, *LONG, "--slots", "4"]
 # What the driver finds of Ray, then the sweep.
 SCRIPT = f"""\

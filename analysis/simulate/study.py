@@ -52,11 +52,15 @@ _Asked = dict[tuple[str, Kind], list[float]]
 
 @dataclass(frozen=True)
 class Planted:
-    """A world by name: how it is made of languages and seeds, and what is asked of a trial."""
+    """A world by name: how it is made of languages and seeds, and what is asked of a trial.
+
+    resampled: whether that needs resamples; harm and similarity do not, and they cost most.
+    """
 
     name: str
     world: Callable[[tuple[str, ...], int], World]
     asked: Callable[[Trial], _Asked]
+    resampled: bool = True
 
 
 def _world(plant: Plant, **options: object) -> Callable[[tuple[str, ...], int], World]:
@@ -115,7 +119,7 @@ def _one_source(trial: Trial) -> _Asked:
 def _share(trial: Trial) -> _Asked:
     """Whether the interval of the agnostic share holds the planted one."""
     found = _verdicts(("specific", Kind.FALSE, (YES,)))(trial)
-    table = trial.answers["specific"].tables.get(SHARES)
+    table = trial.answer("specific").tables.get(SHARES)
     if table is None:
         return found
     row = table.iloc[0]
@@ -140,11 +144,13 @@ WORLDS = [
         "D_T = 0",
         _world(plants.nothing),
         _verdicts(("hurt", Kind.LEVEL, (YES,)), ("hurt", Kind.FALSE, (NO,))),
+        resampled=False,
     ),
     Planted(
         "one cell 25 % above scratch",
         _world(plants.equal, harm=float(np.log(1.25))),
         _verdicts(("hurt", Kind.POWER, (YES,)), ("hurt", Kind.FALSE, (NO,))),
+        resampled=False,
     ),
     Planted("one source 2.7-fold", _world(plants.one_source(2.7)), _one_source),
     Planted("one source 7-fold", _world(plants.one_source(7.0)), _one_source),
@@ -176,16 +182,19 @@ WORLDS = [
         "r = -.7 with distance",
         _world(plants.near_helps(0.7)),
         _verdicts(("similarity", Kind.POWER, (YES,)), ("similarity", Kind.FALSE, (NO, OPPOSITE))),
+        resampled=False,
     ),
     Planted(
         "r = +.7 with distance",
         _world(plants.near_helps(-0.7)),
         _verdicts(("similarity", Kind.POWER, (OPPOSITE,)), ("similarity", Kind.FALSE, (YES, NO))),
+        resampled=False,
     ),
     Planted(
         "r = -.3 with distance",
         _world(plants.near_helps(0.3)),
         _verdicts(("similarity", Kind.FALSE, (NO, OPPOSITE))),
+        resampled=False,
     ),
     Planted("near gives more", _world(plants.near_gives(0.2)), _share),
     Planted("law, beta .6", _world(plants.equal, curve=law(beta=0.6, B=200.0)), _transfer),
@@ -258,4 +267,5 @@ def _trial(
 ) -> _Asked:
     planted = next(one for one in WORLDS if one.name == name)
     random = np.random.default_rng([random_seed, trial])
-    return planted.asked(tried(planted.world(languages, num_seeds), random, num_resamples))
+    needed = num_resamples if planted.resampled else 0
+    return planted.asked(tried(planted.world(languages, num_seeds), random, needed))

@@ -15,7 +15,7 @@ from analysis.claims.claim import ClaimAnswer, Verdict
 from analysis.claims.every import claim_answers
 from analysis.claims.evidence import Evidence, evidence
 from analysis.claims.grid import comparable, finetuned, pooled
-from analysis.claims.similar import sources_differ_p
+from analysis.claims.similar import SIMILAR_FOLD, sources_differ_p
 from analysis.claims.twoway import effects_table
 from analysis.effective import Resamples, effective_with_draws
 from analysis.ladder import cell_means
@@ -125,6 +125,16 @@ def effects_covered(trial: Trial) -> Found:
         float(sources_differ_p(grid, CONFIDENCE) <= LEVEL)
     )
     return covered
+
+
+def alike(planted: Floats) -> bool:
+    """Whether sources are within the factor of each other, and what pairs add is too: whether
+    "similar" is the true answer."""
+    pairs = planted.mean(axis=2)
+    source, target = _effects(pairs), _effects(pairs.T)
+    rest = pairs - np.nanmean(pairs) - source[:, None] - target[None]
+    edge = np.log(SIMILAR_FOLD)
+    return bool(np.ptp(source) < edge and np.sqrt(2 * np.nanmean(rest**2)) < edge)
 
 
 def _effects(pairs: Floats) -> Floats:

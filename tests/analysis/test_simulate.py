@@ -9,16 +9,21 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.simulate.study import WORLDS, operating_characteristics
+from analysis.simulate.characteristics import operating_characteristics
+from analysis.simulate.interpolation import interpolation_errors
+from analysis.simulate.plants import ALPHA
+from analysis.simulate.study import WORLDS
 
 
 @pytest.fixture(scope="module")
 def shares() -> pd.Series:
-    def run(worlds: list[str], num_languages: int, num_trials: int) -> pd.DataFrame:
+    def run(
+        worlds: list[str], num_languages: int, num_trials: int, num_seeds: int = 2
+    ) -> pd.DataFrame:
         return operating_characteristics(
             worlds=worlds,
             num_languages=num_languages,
-            num_seeds=2,
+            num_seeds=num_seeds,
             num_trials=num_trials,
             num_resamples=150,
         )
@@ -27,6 +32,8 @@ def shares() -> pd.Series:
         [
             run(["equal languages", "D_T = 0"], 4, 12),
             run(["one source 7-fold", "antisymmetric pairs", "one cell 25 % above scratch"], 6, 3),
+            run(["sigmoid", "limited by steps", "seeds share rungs"], 4, 8, 3),
+            run(["weak transfer, k = 8"], 6, 12, 3),
         ]
     )
     return found.set_index(["world", "asked"])["share"]
@@ -51,6 +58,26 @@ def test_intervals_hold_what_was_planted(shares: pd.Series) -> None:
     assert 0.80 <= mine["D_T"] <= 0.97
     for asked in ("effect of a source", "effect of a target"):
         assert mine[asked] >= 0.70, asked
+
+
+def test_intervals_hold_where_the_ladder_is_no_law_and_the_noise_no_model(
+    shares: pd.Series,
+) -> None:
+    for world in ("sigmoid", "limited by steps", "seeds share rungs"):
+        assert 0.75 <= shares[world, "D_T"] <= 0.99, world
+
+
+def test_weak_transfer_does_not_select_by_its_outcome(shares: pd.Series) -> None:
+    mine = shares["weak transfer, k = 8"]
+    assert mine["alpha, median"] == pytest.approx(ALPHA, abs=0.2)  # 0.9 by logs of what is left
+    assert mine["interval of alpha"] >= 0.7
+
+
+def test_without_noise_the_default_reads_laws_within_a_twentieth_of_the_finetuned_bytes() -> None:
+    errors = interpolation_errors()
+    laws = errors[errors["curve"].str.startswith("law")]
+    assert len(laws) == 8
+    assert laws["guided"].max() <= 0.05
 
 
 def test_what_is_plain_is_found(shares: pd.Series) -> None:

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     FALSE = "false verdict"
     POWER = "power"
     COVERAGE = "90 % interval"
+    SHOWN = "share"  # no band: how often what is true is said
     VALUE = "value"
 
 
@@ -83,12 +84,12 @@ def _verdicts(*asked: tuple[str, Kind, tuple[Verdict, ...]]) -> Callable[[Trial]
 def _equal(trial: Trial) -> Asked:
     found = _verdicts(
         ("similar", Kind.FALSE, (NO,)),
-        ("similar", Kind.POWER, (YES,)),
+        ("similar", Kind.SHOWN, (YES,)),
         ("commutative", Kind.FALSE, (YES, NO)),
         ("similarity", Kind.LEVEL, (YES, OPPOSITE)),
         ("specific", Kind.FALSE, (NO,)),
         ("hurt", Kind.FALSE, (YES,)),
-        ("hurt", Kind.POWER, (NO,)),
+        ("hurt", Kind.SHOWN, (NO,)),
     )(trial)
     found |= _kinds(effects_covered(trial))
     found |= {(name, Kind.LEVEL): values for name, values in laws_tested(trial).items()}

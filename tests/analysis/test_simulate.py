@@ -6,9 +6,13 @@ say), and docs/statistics.md has the full table.
 
 from __future__ import annotations
 
+from argparse import Namespace
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from analysis.simulate.__main__ import markdown, run
 from analysis.simulate.characteristics import operating_characteristics
 from analysis.simulate.interpolation import interpolation_errors
 from analysis.simulate.plants import ALPHA
@@ -93,3 +97,33 @@ def test_no_harm_is_found_where_there_is_none(shares: pd.Series) -> None:
 
 def test_every_world_has_a_name_of_its_own() -> None:
     assert len({one.name for one in WORLDS}) == len(WORLDS)
+
+
+def test_a_study_is_taken_up_where_it_was_stopped(tmp_path: Path) -> None:
+    options = Namespace(
+        trials=1,
+        resamples=50,
+        languages=[4],
+        seeds=[2],
+        worlds=["D_T = 0"],
+        processes=1,
+        random_seed=0,
+        keep=tmp_path / "trials.csv",
+        show=False,
+    )
+    run(options)
+    # What is kept is not run again, whatever it says.
+    kept = pd.read_csv(options.keep)
+    kept.assign(value=0.25).to_csv(options.keep, index=False)
+    options.trials = 2
+    found = run(options)
+    assert sorted(found["trial"]) == [0, 0, 1, 1]
+    assert (found.loc[found["trial"] == 0, "value"] == 0.25).all()
+    assert len(pd.read_csv(options.keep)) == 4
+    options.show = True
+    table = markdown(run(options)).splitlines()
+    assert table[0] == "| world | asked | kind | band | 4x4, 2 | error | grids |"
+    assert len(table) == 4
+    # Other resamples are another study.
+    options.resamples, options.show, options.trials = 60, False, 1
+    assert len(run(options)) == 2

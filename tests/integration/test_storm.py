@@ -149,8 +149,10 @@ def storm(
     assert turn >= min(num_kills, len(three)), "it was over too soon"
 
 
-def has_checkpoint(storage: Path) -> bool:
-    return bool(list((storage / "tiny" / "cells").rglob("attempts/*/checkpoints/*.json")))
+def num_with_checkpoints(storage: Path) -> int:
+    """How many cells could resume. All that are trained: whichever machine is killed, one does."""
+    manifests = (storage / "tiny" / "cells").rglob("attempts/*/checkpoints/*.json")
+    return len({path.parents[3] for path in manifests})
 
 
 def calm_losses(storage: Path, *words: str) -> dict[str, float]:
@@ -182,7 +184,13 @@ def test_twenty_cells_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
     stormy.mkdir()
     with machines(tmp_path, 1) as (here, three):
         process = launch(here, "grid.py", stormy, *TINY, *TWENTY, "--max-retries", "0")
-        storm(process, three, 9, lambda: len(results(stormy)), lambda: has_checkpoint(stormy))
+        storm(
+            process,
+            three,
+            6,
+            lambda: len(results(stormy)),
+            lambda: num_with_checkpoints(stormy) >= 2,
+        )
         assert process.returncode == 0, told(stormy)
     after = results(stormy)
     assert Counter(result["status"] for result in after.values()) == {"done": NUM_CELLS}
@@ -207,7 +215,13 @@ def test_worker_groups_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
     stormy.mkdir()
     with machines(tmp_path, 2) as (here, three):
         process = launch(here, "grid.py", stormy, *TINY, *few, "--max-retries", "0")
-        storm(process, three, 2, lambda: len(results(stormy)) + 1, lambda: has_checkpoint(stormy))
+        storm(
+            process,
+            three,
+            2,
+            lambda: len(results(stormy)) + 1,
+            lambda: num_with_checkpoints(stormy) > 0,
+        )
         assert process.returncode == 0, told(stormy)
     assert Counter(result["status"] for result in results(stormy).values()) == {"done": 4}
     assert losses(stormy) == calm

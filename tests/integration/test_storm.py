@@ -21,9 +21,8 @@ import pytest
 from tests.cluster.local import WORKER_NODE, LocalCluster, cluster, until
 from tests.integration.test_hparams import TINY as TINY_SEARCH
 from tests.integration.tiny import ROOT, TINY, grid, results
-from tests.unproven import unproven
 
-pytestmark = [unproven, pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.storm, pytest.mark.timeout(1800)]
 
 # Twenty cells that outlast the start of a node, and keep checkpoints all the time.
 TWENTY = (

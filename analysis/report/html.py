@@ -153,6 +153,7 @@ def _figure(drawing: Drawing) -> _Figure:
         "share": (sizes, f"D_T / D_E of every source and target, {sizes}"),
         "ladder": (f"into {what}", f"Loss over bytes of {what}, from scratch and finetuned"),
         "transfer-law": (f"into {what}", f"D_T into {what} over bytes finetuned on"),
+        "crossover": (f"into {what}", f"Loss into {what} over what training it cost"),
         "effects": ("", "Effects of sources and targets with intervals"),
         "distances": ("", "Transfer over each distance between languages"),
     }[drawing.kind]

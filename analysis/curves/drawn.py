@@ -37,7 +37,7 @@ def drawn_curves(
 ) -> list[DrawnCurves]:
     """Of each model and target of a table of crossovers its largest size, `MOST_DRAWN` at most."""
     done = cells[cells["status"] == Status.DONE]
-    found = []
+    found: list[DrawnCurves] = []
     for (model, target), rows in crossings.groupby(["model", "target"], sort=True):
         size = rows["finetune_bytes"].max()
         alike = done[

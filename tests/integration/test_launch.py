@@ -154,7 +154,7 @@ def test_told_that_the_time_is_up_running_cells_write_a_checkpoint(tmp_path: Pat
     process = grid(tmp_path, *longer.split())
     journals = (tmp_path / "tiny" / "cells" / "pretrain").rglob
     wait_for(lambda: any('"report"' in p.read_text() for p in journals("journal.jsonl")), process)
-    os.kill(process.pid, signal.SIGUSR1)
+    os.kill(process.pid, signal.SIGUSR2)
     code, _, err = finished(process)
     assert code == 130, err
     assert "Told to leave" in err

@@ -15,7 +15,7 @@ from tests.cluster.slurm import CPUS, NODES, ROOT, Slurm, slurm
 from tests.integration.tiny import NUM_CELLS, TINY, results
 from tests.unproven import unproven
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), unproven]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 BATCH = str(ROOT / "cluster" / "slurm.sbatch")
 # Pretrains that last until SLURM, which looks every 30 seconds, sees that the time is up.
@@ -120,6 +120,7 @@ def test_out_of_time_it_queues_again_and_ends_the_same(two_nodes: Slurm, calm: P
     assert min(resumed) > 0
 
 
+@unproven
 def test_a_lost_node_queues_it_again_and_scancel_ends_it(two_nodes: Slurm) -> None:
     storage = two_nodes.shared / "lost"
     job = submit(two_nodes, storage)

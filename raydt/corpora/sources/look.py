@@ -30,7 +30,8 @@ _FEW_RETURNS = 3
 _NUMBERED = re.compile(rb"\s*\d+\t")
 _PAGES = (b"<!doctype html", b"<html", b"<?xml", b"<error>")
 _TAG_BYTES = 20
-_LETTERS = re.compile(r"[a-z]{2}([_-][A-Za-z0-9]+)*|[a-z]{3}_[A-Z][a-z]{3}")  # a language's code
+# A language's code: de, pt_BR, deu_Latn.
+_LETTERS = re.compile(r"[a-z]{2}([_-]([A-Z]{2}|[A-Z][a-z]{3}))*|[a-z]{3}_[A-Z][a-z]{3}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def doubts(documents: Sequence[bytes], spec: FilesCorpus, paths: Sequence[Path])
     if not texts or any(format_of(spec, path) != "txt" for path in paths):
         return []
     found = _as_table(texts) if spec.field is None else []
-    if texts[0].lstrip()[:_TAG_BYTES].lower().startswith(_PAGES):
+    if texts[0].lstrip(b"\xef\xbb\xbf \t")[:_TAG_BYTES].lower().startswith(_PAGES):
         found.append(
             "it begins as a page of HTML or XML: likely what a server answered in place of a file"
         )
@@ -157,7 +158,9 @@ def doubts_of_names(language: str, paths: Sequence[Path]) -> list[str]:
 
 
 def _blank(documents: Sequence[bytes]) -> list[str]:
-    if not documents or any(text.strip(b"\0 \t\r\n") for text in documents):
+    if not documents:
+        return ["there is no document in it"]
+    if any(text.strip(b"\0 \t\r\n") for text in documents):
         return []
     return [f"the first {len(documents):,} documents are all blank"]
 

@@ -43,8 +43,9 @@ _TAR_AT = 257
 _FEW_CONTROLS = 8  # of a text of any length; more may be one in a thousand bytes
 # By what designates a set of characters.
 _ISO_2022 = {b"\x1b$)C": "iso2022_kr", b"\x1b$": "iso2022_jp", b"\x1b(": "iso2022_jp"}
-_WIDE = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4, "utf-32-be": 4}
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _WIDE_BYTES = 2**12
+_PART_BYTES = 2**17
 _MOSTLY = 0.9
 _IS_CONTROL = np.zeros(256, dtype=bool)
 _IS_CONTROL[[*range(0x09), *range(0x0E, 0x1C), 0x7F]] = True
@@ -84,7 +85,7 @@ def other_encoding(head: bytes) -> str | None:
 
 def control_bytes(data: NDArray[np.uint8]) -> str | None:
     """What is said of bytes (N,) of text with more than a trace of what is no character."""
-    # Nearly no text has any: two fast passes tell.
+    # Nearly no text has any, which two fast passes tell.
     if not len(data) or (int(data.min()) > 0x08 and not _has_shifts(data)):
         return None
     num = int(np.count_nonzero(_IS_CONTROL[data]))
@@ -105,7 +106,14 @@ def control_bytes(data: NDArray[np.uint8]) -> str | None:
 
 
 def _has_shifts(data: NDArray[np.uint8]) -> bool:
-    return bool(((data - np.uint8(0x0E)) < np.uint8(0x0E)).any())
+    """Whether a byte is from 0x0E to 0x1B; in parts that stay in the processor's cache."""
+    moved = np.empty(min(len(data), _PART_BYTES), dtype=np.uint8)
+    for start in range(0, len(data), _PART_BYTES):
+        part = data[start : start + _PART_BYTES]
+        # Less than 0x0E goes round to the largest numbers.
+        if int(np.subtract(part, np.uint8(0x0E), out=moved[: len(part)]).min()) < 0x0E:
+            return True
+    return False
 
 
 def _as_wide(data: NDArray[np.uint8]) -> str:
@@ -113,14 +121,12 @@ def _as_wide(data: NDArray[np.uint8]) -> str:
     makes characters of nearly all of it, and spaces and line ends of some."""
     best, most = "", 0.0
     for name in _WIDE:
-        # From any character on, as a block may begin within one.
-        for begin in range(_WIDE[name]):
-            text = data[begin:_WIDE_BYTES].tobytes().decode(name, "replace")
-            if not text or sum(map(_is_letter, text)) < _MOSTLY * len(text):
-                continue
-            share = (sum(map(str.isspace, text)) + 1) / len(text)
-            if share > most:
-                best, most = name, share
+        text = data[:_WIDE_BYTES].tobytes().decode(name, "replace")
+        if sum(map(_is_letter, text)) < _MOSTLY * len(text):
+            continue
+        share = (sum(map(str.isspace, text)) + 1) / len(text)
+        if share > most:
+            best, most = name, share
     return f", as {best[:6].upper()} has (?encoding={best} reads it)" if best else ""
 
 

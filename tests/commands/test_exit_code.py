@@ -58,6 +58,45 @@ def test_what_the_system_refuses_is_one_line_with_the_path(
 
 
 @pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ("~nobody-is-called-so/x", "the path of a folder"),
+        ("s3://", "s3://bucket/prefix"),
+        ("gs:///", "s3://bucket/prefix"),
+        ("ftp://x", "s3://bucket/prefix"),
+    ],
+)
+def test_a_storage_that_can_be_none_is_one_message(
+    storage: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("plan", "status"):
+        assert main([command, "--storage", storage]) == 2
+        shown = capsys.readouterr().err
+        assert said in shown
+        assert len(shown.splitlines()) == 1
+
+
+@pytest.mark.parametrize("field", ["storage", "corpus", "name", "sources"])
+def test_a_nul_in_a_file_of_a_sweep_is_one_message(
+    field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = 'files:/x\\u0000y"' if field == "corpus" else 'x\\u0000y"'
+    path = tmp_path / "sweep.toml"
+    path.write_text(f'{field} = ["{value}]\n' if field == "sources" else f'{field} = "{value}\n')
+    assert main(["plan", "--sweep", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("error ")
+
+
+def test_a_name_that_is_no_utf_8_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        "x\udce9".encode()
+    code, shown = ends(caught.value, capsys)
+    assert code == 2
+    assert "a name in UTF-8; rename it" in shown
+    assert len(shown.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     ("error", "said"),
     [
         (sqlalchemy.exc.OperationalError("SELECT", {}, Exception("database is locked")), "store"),

@@ -112,6 +112,7 @@ def _look_at(corpus: Corpus, spec: FilesCorpus, language: str, may_open: bool) -
         num_bytes=sum(_size(path) for path in paths),
         formats=tuple(dict.fromkeys(_format(spec, path) for path in paths)),
         problem="; ".join(map(str, problems)) or None,
+        doubts=tuple(doubts_of_names(language, paths)),
     )
     if not may_open or not paths:
         return found
@@ -124,11 +125,7 @@ def _look_at(corpus: Corpus, spec: FilesCorpus, language: str, may_open: bool) -
         num_rows=num_rows,
         is_counted=is_counted,
         samples=tuple(_shown(text) for text in documents if text.strip(b"\0 \t\r\n"))[:_SAMPLES],
-        doubts=(
-            *doubts(documents, spec, paths),
-            *doubts_of_names(language, paths),
-            *_blank(documents),
-        ),
+        doubts=(*doubts(documents, spec, paths), *found.doubts, *_blank(documents)),
     )
 
 

@@ -76,6 +76,17 @@ def test_a_storage_that_can_be_none_is_one_message(
         assert len(shown.splitlines()) == 1
 
 
+def test_a_link_to_itself_is_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for command in ("plan", "status", "corpora", "analyze"):
+        assert main([command, "--storage", str(tmp_path / "loop" / "runs")]) == 2
+        shown = capsys.readouterr().err
+        assert "the path of a folder" in shown
+        assert len(shown.splitlines()) == 1
+
+
 @pytest.mark.parametrize("field", ["storage", "corpus", "name", "sources"])
 def test_a_nul_in_a_file_of_a_sweep_is_one_message(
     field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -23,6 +23,7 @@ from raydt.orchestration.grid.commit import DECIDED, Committer
 from raydt.orchestration.grid.facts import headline, plan_rows
 from raydt.orchestration.grid.recorder import CellRecorder
 from raydt.orchestration.grid.tasks import build_tasks
+from raydt.orchestration.leaving import leaving_when_told
 from raydt.orchestration.preflight import check_declaration, check_surroundings
 from raydt.orchestration.run.recorder import Recorder
 from raydt.orchestration.run.task import CellTask
@@ -30,6 +31,7 @@ from raydt.orchestration.start import (
     only_launch,
     opened,
     prepare_languages,
+    shared_gpus,
     smaller_evaluations,
     unused_gpus,
 )
@@ -78,9 +80,9 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
         progress.say(smaller)
-    unused = unused_gpus(sweep)
-    if unused:
-        progress.say(unused)
+    for about_gpus in (unused_gpus(sweep), shared_gpus(sweep)):
+        if about_gpus:
+            progress.say(about_gpus)
     for doubt in corpus_doubts(corpus, languages):
         progress.say(f"Note: {doubt}", style="yellow")
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
@@ -196,7 +198,8 @@ def _train(
             recorded_cells.ended(cell_id, ledger.results[cell_id])
         try:
             if missing:
-                _run(sweep, cells, tasks, seconds, missing, progress, recorded_cells)
+                with leaving_when_told(sweep, cells, lease.launch_id, progress.say):
+                    _run(sweep, cells, tasks, seconds, missing, progress, recorded_cells)
         finally:
             progress.end()
             recorder.finish("this launch", lambda: _end(sweep, cells, writer))

@@ -57,22 +57,14 @@ def test_what_the_system_refuses_is_one_line_with_the_path(
     assert len(shown.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("storage", "said"),
-    [
-        ("~nobody-is-called-so/x", "the path of a folder"),
-        ("s3://", "s3://bucket/prefix"),
-        ("gs:///", "s3://bucket/prefix"),
-        ("ftp://x", "s3://bucket/prefix"),
-    ],
-)
+@pytest.mark.parametrize("storage", ["~nobody-is-called-so/x", "s3://", "gs:///", "ftp://x"])
 def test_a_storage_that_can_be_none_is_one_message(
-    storage: str, said: str, capsys: pytest.CaptureFixture[str]
+    storage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in ("plan", "status"):
         assert main([command, "--storage", storage]) == 2
         shown = capsys.readouterr().err
-        assert said in shown
+        assert shown.startswith("error storage: ")
         assert len(shown.splitlines()) == 1
 
 

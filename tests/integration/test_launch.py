@@ -20,7 +20,6 @@ from tests.integration.tiny import (
     results,
     wait_for,
 )
-from tests.unproven import unproven
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -149,7 +148,6 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     assert one_run_per_cell(tmp_path) == {c: r["test_loss"] for c, r in after.items()}
 
 
-@unproven
 def test_told_that_the_time_is_up_running_cells_write_a_checkpoint(tmp_path: Path) -> None:
     # Cells of less than half a minute would write none by themselves.
     longer = "--protocol.tolerance 0 --protocol.patience 1000 --protocol.pretrain.epochs 400"

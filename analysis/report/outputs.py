@@ -14,6 +14,7 @@ from analysis.alarms.every import alarms_table
 from analysis.claims import commutative, explained, hurt, similar, specific
 from analysis.claims.claim import ClaimAnswer
 from analysis.ladder import above_uniform
+from analysis.report.added_seeds import added_seeds
 from analysis.report.claim_figures import correlates_figure, effects_figure
 from analysis.report.figures import encoded, source_styles, target_figure
 from analysis.report.folder import MARKER, written_whole
@@ -61,6 +62,9 @@ def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "claims": claims_table(analysis.claims),
         "alarms": alarms_table(analysis.raised),
     }
+    added = added_seeds(analysis.cells)
+    if len(added):
+        found["seeds"] = added
     unseen = unseen_shares(analysis.cells)
     if len(unseen):
         found["unseen"] = unseen

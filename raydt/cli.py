@@ -58,6 +58,12 @@ GROUPS = {
         "prepare": Command("prepare", "prepare languages of a corpus; run it again to resume"),
         "corpora": Command("corpora", "show the languages that are prepared"),
     },
+    "Give models away": {
+        "export": Command(
+            "cells.export", "write cells as models that `transformers` loads, with a model card"
+        ),
+        "push": Command("cells.push", "upload an exported model to the Hugging Face Hub"),
+    },
     "Work on a cluster": {
         "submit": Command(
             "cluster.submit", "start a sweep on a running Ray cluster: submit sweeps/grid.py -- ..."

@@ -55,7 +55,13 @@ WIRING = ("raydt.cli", "raydt.__main__", "raydt.commands")
 # Heavy libraries, and the only rooms (with those inside) that may import them.
 HEAVY = {
     "ray": ("raydt.orchestration",),
-    "torch": ("raydt.model", "raydt.cpu", "raydt.training", "raydt.orchestration"),
+    "torch": (
+        "raydt.model",
+        "raydt.cpu",
+        "raydt.training",
+        "raydt.orchestration",
+        "raydt.export",
+    ),
     "mlflow": ("raydt.tracking", "analysis.store", "analysis.report", "analysis.analyze"),
 }
 OPTIONAL = {"raydt.cpu"}

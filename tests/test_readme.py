@@ -35,6 +35,7 @@ ELSEWHERE = {
     "ray up cluster.yaml": "tests/cluster/test_cluster_file.py",
     "python sweeps/hparams.py": SEARCH,
     "python sweeps/grid.py --hparams runs/demo/hparams.toml --name demo-tuned": SEARCH,
+    "raydt push models/zh --to OWNER/NAME": "tests/export/test_push.py",
     "raydt submit": "tests/integration/test_jobs.py",
     "raydt logs -f": "tests/integration/test_jobs.py",
     "raydt stop": "tests/integration/test_jobs.py",

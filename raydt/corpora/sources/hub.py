@@ -34,13 +34,14 @@ class Origin(NamedTuple):
     licence: str | None
 
 
-def check_reachable() -> None:
-    """`InputError` within seconds where the Hub cannot be reached.
+def check_reachable(what: str = "corpus hub", instead: str = _INSTEAD) -> None:
+    """`InputError` within seconds where the Hub cannot be reached: what needs it, and what to do
+    instead.
 
     The library itself would try for half a minute, per file.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        raise bad("corpus hub", f"HF_HUB_OFFLINE not set, {_INSTEAD}", "HF_HUB_OFFLINE set")
+        raise bad(what, f"HF_HUB_OFFLINE not set, {instead}", "HF_HUB_OFFLINE set")
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     url = urlsplit(proxy or os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
     host, port = url.hostname or "", url.port or (80 if url.scheme == "http" else 443)
@@ -51,9 +52,7 @@ def check_reachable() -> None:
         probe.result(_PROBE_SECONDS)
     except (OSError, FutureTimeoutError) as error:
         found = str(error) or f"no answer in {_PROBE_SECONDS:g} seconds"
-        raise bad(
-            "corpus hub", f"a network that reaches {host}:{port}, {_INSTEAD}", found
-        ) from error
+        raise bad(what, f"a network that reaches {host}:{port}, {instead}", found) from error
     finally:
         pool.shutdown(wait=False)
 

@@ -1,0 +1,133 @@
+"""Cells of a sweep as folders that `transformers` loads."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from raydt.config.model import MODELS
+from raydt.config.sweep import Sweep
+from raydt.corpora.prepared.manifest import Manifest, read_manifest
+from raydt.corpora.spec import parse_corpus
+from raydt.errors import InputError, Problem, RunError
+from raydt.export.card import model_card
+from raydt.export.folder import write_model
+from raydt.grid.cell import Cell
+from raydt.grid.journal import WEIGHTS, attempt_folder
+from raydt.grid.ledger import Ledger, cell_folder
+from raydt.grid.result import Result
+from raydt.model.alphabet import Alphabet
+from raydt.storage.folder import Folder
+from raydt.tracking.schema import Stage, Status
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A cell whose weights are there, and what is said of it."""
+
+    cell: Cell
+    result: Result
+    weights: Folder
+    manifests: Sequence[Manifest]
+    folder: Path
+
+
+def export_cells(sweep: Sweep, cells: Sequence[Cell], to: Path) -> dict[str, Path]:
+    """Write each cell's model; its folder by cell id. One cell becomes the folder `to`, several a
+    folder each in it.
+
+    `InputError` for cells that are not done, have no weights of their own or none on the storage,
+    and for a folder that is not empty: all of them, before anything is written.
+    """
+    ledger = Ledger.read(sweep, cells)
+    problems: list[Problem] = []
+    ready: list[_Ready] = []
+    for cell in cells:
+        folder = to if len(cells) == 1 else to / folder_name(cell)
+        found = _look(sweep, cell, ledger, folder)
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            ready.append(found)
+    problems += _not_empty([to])
+    if problems:
+        raise InputError(problems)
+    for each in ready:
+        _write(sweep, each)
+    return {each.cell.cell_id: each.folder for each in ready}
+
+
+def folder_name(cell: Cell) -> str:
+    """A name for a cell's folder where several are exported: its id without slashes."""
+    return cell.cell_id.replace("/", "-")
+
+
+def _look(sweep: Sweep, cell: Cell, ledger: Ledger, folder: Path) -> _Ready | Problem:
+    status = ledger.status(cell)
+    if status is not Status.DONE:
+        return Problem(f"cell {cell.cell_id}", "a cell that is done", status)
+    if cell.stage is Stage.ZEROSHOT:
+        requirement = f"a cell with weights of its own; those of this one are {cell.parent_id}'s"
+        return Problem(f"cell {cell.cell_id}", requirement, "a zeroshot")
+    result = ledger.results[cell.cell_id]
+    weights = attempt_folder(cell_folder(sweep, cell.cell_id), result.attempt)
+    if not weights.exists(WEIGHTS):
+        requirement = "weights on the storage (`--keep-weights all` keeps those of every cell)"
+        return Problem(f"cell {cell.cell_id}", requirement, "none")
+    root = sweep.local_storage / "corpora" / parse_corpus(sweep.corpus).key
+    manifests = []
+    for language in (cell.source, cell.target):
+        if language is not None:
+            try:
+                manifests.append(read_manifest(root / language))
+            except InputError as error:
+                return error.problems[0]
+    return _Ready(cell, result, weights, manifests, folder)
+
+
+def _not_empty(folders: Iterable[Path]) -> list[Problem]:
+    problems = []
+    for folder in folders:
+        if folder.is_dir():
+            names = sorted(path.name for path in folder.iterdir())
+            if names:
+                found = f"{len(names)} files, such as {names[0]}"
+                problems.append(Problem(f"--to {folder}", "a new or an empty folder", found))
+        elif folder.exists():
+            problems.append(Problem(f"--to {folder}", "a new or an empty folder", "a file"))
+    return problems
+
+
+def _write(sweep: Sweep, ready: _Ready) -> None:
+    cell, result = ready.cell, ready.result
+    recipe = sweep.protocol.recipe(cell.stage)
+    pretrain_bytes = None if cell.source is None else sweep.pretrain_size.num_bytes
+    card = model_card(
+        f"raydt-{folder_name(cell)}",
+        cell,
+        result,
+        MODELS[cell.model],
+        recipe,
+        ready.manifests,
+        pretrain_bytes,
+    )
+    facts = {
+        "sweep": sweep.name,
+        "cell": cell.cell_id,
+        "model": cell.model,
+        "fingerprint": result.fingerprint,
+        "weights_sha256": result.weights_sha256,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            weights = ready.weights.fetch(WEIGHTS, Path(folder) / WEIGHTS)
+            with safe_open(weights, "np") as file:
+                alphabet = Alphabet.of_metadata(file.metadata() or {})
+            ready.folder.parent.mkdir(parents=True, exist_ok=True)
+            write_model(ready.folder, MODELS[cell.model], weights, alphabet, card, facts)
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"{cell.cell_id} could not be exported: {error}") from None

@@ -1,0 +1,91 @@
+"""A folder that `transformers` loads, out of a model's shape and its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raydt import __version__
+from raydt.config.model import VOCABULARY, ModelConfig
+from raydt.export.tokenizer import write_tokenizer
+from raydt.model.alphabet import Alphabet
+
+MODEL_TYPE = "raydt"
+CONFIG = "config.json"
+MODEL = "model.safetensors"
+CARD = "README.md"
+_CODE = "modeling_raydt.py"
+# The names that transformers' users know a shape by.
+SHAPE = {
+    "family": "family",
+    "width": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "hidden": "intermediate_size",
+    "window_bytes": "max_position_embeddings",
+    "conv_bytes": "conv_bytes",
+    "mask_documents": "mask_documents",
+}
+
+
+def write_model(
+    folder: Path,
+    model: ModelConfig,
+    weights: Path,
+    alphabet: Alphabet | None,
+    card: str,
+    facts: Mapping[str, object],
+) -> None:
+    """Write the folder beside and rename it: it is whole or absent. `folder` is absent or empty.
+
+    `weights` is a safetensors file of raydt's, which is taken as it is: float32, under raydt's own
+    names. `facts` stand in the config, as `raydt`.
+    """
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        shutil.copyfile(weights, partial / MODEL)
+        shutil.copyfile(Path(__file__).with_name(_CODE), partial / _CODE)
+        _write_json(partial / CONFIG, _config(model, alphabet, facts))
+        _write_json(partial / "generation_config.json", _GENERATION)
+        write_tokenizer(partial, model.window_bytes)
+        (partial / CARD).write_text(card, "utf-8")
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+_TOKENS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+_GENERATION: Mapping[str, Any] = {"_from_model_config": True, **_TOKENS}
+
+
+def _config(
+    model: ModelConfig, alphabet: Alphabet | None, facts: Mapping[str, object]
+) -> Mapping[str, Any]:
+    module = _CODE.removesuffix(".py")
+    escapes = alphabet is not None and alphabet.escape is not None
+    return {
+        "architectures": ["RaydtForCausalLM"],
+        "model_type": MODEL_TYPE,
+        "auto_map": {
+            "AutoConfig": f"{module}.RaydtConfig",
+            "AutoModelForCausalLM": f"{module}.RaydtForCausalLM",
+        },
+        **{theirs: getattr(model, ours) for ours, theirs in SHAPE.items()},
+        "seen_bytes": sorted(alphabet.seen) if alphabet is not None and escapes else None,
+        "escape": alphabet.escape if alphabet is not None else None,
+        "vocab_size": VOCABULARY,
+        "tie_word_embeddings": False,
+        "torch_dtype": "float32",
+        **_TOKENS,
+        "raydt": {"version": __version__, **facts},
+    }
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")

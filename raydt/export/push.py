@@ -1,0 +1,59 @@
+"""An exported folder to a repository of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from raydt.corpora.sources.hub import check_reachable
+from raydt.errors import InputError, Problem, RunError, bad
+from raydt.export.folder import CARD, CONFIG, MODEL
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_MADE_BY_THE_HUB = {".gitattributes"}
+
+
+def push_folder(folder: Path, repository: str, *, private: bool, update: bool) -> str:
+    """Upload a folder that `raydt export` wrote to the repository OWNER/NAME, which is made if it
+    is not there; the address of the commit.
+
+    A repository that has files is written to with `update` alone. Who is asked to let us in is
+    huggingface_hub's affair (`hf auth login`, HF_TOKEN). `InputError` for a folder that is no
+    export, a name that is none and a Hub that cannot be reached; `RunError` for one that refuses.
+    """
+    problems = [
+        Problem(str(folder / name), "a file, as `raydt export` writes it", "no such file")
+        for name in (CONFIG, MODEL, CARD)
+        if not (folder / name).is_file()
+    ]
+    if not _REPOSITORY.fullmatch(repository):
+        problems.append(Problem("--to", "OWNER/NAME of a repository", repr(repository)))
+    if problems:
+        raise InputError(problems)
+    check_reachable("raydt push", "or upload the folder from where there is one")
+    return _upload(folder, repository, private, update)
+
+
+def _upload(folder: Path, repository: str, private: bool, update: bool) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi()
+    try:
+        if api.repo_exists(repository):
+            there = set(api.list_repo_files(repository)) - _MADE_BY_THE_HUB
+            if there and not update:
+                raise bad(
+                    f"--to {repository}",
+                    "a new or an empty repository (--update commits to one that has files)",
+                    f"{len(there)} files, such as {min(there)}",
+                )
+        else:
+            api.create_repo(repository, private=private)
+        done = api.upload_folder(
+            folder_path=folder, repo_id=repository, commit_message="Exported by raydt"
+        )
+    except (HfHubHTTPError, OSError) as error:
+        what = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise RunError(f"{repository}: the Hub did not take the folder: {what}") from None
+    return str(done.commit_url)

@@ -1,0 +1,78 @@
+"""A tokenizer of bytes as `transformers` reads it: the id of a byte is the byte.
+
+It is `tokenizers`' own byte-level scheme without a merge, so that no code of ours is loaded for it.
+Byte 0, the separator, stands before every text and is what ends one: beginning, end and padding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raydt.config.model import VOCABULARY
+
+# A text that holds byte 0 holds a separator. GPT-2's letter for it, Ā, stands in real texts.
+_SEPARATOR = "\0"
+
+
+def write_tokenizer(folder: Path, window_bytes: int) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json`."""
+    files = {"tokenizer.json": _tokenizer(), "tokenizer_config.json": _config(window_bytes)}
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def _tokenizer() -> Mapping[str, Any]:
+    special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    separator = {"SpecialToken": {"id": _SEPARATOR, "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": 0, "content": _SEPARATOR, **special, "special": True}],
+        "normalizer": None,
+        "pre_tokenizer": {**byte_level, "use_regex": False},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [separator, text],
+            "pair": [separator, text, separator, {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {_SEPARATOR: {"id": _SEPARATOR, "ids": [0], "tokens": [_SEPARATOR]}},
+        },
+        "decoder": {**byte_level, "use_regex": False},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {letter: byte for byte, letter in enumerate(_letters())},
+            "merges": [],
+        },
+    }
+
+
+def _config(window_bytes: int) -> Mapping[str, Any]:
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": _SEPARATOR,
+        "eos_token": _SEPARATOR,
+        "pad_token": _SEPARATOR,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": window_bytes,
+    }
+
+
+def _letters() -> list[str]:
+    """GPT-2's letter of each byte: itself where it can be seen, else one from U+0100 on."""
+    seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = (chr(0x100 + number) for number in range(VOCABULARY))
+    letters = [chr(byte) if byte in seen else next(others) for byte in range(VOCABULARY)]
+    letters[0] = _SEPARATOR
+    return letters

@@ -11,9 +11,9 @@ _COLUMNS = ["model", "stage", "source", "target", "size", "seeds", "added", "why
 
 
 def added_seeds(cells: pd.DataFrame) -> pd.DataFrame:
-    """A row for each group of cells that got any: `seeds` that are done, `added` of them, and `why`,
-    the first and the last reason. Takes the table of `analysis.table`; no rows where nothing was
-    added."""
+    """A row for each group of cells that got any: `seeds` that are done, `added` of them, and
+    `why`, the first and the last reason. Takes the table of `analysis.table`; no rows where nothing
+    was added."""
     done = cells[cells["status"] == Status.DONE]
     rows = []
     for _, group in done.groupby(_GROUP, sort=True, dropna=False):

@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint clean
+.PHONY: help demo test test-all test-storm lint clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -23,7 +23,10 @@ test: $(VENV)/installed ## all units, and one small grid through Ray, MLflow and
 	$(BIN)/python -m pytest -n 2 -m "not integration"
 
 test-all: test ## and clusters, servers and kills
-	$(BIN)/python -m pytest -m integration
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "integration and not storm"
+
+test-storm: $(VENV)/installed ## machines that are killed and replaced again and again: 15 minutes
+	$(BIN)/python -m pytest -m storm
 
 lint: $(VENV)/installed ## ruff and mypy --strict
 	$(BIN)/ruff check

@@ -17,6 +17,8 @@ from analysis.arrays import Floats
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
 from analysis.claims.evidence import evidence
 from analysis.claims.predictors import CorpusFacts, corpus_facts
+from analysis.curves.crossover import crossovers
+from analysis.curves.drawn import drawn_curves
 from analysis.effective import Resamples, effective_with_draws, estimates_table
 from analysis.estimators.registry import DEFAULT, estimator_named
 from analysis.ladder import cell_means, ladders
@@ -27,12 +29,19 @@ from analysis.report.folder import require_ours
 from analysis.report.logged import log_answer
 from analysis.report.outputs import write_outputs
 from analysis.result import REPORT, Analysis, Methods
+from analysis.store.curves import Evaluations, read_curves
 from analysis.store.read import SweepRuns, read_sweep
 from analysis.table import tidy
 from analysis.uncertainty.noise import pooled_noise
 from analysis.uncertainty.resample import draw_means
 from raydt.errors import InputError, RunError, bad
-from raydt.tracking.schema import PARAM_MODEL, PARAM_NUM_PARAMETERS, Stage
+from raydt.tracking.schema import (
+    PARAM_FLOPS_PER_BYTE,
+    PARAM_MODEL,
+    PARAM_NUM_PARAMETERS,
+    PARAM_STAGE,
+    Stage,
+)
 
 
 class Options(TypedDict, total=False):
@@ -81,9 +90,18 @@ def analyze(
         runs = read_sweep(store_uri, sweep)
     out_dir = (out_dir(runs.sweep) if callable(out_dir) else out_dir).absolute()
     require_ours(out_dir, runs.sweep)
+    trained = [
+        run.run_id
+        for run in runs.cells
+        if run.params.get(PARAM_STAGE) in (Stage.SCRATCH, Stage.FINETUNE)
+    ]
+    evaluations, note = read_curves(store_uri, runs.experiment_id, trained)
+    if note:
+        runs.notes.append(note)
     analysis = computed(
         runs,
         out_dir,
+        evaluations=evaluations,
         estimator=estimator,
         confidence=confidence,
         num_resamples=num_resamples,
@@ -109,8 +127,10 @@ def computed(
     num_resamples: int,
     random_seed: int,
     corpora_dir: Path | None = None,
+    evaluations: Evaluations | None = None,
 ) -> Analysis:
-    """The analysis of runs that were read, without writing anything. `RunError` as `analyze`."""
+    """The analysis of runs that were read, and of their validation curves where there are any,
+    without writing anything. `RunError` as `analyze`."""
     table = tidy(runs)
     means = cell_means(table.cells)
     if means.empty:
@@ -137,6 +157,9 @@ def computed(
     )
     one_law = one_law_tests(effective, parameters=parameters, draws=draws, random_seed=random_seed)
     raised = alarms(table, means, found, effective, laws, noise)
+    points = evaluations or {}
+    cost = _flops_per_byte(runs)
+    crossings = crossovers(table.cells, points, confidence, cost)
     facts = CorpusFacts()
     if corpora_dir is not None:
         facts = corpus_facts(corpora_dir, {*effective["source"], *effective["target"]})
@@ -166,6 +189,9 @@ def computed(
         estimates=estimates_table(means, resamples),
         transfer_laws=transfer,
         one_law=one_law,
+        crossovers=crossings,
+        drawn_curves=drawn_curves(table.cells, points, crossings),
+        flops_per_byte=cost,
     )
 
 
@@ -177,6 +203,16 @@ def _parameters(runs: SweepRuns) -> dict[str, int] | None:
         if model is None or number is None or not number.isdigit():
             return None
         found[model] = int(number)
+    return found
+
+
+def _flops_per_byte(runs: SweepRuns) -> dict[str, float]:
+    """Of training, by model, as far as the runs say it (earlier versions did not)."""
+    found: dict[str, float] = {}
+    for run in runs.cells:
+        model, number = run.params.get(PARAM_MODEL), run.params.get(PARAM_FLOPS_PER_BYTE)
+        if model is not None and number is not None and number.isdigit():
+            found[model] = float(number)
     return found
 
 

@@ -125,8 +125,11 @@ def effective_with_draws(
     *,
     estimator: str = DEFAULT,
     noise: Mapping[str, Noise] | None = None,
+    spread: bool = True,
 ) -> tuple[pd.DataFrame, TransferDraws]:
     """`effective_table`, and D_T of its rows in every resample, of which its intervals are made.
+
+    spread: whether the columns estimators_* are wanted; simulations save them.
 
     The draws of an estimator in `CAUTIONS`, and where there is no noise to draw from, are NaN.
     """
@@ -149,7 +152,8 @@ def effective_with_draws(
         unknown = np.full(drawn.shape, np.nan)
         estimates.append(resampled or Estimate(unknown, np.zeros(drawn.shape, dtype=np.int8)))
         part["finetune_bytes"] = group["size_bytes"].to_numpy()  # what other tables know it by
-        part |= _spread([_answered(group, losses, ladder, name) for name in BELIEVED])
+        if spread:
+            part |= _spread([_answered(group, losses, ladder, name) for name in BELIEVED])
         part["unfinished"] = group["unfinished"].to_numpy(dtype=float)
         if estimator not in CAUTIONS and lower_ladders:
             key = (str(group["model"].iloc[0]), str(group["target"].iloc[0]))
@@ -206,23 +210,19 @@ def _groups(
     means: pd.DataFrame, found: dict[tuple[str, str], Ladder], resamples: Resamples
 ) -> Iterator[tuple[Ladder, Ladder | None, pd.DataFrame]]:
     """Ladder, resampled ladder and the rows of every (model, target, D_F) that has a ladder."""
-    drawn = {key: _drawn_ladder(means, resamples, one, key) for key, one in found.items()}
+    drawn = {}
+    scratch = means[means["stage"] == Stage.SCRATCH].sort_values("size_bytes")
+    for key, rungs in scratch.groupby(["model", "target"], sort=True).indices.items():
+        log_loss = resamples.log_loss[:, None, scratch.index.to_numpy()[rungs]]
+        # An axis for the sources: one ladder serves all of them, and all D_F.
+        ladder = found[key].with_log_loss(log_loss)
+        drawn[key] = ladder if np.isfinite(log_loss).all() else None
     keys = ["model", "target", "size_bytes"]
     transfer = means[means["stage"].isin([Stage.FINETUNE, Stage.ZEROSHOT])]
     for (model, target, _), group in transfer.groupby(keys, sort=True):
         key = (str(model), str(target))
         if key in found:
             yield found[key], drawn[key], group
-
-
-def _drawn_ladder(
-    means: pd.DataFrame, resamples: Resamples, ladder: Ladder, key: tuple[str, str]
-) -> Ladder | None:
-    mine = means[
-        (means["stage"] == Stage.SCRATCH) & (means["model"] == key[0]) & (means["target"] == key[1])
-    ].sort_values("size_bytes")
-    log_loss = resamples.log_loss[:, mine.index.to_numpy()]
-    return ladder.with_log_loss(log_loss) if np.isfinite(log_loss).all() else None
 
 
 @dataclass(frozen=True)
@@ -294,9 +294,21 @@ def _part(
 
 def _stacked(parts: list[dict[str, object]], columns: dict[str, str]) -> pd.DataFrame:
     """The parts under one another: a scalar stands for all rows of its part."""
-    frames = [pd.DataFrame(part) for part in parts]
-    table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    return table.reindex(columns=list(columns)).astype(columns)
+    lengths = [len(np.asarray(part["source"])) for part in parts]
+    table = {}
+    for name, kind in columns.items():
+        missing = None if kind == "str" else np.nan
+        values = [
+            np.broadcast_to(np.asarray(part.get(name, missing), dtype=_held(kind)), length)
+            for part, length in zip(parts, lengths, strict=True)
+        ]
+        whole = np.concatenate(values) if values else np.empty(0)
+        table[name] = pd.Series(whole, dtype=kind)
+    return pd.DataFrame(table)
+
+
+def _held(kind: str) -> str:
+    return "object" if kind == "str" else kind
 
 
 def _words(places: npt.NDArray[np.int8]) -> list[str]:

@@ -116,7 +116,10 @@ def interpreted(cells: pd.DataFrame) -> pd.DataFrame:
     The group goes as a whole: to leave out some of its seeds would be to choose by their outcome.
     """
     done = cells[(cells["status"] == Status.DONE) & (cells["stage"] != Stage.PRETRAIN)]
-    flagged = above_uniform(done).groupby([done[name] for name in GROUP], dropna=False)
+    above = above_uniform(done)
+    if not above.any():
+        return done
+    flagged = above.groupby([done[name] for name in GROUP], dropna=False)
     return done[~flagged.transform("any").astype(bool)]
 
 

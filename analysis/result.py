@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.alarms.alarm import Alarm
 from analysis.answer import Answer
 from analysis.claims.claim import ClaimAnswer
+from analysis.curves.drawn import DrawnCurves
 from analysis.ladder import Ladder
 from analysis.laws.scaling import ScalingLaw
 from analysis.table import CellTable
@@ -56,6 +57,10 @@ class Analysis:
     transfer_laws: pd.DataFrame = field(default_factory=pd.DataFrame)
     # Columns `analysis.laws.one_law.ONE_LAW_COLUMNS`: does one law serve all sources?
     one_law: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # Columns `analysis.curves.crossover.CROSSOVER_COLUMNS`: from when on scratch is ahead.
+    crossovers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drawn_curves: list[DrawnCurves] = field(default_factory=list)
+    flops_per_byte: dict[str, float] = field(default_factory=dict)  # of training, by model
     tables: list[Path] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)
     # Columns `analysis.effective.ESTIMATES_COLUMNS`: every estimator side by side.

@@ -23,6 +23,7 @@ from analysis.claims.permutation import (
     LabelPermutations,
     associated,
     benjamini_hochberg,
+    freedom_with,
     holm,
     label_permutations,
 )
@@ -255,6 +256,7 @@ def _row(
         "r_error": result.error,
         "critical_r": result.critical_r,
         "num_pairs": result.num_pairs,
+        "freedom": result.freedom,
         "num_languages": len({*grid.sources, *grid.targets}),
         "num_permutations": len(drawn.sources),
         "exact": drawn.exact,
@@ -286,7 +288,7 @@ def _answer(main: dict[object, object]) -> tuple[str, Verdict]:
             Verdict.OPPOSITE,
         )
     # Few labels permute into few values of r: not less than what independent pairs would have.
-    freedom = _freedom(int(str(main["num_languages"])))
+    freedom, pairs = int(str(main["freedom"])), int(str(main["num_pairs"]))
     if abs(r) + NORMAL_95 * max(error, 1 / math.sqrt(freedom)) < MODERATE_R:
         return f"Hardly: |r| is surely under {MODERATE_R} ({said}).", Verdict.NO
     if least > LEVEL:
@@ -299,11 +301,6 @@ def _answer(main: dict[object, object]) -> tuple[str, Verdict]:
     return (
         f"Not shown, and not excluded ({said}): {languages} languages show |r| from about "
         f"{critical:.2f} on, {languages + 2} would from about "
-        f"{critical * math.sqrt(_freedom(languages) / _freedom(languages + 2)):.2f}.",
+        f"{critical * math.sqrt(freedom / freedom_with(2, languages, pairs, freedom)):.2f}.",
         Verdict.UNDECIDED,
     )
-
-
-def _freedom(languages: int) -> int:
-    """Pairs of all languages into all others beyond main effects."""
-    return max(1, languages * (languages - 1) - 2 * languages + 1)

@@ -46,7 +46,8 @@ class LabelPermutations:
 @dataclass(frozen=True)
 class Association:
     """r: (partial) correlation; p: two-sided; critical_r: the |r| that p = level needs; error: the
-    standard deviation of r under permuted labels; num_pairs; note says why r is NaN."""
+    standard deviation of r under permuted labels; freedom: pairs beyond the controls; note says why
+    r is NaN."""
 
     r: float
     p: float
@@ -54,6 +55,7 @@ class Association:
     num_pairs: int
     note: str = ""
     error: float = math.nan
+    freedom: int = 0
 
 
 def label_permutations(
@@ -154,7 +156,17 @@ def associated(
         float(np.quantile(strength, 1 - level, method="higher")),
         len(design),
         error=float(r[1:].std()) if len(r) > 1 else math.nan,
+        freedom=int(freedom),
     )
+
+
+def freedom_with(more: int, languages: int, pairs: int, freedom: int) -> float:
+    """Pairs beyond main effects of a grid with so many more languages and the same roles and gaps:
+    pairs grow as those of all into all do, effects of sources and targets as languages do."""
+    wider = languages + more
+    effects = pairs - freedom + 1  # of sources and targets, which share a mean
+    grown = pairs * wider * (wider - 1) / (languages * (languages - 1))
+    return max(1.0, grown - effects * wider / languages + 1)
 
 
 def _undefined(num_pairs: int, note: str) -> Association:

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.estimators.registry import CAUTIONS
 from analysis.report.added_seeds import added_seeds
 from analysis.report.claim_tables import claims
+from analysis.report.crossover_table import crossover_table
 from analysis.report.figures import inline_svg
 from analysis.report.shown_table import ShownTable, shown_table
 from analysis.report.tables import estimator_spread, ladder_law, one_law, transfer, transfer_law
@@ -50,7 +51,7 @@ ESTIMATOR_TEXTS = {
 }
 
 
-Kind = Literal["map", "share", "ladder", "transfer-law", "effects", "distances"]
+Kind = Literal["map", "share", "ladder", "transfer-law", "crossover", "effects", "distances"]
 MAX_FIGURES_CHARACTERS = 2_200_000  # of a page that shall stay under 3 MB
 FEW_TARGETS = 4  # beyond, tables and sentences of single targets are folded away
 
@@ -92,6 +93,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
         laws=[ladder_law(row, several) for row in analysis.laws.to_dict("records")],
         transfer_laws=[transfer_law(row) for row in analysis.transfer_laws.to_dict("records")],
         one_law=one_law(analysis.one_law, several),
+        crossovers=crossover_table(analysis.crossovers, several),
         estimates=_spread(analysis.estimates),
         missing=[
             {key: "" if pd.isna(value) else value for key, value in row.items()}
@@ -153,6 +155,7 @@ def _figure(drawing: Drawing) -> _Figure:
         "share": (sizes, f"D_T / D_E of every source and target, {sizes}"),
         "ladder": (f"into {what}", f"Loss over bytes of {what}, from scratch and finetuned"),
         "transfer-law": (f"into {what}", f"D_T into {what} over bytes finetuned on"),
+        "crossover": (f"into {what}", f"Loss into {what} over what training it cost"),
         "effects": ("", "Effects of sources and targets with intervals"),
         "distances": ("", "Transfer over each distance between languages"),
     }[drawing.kind]

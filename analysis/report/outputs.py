@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from analysis.claims.claim import ClaimAnswer
 from analysis.ladder import above_uniform
 from analysis.report.added_seeds import added_seeds
 from analysis.report.claim_figures import correlates_figure, effects_figure
+from analysis.report.curve_figures import crossover_figure
 from analysis.report.figures import encoded, source_styles, target_figure
 from analysis.report.folder import MARKER, written_whole
 from analysis.report.html import Drawing, Kind, render, versions
@@ -72,6 +74,8 @@ def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
         found["transfer_laws"] = analysis.transfer_laws
     if len(analysis.one_law):
         found["one_law"] = analysis.one_law
+    if len(analysis.crossovers):
+        found["crossovers"] = analysis.crossovers
     if len(analysis.estimates):
         found["estimates"] = analysis.estimates
     for module in _CLAIMS:
@@ -148,6 +152,10 @@ def _draw(analysis: Analysis, folder: Path) -> list[Drawing]:
                 & laws["level"].isin(["pair", "target"])
             ]
             save("transfer-law", model, target, transfer_law_figure(rows, mine, styles))
+    for curves in analysis.drawn_curves:
+        cost = analysis.flops_per_byte.get(curves.model, math.nan)
+        figure = crossover_figure(curves, analysis.crossovers, cost, styles)
+        save("crossover", curves.model, f"{curves.target}, {curves.size}", figure)
     for answer in analysis.claims:
         if similar.EFFECTS in answer.tables:
             figure = effects_figure(answer.tables[similar.EFFECTS])

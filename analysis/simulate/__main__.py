@@ -1,6 +1,6 @@
 """Do tests hold their level, verdicts what they say, and intervals the truth?
 
-python -m analysis.simulate --trials 200 --languages 4 6 10 --seeds 2 3
+python -m analysis.simulate --trials 200 --languages 4 6 10 --seeds 2 3 --keep trials.csv
 """
 
 from __future__ import annotations
@@ -8,12 +8,17 @@ from __future__ import annotations
 import argparse
 import csv
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pandas as pd
 
-from analysis.simulate.study import BANDS, WORLDS, Kind, operating_characteristics
+from analysis.simulate.characteristics import shares, trials
+from analysis.simulate.study import BANDS, WORLDS, Kind
 
 DECIMALS = 3
+ROUND = 10  # trials of every world and design before any gets more
+ASKED = ["world", "asked", "kind"]
+DESIGN = ["languages", "seeds"]
 
 
 def main() -> None:
@@ -26,33 +31,80 @@ def main() -> None:
     parser.add_argument("--worlds", nargs="+", default=["*"], help="names or patterns of worlds")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--random-seed", type=int, default=0)
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="a CSV of what every trial answered: those in it are not run again, so that a long "
+        "study can be stopped and taken up",
+    )
+    parser.add_argument("--show", action="store_true", help="run nothing, print what is kept")
     options = parser.parse_args()
+    found = run(options)
+    print(markdown(found[found["trial"] < options.trials]))
+
+
+def run(options: argparse.Namespace) -> pd.DataFrame:
+    """Runs what is not kept, a round of trials of everything after the other; all trials."""
     names = [one.name for one in WORLDS if any(fnmatch(one.name, like) for like in options.worlds)]
+    same = {"resamples": options.resamples, "random_seed": options.random_seed}
+    found = pd.DataFrame(columns=[*ASKED, *DESIGN, "trial", "value", *same])
+    if options.keep and options.keep.exists():
+        found = pd.read_csv(options.keep)
+        found = found[found["world"].isin(names) & found["languages"].isin(options.languages)]
+        found = found[found["seeds"].isin(options.seeds)]
+        found = found[(found[list(same)] == list(same.values())).all(axis=1)]
+    designs = [(number, seeds) for number in options.languages for seeds in options.seeds]
+    done = set(found[["world", *DESIGN, "trial"]].itertuples(index=False, name=None))
+    parts = [found]
+    for first in range(0, 0 if options.show else options.trials, ROUND):
+        numbers = range(first, min(first + ROUND, options.trials))
+        for number, seeds in designs:
+            for name in names:
+                left = [one for one in numbers if (name, number, seeds, one) not in done]
+                if not left:
+                    continue
+                part = trials(
+                    name,
+                    num_languages=number,
+                    num_seeds=seeds,
+                    numbers=left,
+                    num_resamples=options.resamples,
+                    random_seed=options.random_seed,
+                    num_processes=options.processes,
+                ).assign(world=name, languages=number, seeds=seeds, **same)[found.columns]
+                if options.keep:
+                    new = not options.keep.exists()
+                    part.to_csv(options.keep, mode="a", header=new, index=False)
+                parts.append(part)
+    return pd.concat([part for part in parts if len(part)])
+
+
+def markdown(found: pd.DataFrame) -> str:
+    """A row for what is asked of a world, a column for each design, and one for all of them."""
+    names = {
+        (number, seeds): f"{number}x{number}, {seeds}"
+        for number, seeds in sorted(set(zip(found["languages"], found["seeds"], strict=True)))
+    }
     columns = {}
-    for number in options.languages:
-        for seeds in options.seeds:
-            found = operating_characteristics(
-                worlds=names,
-                num_languages=number,
-                num_seeds=seeds,
-                num_trials=options.trials,
-                num_resamples=options.resamples,
-                random_seed=options.random_seed,
-                num_processes=options.processes,
-            )
-            columns[f"{number}x{number}, {seeds}"] = found.set_index(["world", "asked", "kind"])[
-                "share"
-            ]
-    table = pd.DataFrame(columns).reset_index()
+    for design, name in names.items():
+        mine = found[(found["languages"] == design[0]) & (found["seeds"] == design[1])]
+        columns[name] = shares(mine, ASKED).set_index(ASKED)["share"]
+    whole = shares(found, ASKED).set_index(ASKED)
+    if len(names) > 1:
+        columns["all"] = whole["share"]
+    table = pd.DataFrame({**columns, "error": whole["error"], "grids": whole["trials"]})
+    order = {one.name: place for place, one in enumerate(WORLDS)}
+    table = table.loc[whole.index].sort_index(
+        level="world", key=lambda level: level.map(order), sort_remaining=False, kind="stable"
+    )
+    table = table.reset_index()
     table.insert(3, "band", [_band(kind) for kind in table["kind"]])
     shown = table.to_csv(
         sep="|", index=False, float_format=f"%.{DECIMALS}f", na_rep="", quoting=csv.QUOTE_NONE
     )
     header, *rows = shown.splitlines()
-    print(f"| {header.replace('|', ' | ')} |")
-    print("|" + "---|" * len(table.columns))
-    for row in rows:
-        print(f"| {row.replace('|', ' | ')} |")
+    lines = [f"| {header.replace('|', ' | ')} |", "|" + "---|" * len(table.columns)]
+    return "\n".join([*lines, *(f"| {row.replace('|', ' | ')} |" for row in rows)])
 
 
 def _band(kind: str) -> str:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from analysis.claims.claim import Verdict
-from analysis.claims.specific import SHARES
+from analysis.claims.specific import MOSTLY, SHARES
+from analysis.claims.specific import NAME as SPECIFIC
 from analysis.simulate import plants
 from analysis.simulate.trial import (
     Found,
     Trial,
+    alike,
     effects_covered,
     laws_tested,
     pooled_alpha,
     transfer_covered,
-    tried,
 )
 from analysis.simulate.world import TEN, Noise, Plant, World, law, sigmoid, step_limited
 
@@ -36,6 +33,7 @@ class Kind(StrEnum):
     FALSE = "false verdict"
     POWER = "power"
     COVERAGE = "90 % interval"
+    SHOWN = "share"  # no band: how often what is true is said
     VALUE = "value"
 
 
@@ -47,16 +45,20 @@ BANDS = {
 }
 
 
-_Asked = dict[tuple[str, Kind], list[float]]
+Asked = dict[tuple[str, Kind], list[float]]  # answers of one grid
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A world by name: how it is made of languages and seeds, and what is asked of a trial."""
+    """A world by name: how it is made of languages and seeds, and what is asked of a trial.
+
+    resampled: whether that needs resamples; harm and similarity do not, and they cost most.
+    """
 
     name: str
     world: Callable[[tuple[str, ...], int], World]
-    asked: Callable[[Trial], _Asked]
+    asked: Callable[[Trial], Asked]
+    resampled: bool = True
 
 
 def _world(plant: Plant, **options: object) -> Callable[[tuple[str, ...], int], World]:
@@ -68,9 +70,9 @@ def _world(plant: Plant, **options: object) -> Callable[[tuple[str, ...], int], 
     return made
 
 
-def _verdicts(*asked: tuple[str, Kind, tuple[Verdict, ...]]) -> Callable[[Trial], _Asked]:
-    def ask(trial: Trial) -> _Asked:
-        found: _Asked = {}
+def _verdicts(*asked: tuple[str, Kind, tuple[Verdict, ...]]) -> Callable[[Trial], Asked]:
+    def ask(trial: Trial) -> Asked:
+        found: Asked = {}
         for claim, kind, verdicts in asked:
             words = " or ".join(f'"{one}"' for one in verdicts)
             found[f"{claim}: {words}", kind] = [trial.says(claim, *verdicts)]
@@ -79,29 +81,29 @@ def _verdicts(*asked: tuple[str, Kind, tuple[Verdict, ...]]) -> Callable[[Trial]
     return ask
 
 
-def _equal(trial: Trial) -> _Asked:
+def _equal(trial: Trial) -> Asked:
     found = _verdicts(
         ("similar", Kind.FALSE, (NO,)),
-        ("similar", Kind.POWER, (YES,)),
+        ("similar", Kind.SHOWN, (YES,)),
         ("commutative", Kind.FALSE, (YES, NO)),
         ("similarity", Kind.LEVEL, (YES, OPPOSITE)),
         ("specific", Kind.FALSE, (NO,)),
         ("hurt", Kind.FALSE, (YES,)),
-        ("hurt", Kind.POWER, (NO,)),
+        ("hurt", Kind.SHOWN, (NO,)),
     )(trial)
     found |= _kinds(effects_covered(trial))
     found |= {(name, Kind.LEVEL): values for name, values in laws_tested(trial).items()}
     return found | {("D_T", Kind.COVERAGE): transfer_covered(trial)}
 
 
-def _kinds(found: Found) -> _Asked:
+def _kinds(found: Found) -> Asked:
     return {
         (name, Kind.LEVEL if "F," in name else Kind.COVERAGE): values
         for name, values in found.items()
     }
 
 
-def _one_source(trial: Trial) -> _Asked:
+def _one_source(trial: Trial) -> Asked:
     found = _verdicts(("similar", Kind.FALSE, (YES,)), ("similar", Kind.POWER, (NO,)))(trial)
     effects = effects_covered(trial)
     name = "sources alike (F, pretrains the unit)"
@@ -112,26 +114,36 @@ def _one_source(trial: Trial) -> _Asked:
     )
 
 
-def _share(trial: Trial) -> _Asked:
-    """Whether the interval of the agnostic share holds the planted one."""
-    found = _verdicts(("specific", Kind.FALSE, (YES,)))(trial)
-    table = trial.answers["specific"].tables.get(SHARES)
-    if table is None:
-        return found
-    row = table.iloc[0]
+def _share(trial: Trial) -> Asked:
+    """Whether the interval of the agnostic share holds the planted one, and the verdict is true."""
     true = plants.agnostic_share(trial.world.languages, float(np.nanmean(trial.planted)))
-    covered = float(row["low"] <= true <= row["high"])
-    return found | {("share of the farthest", Kind.COVERAGE): [covered]}
+    wrong = [NO] if true > MOSTLY else [YES]
+    if true > MOSTLY and not alike(trial.planted):
+        wrong.append(YES)
+    found: Asked = {('specific: a false "yes" or "no"', Kind.FALSE): [trial.says(SPECIFIC, *wrong)]}
+    table = trial.answer(SPECIFIC).tables.get(SHARES)
+    if table is not None:
+        row = table.iloc[0]
+        covered = float(row["low"] <= true <= row["high"])
+        found["share of the farthest", Kind.COVERAGE] = [covered]
+    return found
 
 
-def _alpha(trial: Trial) -> _Asked:
+def _alpha(trial: Trial) -> Asked:
     found = pooled_alpha(trial, plants.ALPHA)
     kinds = {"alpha, median": Kind.VALUE}
     return {(name, kinds.get(name, Kind.COVERAGE)): values for name, values in found.items()}
 
 
-def _transfer(trial: Trial) -> _Asked:
-    return {("D_T", Kind.COVERAGE): transfer_covered(trial)}
+def _transfer(trial: Trial) -> Asked:
+    """Over all D_F, and at the ends: noise that goes with size shows there."""
+    covered, sizes = transfer_covered(trial), trial.effective["finetune_bytes"]
+    ends = {"smallest": sizes.min(), "largest": sizes.max()}
+    found: Asked = {("D_T", Kind.COVERAGE): covered}
+    for name, end in ends.items():
+        mine = [one for one, size in zip(covered, sizes, strict=True) if size == end]
+        found[f"D_T at the {name} D_F", Kind.COVERAGE] = mine
+    return found
 
 
 WORLDS = [
@@ -140,11 +152,13 @@ WORLDS = [
         "D_T = 0",
         _world(plants.nothing),
         _verdicts(("hurt", Kind.LEVEL, (YES,)), ("hurt", Kind.FALSE, (NO,))),
+        resampled=False,
     ),
     Planted(
         "one cell 25 % above scratch",
         _world(plants.equal, harm=float(np.log(1.25))),
         _verdicts(("hurt", Kind.POWER, (YES,)), ("hurt", Kind.FALSE, (NO,))),
+        resampled=False,
     ),
     Planted("one source 2.7-fold", _world(plants.one_source(2.7)), _one_source),
     Planted("one source 7-fold", _world(plants.one_source(7.0)), _one_source),
@@ -176,86 +190,30 @@ WORLDS = [
         "r = -.7 with distance",
         _world(plants.near_helps(0.7)),
         _verdicts(("similarity", Kind.POWER, (YES,)), ("similarity", Kind.FALSE, (NO, OPPOSITE))),
+        resampled=False,
     ),
     Planted(
         "r = +.7 with distance",
         _world(plants.near_helps(-0.7)),
         _verdicts(("similarity", Kind.POWER, (OPPOSITE,)), ("similarity", Kind.FALSE, (YES, NO))),
+        resampled=False,
     ),
     Planted(
         "r = -.3 with distance",
         _world(plants.near_helps(0.3)),
         _verdicts(("similarity", Kind.FALSE, (NO, OPPOSITE))),
+        resampled=False,
     ),
     Planted("near gives more", _world(plants.near_gives(0.2)), _share),
-    Planted("law, beta .6", _world(plants.equal, curve=law(beta=0.6, B=200.0)), _transfer),
-    Planted("sigmoid", _world(plants.equal, curve=sigmoid), _transfer),
-    Planted("limited by steps", _world(plants.equal, curve=step_limited), _transfer),
+    # Sources and targets differ, so that D_E lie all over the ladder.
+    Planted("law, beta .6", _world(plants.effects, curve=law(beta=0.6, B=200.0)), _transfer),
+    Planted("sigmoid", _world(plants.effects, curve=sigmoid), _transfer),
+    Planted("limited by steps", _world(plants.effects, curve=step_limited), _transfer),
     Planted(
-        "more noise below", _world(plants.equal, noise=Noise(own=0.008, growth=-0.25)), _transfer
+        "more noise below",
+        _world(plants.effects, noise=Noise(own=0.008, growth=-0.25)),
+        _transfer,
     ),
-    Planted("seeds share rungs", _world(plants.equal, noise=Noise(scratch=0.008)), _transfer),
+    Planted("seeds share rungs", _world(plants.effects, noise=Noise(scratch=0.008)), _transfer),
     Planted("weak transfer, k = 8", _world(plants.power_law(8.0, plants.ALPHA)), _alpha),
 ]
-
-
-def operating_characteristics(
-    *,
-    worlds: Iterable[str],
-    num_languages: int,
-    num_seeds: int,
-    num_trials: int,
-    num_resamples: int,
-    random_seed: int = 0,
-    num_processes: int = 1,
-) -> pd.DataFrame:
-    """A row for each thing asked of each world: world, asked, kind, share, error (its Monte Carlo
-    standard error, over grids), trials."""
-    rows: list[dict[str, object]] = []
-    for name in worlds:
-        one = partial(
-            _trial,
-            name=name,
-            languages=TEN[:num_languages],
-            num_seeds=num_seeds,
-            num_resamples=num_resamples,
-            random_seed=random_seed,
-        )
-        found: dict[tuple[str, Kind], list[list[float]]] = defaultdict(list)
-        if num_processes > 1:
-            with ProcessPoolExecutor(num_processes) as pool:
-                each = list(pool.map(one, range(num_trials), chunksize=8))
-        else:
-            each = [one(trial) for trial in range(num_trials)]
-        for asked in each:
-            for key, values in asked.items():
-                found[key].append(values)
-        for (asked_of, kind), grids in found.items():
-            means = np.array([np.mean(values) for values in grids])
-            share = float(np.median(means) if kind is Kind.VALUE else means.mean())
-            error = float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else np.nan
-            rows.append(
-                {
-                    "world": name,
-                    "asked": asked_of,
-                    "kind": str(kind),
-                    "share": share,
-                    "error": error,
-                    "trials": len(means),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _trial(
-    trial: int,
-    *,
-    name: str,
-    languages: tuple[str, ...],
-    num_seeds: int,
-    num_resamples: int,
-    random_seed: int,
-) -> _Asked:
-    planted = next(one for one in WORLDS if one.name == name)
-    random = np.random.default_rng([random_seed, trial])
-    return planted.asked(tried(planted.world(languages, num_seeds), random, num_resamples))

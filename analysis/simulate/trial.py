@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,7 @@ from analysis.claims.claim import ClaimAnswer, Verdict
 from analysis.claims.every import claim_answers
 from analysis.claims.evidence import Evidence, evidence
 from analysis.claims.grid import comparable, finetuned, pooled
-from analysis.claims.similar import sources_differ_p
+from analysis.claims.similar import SIMILAR_FOLD, sources_differ_p
 from analysis.claims.twoway import effects_table
 from analysis.effective import Resamples, effective_with_draws
 from analysis.ladder import cell_means
@@ -22,7 +23,7 @@ from analysis.laws.draws import TransferDraws
 from analysis.laws.one_law import one_law_tests
 from analysis.laws.transfer_table import transfer_laws
 from analysis.simulate.world import MODEL, World
-from analysis.uncertainty.noise import pooled_noise
+from analysis.uncertainty.noise import Noise, pooled_noise
 from analysis.uncertainty.resample import draw_means
 
 CONFIDENCE = 0.90
@@ -34,36 +35,62 @@ Found = dict[str, list[float]]  # what was asked -> answers, shares of which are
 
 @dataclass(frozen=True)
 class Trial:
-    """A grid, what was planted, log(D_E / D_F) (S, T, X), and what the analysis says of it."""
+    """A grid, what was planted, log(D_E / D_F) (S, T, X), and what the analysis says of it, each
+    part made when it is first asked for."""
 
     world: World
     planted: Floats
-    effective: pd.DataFrame
-    draws: TransferDraws
-    noise: Evidence
+    means: pd.DataFrame
+    pooled: Mapping[str, Noise]
+    resampled: Resamples
+    _asked: dict[str, ClaimAnswer] = field(default_factory=dict)
 
     @cached_property
-    def answers(self) -> dict[str, ClaimAnswer]:
-        """Claims by name, the preregistered predictor alone."""
-        found = claim_answers(
-            self.effective, noise=self.noise, num_permutations=NUM_PERMUTATIONS, explore=False
-        )
-        return {one.name: one for one in found}
+    def _read(self) -> tuple[pd.DataFrame, TransferDraws]:
+        return effective_with_draws(self.means, self.resampled, noise=self.pooled, spread=False)
+
+    @property
+    def effective(self) -> pd.DataFrame:
+        """The table of effective data."""
+        return self._read[0]
+
+    @property
+    def draws(self) -> TransferDraws:
+        """D_T of its rows in every resample."""
+        return self._read[1]
+
+    @cached_property
+    def noise(self) -> Evidence:
+        """What claims know of its noise."""
+        return evidence(self.effective, self.means, self.pooled, self.draws)
+
+    def answer(self, claim: str) -> ClaimAnswer:
+        """One claim, of similarity the preregistered predictor alone."""
+        if claim not in self._asked:
+            found = claim_answers(
+                self.effective,
+                noise=self.noise,
+                num_permutations=NUM_PERMUTATIONS,
+                explore=False,
+                names=(claim,),
+            )
+            self._asked.update({one.name: one for one in found})
+        return self._asked[claim]
 
     def says(self, claim: str, *verdicts: Verdict) -> float:
         """Whether a claim has one of these verdicts."""
-        return float(self.answers[claim].verdict in verdicts)
+        return float(self.answer(claim).verdict in verdicts)
 
 
 def tried(world: World, random: np.random.Generator, num_resamples: int) -> Trial:
-    """The analysis of one grid of a world."""
+    """The analysis of one grid of a world; without resamples that of its means alone."""
     cells, planted = world.grow(random)
     means = cell_means(cells)
     noise = pooled_noise(means, cells)
-    drawn = draw_means(means, noise, num_resamples=num_resamples, random=random, cells=cells)
-    effective, draws = effective_with_draws(means, Resamples(drawn, CONFIDENCE), noise=noise)
-    known = evidence(effective, means, noise, draws)
-    return Trial(world, planted, effective, draws, known)
+    drawn = np.full((1, len(means)), np.nan)
+    if num_resamples:
+        drawn = draw_means(means, noise, num_resamples=num_resamples, random=random, cells=cells)
+    return Trial(world, planted, means, noise, Resamples(drawn, CONFIDENCE))
 
 
 def transfer_covered(trial: Trial) -> list[float]:
@@ -98,6 +125,16 @@ def effects_covered(trial: Trial) -> Found:
         float(sources_differ_p(grid, CONFIDENCE) <= LEVEL)
     )
     return covered
+
+
+def alike(planted: Floats) -> bool:
+    """Whether sources are within the factor of each other, and what pairs add is too: whether
+    "similar" is the true answer."""
+    pairs = planted.mean(axis=2)
+    source, target = _effects(pairs), _effects(pairs.T)
+    rest = pairs - np.nanmean(pairs) - source[:, None] - target[None]
+    edge = np.log(SIMILAR_FOLD)
+    return bool(np.ptp(source) < edge and np.sqrt(2 * np.nanmean(rest**2)) < edge)
 
 
 def _effects(pairs: Floats) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from analysis.store.run import WANTED_METRICS, WANTED_PARAMS, WANTED_TAGS, StoredRun
@@ -50,6 +50,16 @@ class ApiReader:
     def cells(self, experiment_id: str) -> Iterator[StoredRun]:
         """Runs of kind cell of an experiment, those that are deleted left out."""
         return self._runs([experiment_id], schema.KIND_CELL)
+
+    def curves(
+        self,
+        experiment_id: str,
+        run_ids: Collection[str],
+    ) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+        """Every evaluation of `val`, (bytes seen, nats per byte), by run."""
+        for run_id in sorted(run_ids):
+            rows = self._client.get_metric_history(run_id, schema.METRIC_VAL_LOSS)
+            yield run_id, [(float(row.step), float(row.value)) for row in rows]
 
     def _found(self, view: ViewType) -> Iterator[Any]:
         token = None

@@ -58,15 +58,18 @@ def read_sweep(store_uri: str, sweep: str | None = None) -> SweepRuns:
     and if the sweep (or any sweep) is not in the store.
     """
     kind = check_address(store_uri)
-    if kind == "server":
-        return _read(_api_reader(store_uri), store_uri, sweep, [])
     try:
         with ExitStack() as stack:
-            return _read(_sql_reader(stack, kind, store_uri), store_uri, sweep, [])
+            return _read(open_reader(stack, kind, store_uri), store_uri, sweep, [])
     except TablesUnreadableError as error:
         # Tables of another MLflow than the ones known; its own client can say what it makes of it.
         note = f"Read through MLflow's client, which is slower: {_first_line(error)}."
     return _read(_api_reader(store_uri), store_uri, sweep, [note])
+
+
+def open_reader(stack: ExitStack, kind: str, store_uri: str) -> RunReader:
+    """A way into a store of the kind that `check_address` gave, open as long as `stack` is."""
+    return _api_reader(store_uri) if kind == "server" else _sql_reader(stack, kind, store_uri)
 
 
 def _read(reader: RunReader, store_uri: str, sweep: str | None, notes: list[str]) -> SweepRuns:

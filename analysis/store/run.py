@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +19,7 @@ WANTED_PARAMS = (
     schema.PARAM_SEED,
     schema.PARAM_MODEL,
     schema.PARAM_NUM_PARAMETERS,
+    schema.PARAM_FLOPS_PER_BYTE,
 )
 WANTED_TAGS = (
     schema.TAG_CELL_ID,
@@ -72,4 +73,10 @@ class RunReader(Protocol):
 
     def cells(self, experiment_id: str) -> Iterator[StoredRun]:
         """Runs of kind cell of an experiment that are not deleted."""
+        ...
+
+    def curves(
+        self, experiment_id: str, run_ids: Collection[str]
+    ) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+        """Every evaluation of `val`, (bytes seen, nats per byte), by run; of `run_ids` at least."""
         ...

@@ -13,8 +13,10 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -74,6 +76,23 @@ class SqlReader:
                     float("nan") if value is None else float(value)
                 )
         yield from runs.values()
+
+    def curves(
+        self,
+        experiment_id: str,
+        run_ids: Collection[str],
+    ) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+        """Every evaluation of `val`, (bytes seen, nats per byte), by run."""
+        query = (
+            "SELECT m.run_uuid, m.step, m.value FROM metrics m "
+            "JOIN runs r ON r.run_uuid = m.run_uuid "
+            "WHERE r.lifecycle_stage = 'active' "
+            f"AND r.experiment_id = {int(experiment_id)} AND m.key = {self._mark} "
+            "ORDER BY m.run_uuid, m.step"
+        )
+        rows = self._rows(query, (schema.METRIC_VAL_LOSS,))
+        for run_id, points in groupby(rows, key=itemgetter(0)):
+            yield str(run_id), [(float(step), float(loss)) for _, step, loss in points]
 
     def _experiments(self) -> list[tuple[str, str, str]]:
         cursor = self._connection.cursor()

@@ -32,7 +32,9 @@ def transfer_draws(
     scratch = scratch[scratch["stage"] == Stage.SCRATCH].sort_values("size_bytes")
     for key, rows in scratch.groupby(["model", "target"], sort=True).groups.items():
         rungs[key] = list(rows)
-    drawn = {key: found[key].with_log_loss(log_loss[:, places]) for key, places in rungs.items()}
+    drawn = {
+        key: found[key].with_log_loss(log_loss[:, None, places]) for key, places in rungs.items()
+    }
     transferred = np.full((len(log_loss), len(effective)), np.nan)
     place = np.zeros(transferred.shape, dtype=np.int8)
     columns = ["model", "stage", "source", "target", "finetune_bytes"]
@@ -59,13 +61,12 @@ def resampled_estimate(
     finetune_bytes: float,
     estimator: str,
 ) -> Estimate:
-    """D_E (R, S) of resampled losses (R, S) on a resampled ladder (R, K), of one target and D_F.
+    """D_E (R, S) of resampled losses (R, S) on a resampled ladder (R, 1, K), of one target and D_F.
 
     With what interpolation between rungs may be off by (`interpolation_error`), alike for all
     losses of a resample: seeds do not average it away.
     """
-    each = drawn.with_log_loss(drawn.log_loss[:, None, :])
-    answer = ESTIMATORS[estimator](each, drawn_log_loss, finetune_bytes)
+    answer = ESTIMATORS[estimator](drawn, drawn_log_loss, finetune_bytes)
     if estimator not in BELIEVED:
         return answer
     error = interpolation_error(ladder, log_loss)

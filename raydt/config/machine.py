@@ -57,6 +57,12 @@ def gpu_places(num_gpus: float, gpus_per_cell: float) -> int:
     return int(num_gpus) * int(1 / gpus_per_cell + 1e-6)
 
 
+def mps_is_on() -> bool:
+    """Whether NVIDIA's MPS is started here, by which processes on one GPU run at once."""
+    folder = os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or "/tmp/nvidia-mps"
+    return (Path(folder) / "control").exists()
+
+
 def _cgroup_quota() -> float | None:
     """Cores' worth of time that the cgroup of this process may use, or one above it; None where
     there is no limit."""

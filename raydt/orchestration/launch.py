@@ -26,12 +26,14 @@ from raydt.orchestration.grid.facts import headline, plan_rows
 from raydt.orchestration.grid.inventory import Inventory
 from raydt.orchestration.grid.recorder import CellRecorder
 from raydt.orchestration.grid.refinement import Refinement
+from raydt.orchestration.leaving import leaving_when_told
 from raydt.orchestration.preflight import check_declaration, check_refining, check_surroundings
 from raydt.orchestration.run.recorder import Recorder
 from raydt.orchestration.start import (
     only_launch,
     opened,
     prepare_languages,
+    shared_gpus,
     smaller_evaluations,
     unused_gpus,
 )
@@ -83,16 +85,16 @@ def _launch(
     corpus: Corpus,
     progress: Progress,
     lease: LaunchLease,
-    refining: Refining | None,
+    refining: Refining | None = None,
 ) -> Launch:
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
     languages, locations = prepare_languages(sweep, corpus)
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
         progress.say(smaller)
-    unused = unused_gpus(sweep)
-    if unused:
-        progress.say(unused)
+    for about_gpus in (unused_gpus(sweep), shared_gpus(sweep)):
+        if about_gpus:
+            progress.say(about_gpus)
     for doubt in corpus_doubts(corpus, languages):
         progress.say(f"Note: {doubt}", style="yellow")
     all_cells = sweep_cells(sweep)
@@ -245,7 +247,8 @@ def _train(
                 schedule = Schedule(missing, inventory.seconds)
                 if refinement is not None:
                     schedule = GrowingSchedule(missing, inventory.seconds, more, first)
-                _run(sweep, inventory, [*missing, *first], schedule, progress, recorded_cells)
+                with leaving_when_told(sweep, cells, lease.launch_id, progress.say):
+                    _run(sweep, inventory, [*missing, *first], schedule, progress, recorded_cells)
         finally:
             progress.end()
             recorder.finish("this launch", lambda: _end(sweep, cells, writer))

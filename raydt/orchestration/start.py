@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
-from raydt.config.machine import num_gpus
+from raydt.config.machine import mps_is_on, num_gpus
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, evaluation_bytes
 from raydt.corpora.prepared.language import PreparedLanguage
@@ -103,6 +103,16 @@ def unused_gpus(sweep: Sweep) -> str:
         return ""
     named = "a GPU" if num == 1 else f"{num} GPUs"
     return f"Training on the CPU: this machine has {named}, and --gpus-per-cell asks for none"
+
+
+def shared_gpus(sweep: Sweep) -> str:
+    """Whether cells that share a GPU of this machine run at once; "" if none do. What is on the
+    nodes of a cluster is not known here."""
+    if not 0 < sweep.gpus_per_cell < 1 or on_cluster():
+        return ""
+    if mps_is_on():
+        return "Cells that share a GPU run at once: NVIDIA's MPS is on"
+    return "Cells that share a GPU take turns: NVIDIA's MPS is off (docs/cluster.md#gpus)"
 
 
 def _interrupt() -> None:

@@ -33,7 +33,8 @@ def show_status(storage: str, name: str | None, console: Console) -> None:
     cells = sweep_cells(sweep)
     ledger = Ledger.read(sweep, cells)
     statuses = {cell.cell_id: ledger.status(cell) for cell in cells}
-    shown = [status for status in Status if status is not Status.RUNNING]
+    running = {Status.RUNNING} & set(statuses.values())  # a column that is empty without a launch
+    shown = [status for status in Status if status in running or status is not Status.RUNNING]
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,

@@ -41,6 +41,7 @@ PARAM_SIZE_BYTES = "size_bytes"
 PARAM_SEED = "seed"
 PARAM_MODEL = "model"
 PARAM_NUM_PARAMETERS = "num_parameters"
+PARAM_FLOPS_PER_BYTE = "training_flops_per_byte"  # of its model, as the plan counts them
 PARAM_LEARNING_RATE = "learning_rate"
 PARAM_BATCH_WINDOWS = "batch_windows"
 PARAM_BUDGET_BYTES = "budget_bytes"

@@ -99,7 +99,8 @@ class History:
         for process in world.processes:
             if process.is_alive and process.paused_until <= world.now:
                 world.kill(process)
-        if all(self._status(cell.cell_id) in (None, "failed") for cell in CELLS):
+        nobody_wakes = not any(process.is_alive for process in world.processes)
+        if nobody_wakes and all(self._status(c.cell_id) in (None, "failed") for c in CELLS):
             now.edition += 1  # of what is not done yet the text may be changed
             world.tell("the text is changed", world.processes[0])
         for number in range(_MOST_LAUNCHES):

@@ -148,6 +148,22 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     assert one_run_per_cell(tmp_path) == {c: r["test_loss"] for c, r in after.items()}
 
 
+def test_told_that_the_time_is_up_running_cells_write_a_checkpoint(tmp_path: Path) -> None:
+    # Cells of less than half a minute would write none by themselves.
+    longer = "--protocol.tolerance 0 --protocol.patience 1000 --protocol.pretrain.epochs 400"
+    process = grid(tmp_path, *longer.split())
+    journals = (tmp_path / "tiny" / "cells" / "pretrain").rglob
+    wait_for(lambda: any('"report"' in p.read_text() for p in journals("journal.jsonl")), process)
+    os.kill(process.pid, signal.SIGUSR1)
+    code, _, err = finished(process)
+    assert code == 130, err
+    assert "Told to leave" in err
+    assert "the same command resumes" in err
+    assert "Traceback" not in err
+    assert list(journals("checkpoints/*.json"))
+    assert not (tmp_path / "tiny" / "leaving.json").exists()
+
+
 def test_a_store_that_was_deleted_is_filled_again(
     undisturbed: tuple[Path, str], tmp_path: Path
 ) -> None:

@@ -77,9 +77,10 @@ def test_text_that_is_edited_under_a_launch_is_not_trained_on(tmp_path: Path) ->
     write_text(text, "de", seed=1)
     # What a second launch does first of all.
     corpus = ["--corpus", f"files:{text}?documents=line"]
-    sizes = ["--sizes", "8k", "--val-bytes", "2k", "--test-bytes", "4k"]
+    sizes = ["--train-bytes", "8k", "--val-bytes", "2k", "--test-bytes", "4k"]
+    words = ["prepare", *corpus, "--languages", "de", *sizes, "--storage", str(tmp_path)]
     prepared = subprocess.run(
-        [*RAYDT, "prepare", *corpus, "de", *sizes, "--storage", str(tmp_path)],
+        [*RAYDT, *words],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.integration.tiny import ROOT, finished, grid, one_run_per_cell, results, wait_for
+from tests.unproven import unproven
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, unproven]
 
-REFINED = "--seeds 0 1 --scratch-sizes 32k --until 1.05 --budget 6s".split()
-NUM_DECLARED = 2 * (2 + 3 + 2 * 3)
+DECLARED = "--sources related --sizes 8k --scratch-sizes 2k 32k --seeds 0 1".split()
+REFINED = [*DECLARED, *"--until 1.05 --budget 5s".split()]
+NUM_DECLARED = 2 * (1 + 3 + 2)
 
 
 def rounds(storage: Path) -> list[dict]:
@@ -80,7 +82,6 @@ def test_a_refinement_that_was_killed_is_resumed_with_what_it_had_added(tmp_path
     assert "Seeds that were added" in html
     assert rounds(tmp_path)[0]["cells"][0]["why"] in html
 
-    # Once more, and there is nothing that the budget would pay for.
-    code, out, err = finished(grid(tmp_path, "--seeds", "0", "1", "--scratch-sizes", "32k"))
+    code, out, err = finished(grid(tmp_path, *DECLARED))
     assert code == 0, err
     assert "Nothing to train" in out, "what was added is of the sweep from now on"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from raydt.config.sweep import Sweep
 from raydt.orchestration import start
-from raydt.orchestration.start import unused_gpus
+from raydt.orchestration.start import shared_gpus, unused_gpus
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,18 @@ def test_gpus_that_nobody_asked_for(
     assert said in text
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
     assert unused_gpus(Sweep.model_validate({"gpus_per_cell": asked})) == ""
+
+
+def test_whether_cells_on_one_gpu_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    quarter = Sweep.model_validate({"gpus_per_cell": 0.25})
+    assert "MPS is off" in shared_gpus(quarter)
+    (tmp_path / "control").touch()
+    assert "MPS is on" in shared_gpus(quarter)
+    for asked in (0, 1):
+        assert shared_gpus(Sweep.model_validate({"gpus_per_cell": asked})) == ""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    assert shared_gpus(quarter) == ""

@@ -28,6 +28,7 @@ def cell_facts(
         schema.PARAM_SEED: cell.seed,
         schema.PARAM_MODEL: cell.model,
         schema.PARAM_NUM_PARAMETERS: model.num_parameters,
+        schema.PARAM_FLOPS_PER_BYTE: model.training_flops_per_byte,
         schema.TAG_CELL_ID: cell.cell_id,
         schema.TAG_FINGERPRINT: fingerprint,
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +11,51 @@ from raydt.grid.journal import CHECKPOINTS, attempt_folder, attempts
 from raydt.storage.folder import Folder
 from raydt.training.checkpoints.folder import Checkpoint, CheckpointFolder
 
+_SECONDS_BETWEEN_LOOKS = 2.0  # whether the launch is about to leave
+_SECONDS_IN_A_STORE = 10.0  # where a look is a request
+
 
 class AttemptCheckpoints(CheckpointFolder):
     """The checkpoints of one attempt, which are on the storage too.
 
     On a disk they are written where they belong. For an object store they are written beside the
     process and uploaded, tensors before their manifest, so that what has a manifest is whole.
+    Besides those that are due by time, one is once `is_leaving` says that the launch ends soon.
     """
 
     def __init__(
-        self, attempt: Folder, cache: Path, fingerprint: str, every_seconds: float
+        self,
+        attempt: Folder,
+        cache: Path,
+        fingerprint: str,
+        every_seconds: float,
+        is_leaving: Callable[[], bool] = lambda: False,
     ) -> None:
         self._place = attempt / CHECKPOINTS
         local = self._place.local_path
         super().__init__(local or cache / CHECKPOINTS, fingerprint, every_seconds)
         self._uploaded: set[str] = set()
         self._is_remote = local is None
+        self._is_leaving = is_leaving
+        self._looked = time.monotonic()
+        self._is_asked = False
+        self._has_answered = False
+
+    def due(self, step: int) -> bool:
+        """As `CheckpointFolder.due`, and once when the launch is about to leave."""
+        return super().due(step) or (self._asked() and not self._has_answered)
+
+    def _asked(self) -> bool:
+        pause = _SECONDS_IN_A_STORE if self._is_remote else _SECONDS_BETWEEN_LOOKS
+        if not self._is_asked and time.monotonic() - self._looked >= pause:
+            self._looked = time.monotonic()
+            self._is_asked = self._is_leaving()
+        return self._is_asked
 
     def write(self, checkpoint: Checkpoint, cell: Mapping[str, Any]) -> None:
         """As `CheckpointFolder.write`, and on the storage."""
         super().write(checkpoint, cell)
+        self._has_answered = self._is_asked
         if not self._is_remote:
             return
         here = {path.name for path in self.path.iterdir()}

@@ -24,6 +24,7 @@ from raydt.grid.journal import (
 )
 from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
 from raydt.grid.lease import LeaseLostError
+from raydt.grid.leaving import is_leaving
 from raydt.grid.result import Result
 from raydt.orchestration.run.fitting import fitting
 from raydt.orchestration.run.resuming import AttemptCheckpoints
@@ -54,12 +55,17 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
     ranks = Ranks.of_process_group() if task.processes.num_workers else Ranks()
     cell = open_folder(task.folder)
     task = fitting(task, cell)
-    attempt = Attempt(cell, open_folder(task.sweep), task.launch)
+    sweep = open_folder(task.sweep)
+    attempt = Attempt(cell, sweep, task.launch)
     if ranks.is_first:
         attempt.begin(task.cell_id, task.fingerprint)
     work = Path(task.cache) / "attempts" / attempt.attempt_id
     checkpoints = AttemptCheckpoints(
-        attempt.folder, work, task.fingerprint, task.checkpoint_seconds
+        attempt.folder,
+        work,
+        task.fingerprint,
+        task.checkpoint_seconds,
+        lambda: is_leaving(sweep, task.launch),
     )
     try:
         if ranks.is_first:

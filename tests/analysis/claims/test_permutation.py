@@ -11,6 +11,7 @@ from analysis.claims.grid import Grid
 from analysis.claims.permutation import (
     associated,
     benjamini_hochberg,
+    freedom_with,
     holm,
     label_permutations,
 )
@@ -128,3 +129,25 @@ def test_corrections_are_the_textbook_ones() -> None:
     p = np.array([0.01, 0.04, math.nan, 0.03, 0.005])
     assert holm(p) == pytest.approx([0.03, 0.06, math.nan, 0.06, 0.02], nan_ok=True)
     assert benjamini_hochberg(p) == pytest.approx([0.02, 0.04, math.nan, 0.04, 0.02], nan_ok=True)
+
+
+def test_the_detectable_r_of_an_incomplete_grid_is_reached_by_chance_in_one_of_twenty() -> None:
+    random = np.random.default_rng(3)
+    sources, targets = NAMES[:4], NAMES[2:10]
+    reached = []
+    for _ in range(300):
+        x = distances(10, random)[:4, 2:10]
+        y = grid(with_main_effects((4, 8), random), sources, targets)
+        y.values[random.integers(4), random.integers(8)] = np.nan
+        drawn = label_permutations(sources, targets, num_permutations=99, random=random)
+        found = associated(y, x, drawn, main_effects=True)
+        assert found.freedom == found.num_pairs - 4 - 8 + 1
+        reached.append(abs(found.r) >= found.critical_r)
+    assert 0.02 <= np.mean(reached) <= 0.09
+
+
+def test_more_languages_bring_the_pairs_of_a_grid_of_the_same_shape() -> None:
+    complete = {size: size * (size - 1) - 2 * size + 1 for size in (6, 8)}
+    assert freedom_with(2, 6, 30, complete[6]) == pytest.approx(complete[8])
+    # Three sources into twelve targets are fewer pairs than twelve into twelve would be.
+    assert freedom_with(2, 12, 33, 33 - 3 - 12 + 1) < 14 * 13 - 2 * 14 + 1

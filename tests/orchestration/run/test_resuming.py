@@ -70,3 +70,24 @@ def test_a_damaged_manifest_is_taken_over_and_named(cell: Folder, tmp_path: Path
     newer.take_over(cell, "2", FACTS)
     assert newer.newest(FACTS) is None
     assert len(newer.damaged) == 1
+
+
+def test_a_launch_that_leaves_asks_for_one_more(
+    cell: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    announced = False
+    here = AttemptCheckpoints(
+        cell / "attempts" / "1", tmp_path / "1", "same", 1e9, lambda: announced
+    )
+    now[0] += 60
+    assert not here.due(1)
+    announced = True
+    assert not here.due(2), "between two looks"
+    now[0] += 60
+    assert here.due(3)
+    assert here.due(4), "until it is written"
+    here.write(Checkpoint(4, {"w": torch.zeros(4)}, {}), FACTS)
+    now[0] += 60
+    assert not here.due(5)

@@ -1,0 +1,1 @@
+"""Validation curves of cells: losses over the bytes trained on, and where two of them cross."""

@@ -1,0 +1,133 @@
+"""From how many bytes, and FLOPs, training from scratch beats pretraining and finetuning.
+
+Of each source, target and size, from the validation curves of the cells: both train on the same
+target data. A finetune is ahead at first, because its weights have seen much already; scratch may
+overtake it, and whether and when is the crossover (ATLAS, Longpre et al. 2025, section 5, asks it
+of checkpoints at hand). With the pretrain counted, scratch is ahead until the pretrain is over, and
+then it is the other question: from when on the detour has paid.
+
+Bytes are those that the optimiser sees, repeats included; FLOPs are those of training, by the
+closed form that `raydt plan` uses, without evaluations. A curve that ended is continued at its best
+loss: `val` said that there was no more in its data. Within a model both axes differ by a factor
+only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.curves.crossing import Crossing, ahead_for_good, contest
+from analysis.curves.curve import Curve, curve_of
+from raydt.tracking.schema import Stage, Status
+
+CROSSOVER_COLUMNS = (
+    "model",
+    "source",
+    "target",
+    "size",
+    "finetune_bytes",
+    "num_seeds",  # of the finetune
+    # Bytes seen from which scratch is ahead for good; `range`: "inside", "below" (from the first
+    # evaluation on), "above" (not within the curves).
+    "scratch_ahead_bytes",
+    "scratch_ahead_range",
+    "scratch_ahead_low_bytes",
+    "scratch_ahead_low_range",
+    "scratch_ahead_high_bytes",
+    "scratch_ahead_high_range",
+    # The same with the pretrain's bytes in the account, the other way round: from when on pretrain
+    # and finetune together are ahead for good.
+    "pretrain_bytes",
+    "pretrain_paid_bytes",
+    "pretrain_paid_range",
+    "pretrain_paid_low_bytes",
+    "pretrain_paid_low_range",
+    "pretrain_paid_high_bytes",
+    "pretrain_paid_high_range",
+    # NaN where the store does not say what a byte costs.
+    "scratch_ahead_flops",
+    "pretrain_paid_flops",
+)
+
+Points = Sequence[tuple[float, float]]
+
+
+def crossovers(
+    cells: pd.DataFrame,
+    points: Mapping[str, Points],
+    confidence: float,
+    flops_per_byte: Mapping[str, float],
+) -> pd.DataFrame:
+    """A row of `CROSSOVER_COLUMNS` for each finetune that has a curve, and a scratch cell with one.
+
+    `cells` are those of `analysis.table`; `points` the evaluations of `val` by run id, as (bytes
+    seen, nats per byte); `flops_per_byte` of training, by model. Empty where there is no pair.
+    """
+    done = cells[cells["status"] == Status.DONE]
+    curves = {run: found for run in done["run_id"] if (found := curve_of(points.get(run, ())))}
+    scratch = {
+        key: _curves(rows, curves)
+        for key, rows in done[done["stage"] == Stage.SCRATCH].groupby(
+            ["model", "target", "size_bytes"]
+        )
+    }
+    pretrained = done[done["stage"] == Stage.PRETRAIN].groupby(["model", "source"])["bytes_seen"]
+    pretrain_bytes = pretrained.mean().to_dict()
+    rows = []
+    finetunes = done[done["stage"] == Stage.FINETUNE]
+    for (model, source, target, size_bytes), mine in finetunes.groupby(
+        ["model", "source", "target", "size_bytes"], sort=True
+    ):
+        from_scratch = scratch.get((model, target, size_bytes), [])
+        tuned = _curves(mine, curves)
+        if not from_scratch or not tuned:
+            continue
+        spent = float(pretrain_bytes.get((model, source), np.nan))
+        cost = flops_per_byte.get(str(model), np.nan)
+        ahead = ahead_for_good(contest(from_scratch, tuned, confidence))
+        paid = None if np.isnan(spent) else _paid(from_scratch, tuned, confidence, spent)
+        rows.append(
+            {
+                "model": model,
+                "source": source,
+                "target": target,
+                "size": mine["size"].iloc[0],
+                "finetune_bytes": size_bytes,
+                "num_seeds": len(tuned),
+                **_fields("scratch_ahead", ahead),
+                "pretrain_bytes": spent,
+                **_fields("pretrain_paid", paid),
+                "scratch_ahead_flops": ahead.num_bytes * cost,
+                "pretrain_paid_flops": np.nan if paid is None else paid.num_bytes * cost,
+            }
+        )
+    return pd.DataFrame(rows, columns=list(CROSSOVER_COLUMNS))
+
+
+def _curves(rows: pd.DataFrame, curves: Mapping[str, Curve]) -> list[Curve]:
+    return [curves[run] for run in rows["run_id"] if run in curves]
+
+
+def _paid(
+    scratch: Sequence[Curve], tuned: Sequence[Curve], confidence: float, spent_bytes: float
+) -> Crossing:
+    """When the pretrain has paid: the sides change places."""
+    found = contest(scratch, tuned, confidence, second_starts_bytes=spent_bytes)
+    turned = type(found)(found.num_bytes, -found.ahead, found.half_width)
+    return ahead_for_good(turned)
+
+
+def _fields(name: str, found: Crossing | None) -> dict[str, object]:
+    if found is None:
+        return {}
+    return {
+        f"{name}_bytes": found.num_bytes,
+        f"{name}_range": found.range,
+        f"{name}_low_bytes": found.low_bytes,
+        f"{name}_low_range": found.low_range,
+        f"{name}_high_bytes": found.high_bytes,
+        f"{name}_high_range": found.high_range,
+    }

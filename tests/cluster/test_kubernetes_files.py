@@ -1,0 +1,193 @@
+"""`cluster/rayjob.yaml` and `cluster/mlflow.yaml` without a cluster: KubeRay's own schemas, and
+what has to be the same in several places."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.manifests import ROOT, documents, pod_schema, pods, problems, schema
+
+
+@pytest.fixture(scope="module")
+def rayjob_schema() -> dict[str, Any]:
+    return schema("ray.io_rayjobs.yaml")
+
+
+@pytest.fixture
+def rayjob() -> dict[str, Any]:
+    (declared,) = documents("rayjob.yaml")
+    return declared
+
+
+def test_kuberay_takes_it(rayjob_schema: dict[str, Any], rayjob: dict[str, Any]) -> None:
+    assert rayjob["apiVersion"] == "ray.io/v1"
+    assert problems(rayjob_schema, rayjob) == []
+
+
+def _misspelt(spec: dict[str, Any]) -> None:
+    spec["enableInTreeAutoscalling"] = spec.pop("enableInTreeAutoscaling")
+
+
+def _text_for_a_number(spec: dict[str, Any]) -> None:
+    spec["workerGroupSpecs"][0]["maxReplicas"] = "8"
+
+
+def _no_template(spec: dict[str, Any]) -> None:
+    del spec["headGroupSpec"]["template"]
+
+
+def _number_for_a_text(spec: dict[str, Any]) -> None:
+    spec["headGroupSpec"]["rayStartParams"]["num-cpus"] = 0
+
+
+def _unknown_mode(spec: dict[str, Any]) -> None:
+    spec["authOptions"]["mode"] = "tokens"
+
+
+def _misspelt_in_a_container(spec: dict[str, Any]) -> None:
+    (container,) = spec["workerGroupSpecs"][1]["template"]["spec"]["containers"]
+    container["resource"] = container.pop("resources")
+
+
+@pytest.mark.parametrize(
+    ("plant", "expected"),
+    [
+        (_misspelt, "enableInTreeAutoscalling"),
+        (_text_for_a_number, "'8' is not of type 'integer'"),
+        (_no_template, "'template' is a required property"),
+        (_number_for_a_text, "0 is not of type 'string'"),
+        (_unknown_mode, "'tokens' is not one of"),
+        (_misspelt_in_a_container, "'resource' was unexpected"),
+    ],
+)
+def test_a_planted_mistake_is_found(
+    rayjob_schema: dict[str, Any],
+    rayjob: dict[str, Any],
+    plant: Callable[[dict[str, Any]], None],
+    expected: str,
+) -> None:
+    planted = copy.deepcopy(rayjob)
+    plant(planted["spec"]["rayClusterSpec"])
+    found = problems(rayjob_schema, planted)
+    assert found
+    assert all(expected in problem for problem in found)
+
+
+def test_the_pods_of_mlflow_are_pods(rayjob_schema: dict[str, Any]) -> None:
+    template = pod_schema(rayjob_schema)
+    found = [pod for document in documents("mlflow.yaml") for pod in pods(document)]
+    assert len(found) == 2
+    for pod in found:
+        assert problems(template, pod) == []
+    planted = copy.deepcopy(found[0])
+    planted["spec"]["containers"][0]["port"] = planted["spec"]["containers"][0].pop("ports")
+    (problem,) = problems(template, planted)
+    assert "'port' was unexpected" in problem
+
+
+def test_services_select_pods_that_are_there() -> None:
+    declared = documents("mlflow.yaml")
+    deployments = [d for d in declared if d["kind"] == "Deployment"]
+    for deployment in deployments:
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert deployment["spec"]["selector"]["matchLabels"] == labels
+    ports = {
+        (label, port["containerPort"])
+        for deployment in deployments
+        for label in deployment["spec"]["template"]["metadata"]["labels"].values()
+        for port in deployment["spec"]["template"]["spec"]["containers"][0]["ports"]
+    }
+    services = [d for d in declared if d["kind"] == "Service"]
+    assert {
+        (service["spec"]["selector"]["app"], service["spec"]["ports"][0]["port"])
+        for service in services
+    } == ports
+    claims = {d["metadata"]["name"] for d in declared if d["kind"] == "PersistentVolumeClaim"}
+    assert claims == {"raydt-postgres"}
+
+
+def test_gpu_workers_come_from_none_and_the_head_trains_nothing(rayjob: dict[str, Any]) -> None:
+    cluster = rayjob["spec"]["rayClusterSpec"]
+    assert cluster["enableInTreeAutoscaling"] is True
+    assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    groups = cluster["workerGroupSpecs"]
+    assert all(group["replicas"] == group["minReplicas"] == 0 for group in groups)
+    limits = [
+        container["resources"]["limits"]
+        for group in groups
+        for container in group["template"]["spec"]["containers"]
+    ]
+    assert all(limit["nvidia.com/gpu"] == "1" for limit in limits)
+    priorities = {group["groupName"]: group["priority"] for group in groups}
+    assert priorities["gpu-spot"] > priorities["gpu-on-demand"]
+
+
+def test_versions_and_the_image_are_the_same_everywhere(rayjob: dict[str, Any]) -> None:
+    (pinned,) = re.findall(r"^ray==(\S+)$", (ROOT / "constraints.txt").read_text(), flags=re.M)
+    assert rayjob["spec"]["rayClusterSpec"]["rayVersion"] == pinned
+    named = [
+        container["image"]
+        for document in (rayjob, *documents("mlflow.yaml"))
+        for pod in pods(document)
+        for container in pod["spec"]["containers"]
+    ]
+    own = {image for image in named if "raydt" in image}
+    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert own == {f"registry.example/raydt:{version}-{kind}" for kind in ("cpu", "cuda")}
+
+
+def test_no_secret_is_in_them() -> None:
+    for name in ("rayjob.yaml", "mlflow.yaml"):
+        text = (ROOT / "cluster" / name).read_text()
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        for word in ("AKIA", "stringData", "auth_token", "POSTGRES_PASSWORD, value"):
+            assert word not in "\n".join(lines)
+
+
+def test_the_head_starts_as_ray_reads_it(rayjob: dict[str, Any]) -> None:
+    """KubeRay writes `ray start --KEY=VALUE ...` into a shell."""
+    params = rayjob["spec"]["rayClusterSpec"]["headGroupSpec"]["rayStartParams"]
+    words = shlex.split(" ".join(f"--{name}={value}" for name, value in params.items()))
+    options = dict(word.removeprefix("--").split("=", 1) for word in words)
+    assert json.loads(options["resources"]) == {"raydt_trial": 10000}
+    known = subprocess.run(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in options:
+        assert f"--{name} " in known
+
+
+def test_its_command_is_a_sweep(rayjob: dict[str, Any], tmp_path: Path) -> None:
+    """The entrypoint itself, with folders of this machine in the place of what pods have."""
+    for language in ("en", "zh", "de"):
+        text = "".join(f"a line of {language} number {i}\n" for i in range(60_000))
+        (tmp_path / f"{language}.txt").write_text(text)
+    here = {
+        "python": sys.executable,
+        "/opt/raydt/sweeps/grid.py": str(ROOT / "sweeps" / "grid.py"),
+        "s3://bucket/sweeps": str(tmp_path / "sweeps"),
+        "files:/mnt/texts": f"files:{tmp_path}",
+    }
+    words = shlex.split(rayjob["spec"]["entrypoint"])
+    assert here.keys() <= set(words)
+    done = subprocess.run(
+        [*(here.get(word, word) for word in words), "--sizes", "8k", "--dry-run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "finetune" in done.stdout

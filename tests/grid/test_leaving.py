@@ -1,0 +1,25 @@
+"""A launch asks its own cells for a checkpoint, and nobody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raydt.grid.leaving import announce, is_leaving, take_back
+from raydt.storage.opening import open_folder
+
+
+def test_only_the_launch_that_is_named_leaves(tmp_path: Path) -> None:
+    sweep = open_folder(tmp_path / "sweep")
+    assert not is_leaving(sweep, "1")
+    announce(sweep, "1")
+    assert is_leaving(sweep, "1")
+    assert not is_leaving(sweep, "2")
+    take_back(sweep)
+    assert not is_leaving(sweep, "1")
+
+
+def test_what_cannot_be_read_asks_for_nothing(tmp_path: Path) -> None:
+    sweep = open_folder(tmp_path / "sweep")
+    announce(sweep, "1")
+    (tmp_path / "sweep" / "leaving.json").write_text("{")
+    assert not is_leaving(sweep, "1")

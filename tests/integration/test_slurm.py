@@ -1,0 +1,137 @@
+"""`cluster/slurm.sbatch` by the `sbatch` of a real SLURM of two nodes: left alone, out of time,
+with a node lost, cancelled."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cluster.slurm import CPUS, NODES, ROOT, Slurm, slurm
+from tests.integration.tiny import NUM_CELLS, TINY, results
+from tests.unproven import unproven
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), unproven]
+
+BATCH = str(ROOT / "cluster" / "slurm.sbatch")
+# Pretrains that last until SLURM, which looks every 30 seconds, sees that the time is up.
+LONG = "--protocol.tolerance 0 --protocol.patience 1000 --protocol.pretrain.epochs 120".split()
+WORDS = [*TINY, *LONG, "--slots", "4"]
+# What the driver finds of Ray, then the sweep.
+SCRIPT = f"""\
+import runpy, sys, ray
+ray.init()
+print("RESOURCES", ray.cluster_resources()["CPU"], ray.cluster_resources().get("GPU"))
+print("NODES", *sorted(node["NodeManagerHostname"] for node in ray.nodes()))
+ray.shutdown()
+sys.argv[0] = {str(ROOT / "sweeps" / "grid.py")!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Slurm]:
+    with slurm() as running:
+        yield running
+
+
+def submit(running: Slurm, storage: Path, *options: str) -> str:
+    """The sweep as a user submits it; the number of its job."""
+    storage.mkdir()
+    (storage / "sweep.py").write_text(SCRIPT)
+    sweep = [str(storage / "sweep.py"), *WORDS, "--storage", str(storage)]
+    said = running.said(
+        "sbatch", f"--output={storage}/%j.log", "--cpus-per-task=1", *options, BATCH, *sweep
+    )
+    return re.fullmatch(r"Submitted batch job (\d+)", said).group(1)  # type: ignore[union-attr]
+
+
+def begun(storage: Path) -> list[Path]:
+    return list((storage / "tiny" / "cells").rglob("attempts/*/journal.jsonl"))
+
+
+def log(storage: Path, job: str) -> str:
+    path = storage / f"{job}.log"
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def at_work(storage: Path) -> list[int]:
+    """Processes of the sweep, on whichever node."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(storage) in " ".join(process.cmdline()):
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def calm(two_nodes: Slurm) -> Path:
+    """The storage of a sweep that was left alone, but for a look from the login machine."""
+    storage = two_nodes.shared / "calm"
+    job = submit(two_nodes, storage, "--gpus-per-node=1")
+    two_nodes.until(lambda: len(begun(storage)) >= 2, "two cells that run")
+    status = two_nodes.said("raydt", "status", "tiny", "--storage", str(storage))
+    assert "running" in status
+    two_nodes.until(lambda: two_nodes.state(job) not in ("PENDING", "RUNNING"), "an end")
+    assert two_nodes.state(job) == "COMPLETED", log(storage, job)
+    return storage
+
+
+def test_a_sweep_has_what_slurm_gave_and_no_more(two_nodes: Slurm, calm: Path) -> None:
+    (path,) = calm.glob("*.log")
+    said = path.read_text(errors="replace")
+    assert CPUS > 1
+    assert "RESOURCES 2.0 2.0" in said, "of each node one core of two, and its GPU"
+    assert f"NODES {' '.join(NODES)}" in said
+    assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in said
+    assert len(results(calm)) == NUM_CELLS
+    analysis = two_nodes.run("raydt", "analyze", "tiny", "--storage", str(calm))
+    assert analysis.returncode == 0, analysis.stderr
+    assert "D_T" in analysis.stdout
+
+
+def test_out_of_time_it_queues_again_and_ends_the_same(two_nodes: Slurm, calm: Path) -> None:
+    storage = two_nodes.shared / "timed"
+    job = submit(two_nodes, storage, "--time=60")
+    two_nodes.until(lambda: len(begun(storage)) >= 2, "two cells that run")
+    # Less than the five minutes of the file are left: SLURM says so.
+    two_nodes.said("scontrol", "update", f"JobId={job}", "TimeLimit=5")
+    two_nodes.until(lambda: two_nodes.state(job) == "PENDING", "a job that waits again")
+    assert "Told to leave" in log(storage, job)
+    two_nodes.until(lambda: at_work(storage) == [], "nothing that works on")
+    before = results(storage)
+    assert len(before) < NUM_CELLS
+    two_nodes.said("scontrol", "update", f"JobId={job}", "TimeLimit=60")
+    two_nodes.until(lambda: two_nodes.state(job) == "COMPLETED", "an end")
+    after = results(storage)
+    assert {c: r["test_loss"] for c, r in after.items()} == {
+        c: r["test_loss"] for c, r in results(calm).items()
+    }
+    rows = [json.loads(line) for path in begun(storage) for line in path.read_text().splitlines()]
+    resumed = [row["bytes_seen"] for row in rows if row["event"] == "resume"]
+    assert resumed, "a cell that was cut off went on from its checkpoint"
+    assert min(resumed) > 0
+
+
+def test_a_lost_node_queues_it_again_and_scancel_ends_it(two_nodes: Slurm) -> None:
+    storage = two_nodes.shared / "lost"
+    job = submit(two_nodes, storage)
+    two_nodes.until(lambda: len(begun(storage)) >= 2, "two cells that run")
+    two_nodes.said("scontrol", "update", "NodeName=n2", "State=DOWN", "Reason=test")
+    two_nodes.until(lambda: two_nodes.state(job) == "PENDING", "a job that waits again")
+    two_nodes.until(lambda: at_work(storage) == [], "nothing that works on")
+    attempts = len(begun(storage))
+    two_nodes.said("scontrol", "update", "NodeName=n2", "State=RESUME")
+    two_nodes.until(lambda: len(begun(storage)) > attempts, "cells that go on")
+    two_nodes.said("scancel", job)
+    two_nodes.until(lambda: two_nodes.state(job) == "CANCELLED", "a cancelled job")
+    two_nodes.until(lambda: at_work(storage) == [], "nothing that works on")
+    status = two_nodes.said("raydt", "status", "tiny", "--storage", str(storage))
+    assert "running" not in status, "nobody is at it"

@@ -1,5 +1,5 @@
-"""SIGUSR1, the word of a batch system that the time is almost up: the cells that run write a
-checkpoint, and the launch ends as by Ctrl-C."""
+"""SIGUSR2, the word of a batch system that the time is almost up: the cells that run write a
+checkpoint, and the launch ends as by Ctrl-C. (Of SIGUSR1 Tune makes an end of its own, at once.)"""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _Running:
 def leaving_when_told(
     sweep: Sweep, cells: Mapping[str, Cell], launch_id: str, say: Callable[[str], None]
 ) -> Iterator[None]:
-    """For the time of the block SIGUSR1 ends the launch with a checkpoint of every cell that
+    """For the time of the block SIGUSR2 ends the launch with a checkpoint of every cell that
     runs."""
     told = threading.Event()
 
@@ -69,11 +69,11 @@ def leaving_when_told(
             told.set()
             threading.Thread(target=leave, name="leaving", daemon=True).start()
 
-    before = signal.signal(signal.SIGUSR1, hear)
+    before = signal.signal(signal.SIGUSR2, hear)
     try:
         yield
     finally:
-        signal.signal(signal.SIGUSR1, before)
+        signal.signal(signal.SIGUSR2, before)
         if told.is_set():
             take_back(sweep.folder)
 

@@ -97,7 +97,9 @@ def run(folder: Path, words: str, environment: dict[str, str], user: str, place:
     inner = f"cd {place} && {words}"
     if user != "root":
         inner = f"setpriv --reuid={user} --regid={user} --init-groups sh -c {shlex.quote(inner)}"
-    subprocess.run(["chroot", folder, "sh", "-c", inner], env=env, check=True)
+    chroot = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    assert chroot is not None, "apt-get install coreutils"
+    subprocess.run([chroot, folder, "sh", "-c", inner], env=env, check=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tests.integration.tiny import (
     results,
     wait_for,
 )
+from tests.unproven import unproven
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -148,13 +149,14 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     assert one_run_per_cell(tmp_path) == {c: r["test_loss"] for c, r in after.items()}
 
 
+@unproven
 def test_told_that_the_time_is_up_running_cells_write_a_checkpoint(tmp_path: Path) -> None:
     # Cells of less than half a minute would write none by themselves.
     longer = "--protocol.tolerance 0 --protocol.patience 1000 --protocol.pretrain.epochs 400"
     process = grid(tmp_path, *longer.split())
     journals = (tmp_path / "tiny" / "cells" / "pretrain").rglob
     wait_for(lambda: any('"report"' in p.read_text() for p in journals("journal.jsonl")), process)
-    os.kill(process.pid, signal.SIGUSR1)
+    os.kill(process.pid, signal.SIGUSR2)
     code, _, err = finished(process)
     assert code == 130, err
     assert "Told to leave" in err

@@ -49,7 +49,7 @@ _DRIVER_ENVIRONMENT = {
 _ON_A_CLUSTER = {MOST_WAITING: "32"}
 # What the trial of a worker group holds in place of a core: see `raydt.orchestration.run.room`.
 TRIAL_RESOURCE = "raydt_trial"
-_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 _CONNECT_SECONDS = 5.0
 _TOO_SLOW = "timed out during startup"
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
@@ -92,7 +92,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
             own = _session_folder(stack.enter_context(own_folder()))
             _start(num_slots * cpus_per_cell, own or ray_folder())
         # Ray's own handler of SIGTERM aborts the process with a native stack; SIGHUP is a closed
-        # terminal; SIGUSR1 a batch system's, where there is no cell to keep.
+        # terminal; SIGUSR2 a batch system's, where there is no cell to keep.
         before = {number: signal.signal(number, _interrupt) for number in _ENDING}
         try:
             num_gpus = ray.cluster_resources().get("GPU", 0.0)

@@ -94,6 +94,11 @@ def in_words(error: Exception) -> tuple[str, int] | None:
         remedy = _REMEDIES.get(error.errno)
         code = InputError.exit_code if error.errno in _PATHS else RunError.exit_code
         return f"{what}{f' ({remedy})' if remedy else ''}", code
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        # Python's way to carry the bytes of a name that is no UTF-8.
+        return f"{error.object!r}: a name in UTF-8; rename it", InputError.exit_code
+    if isinstance(error, ValueError) and str(error) == "embedded null byte":
+        return "a path: one without byte 0; found one with it", InputError.exit_code
     if isinstance(error, MemoryError):
         return "the machine has no more memory for this", RunError.exit_code
     for kind in type(error).__mro__:

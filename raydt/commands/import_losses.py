@@ -71,7 +71,8 @@ def run(parsed: argparse.Namespace) -> int:
 
     from raydt.terminal.loss_rows import show_understood
     from raydt.tracking.imported import import_losses
-    from raydt.tracking.loss_table import read_declared, read_losses
+    from raydt.tracking.loss_columns import read_declared
+    from raydt.tracking.loss_table import read_losses
     from raydt.tracking.loss_units import read_unit
     from raydt.tracking.uri import sqlite_uri, without_password
 

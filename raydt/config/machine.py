@@ -12,20 +12,29 @@ from raydt.gpus import Gpu, gpu_of_device
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder per GPU, made by NVIDIA's driver
 _ANSWER_SECONDS = 20.0
+# By the variable that says that a process is of a job, the one with the job's cores on a node:
+# of SLURM, PBS, LSF and Grid Engine.
+_GIVEN = {
+    "SLURM_JOB_ID": "SLURM_CPUS_PER_TASK",
+    "PBS_JOBID": "NCPUS",
+    "LSB_JOBID": "LSB_DJOB_NUMPROC",
+    "JOB_ID": "NSLOTS",
+}
 _CGROUPS = Path("/sys/fs/cgroup")
 _CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
 
 
 def num_cpus() -> int:
     """Cores that this process may use: its affinity (`taskset`, a container's cpuset), the quota of
-    its cgroup, and what SLURM gave a task where nothing enforces it."""
+    its cgroup, and what a scheduler gave its job where nothing enforces it."""
     found = [len(os.sched_getaffinity(0))]
     quota = _cgroup_quota()
     if quota is not None:
         found.append(int(quota))
-    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    if os.environ.get("SLURM_JOB_ID") and given.isdecimal():
-        found.append(int(given))
+    for job, cores in _GIVEN.items():
+        given = os.environ.get(cores, "")
+        if os.environ.get(job) and given.isdecimal():
+            found.append(int(given))
     return max(1, min(found))
 
 

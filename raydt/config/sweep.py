@@ -26,7 +26,7 @@ from raydt.config.size_field import SizeField
 from raydt.gpus import ASSUMED_GPU, GPUS, known_gpu
 from raydt.storage.disks import cache_folder
 from raydt.storage.folder import Folder
-from raydt.storage.opening import is_remote, open_folder
+from raydt.storage.opening import is_remote, open_folder, path_of
 from raydt.tracking.uri import sqlite_uri, without_password
 from raydt.units import Size
 
@@ -115,7 +115,8 @@ def _check_storage(location: object) -> object:
     text = str(location)
     if "://" in text and not is_remote(text):
         raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
-    if not text.strip():
+    is_nowhere = is_remote(text) and not text.partition("://")[2].partition("?")[0].strip("/")
+    if not text.strip() or is_nowhere or "\0" in text:
         raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
     if is_remote(text):
         # The same place is written in one way: this machine's files of it go by its name.
@@ -166,7 +167,7 @@ Seeds = Annotated[
 def local_folder(storage: str) -> Path:
     """Where this machine keeps files of a storage: itself if it is a folder, else in the cache."""
     if not is_remote(storage):
-        return Path(storage).expanduser().resolve()
+        return path_of(storage)
     return cache_folder() / hashlib.sha256(storage.encode()).hexdigest()[:16]
 
 

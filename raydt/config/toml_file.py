@@ -14,7 +14,7 @@ def read_toml(option: str, path: Path) -> dict[str, object]:
     if path.is_dir():
         raise bad(what, "a TOML file", "a folder")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise bad(what, "a TOML file", "no such file") from None
     except OSError as error:

@@ -40,6 +40,8 @@ _INTEGER_RANGES = {
     "excerpt_bytes": "0, or 100 or more",
 }
 UTF8 = "utf-8"
+# Names of hosts, and what refuses everything: no file is in them.
+_OF_NO_FILE = ("idna", "punycode", "undefined")
 
 
 def read_options(
@@ -91,6 +93,8 @@ def _read_encoding(name: str) -> str | None:
         encoding = codecs.lookup(name).name
         "".encode(encoding)
     except (LookupError, ValueError):
+        return None
+    if encoding in _OF_NO_FILE:
         return None
     return UTF8 if encoding == "utf-8-sig" else encoding
 

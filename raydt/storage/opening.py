@@ -24,6 +24,14 @@ def open_folder(location: str | Path) -> Folder:
         from raydt.storage.objects import open_object_folder
 
         return open_object_folder(text)
-    if "://" in text:
-        raise bad("storage", f"a path, or one of {', '.join(_REMOTE)}...", repr(text))
-    return LocalFolder(Path(text).expanduser().resolve())
+    return LocalFolder(path_of(text))
+
+
+def path_of(location: str) -> Path:
+    """The absolute path of a folder of this machine; `InputError` for what can be none."""
+    if "://" in location:
+        raise bad("storage", f"a path, or one of {', '.join(_REMOTE)}...", repr(location))
+    try:
+        return Path(location).expanduser().resolve()
+    except (RuntimeError, ValueError) as error:  # a home of nobody, a loop of links; a NUL
+        raise bad("storage", "the path of a folder", f"{location!r} ({error})") from None

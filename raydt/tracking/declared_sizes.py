@@ -23,10 +23,13 @@ TABLES = ("published", "nominal")
 # 19,398,656 and its kind: groups of three, by one sign throughout. A point alone is a decimal one.
 _GROUPED = re.compile(r"\d{1,3}(?:([,'’_\u00a0\u202f ])\d{3}(?:\1\d{3})*|(?:\.\d{3}){2,})")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?:[eE]\+?(\d{1,2}))?")
+_POWER = re.compile(r"(?:(\d+(?:[.,]\d+)?)\s*[x*×·]\s*)?10(?:\^|\*\*)(\d{1,2})")
+_COMMA_AND_POWER = re.compile(r"(\d+),(\d+)([eE]\+?\d{1,2})")
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d+)\s*([A-Za-z]+)")
 _BILLION = re.compile(r"\d+(?:[.,]\d+)?\s*B")
 _UNITS = {"k": "k", "m": "M", "g": "G", "t": "T", "kb": "k", "mb": "M", "gb": "G", "tb": "T"}
-_UNITS |= {"kib": "KiB", "mib": "MiB", "gib": "GiB", "bytes": "", "byte": ""}
+_UNITS |= {"thousand": "k", "million": "M", "mio": "M", "mln": "M", "billion": "G", "bn": "G"}
+_UNITS |= {"kib": "KiB", "mib": "MiB", "gib": "GiB"}
 _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 
 
@@ -81,7 +84,14 @@ class DeclaredSizes:
             # The published grid's B is a billion, elsewhere B is a byte: asked for, not guessed.
             requirement = f"a label that means one thing, or --size {label}=BYTES"
             raise InputError([Problem("size", requirement, repr(label))])
-        return read_size(label) if plain is None else plain
+        if plain is not None:
+            return plain
+        try:
+            return read_size(label)
+        except InputError as error:
+            (problem,) = error.problems
+            requirement = f"{problem.requirement}; --size {label}=BYTES says what it is"
+            raise InputError([Problem("size", requirement, repr(label))]) from None
 
     def __str__(self) -> str:
         overrides = (f"{label}={num_bytes}" for label, num_bytes in self.overrides.items())
@@ -91,10 +101,10 @@ class DeclaredSizes:
 def read_size(text: str) -> int:
     """Bytes meant by a size in any usual notation: 6e6, 19,398,656, 6.5 MB, 2GiB; `InputError` if
     it is none."""
+    text = re.sub(r"\s*\bbytes?$", "", text.strip(), flags=re.IGNORECASE)
     plain = _plain_number(text)
     if plain is not None:
         return plain
-    text = text.strip()
     comma = _DECIMAL_COMMA.fullmatch(text)
     if comma:
         text = f"{comma[1]}.{comma[2]}{comma[3]}"
@@ -107,6 +117,10 @@ def read_size(text: str) -> int:
 def _plain_number(text: str) -> int | None:
     """A whole number of bytes without a unit; None of anything else."""
     text = text.strip()
+    if power := _POWER.fullmatch(text):
+        text = f"{power[1] or 1}e{power[2]}".replace(",", ".")
+    if comma := _COMMA_AND_POWER.fullmatch(text):
+        text = f"{comma[1]}.{comma[2]}{comma[3]}"
     if _GROUPED.fullmatch(text):
         return int(re.sub(r"\D", "", text))
     match = _NUMBER.fullmatch(text)

@@ -19,6 +19,10 @@ from raydt.errors import Problem, bad
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _DECLARED = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # what Excel reads first
+_BLANKS = "blanks"  # aligned columns, as R and terminals print them
+_RULE = re.compile(r"[\s|:+=-]*-[\s|:+=-]*")  # below the header of a Markdown table
+_MANY_COLUMNS = 2  # that are known make a line a header
+_BEFORE_HEADER = 20  # lines in which it may be: titles and remarks stand before it
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -65,8 +69,10 @@ def _decoded(path: Path) -> str:
         raise bad("file", "a table of losses in UTF-8, or UTF-16 with its mark", found) from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise bad("file", "a table of losses as text", f"{path} line {line}: a NUL")
-    return text
+        requirement = "a table of losses in UTF-8, or UTF-16 with its mark"
+        raise bad("file", requirement, f"{path} line {line}: a NUL")
+    # Lines that end in CR alone are what a Macintosh's spreadsheet wrote.
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def _csv(path: Path, text: str, known: Collection[str]) -> LossFile:
@@ -77,8 +83,13 @@ def _csv(path: Path, text: str, known: Collection[str]) -> LossFile:
     kept = ["" if _is_comment(line) else line for line in lines]
     if declared:
         kept[0] = ""
-    header = next((line for line in kept if line.strip()), "")
-    separator = declared[1] if declared else _separator(header, known)
+    first = _first_line(kept, known, declared[1] if declared else None)
+    kept[:first] = [""] * first
+    separator = declared[1] if declared else _separator(kept[first], known)
+    if separator == "|":
+        kept = ["" if _RULE.fullmatch(line) else line for line in kept]
+    elif separator == _BLANKS:
+        kept, separator = ["\t".join(line.split()) for line in kept], "\t"
     reader = csv.reader(io.StringIO("\n".join(kept)), delimiter=separator, strict=True)
     try:
         found = [(reader.line_num, values) for values in reader if any(map(str.strip, values))]
@@ -102,6 +113,8 @@ def _csv(path: Path, text: str, known: Collection[str]) -> LossFile:
             found_there = f"{len(values)} in line {number}"
             problems.append(Problem(path.name, requirement, found_there))
             continue
+        if [value.strip() for value in values] == columns:
+            continue  # the header once more: tables that were put together
         rows.append((number, dict(zip(columns, map(str.strip, values), strict=True))))
     return LossFile(
         tuple(columns),
@@ -115,17 +128,37 @@ def _is_comment(line: str) -> bool:
     return line.lstrip().startswith("#")
 
 
+def _first_line(lines: Sequence[str], known: Collection[str], declared: str | None) -> int:
+    """The line with the names of the columns: the first that has some of those that are known, or
+    else the first that is not empty."""
+    filled = [number for number, line in enumerate(lines) if line.strip()][:_BEFORE_HEADER]
+    for number in filled:
+        separators = [declared] if declared else [*_DELIMITERS, _BLANKS]
+        if max(_num_known(lines[number], each, known)[0] for each in separators) >= _MANY_COLUMNS:
+            return number
+    return filled[0] if filled else 0
+
+
 def _separator(header: str, known: Collection[str]) -> str:
     """The one by which the first line has most columns that are known, or else most columns."""
+    found = max(_DELIMITERS, key=lambda separator: _num_known(header, separator, known))
+    num_known, num = _num_known(header, found, known)
+    by_blanks = _num_known(header, _BLANKS, known)[0]
+    return _BLANKS if num == 1 and by_blanks >= max(_MANY_COLUMNS, num_known) else found
 
-    def number(separator: str) -> tuple[int, int]:
-        try:
-            names = next(csv.reader([header], delimiter=separator))
-        except (csv.Error, StopIteration):
-            return 0, 0
-        return sum(name.strip().lower() in known for name in names), len(names)
 
-    return max(_DELIMITERS, key=number)
+def _num_known(header: str, separator: str, known: Collection[str]) -> tuple[int, int]:
+    """How many columns of a line are known, and how many it has."""
+    try:
+        names = (
+            header.split()
+            if separator == _BLANKS
+            else next(csv.reader([header], delimiter=separator), [])
+        )
+    except csv.Error:
+        return 0, 0
+    is_known = (re.sub(r"[\s-]", "_", name.strip().lower()) in known for name in names)
+    return sum(is_known), len(names)
 
 
 def _json(path: Path, text: str) -> LossFile:

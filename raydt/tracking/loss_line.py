@@ -21,9 +21,15 @@ SCRATCH = "scratch"  # the authors' word for a random initialisation
 # What others write for it; no language is called so.
 _SCRATCH_WORDS = frozenset(
     "scratch none null random randominit fromscratch randominitialisation randominitialization"
-    " noinit untrained".split()
+    " randominitialised randominitialized randomlyinitialised randomlyinitialized rand randinit"
+    " noinit nopretrain nopretraining nopretrained notpretrained untrained baseline".split()
 )
-_NO_LOSS = frozenset(["nan", "na", "n/a", "none", "null", "-", "?"])
+# What spreadsheets and programs write where there is no number.
+_NO_LOSS = frozenset(
+    "nan na n/a #n/a <na> none null nil - -- \u2014 ? . missing #div/0! #num! #value! #ref!".split()
+)
+# Of names: what stands for none, and what YAML makes of `no`, Norwegian.
+_NO_NAMES = frozenset("n/a #n/a <na> #ref! #value! true false".split())
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 METRICS = {
     "test_loss_stderr": schema.METRIC_TEST_LOSS_STDERR,
@@ -35,6 +41,7 @@ METRICS = {
     "unseen_share": schema.METRIC_UNSEEN_SHARE,
 }
 _LOSSES = ("test_loss", "best_val_loss")
+_LANGUAGES = ("init_language", "source", "target")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")
 _HAS_SOURCE = (Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT)
 _HAS_TARGET = (Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT)
@@ -72,6 +79,11 @@ class _Line(ABC):
         return self._text("test_loss") is None and self._needs_loss
 
     @property
+    def size_label(self) -> str:
+        """The size as it is written."""
+        return self._text("data_size") or self._text("size") or ""
+
+    @property
     @abstractmethod
     def _needs_loss(self) -> bool:
         """Whether a loss belongs to what the line says."""
@@ -103,6 +115,8 @@ class _Line(ABC):
             self._bad(name, f"a language ({SCRATCH} is a random initialisation)", repr(text))
         elif not text.isprintable():
             self._bad(name, "a name of printable characters", repr(text))
+        elif name in _LANGUAGES and not _is_language(text):
+            self._bad(name, f"a language, with a letter, or {SCRATCH}", repr(text))
         return text or ""
 
     def _count(self, name: str, default: int) -> int:
@@ -136,7 +150,8 @@ class _Line(ABC):
         if not math.isfinite(number) or number < 0 or (positive and number == 0):
             shown = {"test_loss": "loss"}.get(name, name)
             unit = self._rules.unit
-            what = f"{unit}, more than {'1' if unit.unit == 'perplexity' else '0'}"
+            least = "1" if unit.unit == "perplexity" else "0"
+            what = f"{unit}, more than {least}, or nothing where it is missing"
             self._bad(shown, what if shown == "loss" else "a number from 0 on", repr(text))
             return None
         return number
@@ -152,6 +167,10 @@ class _Line(ABC):
 
 def _is_scratch(text: str) -> bool:
     return re.sub(r"[\s_-]", "", text).lower() in _SCRATCH_WORDS
+
+
+def _is_language(text: str) -> bool:
+    return any(map(str.isalpha, text)) and text.lower() not in _NO_NAMES
 
 
 def _label(text: str, size_bytes: int) -> str:
@@ -207,8 +226,11 @@ class OwnLine(_Line):
         source = self._name("source") if stage in _HAS_SOURCE else None
         target = self._name("target") if stage in _HAS_TARGET else None
         for name, having in (("source", _HAS_SOURCE), ("target", _HAS_TARGET)):
-            if stage is not None and stage not in having and self._text(name) not in (None, stage):
-                self._bad(name, f"nothing in a {stage} row", repr(self._text(name)))
+            text = self._text(name)
+            if stage is None or stage in having or text in (None, stage):
+                continue
+            if not (stage is Stage.SCRATCH and (_is_scratch(text) or text.lower() in _NO_LOSS)):
+                self._bad(name, f"nothing in a {stage} row", repr(text))
         loss = self._number("test_loss", positive=True)
         if self.has_no_loss:
             status = Status.WAITING
@@ -262,8 +284,9 @@ class OwnLine(_Line):
         text = self._text(name)
         if text is None and default is not None:
             return default
+        plain = re.sub(r"[\s_-]", "", text or "").lower()
         try:
-            return kind(re.sub(r"[\s_-]", "", text or "").lower())
+            return kind(SCRATCH if kind is Stage and plain == "fromscratch" else plain)
         except ValueError:
             self._bad(name, f"one of {', '.join(kind)}", repr(text or ""))
             return default

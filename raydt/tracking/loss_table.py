@@ -14,31 +14,28 @@ nats per byte unless another unit is declared.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raydt.errors import InputError, Problem, bad
 from raydt.tracking.declared_sizes import DeclaredSizes
-from raydt.tracking.loss_file import LossFile, read_file
-from raydt.tracking.loss_line import METRICS, AuthorsLine, LineRules, OwnLine
+from raydt.tracking.loss_columns import (
+    KNOWN,
+    SYNONYMS,
+    Declared,
+    check_columns,
+    find_columns,
+    listed,
+)
+from raydt.tracking.loss_file import read_file
+from raydt.tracking.loss_line import AuthorsLine, LineRules, OwnLine
 from raydt.tracking.loss_row import LossRow
 from raydt.tracking.loss_units import UNIFORM_NATS, LossUnit
 from raydt.tracking.schema import Stage, Status
 
-_AUTHORS = ("init_language", "target", "model_size", "data_size", "loss")
-_SYNONYMS = {"loss": "test_loss", "loss_stderr": "test_loss_stderr"}
-_CELL = "stage source target size size_bytes seed model".split()
-_END = "status reason stopped precision test_loss".split()
-_OWN = (*_CELL, *_END, *METRICS)
-# Of cells.csv: names of its own store, and what follows from the loss.
-_PASSED_OVER = ("cell_id", "run_id", "above_uniform")
-_KNOWN = frozenset((*_AUTHORS, *_OWN, *_SYNONYMS))
 _SHOWN_LINES = 10
-_SHOWN_NAMES = 30
-_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -59,44 +56,6 @@ class LossTable:
         return hashlib.sha256(prints.encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Declared:
-    """What is said of a table beside it: names of columns, values that it has no column for."""
-
-    columns: Mapping[str, str]  # ours -> the table's
-    constants: Mapping[str, str]  # ours -> the value in every row
-    unit: LossUnit = field(default_factory=LossUnit)
-
-
-def read_declared(
-    columns: Sequence[str], constants: Sequence[str], unit: LossUnit | None = None
-) -> Declared:
-    """Of words such as loss=scaling/global_loss and target=de; `InputError` with every word that
-    names no column of raydt's."""
-    problems: list[Problem] = []
-    found: list[dict[str, str]] = []
-    for option, words in (("--column", columns), ("--set", constants)):
-        pairs: dict[str, str] = {}
-        for word in words:
-            name, equals, value = word.partition("=")
-            name = name.strip().lower()
-            if not equals or not value:
-                problems.append(Problem(option, "NAME=VALUE, such as loss=eval/loss", repr(word)))
-            elif name not in _KNOWN:
-                known = ", ".join(sorted(_KNOWN))
-                problems.append(Problem(option, f"one of {known} before the =", repr(word)))
-            elif name in pairs:
-                problems.append(Problem(f"{option} {name}", "it once", repr(word)))
-            else:
-                pairs[name] = value
-        found.append(pairs)
-    both = found[0].keys() & found[1].keys()
-    problems += [Problem(f"--set {name}", "not beside --column", name) for name in sorted(both)]
-    if problems:
-        raise InputError(problems)
-    return Declared(found[0], found[1], unit or LossUnit())
-
-
 def read_losses(
     path: Path, size_words: Sequence[str] = (), declared: Declared | None = None
 ) -> LossTable:
@@ -107,18 +66,18 @@ def read_losses(
     bad row and its line: nothing is read from a file that has one.
     """
     declared = declared or Declared({}, {})
-    file = read_file(path, _KNOWN | {name.lower() for name in declared.columns.values()})
-    names, passed_over = _columns(path, file, declared)
+    file = read_file(path, KNOWN | {name.lower() for name in declared.columns.values()})
+    names, passed_over = find_columns(path, file, declared)
     having = names.keys() | declared.constants.keys()
     authors = bool({"init_language", "data_size"} & having)
-    _check_columns(path, file, having, authors, bool(declared.columns))
+    check_columns(path, file, having, authors, bool(declared.columns))
     sizes = DeclaredSizes(size_words, "published" if authors else "nominal")
     rules = LineRules(sizes, declared.unit)
     found = _Rows(path, file.unit, file.problems)
     reader = AuthorsLine if authors else OwnLine
     for number, values in file.rows:
-        texts = {_SYNONYMS.get(ours, ours): values[theirs] for ours, theirs in names.items()}
-        texts |= {_SYNONYMS.get(ours, ours): value for ours, value in declared.constants.items()}
+        texts = {SYNONYMS.get(ours, ours): values[theirs] for ours, theirs in names.items()}
+        texts |= {SYNONYMS.get(ours, ours): value for ours, value in declared.constants.items()}
         found.take(number, reader(f"{path.name} {file.unit} {number}", texts, rules))
     found.add_missing()
     if found.problems:
@@ -130,7 +89,11 @@ def read_losses(
         raise bad(path.name, "at least one row that can be analysed", "none")
     notes = [*found.notes(), *rules.notes()]
     if passed_over:
-        notes.append(f"columns that are not read: {_listed(passed_over)}")
+        notes.append(f"columns that are not read: {listed(passed_over)}")
+    unused = sorted(sizes.overrides.keys() - found.labels)
+    if unused:
+        notes.append(f"no row has the size {', '.join(unused)}, whose bytes were declared")
+    notes += _alike(found.rows)
     if declared.unit != LossUnit():
         notes.append(f"losses were read as {declared.unit}")
     high = [row for row in found.rows if (row.test_loss or 0) > UNIFORM_NATS]
@@ -151,6 +114,7 @@ class _Rows:
 
     def __init__(self, path: Path, unit: str, problems: Sequence[Problem]) -> None:
         self.rows: list[LossRow] = []
+        self.labels: set[str] = set()  # sizes as they are written
         self.problems = list(problems)
         self._path, self._unit = path, unit
         self._seen: dict[tuple[object, ...], tuple[int, LossRow]] = {}
@@ -161,6 +125,7 @@ class _Rows:
 
     def take(self, number: int, line: AuthorsLine | OwnLine) -> None:
         """Add a row, unless it is none, or is there."""
+        self.labels.add(line.size_label)
         row = line.row(self.problems)
         if row is None:
             return
@@ -219,72 +184,11 @@ class _Rows:
         return f"{self._unit}s {shown}{', ...' if len(numbers) > _SHOWN_LINES else ''}"
 
 
-def _columns(path: Path, file: LossFile, declared: Declared) -> tuple[dict[str, str], list[str]]:
-    """Ours -> the table's, and the columns that are not read."""
-    problems: list[Problem] = []
-    names: dict[str, str] = {}
-    for ours, theirs in declared.columns.items():
-        if theirs not in file.columns:
-            close = difflib.get_close_matches(theirs, file.columns, n=1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            there = _listed(file.columns)
-            problems.append(
-                Problem(f"--column {ours}", f"a column of {path.name}: {there}{hint}", theirs)
-            )
-        names[ours] = theirs
-    mapped = set(names.values())
-    passed_over: list[str] = []
-    for theirs in file.columns:
-        ours = theirs.lower().replace(" ", "_").replace("-", "_")
-        if theirs in mapped or not theirs:
-            continue
-        if ours in declared.columns or ours in declared.constants:
-            passed_over.append(theirs)
-        elif ours in _KNOWN:
-            if _SYNONYMS.get(ours, ours) in {_SYNONYMS.get(name, name) for name in names}:
-                problems.append(Problem(path.name, f"one column {ours}", "2"))
-            names[ours] = theirs
-        elif ours not in _PASSED_OVER:
-            passed_over.append(theirs)
-    for name in passed_over:
-        meant = difflib.get_close_matches(name.lower(), _KNOWN - names.keys(), n=1, cutoff=0.8)
-        if meant and not declared.columns:
-            requirement = f"a column that is known (did you mean {meant[0]}?)"
-            problems.append(Problem(path.name, requirement, name[:_SHOWN_CHARACTERS]))
-    if problems:
-        raise InputError(dict.fromkeys(problems))
-    return names, passed_over
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = [name[:_SHOWN_CHARACTERS] or "(no name)" for name in names[:_SHOWN_NAMES]]
-    left = len(names) - len(shown)
-    return ", ".join([*shown, *([f"{left} more"] if left else [])])
-
-
-def _check_columns(
-    path: Path, file: LossFile, names: Collection[str], is_authors: bool, is_mapped: bool
-) -> None:
-    """That what a row needs is there, or declared."""
-    problems = []
-    there = _listed(file.columns)
-    having = {_SYNONYMS.get(name, name) for name in names}
-    hint = "" if is_mapped else "; --column maps others, such as --column loss=eval/loss"
-    if is_authors:
-        required = {_SYNONYMS.get(name, name) for name in _AUTHORS}
-        form = "init_language, target, model_size, data_size, loss"
-    else:
-        required = {"stage", "target", "test_loss"}
-        form = "stage, source, target, size or size_bytes, loss"
-        if not {"size", "size_bytes"} & having:
-            requirement = "a column size or size_bytes (or --set size=VALUE)"
-            problems.append(Problem(path.name, requirement, there))
-    if file.separator:
-        there += f" (separated by {file.separator})"
-    for name in sorted(required - having):
-        shown = "loss" if name == "test_loss" else name
-        option = "" if shown == "loss" else f"; --set {shown}=VALUE says it of all rows"
-        requirement = f"a column {shown} (of {form}{hint}{option})"
-        problems.append(Problem(path.name, requirement, there))
-    if problems:
-        raise InputError(dict.fromkeys(problems))
+def _alike(rows: Sequence[LossRow]) -> list[str]:
+    """Languages that differ in case alone, which are likely one."""
+    names = {name for row in rows for name in (row.source, row.target) if name is not None}
+    folded: dict[str, list[str]] = {}
+    for name in sorted(names):
+        folded.setdefault(name.casefold(), []).append(name)
+    pairs = [" and ".join(each) for each in folded.values() if len(each) > 1]
+    return [f"languages that differ in case alone: {listed(pairs)}"] if pairs else []

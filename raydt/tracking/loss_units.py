@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -10,6 +11,7 @@ from raydt.errors import bad
 
 Unit: TypeAlias = Literal["nats", "bits", "perplexity"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
+_SYNONYMS: dict[str, Unit] = {"nat": "nats", "bit": "bits", "bpb": "bits", "ppl": "perplexity"}
 UNIFORM_NATS = math.log(256)  # to call all bytes equally likely: no byte model knows less
 
 
@@ -55,9 +57,11 @@ class LossUnit:
 
 def read_unit(unit: str, bytes_per_token: str | None) -> LossUnit:
     """What the command line declares; `InputError` for what is no unit."""
-    found = unit.lower().removesuffix("/byte")
+    found = re.sub(r"(/| per )byte$", "", unit.strip().lower())
+    found = _SYNONYMS.get(found, found)
     if found not in UNITS:
-        raise bad("--unit", f"one of {', '.join(UNITS)}", repr(unit))
+        hint = "; --bytes-per-token NUMBER where they are per token" if "tok" in found else ""
+        raise bad("--unit", f"one of {', '.join(UNITS)}{hint}", repr(unit))
     if bytes_per_token is None:
         return LossUnit(found)
     try:
@@ -67,3 +71,10 @@ def read_unit(unit: str, bytes_per_token: str | None) -> LossUnit:
     if not 0.1 <= number <= 1000:
         raise bad("--bytes-per-token", "a number such as 4.3", repr(bytes_per_token))
     return LossUnit(found, number)
+
+
+def unit_of(column: str) -> Unit | None:
+    """The unit that a column of this name has its losses in, where the name says one."""
+    last = column.lower().rpartition("/")[2]
+    named = re.fullmatch(r"(?:\w*_)?(bpb|ppl|perplexity|bits_per_byte)", last)
+    return None if named is None else "bits" if named[1].startswith("b") else "perplexity"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from raydt.cli import main
-from tests.unproven import unproven
 
-pytestmark = [unproven, pytest.mark.integration]
+# An import is a few transactions a cell: 770 of them take a minute of CPU.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
 
 def imported_and_analysed(

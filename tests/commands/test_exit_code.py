@@ -57,6 +57,48 @@ def test_what_the_system_refuses_is_one_line_with_the_path(
     assert len(shown.splitlines()) == 1
 
 
+@pytest.mark.parametrize("storage", ["~nobody-is-called-so/x", "s3://", "gs:///", "ftp://x"])
+def test_a_storage_that_can_be_none_is_one_message(
+    storage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("plan", "status"):
+        assert main([command, "--storage", storage]) == 2
+        shown = capsys.readouterr().err
+        assert shown.startswith("error storage: ")
+        assert len(shown.splitlines()) == 1
+
+
+def test_a_link_to_itself_is_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for command in ("plan", "status", "corpora", "analyze"):
+        assert main([command, "--storage", str(tmp_path / "loop" / "runs")]) == 2
+        shown = capsys.readouterr().err
+        assert "the path of a folder" in shown
+        assert len(shown.splitlines()) == 1
+
+
+@pytest.mark.parametrize("field", ["storage", "corpus", "name", "sources"])
+def test_a_nul_in_a_file_of_a_sweep_is_one_message(
+    field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = 'files:/x\\u0000y"' if field == "corpus" else 'x\\u0000y"'
+    path = tmp_path / "sweep.toml"
+    path.write_text(f'{field} = ["{value}]\n' if field == "sources" else f'{field} = "{value}\n')
+    assert main(["plan", "--sweep", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("error ")
+
+
+def test_a_name_that_is_no_utf_8_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        "x\udce9".encode()
+    code, shown = ends(caught.value, capsys)
+    assert code == 2
+    assert "a name in UTF-8; rename it" in shown
+    assert len(shown.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

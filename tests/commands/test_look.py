@@ -60,11 +60,13 @@ def test_it_says_why_a_language_cannot_be_read(
     ("line", "said"),
     [
         ("{}\tEin Satz.\n", "?field=2"),
-        ("{}\tdeu\tEin Satz.\n", "?field=2"),
+        ("{}\tdeu\tEin Satz.\n", "?field=3"),
+        ("de-{}\tEin Satz.\n", "1 tab: ?field=2"),
+        ("<!DOCTYPE html>{}\n", "a page of HTML"),
         ('<doc id="{}">\n', "wikiextractor"),
         ('{{"text": "{}"}}\n', "?format=jsonl"),
         ("Zeile {}\r", "CR alone"),
-        ("Im Jahr {}\t.\n", ""),
+        ("Im Jahr {}.\n", ""),
     ],
 )
 def test_it_says_what_is_likely_meant_otherwise(
@@ -96,3 +98,30 @@ def test_a_nearly_parallel_pair_is_named(
     assert "de and en have 599 and 600 documents" in said
     assert "aligned=yes" in said
     assert "en and fi" not in said  # of as many documents the same are held out
+
+
+@pytest.mark.parametrize(
+    ("files", "language", "said"),
+    [
+        ({"de.txt": "eins\n", "de.txt.gz": ""}, "de", "likely one text twice"),
+        ({"de/a.conllu": "1\tJa\n", "de/a.txt": "Ja\n"}, "de", "likely one text twice"),
+        ({"train.txt": "eins\n"}, "train", "likely a split and no language"),
+        ({"OpenSubtitles/de.txt": "eins\n"}, "OpenSubtitles", "the pattern */{language}.txt"),
+        ({"de.txt": " \n\n"}, "de", "the first 2 documents are all blank"),
+        ({"deu/gen.txt": "eins\n", "deu/exo.txt": "zwei\n"}, "deu", ""),
+    ],
+)
+def test_it_says_what_names_are_likely_meant_otherwise(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    files: dict[str, str],
+    language: str,
+    said: str,
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress(b"eins\n") if name.endswith(".gz") else text.encode())
+    _, shown = look(capsys, tmp_path, "--languages", language)
+    assert said in shown
+    assert ("note: " in shown) == bool(said)

@@ -19,7 +19,7 @@ def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
     monkeypatch.setattr(machine, "_CGROUP_OF_PROCESS", tmp_path / "cgroup")
-    for name in ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK"):
+    for name in (*machine._GIVEN, *machine._GIVEN.values()):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "job" / "step").mkdir(parents=True)
     (tmp_path / "cgroup").write_text("0::/job/step\n")
@@ -61,12 +61,23 @@ def test_the_quota_of_version_1(cgroups: Path) -> None:
     assert num_cpus() == 2
 
 
-def test_what_slurm_gave_a_task(cgroups: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+@pytest.mark.parametrize(
+    ("cores", "job"),
+    [
+        ("SLURM_CPUS_PER_TASK", "SLURM_JOB_ID"),
+        ("NCPUS", "PBS_JOBID"),
+        ("LSB_DJOB_NUMPROC", "LSB_JOBID"),
+        ("NSLOTS", "JOB_ID"),
+    ],
+)
+def test_what_a_scheduler_gave_a_job(
+    cgroups: Path, monkeypatch: pytest.MonkeyPatch, cores: str, job: str
+) -> None:
+    monkeypatch.setenv(cores, "3")
     assert num_cpus() == 8  # left over from somewhere: no job
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv(job, "7")
     assert num_cpus() == 3
-    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "16")
+    monkeypatch.setenv(cores, "16")
     assert num_cpus() == 8
 
 

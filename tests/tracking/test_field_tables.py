@@ -13,7 +13,8 @@ import pytest
 from raydt.cli import main
 from raydt.errors import InputError
 from raydt.tracking.declared_sizes import DeclaredSizes
-from raydt.tracking.loss_table import LossTable, read_declared, read_losses
+from raydt.tracking.loss_columns import read_declared
+from raydt.tracking.loss_table import LossTable, read_losses
 from raydt.tracking.loss_units import read_unit
 from raydt.tracking.schema import Stage, Status
 
@@ -37,7 +38,10 @@ def table(
 # Row 26: names.
 
 
-@pytest.mark.parametrize("word", ["Scratch", "SCRATCH", "None", "none", "random", "from scratch"])
+@pytest.mark.parametrize(
+    "word",
+    ["Scratch", "SCRATCH", "None", "none", "random", "from scratch", "rand", "no_pretrain"],
+)
 def test_words_for_a_random_initialisation(tmp_path: Path, word: str) -> None:
     read = table(tmp_path, f"{HEADER}{word},de,small,6M,2.5\nen,de,small,6M,2.0\n")
     assert [(row.stage, row.source) for row in read.rows] == [
@@ -53,6 +57,31 @@ def test_words_for_a_random_initialisation(tmp_path: Path, word: str) -> None:
 def test_an_empty_init_language_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 2: init_language: a name; found nothing"):
         table(tmp_path, f"{HEADER},de,small,6M,2.5\n")
+
+
+@pytest.mark.parametrize("word", ["-", "N/A", "0", "-1", "?", "False", "true"])
+def test_what_is_no_language_is_refused_by_name(tmp_path: Path, word: str) -> None:
+    with pytest.raises(InputError, match=r"init_language: a language, with a letter"):
+        table(tmp_path, f"{HEADER}{word},de,small,6M,2.5\n")
+    with pytest.raises(InputError, match=r"target: a language, with a letter"):
+        table(tmp_path, f"stage,target,size,loss\nscratch,{word},6M,2.5\n")
+
+
+def test_yaml_makes_false_of_norwegian(tmp_path: Path) -> None:
+    rows = [{"stage": "scratch", "target": False, "size": "6M", "loss": 2.5}]
+    with pytest.raises(InputError, match=r"target: a language.*found 'False'"):
+        table(tmp_path, json.dumps(rows), name="a.json")
+
+
+@pytest.mark.parametrize("word", ["", "None", "nan", "-", "scratch"])
+def test_a_scratch_row_may_say_that_it_has_no_source(tmp_path: Path, word: str) -> None:
+    own = f"stage,source,target,size,loss\nfrom scratch,{word},de,6M,2.5\n"
+    assert [(row.stage, row.source) for row in table(tmp_path, own).rows] == [(Stage.SCRATCH, None)]
+
+
+def test_languages_that_differ_in_case_alone_are_noted(tmp_path: Path) -> None:
+    read = table(tmp_path, f"{HEADER}en,de,small,6M,2.5\nEN,de,small,19M,2.0\n")
+    assert any("EN and en" in note for note in read.notes)
 
 
 def test_nan_and_na_are_languages_all_the_way(
@@ -109,6 +138,15 @@ def joined(separator: str, *, decimal: str = ".", names: list[str] = NAMES) -> s
         joined(",").replace("\n", "\r\n"),
         "".join(f"{line},more\n" for line in joined(",").splitlines()),
         '"' + joined('","')[:-1].replace("\n", '"\n"') + '"\n',
+        joined("   "),
+        "Losses of our runs\n\n" + joined(","),
+        "% made by a program\n// and changed\n" + joined(";"),
+        "Title;;;;\n;;;;\n" + joined(";", decimal=","),
+        "".join(f"| {line.replace(',', ' | ')} |\n" for line in joined(",").splitlines()).replace(
+            " |\n", " |\n|---|:-:|---|---|--:|\n", 1
+        ),
+        joined(",").replace("\n", "\r"),
+        joined(",") + HEADER + joined(",").splitlines()[1] + "\n",
     ],
 )
 def test_a_file_as_programs_and_spreadsheets_write_it(tmp_path: Path, text: str | bytes) -> None:
@@ -186,9 +224,34 @@ def test_losses_and_sizes_per_token(tmp_path: Path) -> None:
     declared = read_declared((), (), read_unit("nats", "4"))
     (row,) = read_losses(path, (), declared).rows
     assert (row.test_loss, row.size_bytes) == (1.5, 4_000_000)
-    for unit, per_token in (("nat", None), ("bits", "x"), ("bits", "0")):
+    for unit, per_token in (("nit", None), ("bits", "x"), ("bits", "0")):
         with pytest.raises(InputError, match=r"--unit|--bytes-per-token"):
             read_unit(unit, per_token)
+
+
+@pytest.mark.parametrize(
+    ("unit", "found"),
+    [("bpb", "bits"), ("bits per byte", "bits"), ("PPL", "perplexity"), ("nat/byte", "nats")],
+)
+def test_units_by_other_names(unit: str, found: str) -> None:
+    assert read_unit(unit, None).unit == found
+    with pytest.raises(InputError, match="--bytes-per-token NUMBER"):
+        read_unit("nats per token", None)
+
+
+@pytest.mark.parametrize(
+    ("column", "option"),
+    [
+        ("bpb", "--column loss=bpb --unit bits"),
+        ("eval/ppl", "--column loss=eval/ppl --unit perplexity"),
+        ("val_perplexity", "--unit perplexity"),
+    ],
+)
+def test_a_column_of_another_unit_is_named_with_its_option(
+    tmp_path: Path, column: str, option: str
+) -> None:
+    with pytest.raises(InputError, match=option):
+        table(tmp_path, f"{HEADER.replace('loss', column)}scratch,de,small,6M,3.5\n")
 
 
 def test_what_no_byte_model_can_have_is_noted(tmp_path: Path) -> None:
@@ -221,19 +284,27 @@ def test_what_no_byte_model_can_have_is_noted(tmp_path: Path) -> None:
         ("6mb", 6_000_000),
         ("2GiB", 2**31),
         ("512 bytes", 512),
+        ("10^6", 1_000_000),
+        ("6 x 10^6", 6_000_000),
+        ("1,5e9", 1_500_000_000),
+        ("6 million", 6_000_000),
+        ("1.5 billion", 1_500_000_000),
+        ("6M bytes", 6_000_000),
+        ("6e6 bytes", 6_000_000),
     ],
 )
 def test_sizes_in_any_usual_notation(tmp_path: Path, text: str, num_bytes: int) -> None:
     assert DeclaredSizes([], "nominal").num_bytes(text) == num_bytes
     (row,) = table(tmp_path, f'{HEADER}scratch,de,small,"{text}",2\n', "nominal").rows
     assert row.size_bytes == num_bytes
-    if not text.lower().strip().endswith(("m", "b", "s")):
+    if not text.lower().strip().endswith(("m", "b", "s", "n")):
         # A number of bytes is itself in the published table, too.
         assert DeclaredSizes([], "published").num_bytes(text) == num_bytes
 
 
 @pytest.mark.parametrize(
-    ("label", "kind"), [("1.5B", "nominal"), ("6B", "nominal"), ("7M", "published")]
+    ("label", "kind"),
+    [("1.5B", "nominal"), ("6B", "nominal"), ("7M", "published"), ("6 Mtok", "nominal")],
 )
 def test_a_size_that_may_mean_two_things_names_the_option(
     tmp_path: Path, label: str, kind: str
@@ -242,6 +313,11 @@ def test_a_size_that_may_mean_two_things_names_the_option(
         table(tmp_path, f"{HEADER}scratch,de,small,{label},2\n", kind)
     (row,) = table(tmp_path, f"{HEADER}scratch,de,small,{label},2\n", kind, f"{label}=1.5e9").rows
     assert row.size_bytes == 1_500_000_000
+
+
+def test_declared_bytes_that_no_row_has_are_noted(tmp_path: Path) -> None:
+    read = table(tmp_path, f"{HEADER}scratch,de,small,6M,2\n", "6m=7000000")
+    assert any("no row has the size 6m" in note for note in read.notes)
 
 
 # Row 31: repeated and missing rows.
@@ -256,7 +332,7 @@ def test_the_same_row_twice_counts_once(tmp_path: Path) -> None:
         table(tmp_path, f"{HEADER}{row}scratch,de,small,60M,2.0\n{row.replace('2.5', '2.6')}")
 
 
-@pytest.mark.parametrize("loss", ["", "NaN", "nan", "NA", "null", "-"])
+@pytest.mark.parametrize("loss", ["", "NaN", "nan", "NA", "null", "-", "#N/A", "#DIV/0!"])
 def test_a_missing_loss_is_a_missing_cell(tmp_path: Path, loss: str) -> None:
     read = table(tmp_path, f"{HEADER}scratch,de,small,6M,{loss}\nscratch,de,small,60M,2.0\n")
     assert [(row.size, row.status) for row in read.rows] == [

@@ -8,7 +8,7 @@ from itertools import combinations
 from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.preparing.few import EXCERPTS_BELOW
 from raydt.corpora.sources.locate import Corpus
-from raydt.corpora.sources.look import doubts, first_documents
+from raydt.corpora.sources.look import doubts, doubts_of_names, first_documents
 from raydt.corpora.spec import FilesCorpus
 from raydt.errors import InputError
 
@@ -27,7 +27,8 @@ def corpus_doubts(corpus: Corpus, languages: Mapping[str, PreparedLanguage]) -> 
             documents = first_documents(spec, corpus.files[name])
         except InputError:
             continue  # changed since; who reads it again says so
-        for text in doubts(documents, spec, corpus.files[name]):
+        named = doubts_of_names(name, corpus.files[name])
+        for text in (*doubts(documents, spec, corpus.files[name]), *named):
             found.setdefault(text, []).append(name)
     said = [f"{', '.join(names)}: {text}" for text, names in found.items()]
     parallel = []

@@ -90,7 +90,7 @@ class HeldOut:
         self._hashes.append(_hashes(documents, np.arange(len(documents))))
         self._like_documents.add(_glances(documents))
         data, offsets = parts(documents)
-        begins = np.concatenate(sampled_begins(data, self._one_in))
+        begins = np.sort(np.concatenate(sampled_begins(data, self._one_in)))
         owners, begins = inside_documents(begins, offsets)
         self._shingles.append(shingle_hashes(data, begins))
         self._owners.append((owners + self._num_documents).astype(np.int32))
@@ -106,7 +106,8 @@ class HeldOut:
         self._known_hashes = _distinct(self._known_hashes, *self._hashes)
         shingles = np.concatenate([self._known_shingles, *self._shingles])
         owners = np.concatenate([self._known_owners, *self._owners])
-        order = np.lexsort((owners, shingles))
+        # Of equal shingles those of the first documents come first, as they do here.
+        order = shingles.argsort(kind="stable")
         shingles, owners = shingles[order], owners[order]
         is_first = np.ones(len(shingles), dtype=bool)
         is_first[1:] = (shingles[1:] != shingles[:-1]) | (owners[1:] != owners[:-1])

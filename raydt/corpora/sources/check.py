@@ -116,6 +116,8 @@ def _check_folder(corpus: Corpus) -> Problem | None:
     if spec.path.exists():
         requirement += f", such as {spec.path.parent}, or a pattern with {PLACEHOLDER} in it"
         return Problem(f"corpus {spec.name}", requirement, "a file")
+    if any(sign in str(spec.path) for sign in "*[{"):
+        requirement = f"a folder, or a pattern with {PLACEHOLDER} where a language's name stands"
     return Problem(f"corpus {spec.name}", requirement, "nothing there")
 
 

@@ -33,17 +33,28 @@ _SUFFIX = re.compile(rf"\.({'|'.join(_FORMATS)})$", re.IGNORECASE)
 SUFFIXES = ".txt, .jsonl, .tsv, .csv, .conllu (also .gz, .zst, .bz2, .xz, .lz4) or .parquet"
 
 _ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|7z|rar)$", re.IGNORECASE)
+_OTHER_COMPRESSION = re.compile(r"\.(z|lz|lzma|lzo|br|snappy|sz)$", re.IGNORECASE)
+_UNFINISHED = re.compile(
+    r"\.(part|partial|crdownload|download|aria2|incomplete|tmp|temp)$", re.IGNORECASE
+)
+# Text with much in it that nobody wrote to be read: only who spells the suffix out means it.
+_MARKED_UP = re.compile(
+    r"\.(html?|xml|sgml?|md|rst|rtf|tex|srt|vtt|ass|tmx|xlf|xliff|po|tei|usfm|usx|log)$",
+    re.IGNORECASE,
+)
 _OTHER = re.compile(
-    r"\.(pdf|docx?|odt|rtf|epub|html?|xml|sgml?|md|rst|py|sh|sql|log|idx|png|jpe?g|svg|arrow|feather"
-    r"|npy|npz|bin|pt|safetensors|db|sqlite3?|xlsx?|ya?ml|toml|cfg|ini|bak|tmp|part|lock|crc|md5"
-    r"|sha256)$",
+    r"\.(pdf|docx?|odt|epub|py|sh|js|css|sql|idx|png|jpe?g|gif|tiff?|svg|wav|mp3|mp4|flac|ogg|arrow"
+    r"|feather|orc|avro|tfrecord|h5|hdf5|pkl|pickle|npy|npz|bin|pt|safetensors|db|sqlite3?|xlsx?"
+    r"|ya?ml|toml|cfg|ini|bak|lock|crc|md5|sha256)$|~$",
     re.IGNORECASE,
 )
 # What lies beside text in published folders and is none of it.
 _ABOUT = re.compile(
     r"(readme|licen[cs]e|copying|changelog|changes|notice|citation|authors|contributors|credits"
     r"|sources|metadata|index|manifest|dataset_infos?|dataset_dict|state|stats|statistics|checksums"
-    r"|sha\d*sums?|md5sums?|requirements)([^a-z].*)?",
+    r"|sha\d*sums?|md5sums?|requirements)([^a-z].*)?"
+    # What Spark and Hive leave beside their parts.
+    r"|_(success|started|committed|metadata|common_metadata|temporary|delta_log).*",
     re.IGNORECASE,
 )
 
@@ -92,6 +103,10 @@ def why_not_read(path: Path) -> str:
         return "about the corpus, by its name"
     if _ARCHIVE.search(name):
         return "an archive: unpack it"
+    if _UNFINISHED.search(name):
+        return "an unfinished download, by its name"
+    if _OTHER_COMPRESSION.search(name):
+        return "a compression that raydt does not read: unpack it"
     if _SUFFIX.search(name):
         return "parquet in another compression: unpack it"
     suffix = Path(name).suffix
@@ -99,10 +114,13 @@ def why_not_read(path: Path) -> str:
         return "its name has no suffix (?format=txt reads it)"
     if _OTHER.search(name):
         return f"{suffix} holds no text that raydt reads"
+    if _MARKED_UP.search(name):
+        return f"{suffix} has more in it than text ({{language}}{suffix} in a pattern reads all)"
     return f"{suffix} is no suffix that raydt knows (?format=txt reads it)"
 
 
 def is_readable_by_name(path: Path) -> bool:
     """Whether a file of an unknown suffix may be text: it is no archive, picture or program."""
     name = unpacked_name(path.name)
-    return not (_ARCHIVE.search(name) or _OTHER.search(name) or is_about(path))
+    kinds = (_ARCHIVE, _OTHER_COMPRESSION, _UNFINISHED, _OTHER)
+    return not (any(kind.search(name) for kind in kinds) or is_about(path))

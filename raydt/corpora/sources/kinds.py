@@ -21,6 +21,7 @@ _HELD_OUT = frozenset(_SPLITS) - {"train", "training"}
 _LINES = (
     _SPLITS,
     "clean cleaned noisy dirty removed filtered unfiltered raw dedup deduped deduplicated".split(),
+    "validated invalidated".split(),  # by the listeners of Common Voice
     # A package of the Leipzig Corpora Collection.
     "sentences words co_n co_s inv_w inv_so sources meta".split(),
 )
@@ -35,7 +36,30 @@ _FINDERS = tuple(
 
 def is_layer(name: str) -> bool:
     """Whether a folder of this name is no language but has languages in it: data/, train/."""
-    return name.lower() in _LAYERS or name.lower() in _SPLITS
+    return name.lower() in _LAYERS or is_split(name)
+
+
+def is_split(name: str) -> bool:
+    """Whether a name is that of a part of a corpus, such as train."""
+    return name.lower() in _SPLITS
+
+
+def together(names: Iterable[str]) -> dict[str, str]:
+    """Of names of files, without suffixes, those that say a language and which kind of it this is,
+    such as `de-train` and `de-test`: name -> language. One alone is taken as it is."""
+    found: dict[tuple[int, str], dict[str, str]] = {}
+    for name in names:
+        for number, words in enumerate(_LINES):
+            match = re.fullmatch(rf"(.+)[._-]({'|'.join(words)})", name, re.IGNORECASE)
+            if match:
+                found.setdefault((number, match[1]), {})[name] = match[2].lower()
+                break
+    return {
+        name: language
+        for (_, language), kinds in found.items()
+        if len(set(kinds.values())) > 1
+        for name in kinds
+    }
 
 
 def chosen(spec: FilesCorpus, paths: Sequence[Path], base: Path) -> list[Path]:
@@ -56,7 +80,7 @@ def mixed_kinds(spec: FilesCorpus, language: str, paths: Sequence[Path]) -> Prob
             first = next((word for word in ("train", "training") if word in by_word), "")
         else:
             first = next(word for word in line if word in by_word)
-        option = f"?only={first or max(by_word)}" if by_word else ""
+        option = f"?only={first}" if first else "?only=WORD, of their paths,"
         shown = "; ".join(
             f"{number} {'of ' + word if word else 'without such a word'}, "
             f"such as {example.relative_to(spec.base)}"

@@ -22,7 +22,7 @@ from raydt.corpora.sources.formats import (
     unpacked_name,
     why_not_read,
 )
-from raydt.corpora.sources.kinds import chosen, is_layer
+from raydt.corpora.sources.kinds import chosen, is_layer, together
 from raydt.corpora.spec import (
     LANGUAGE_NAME,
     PLACEHOLDER,
@@ -31,6 +31,7 @@ from raydt.corpora.spec import (
     FilesCorpus,
 )
 
+_NAMES = "letters of ASCII, digits, _ . -"
 _CODE = re.compile(r"[a-z]{2,3}([_-][A-Za-z0-9]+)*")  # as languages are mostly named
 
 
@@ -88,6 +89,9 @@ class _Found:
         self._seen: set[tuple[int, int]] = set()
 
     def corpus(self) -> Corpus:
+        for name, language in together(self._named).items():
+            if LANGUAGE_NAME.fullmatch(language):
+                self._named.setdefault(language, []).extend(self._named.pop(name))
         files: dict[str, tuple[Path, ...]] = {}
         for name in sorted(self._named.keys() | self._inside.keys()):
             paths = sorted(self._named.get(name, ())) + sorted(self._inside.get(name, ()))
@@ -109,7 +113,7 @@ class _Found:
                 elif LANGUAGE_NAME.fullmatch(path.name):
                     self._inside.setdefault(path.name, []).extend(self._below(path))
                 else:
-                    self._pass_over(path, "a folder whose name can be no language's")
+                    self._pass_over(path, f"a folder whose name can be no language's ({_NAMES})")
             elif self._is_text(path):
                 name = bare_name(path)
                 if self._spec.format and file_format(path) is None:
@@ -117,7 +121,7 @@ class _Found:
                 if LANGUAGE_NAME.fullmatch(name):
                     self._named.setdefault(name, []).append(path)
                 else:
-                    self._pass_over(path, "no language's name before the suffix")
+                    self._pass_over(path, f"no language's name before the suffix ({_NAMES})")
 
     def in_glob(self, pattern: str) -> None:
         """Files by the language in their names; a name has the same one everywhere in it."""
@@ -130,6 +134,10 @@ class _Found:
         is_spelt = not pattern.endswith("*")
         for name in sorted(glob.iglob("*".join((before, *after)), recursive=True)):  # noqa: PTH207
             match, path = expression.fullmatch(name), Path(name)
+            if match is not None and path.is_dir():
+                self._pass_over(
+                    path, "a folder: the pattern has to name files, such as those in it"
+                )
             if match is None or not path.is_file():
                 continue
             language = match["language"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,8 @@ import pyarrow.parquet
 from raydt.corpora.options import UTF8
 from raydt.corpora.sources.check import check_language
 from raydt.corpora.sources.files import format_of, read_file
-from raydt.corpora.sources.formats import compression
+from raydt.corpora.sources.formats import bare_name, compression
+from raydt.corpora.sources.kinds import is_split
 from raydt.corpora.sources.locate import Corpus
 from raydt.corpora.spec import FilesCorpus
 from raydt.errors import InputError
@@ -26,6 +28,10 @@ _COUNTED_BYTES = 2**24  # of text, the lines of which are counted, in millisecon
 _MOSTLY = 0.9
 _FEW_RETURNS = 3
 _NUMBERED = re.compile(rb"\s*\d+\t")
+_PAGES = (b"<!doctype html", b"<html", b"<?xml", b"<error>")
+_TAG_BYTES = 20
+# A language's code: de, pt_BR, deu_Latn.
+_LETTERS = re.compile(r"[a-z]{2}([_-]([A-Z]{2}|[A-Z][a-z]{3}))*|[a-z]{3}_[A-Z][a-z]{3}")
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,10 @@ def doubts(documents: Sequence[bytes], spec: FilesCorpus, paths: Sequence[Path])
     texts = [text for text in documents if text.strip(b"\0 \t\r\n")]
     if not texts or any(format_of(spec, path) != "txt" for path in paths):
         return []
-    found = []
-    if spec.field is None and _share(texts, _NUMBERED) > _MOSTLY:
+    found = _as_table(texts) if spec.field is None else []
+    if texts[0].lstrip(b"\xef\xbb\xbf \t")[:_TAG_BYTES].lower().startswith(_PAGES):
         found.append(
-            "nearly all lines begin with a number and a tab: ?field=2 reads what is between the "
-            "first tab and the next"
+            "it begins as a page of HTML or XML: likely what a server answered in place of a file"
         )
     if any(text.startswith(b"<doc id=") for text in texts):
         found.append(
@@ -74,6 +79,20 @@ def doubts(documents: Sequence[bytes], spec: FilesCorpus, paths: Sequence[Path])
     if _share(texts, re.compile(rb'\s*\{\s*"')) > _MOSTLY:
         found.append("nearly all lines begin as JSON: ?format=jsonl reads a column of them")
     return found
+
+
+def _as_table(texts: Sequence[bytes]) -> list[str]:
+    """That nearly all lines have as many tabs, and which field has the longest text."""
+    nums = Counter(text.count(b"\t") for text in texts)
+    num_tabs, num = nums.most_common(1)[0]
+    if not num_tabs or num <= _MOSTLY * len(texts):
+        return []
+    rows = [text.split(b"\t") for text in texts if text.count(b"\t") == num_tabs]
+    lengths = [sum(map(len, column)) for column in zip(*rows, strict=True)]
+    longest = lengths.index(max(lengths))
+    begin = " begin with a number and a tab" if _share(texts, _NUMBERED) > _MOSTLY else ""
+    said = begin or f" have {num_tabs} tab{'s' if num_tabs > 1 else ''}"
+    return [f"nearly all lines{said}: ?field={longest + 1} reads the longest field of each alone"]
 
 
 def first_documents(spec: FilesCorpus, paths: Sequence[Path]) -> list[bytes]:
@@ -93,6 +112,7 @@ def _look_at(corpus: Corpus, spec: FilesCorpus, language: str, may_open: bool) -
         num_bytes=sum(_size(path) for path in paths),
         formats=tuple(dict.fromkeys(_format(spec, path) for path in paths)),
         problem="; ".join(map(str, problems)) or None,
+        doubts=tuple(doubts_of_names(language, paths)),
     )
     if not may_open or not paths:
         return found
@@ -105,8 +125,41 @@ def _look_at(corpus: Corpus, spec: FilesCorpus, language: str, may_open: bool) -
         num_rows=num_rows,
         is_counted=is_counted,
         samples=tuple(_shown(text) for text in documents if text.strip(b"\0 \t\r\n"))[:_SAMPLES],
-        doubts=tuple(doubts(documents, spec, paths)),
+        doubts=(*doubts(documents, spec, paths), *found.doubts, *_blank(documents)),
     )
+
+
+def doubts_of_names(language: str, paths: Sequence[Path]) -> list[str]:
+    """Why these files are likely not one text of this language, by their names."""
+    found = []
+    by_name: dict[Path, list[Path]] = {}
+    for path in paths:
+        by_name.setdefault(path.with_name(bare_name(path)), []).append(path)
+    twice = next((alike for alike in by_name.values() if len(alike) > 1), None)
+    if twice is not None:
+        found.append(
+            f"{' and '.join(path.name for path in twice)} are likely one text twice: a pattern "
+            f"reads one of them, such as {{language}}{twice[0].name.removeprefix(language)}"
+        )
+    if is_split(language):
+        found.append(
+            f"{language} is likely a split and no language: in a folder of its language, such as "
+            f"de/{paths[0].name}, ?only={language} reads it alone"
+        )
+    inside = [path for path in paths if path.parent.name == language]
+    named = [path for path in inside if _LETTERS.fullmatch(bare_name(path))]
+    if named and len(named) == len(paths) and not _LETTERS.fullmatch(language):
+        pattern = f"*/{{language}}{named[0].name.removeprefix(bare_name(named[0]))}"
+        found.append(f"its files are named as languages: the pattern {pattern} reads them as such")
+    return found
+
+
+def _blank(documents: Sequence[bytes]) -> list[str]:
+    if not documents:
+        return ["there is no document in it"]
+    if any(text.strip(b"\0 \t\r\n") for text in documents):
+        return []
+    return [f"the first {len(documents):,} documents are all blank"]
 
 
 def _beginning(spec: FilesCorpus, paths: Sequence[Path]) -> tuple[list[bytes], int, bool]:

@@ -55,17 +55,21 @@ def _check_beginning(text: bytes, path: Path, spec: FilesCorpus) -> None:
     if text.lstrip().startswith(b"["):
         found = f"an array of all rows (`jq -c '.[]' {path.name}` writes a line for each)"
         raise bad(where, "a JSON object a line", found)
-    name = json.dumps(spec.column.partition(".")[0], ensure_ascii=False).encode()
-    if name in text:
+    # The name as it is, or the first of names within one another.
+    names = {
+        json.dumps(name, ensure_ascii=False).encode()
+        for name in (spec.column, spec.column.partition(".")[0])
+    }
+    if any(name in text for name in names):
         return
     # No row of all these has the column: likely it has another name.
     try:
         first = json.loads(text.lstrip().split(b"\n", 1)[0])
     except (ValueError, RecursionError):
         return  # refused with the others
-    there = ", ".join(map(repr, first)) if isinstance(first, dict) else repr(first)[:_SHOWN]
-    if _is_later(path, spec, name):
-        return
+    if not isinstance(first, dict) or any(_is_later(path, spec, name) for name in names):
+        return  # no object is refused with the others
+    there = ", ".join(map(repr, first))
     requirement = f"rows with a column {spec.column!r} (?column=NAME names another)"
     raise bad(where, requirement, f"columns {there}")
 
@@ -128,7 +132,10 @@ class _Rows:
             row = json.loads(line.decode())
         except (ValueError, RecursionError) as error:
             reason = getattr(error, "msg", None) or str(error) or "nested too deep"
-            return self._odd(at, "a JSON object a line", f"{reason} in {_short(line)}")
+            found = f"{reason} in {_short(line)}"
+            if line.strip() == b"{":
+                found += f": a row over several lines (`jq -c . {self._path.name}` joins them)"
+            return self._odd(at, "a JSON object a line", found)
         if not isinstance(row, dict):
             return self._odd(at, "a JSON object a line", _short(line))
         value: object = row
@@ -138,14 +145,15 @@ class _Rows:
             for name in self._spec.column.split("."):
                 value = value.get(name) if isinstance(value, dict) else None
         if isinstance(value, list) and self._spec.lists == "join":
-            texts = [each for each in value if isinstance(each, str)]
-            value = "\n".join(texts) if len(texts) == len(value) else value
+            texts = [each for each in value if each is not None]  # as of parquet
+            value = "\n".join(texts) if all(isinstance(each, str) for each in texts) else value
         if value is None:
             return None
         if self._spec.column == self._spec.split_by and isinstance(value, int):
             return str(value)  # a name may be a number
         if not isinstance(value, str):
-            hint = " (?lists=join joins lists of texts)" if isinstance(value, list) else ""
+            is_joined = isinstance(value, list) and self._spec.lists != "join"
+            hint = " (?lists=join joins lists of texts)" if is_joined else ""
             requirement = f"text in column {self._spec.column!r}{hint}"
             return self._odd(at, requirement, json.dumps(value)[:_SHOWN])
         return self._whole(value, at)

@@ -19,13 +19,14 @@ from raydt.corpora.sources.documents import (
     Block,
     from_column,
 )
-from raydt.corpora.sources.signatures import pointer
+from raydt.corpora.sources.signatures import other_than_text
 from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
 _BLOCK_BYTES = 2**23
 _GROUP_BYTES = 2**24  # of a column in a row group that is held whole
 _READ_BYTES = 2**20
+_HEAD_BYTES = 2**9  # by which other files are told
 _MAX_ROWS = 2**16
 # Kinds of columns, as `pa.types.is_...` tells them.
 _TEXTS = "string large_string string_view binary large_binary binary_view fixed_size_binary".split()
@@ -42,7 +43,8 @@ def read_parquet(
     where = f"file {path}"
     try:
         with path.open("rb") as beginning:
-            found = pointer(beginning.read(100))
+            head = beginning.read(_HEAD_BYTES)
+        found = None if head.startswith(b"PAR1") else other_than_text(head)
         if found:
             raise bad(where, "a whole parquet file", found)
         # By pages of one column: a file that was mapped, or a column read at once, would fill the
@@ -143,6 +145,8 @@ class _Column:
 
 def _check_column(file: pyarrow.parquet.ParquetFile, spec: FilesCorpus, where: str) -> None:
     schema = file.schema_arrow
+    if schema.names.count(spec.column) > 1:
+        raise bad(where, f"one column {spec.column!r}", f"{schema.names.count(spec.column)}")
     kind = _type_of(schema, spec.column)
     if kind is None:
         there = ", ".join(map(repr, schema.names)) or "no columns"

@@ -109,13 +109,15 @@ class _Table:
             most = max(range(len(fields)), key=lambda i: len(fields[i]))
             together = (line for part in ([first], lines) for line in part)
             reader = csv.reader(together, delimiter=_DELIMITERS[most], strict=True)
+        tab = _DELIMITERS.index("\t")
         while True:
             try:
                 record = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield self._odd("a record of CSV", str(error))
+                hint = ", or ?format=tsv: quotation marks of the text" if most == tab else ""
+                yield self._odd(f"a record of CSV{hint}", str(error))
                 continue
             if record:
                 yield self._field(record, index)

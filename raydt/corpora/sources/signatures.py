@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import unicodedata
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,12 @@ _KINDS = {
 }
 _TAR_AT = 257
 _FEW_CONTROLS = 8  # of a text of any length; more may be one in a thousand bytes
-_ESCAPE = 0x1B
+# By what designates a set of characters.
+_ISO_2022 = {b"\x1b$)C": "iso2022_kr", b"\x1b$": "iso2022_jp", b"\x1b(": "iso2022_jp"}
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+_WIDE_BYTES = 2**12
+_PART_BYTES = 2**17
+_MOSTLY = 0.9
 _IS_CONTROL = np.zeros(256, dtype=bool)
 _IS_CONTROL[[*range(0x09), *range(0x0E, 0x1C), 0x7F]] = True
 _UTF7 = re.compile(rb"\+([A-Za-z0-9+/]{3,})-?")
@@ -79,7 +85,7 @@ def other_encoding(head: bytes) -> str | None:
 
 def control_bytes(data: NDArray[np.uint8]) -> str | None:
     """What is said of bytes (N,) of text with more than a trace of what is no character."""
-    # Nearly no text has any: two fast passes tell.
+    # Nearly no text has any, which two fast passes tell.
     if not len(data) or (int(data.min()) > 0x08 and not _has_shifts(data)):
         return None
     num = int(np.count_nonzero(_IS_CONTROL[data]))
@@ -87,25 +93,46 @@ def control_bytes(data: NDArray[np.uint8]) -> str | None:
         return None
     num_nul = int(np.count_nonzero(data == 0))
     if num_nul > num // 2:
-        return f"{num_nul} NUL bytes of {len(data)}{_as_utf16(data)}"
-    if int(np.count_nonzero(data == _ESCAPE)) > num // 2:
-        return (
-            f"{num} control bytes of {len(data)}, as ISO-2022 has (?encoding=iso2022_jp reads it)"
-        )
-    return f"{num} control bytes of {len(data)}{_as_utf16(data)}"
+        return f"{num_nul} NUL bytes of {len(data)}{_as_wide(data)}"
+    head = data[:LOOKED_AT_BYTES].tobytes()
+    if b"\x1b[" in head:
+        return f"{num} control bytes of {len(data)}, such as the colours of a terminal"
+    for sign, name in _ISO_2022.items():
+        if sign in head:
+            return (
+                f"{num} control bytes of {len(data)}, as ISO-2022 has (?encoding={name} reads it)"
+            )
+    return f"{num} control bytes of {len(data)}{_as_wide(data)}"
 
 
 def _has_shifts(data: NDArray[np.uint8]) -> bool:
-    return bool(((data - np.uint8(0x0E)) < np.uint8(0x0E)).any())
+    """Whether a byte is from 0x0E to 0x1B; in parts that stay in the processor's cache."""
+    moved = np.empty(min(len(data), _PART_BYTES), dtype=np.uint8)
+    for start in range(0, len(data), _PART_BYTES):
+        part = data[start : start + _PART_BYTES]
+        # Less than 0x0E goes round to the largest numbers.
+        if int(np.subtract(part, np.uint8(0x0E), out=moved[: len(part)]).min()) < 0x0E:
+            return True
+    return False
 
 
-def _as_utf16(data: NDArray[np.uint8]) -> str:
-    """A hint where every second byte is mostly from a few rows of Unicode."""
-    even, odd = (np.bincount(data[parity::2], minlength=256) for parity in (0, 1))
-    for rows, others, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
-        if rows[:0x20].sum() > 0.7 * rows.sum() and others[:0x09].sum() < 0.2 * others.sum():
-            return f", as UTF-16 has (?encoding={name} reads it)"
-    return ""
+def _as_wide(data: NDArray[np.uint8]) -> str:
+    """A hint where the bytes are text in two or four bytes a character: one of these encodings
+    makes characters of nearly all of it, and spaces and line ends of some."""
+    best, most = "", 0.0
+    for name in _WIDE:
+        text = data[:_WIDE_BYTES].tobytes().decode(name, "replace")
+        if sum(map(_is_letter, text)) < _MOSTLY * len(text):
+            continue
+        share = (sum(map(str.isspace, text)) + 1) / len(text)
+        if share > most:
+            best, most = name, share
+    return f", as {best[:6].upper()} has (?encoding={best} reads it)" if best else ""
+
+
+def _is_letter(character: str) -> bool:
+    """Or a mark, a number, punctuation or a space: anything but what only a wrong encoding has."""
+    return character in "\t\n\r\f\ufeff" or unicodedata.category(character)[0] in "LMNPSZ"
 
 
 def _is_shifted(letters: bytes) -> bool:

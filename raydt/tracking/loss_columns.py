@@ -1,0 +1,140 @@
+"""Which columns of a table of losses are what: by their names, by what is mapped to them, and by
+what is said of all rows beside the table."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from raydt.errors import InputError, Problem
+from raydt.tracking.loss_file import LossFile
+from raydt.tracking.loss_line import METRICS
+from raydt.tracking.loss_units import LossUnit, unit_of
+
+_AUTHORS = ("init_language", "target", "model_size", "data_size", "loss")
+SYNONYMS = {"loss": "test_loss", "loss_stderr": "test_loss_stderr"}
+_CELL = "stage source target size size_bytes seed model".split()
+_END = "status reason stopped precision test_loss".split()
+_OWN = (*_CELL, *_END, *METRICS)
+# Of cells.csv: names of its own store, and what follows from the loss.
+_PASSED_OVER = ("cell_id", "run_id", "above_uniform")
+KNOWN = frozenset((*_AUTHORS, *_OWN, *SYNONYMS))
+_SHOWN_NAMES = 30
+_SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What is said of a table beside it: names of columns, values that it has no column for."""
+
+    columns: Mapping[str, str]  # ours -> the table's
+    constants: Mapping[str, str]  # ours -> the value in every row
+    unit: LossUnit = field(default_factory=LossUnit)
+
+
+def read_declared(
+    columns: Sequence[str], constants: Sequence[str], unit: LossUnit | None = None
+) -> Declared:
+    """Of words such as loss=scaling/global_loss and target=de; `InputError` with every word that
+    names no column of raydt's."""
+    problems: list[Problem] = []
+    found: list[dict[str, str]] = []
+    for option, words in (("--column", columns), ("--set", constants)):
+        pairs: dict[str, str] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            name = name.strip().lower()
+            if not equals or not value:
+                problems.append(Problem(option, "NAME=VALUE, such as loss=eval/loss", repr(word)))
+            elif name not in KNOWN:
+                known = ", ".join(sorted(KNOWN))
+                problems.append(Problem(option, f"one of {known} before the =", repr(word)))
+            elif name in pairs:
+                problems.append(Problem(f"{option} {name}", "it once", repr(word)))
+            else:
+                pairs[name] = value
+        found.append(pairs)
+    both = found[0].keys() & found[1].keys()
+    problems += [Problem(f"--set {name}", "not beside --column", name) for name in sorted(both)]
+    if problems:
+        raise InputError(problems)
+    return Declared(found[0], found[1], unit or LossUnit())
+
+
+def find_columns(
+    path: Path, file: LossFile, declared: Declared
+) -> tuple[dict[str, str], list[str]]:
+    """Ours -> the table's, and the columns that are not read."""
+    problems: list[Problem] = []
+    names: dict[str, str] = {}
+    for ours, theirs in declared.columns.items():
+        if theirs not in file.columns:
+            close = difflib.get_close_matches(theirs, file.columns, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            there = listed(file.columns)
+            problems.append(
+                Problem(f"--column {ours}", f"a column of {path.name}: {there}{hint}", theirs)
+            )
+        names[ours] = theirs
+    mapped = set(names.values())
+    passed_over: list[str] = []
+    for theirs in file.columns:
+        ours = theirs.lower().replace(" ", "_").replace("-", "_")
+        if theirs in mapped or not theirs:
+            continue
+        if ours in declared.columns or ours in declared.constants:
+            passed_over.append(theirs)
+        elif ours in KNOWN:
+            if SYNONYMS.get(ours, ours) in {SYNONYMS.get(name, name) for name in names}:
+                problems.append(Problem(path.name, f"one column {ours}", "2"))
+            names[ours] = theirs
+        elif ours not in _PASSED_OVER:
+            passed_over.append(theirs)
+    for name in passed_over:
+        meant = difflib.get_close_matches(name.lower(), KNOWN - names.keys(), n=1, cutoff=0.8)
+        if meant and not declared.columns:
+            requirement = f"a column that is known (did you mean {meant[0]}?)"
+            problems.append(Problem(path.name, requirement, name[:_SHOWN_CHARACTERS]))
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    return names, passed_over
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a message, as many as can be read."""
+    shown = [name[:_SHOWN_CHARACTERS] or "(no name)" for name in names[:_SHOWN_NAMES]]
+    left = len(names) - len(shown)
+    return ", ".join([*shown, *([f"{left} more"] if left else [])])
+
+
+def check_columns(
+    path: Path, file: LossFile, names: Collection[str], is_authors: bool, is_mapped: bool
+) -> None:
+    """That what a row needs is there, or declared."""
+    problems = []
+    there = listed(file.columns)
+    having = {SYNONYMS.get(name, name) for name in names}
+    hint = "" if is_mapped else "; --column maps others, such as --column loss=eval/loss"
+    if is_authors:
+        required = {SYNONYMS.get(name, name) for name in _AUTHORS}
+        form = "init_language, target, model_size, data_size, loss"
+    else:
+        required = {"stage", "target", "test_loss"}
+        form = "stage, source, target, size or size_bytes, loss"
+        if not {"size", "size_bytes"} & having:
+            requirement = "a column size or size_bytes (or --set size=VALUE)"
+            problems.append(Problem(path.name, requirement, there))
+    if file.separator:
+        there += f" (separated by {file.separator})"
+    for name in sorted(required - having):
+        shown = "loss" if name == "test_loss" else name
+        option = f"; --set {shown}=VALUE says it of all rows"
+        if shown == "loss":
+            meant = [(column, unit_of(column)) for column in file.columns if unit_of(column)]
+            option = "".join(f"; --column loss={name} --unit {unit}" for name, unit in meant[:1])
+        requirement = f"a column {shown} (of {form}{hint}{option})"
+        problems.append(Problem(path.name, requirement, there))
+    if problems:
+        raise InputError(dict.fromkeys(problems))

@@ -54,6 +54,9 @@ GROUPS = {
             "import_losses", "import a table of losses into an MLflow store, for `analyze`"
         ),
     },
+    "Look at what models know": {
+        "probe": Command("cells.probe", "score minimal pairs by the weights of cells"),
+    },
     "Prepare text": {
         "prepare": Command("prepare", "prepare languages of a corpus; run it again to resume"),
         "corpora": Command("corpora", "show the languages that are prepared"),

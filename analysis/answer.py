@@ -10,17 +10,18 @@ import numpy as np
 import pandas as pd
 
 from analysis.claims.evidence import Evidence
+from analysis.telling import SURE, telling
 from analysis.wording import counted, listed, size_name, unfinished_mark, worth
 from raydt.tracking.schema import Stage
 
-SURE = 0.95  # share of resamples from which on a lead is called clear
 FEW_TARGETS = 0.5  # of the most that any source has
-TOLD_SHARE = 0.1  # of D_F: with one seed, a smaller D_T is not spoken of
 
 
 @dataclass(frozen=True)
 class Answer:
-    """headline: one sentence; per_target: one each; cautions: what not to conclude."""
+    """headline: the finding in a sentence: who transfers most, how sure that is, where it can be
+    told best, and how much of it any source gives; per_target: a sentence each; cautions: what not
+    to conclude."""
 
     headline: str
     per_target: list[str]
@@ -35,7 +36,7 @@ def answer(effective: pd.DataFrame, noise: Evidence | None = None) -> Answer:
         )
     distrusted = frozenset() if noise is None else noise.distrusted
     return Answer(
-        _headline(effective, noise), _per_target(effective, distrusted), _cautions(effective)
+        _headline(effective, noise), _per_target(effective, noise, distrusted), _cautions(effective)
     )
 
 
@@ -43,11 +44,9 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
     sources = sorted(effective["source"].unique())
     trained = effective[effective["stage"] == Stage.FINETUNE]
     if len(sources) == 1:
-        better = int((trained["loss"] < trained["scratch_loss"]).sum())
-        return (
-            f"Pretraining on {sources[0]} beat training from scratch in {better} of "
-            f"{counted(len(trained), 'comparison')} of the same size."
-        )
+        if trained.empty:
+            return f"Only zeroshot cells of {sources[0]} are done: no D_F to speak of."
+        return f"{_finding(effective, noise, sources[0])}."
     # A source of few targets may beat the others there and says nothing of the rest.
     reach = effective.groupby("source")["target"].nunique()
     few = sorted(reach.index[reach < FEW_TARGETS * reach.max()])
@@ -67,28 +66,60 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
     best = [name for name in beaten.index if beaten[name] == rivals[name] == len(sources) - 1]
     if not best:
         shown = listed(
-            f"{row['source']} beats {row['other']} in {row['won']} of {row['compared']}"
+            f"{row['source']} beats {row['other']}"
             for row in wins.sort_values(
                 ["compared", "won"], ascending=False, kind="stable"
             ).to_dict("records")
         )
         return f"No source transfers most: {shown or 'every two are level'}.{apart}"
-    mine = duels[duels["source"] == best[0]].sort_values("won", kind="stable")
-    against = listed(
-        f"{row['other']} in {row['won']} of {row['compared']}" for row in mine.to_dict("records")
-    )
-    sure = mine["sure"]
+    finding = _finding(effective, noise, best[0])
+    sure = duels.loc[duels["source"] == best[0], "sure"]
     if sure.isna().any():
         return (
-            f"{best[0]} transfers most among these checkpoints: it beats {against} comparisons. "
-            f"One seed cannot tell whether the language does.{apart}"
+            f"{best[0]} transfers most among these checkpoints, of which one seed cannot tell "
+            f"whether the language does: {finding}.{apart}"
         )
     if (sure >= SURE).all():
-        return f"{best[0]} transfers most: it beats {against} comparisons.{apart}"
+        return f"{best[0]} transfers most: {finding}.{apart}"
     return (
-        f"{best[0]} leads, but not beyond the luck of seeds: it beats {against} comparisons, and "
-        f"its mean lead holds in {sure.min():.0%} of resamples.{apart}"
+        f"{best[0]} leads, but not beyond the luck of seeds (its mean lead holds in "
+        f"{sure.min():.0%} of resamples): {finding}.{apart}"
     )
+
+
+def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> str:
+    """What a source is worth, at the target and size at which that can be told best, and how much
+    of it the least of the sources gives."""
+    trained = effective[effective["stage"] == Stage.FINETUNE]
+    rows = trained if len(trained) else effective
+    distrusted = frozenset() if noise is None else noise.distrusted
+    places = []
+    for (model, target), group in rows.groupby(["model", "target"], sort=True):
+        suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
+        best = telling(group, noise, suspect).best
+        places.append(group[(group["source"] == source) & (group["finetune_bytes"] == best)])
+    mine = pd.concat(places)
+    width = np.log(mine["effective_high_bytes"] / mine["effective_low_bytes"])
+    ratio = mine["effective_bytes"] / mine["finetune_bytes"].clip(lower=1)
+    order = mine.assign(
+        outside=mine["range"] != "inside", errors=-(np.log(ratio) / width), size_of=-ratio
+    ).sort_values(["outside", "errors", "size_of"], kind="stable", na_position="last")
+    first = order.iloc[0]
+    row = first.to_dict()
+    said = (
+        f"{size_name(row)} of {row['target']} after {source} are worth another {worth(row)} bytes"
+    )
+    if row["finetune_bytes"] == 0:
+        said = f"{source} without finetuning is worth {worth(row)} bytes of {row['target']}"
+    at = ["model", "target", "finetune_bytes"]
+    others = rows[(rows[at] == first[at]).all(axis=1) & (rows["source"] != source)]
+    if others.empty or row["transferred_bytes"] <= 0:
+        return said
+    least = others.sort_values("effective_bytes", kind="stable").iloc[0]
+    if least["range"] == "below" or least["transferred_bytes"] <= 0:
+        return f"{said}; {least['source']} gives none of that"
+    share = float(least["transferred_bytes"] / row["transferred_bytes"])
+    return f"{said}; of that, every source here gives {min(share, 1.0):.0%} or more"
 
 
 def _duels(effective: pd.DataFrame, noise: Evidence | None) -> pd.DataFrame:
@@ -124,12 +155,17 @@ def _duels(effective: pd.DataFrame, noise: Evidence | None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "other", "won", "compared", "sure"])
 
 
-def _per_target(effective: pd.DataFrame, distrusted: Collection[tuple[str, str, int]]) -> list[str]:
+def _per_target(
+    effective: pd.DataFrame,
+    noise: Evidence | None,
+    distrusted: Collection[tuple[str, str, int]],
+) -> list[str]:
     sentences = []
     several = effective["model"].nunique() > 1
     for (model, target), rows in effective.groupby(["model", "target"], sort=True):
         suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
-        best = rows[rows["finetune_bytes"] == _telling_size(rows, suspect)].sort_values("loss")
+        told = telling(rows, noise, suspect)
+        best = rows[rows["finetune_bytes"] == told.best].sort_values("loss")
         first, *rest = best.to_dict("records")
         where = f"{target}, {model}" if several else str(target)
         if first["stage"] == Stage.ZEROSHOT:
@@ -142,36 +178,15 @@ def _per_target(effective: pd.DataFrame, distrusted: Collection[tuple[str, str, 
         if rest:
             then = listed((f"{row['source']} {worth(row)}" for row in rest), most=3)
             sentence += f", then {then}"
-        sentences.append(f"{sentence}. {_how_sure(first)}".strip())
+        sentence = f"{sentence}. {_how_sure(first)}".strip()
+        mute = rows[rows["finetune_bytes"].isin(told.nothing)].drop_duplicates("finetune_bytes")
+        if len(mute) and told.best not in told.nothing:
+            sizes = listed(size_name(row) for row in mute.to_dict("records"))
+            sentence += f" Nothing can be told on {sizes}."
+        elif told.best in told.nothing:
+            sentence += " Nothing can be told at any size."
+        sentences.append(sentence)
     return sentences
-
-
-def _telling_size(rows: pd.DataFrame, suspect: Collection[int]) -> int:
-    """The D_F at which most D_T can be told: inside the ladder and apart from 0 by their interval
-    (with one seed: by a tenth of D_F); of several the largest. Sizes at which no source is worth
-    anything, or the ladder ran out of steps, only where there is no other."""
-    low, high = rows["transferred_low_bytes"], rows["transferred_high_bytes"]
-    apart = (low > 0) | (high < 0)
-    by_size = rows["transferred_bytes"].abs() > TOLD_SHARE * rows["finetune_bytes"]
-    told = (rows["range"] == "inside") & apart.where(low.notna(), by_size)
-    found = pd.DataFrame(
-        {
-            "size": rows["finetune_bytes"],
-            "trusted": ~rows["finetune_bytes"].isin(suspect),
-            "told": told,
-            "worth": (rows["transferred_bytes"] > 0) & (rows["range"] != "below"),
-            "inside": rows["range"] == "inside",
-        }
-    )
-    each = found.groupby("size").agg(
-        trusted=("trusted", "first"),
-        told=("told", "sum"),
-        inside=("inside", "sum"),
-        worth=("worth", "any"),
-    )
-    each["useful"] = each["trusted"] & (each["told"] > 0) & each["worth"]
-    order = each.reset_index().sort_values(["useful", "told", "inside", "size"])
-    return int(order["size"].iloc[-1])
 
 
 def _how_sure(first: dict[object, object]) -> str:

@@ -40,6 +40,7 @@ COLUMNS = {
     "seconds": "float64",
     "unfinished": "float64",  # fall of log loss that another doubling of bytes would bring
     "unseen_share": "float64",  # of the bytes of `test`: never in the source's training data
+    "added_for": "str",  # why a refinement added it, NaN for a cell that was declared
     "run_id": "str",
 }
 _METRICS = {
@@ -143,6 +144,7 @@ class _Row:
     seconds: float
     unfinished: float
     unseen_share: float
+    added_for: str | None
     run_id: str
 
 
@@ -252,6 +254,7 @@ def _row(run: StoredRun, problems: list[Problem]) -> _Row | None:
         stopped=stopped,
         precision=tags.get(schema.TAG_PRECISION),
         **values,
+        added_for=tags.get(schema.TAG_ADDED_FOR),
         run_id=run_id,
     )
 

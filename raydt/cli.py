@@ -43,6 +43,7 @@ GROUPS = {
     "Train a grid of sources x targets x sizes x seeds": {
         "plan": Command("plan", "show the cells of a sweep and what they cost, and start nothing"),
         "run": Command("run", "train what is missing of a sweep, as sweeps/grid.py does"),
+        "refine": Command("refine", "add seeds to a sweep where they narrow its intervals most"),
         "status": Command("status", "show which cells of a sweep are done"),
     },
     "Compute what was transferred": {
@@ -52,6 +53,9 @@ GROUPS = {
         "import": Command(
             "import_losses", "import a table of losses into an MLflow store, for `analyze`"
         ),
+    },
+    "Look at what models know": {
+        "probe": Command("cells.probe", "score minimal pairs by the weights of cells"),
     },
     "Prepare text": {
         "prepare": Command("prepare", "prepare languages of a corpus; run it again to resume"),

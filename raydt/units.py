@@ -1,4 +1,4 @@
-"""Sizes in bytes: the single place where they are read and printed.
+"""Sizes in bytes, and times: the single place where they are read.
 
 k, M and G are powers of ten (6M = 6,000,000 bytes); KiB, MiB and GiB are powers of two. A label
 is only a name: "6M" may stand for 6,815,744 bytes where a sweep says so (`6M=6815744`), and every
@@ -25,6 +25,8 @@ _FACTORS = {
 # Forms that people type and that mean one thing only.
 _SPELLINGS = {"K": "k", "kB": "k", "KB": "k", "MB": "M", "GB": "G", "TB": "T", "B": ""}
 _SIZE = re.compile(r"(\d[\d_]*(?:\.\d+)?)\s*([A-Za-z]*)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)")
+_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")
 
 
@@ -52,6 +54,14 @@ def parse_bytes(text: str) -> int:
     if remainder:
         raise bad("size", "a whole number of bytes", repr(text))
     return num_bytes
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds meant by "90s", "30m", "1.5h" or "2d"; `InputError` if it is none."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise bad("duration", "a time such as 90s, 30m, 1.5h or 2d", repr(text))
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def parse_size(text: str) -> Size:

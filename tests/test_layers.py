@@ -61,6 +61,7 @@ HEAVY = {
         "raydt.training",
         "raydt.orchestration",
         "raydt.export",
+        "raydt.probes",
     ),
     "mlflow": ("raydt.tracking", "analysis.store", "analysis.report", "analysis.analyze"),
 }

@@ -13,6 +13,7 @@ import jinja2
 import pandas as pd
 
 from analysis.estimators.registry import CAUTIONS
+from analysis.report.added_seeds import added_seeds
 from analysis.report.claim_tables import claims
 from analysis.report.crossover_table import crossover_table
 from analysis.report.figures import inline_svg
@@ -83,6 +84,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
         any_interval=bool(analysis.effective["transferred_low_bytes"].notna().any()),
         any_unfinished=any(row.if_trained_on for part in parts for row in part.rows),
         unseen=_unseen(analysis.cells),
+        added=_added(analysis.cells),
         alarms_count=counted(len(analysis.alarms), "alarm"),
         claims=claims(analysis.claims),
         transfer=parts,
@@ -158,6 +160,12 @@ def _figure(drawing: Drawing) -> _Figure:
         "distances": ("", "Transfer over each distance between languages"),
     }[drawing.kind]
     return _Figure(inline_svg(drawing.svg, drawing.name, text), caption)
+
+
+def _added(cells: pd.DataFrame) -> ShownTable | None:
+    """None where every cell was declared."""
+    found = added_seeds(cells)
+    return shown_table(found.fillna("–"), "by cell", "seeds.csv") if len(found) else None
 
 
 def _unseen(cells: pd.DataFrame) -> ShownTable | None:

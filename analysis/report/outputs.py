@@ -15,6 +15,7 @@ from analysis.alarms.every import alarms_table
 from analysis.claims import commutative, explained, hurt, similar, specific
 from analysis.claims.claim import ClaimAnswer
 from analysis.ladder import above_uniform
+from analysis.report.added_seeds import added_seeds
 from analysis.report.claim_figures import correlates_figure, effects_figure
 from analysis.report.curve_figures import crossover_figure
 from analysis.report.figures import encoded, source_styles, target_figure
@@ -63,6 +64,9 @@ def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "claims": claims_table(analysis.claims),
         "alarms": alarms_table(analysis.raised),
     }
+    added = added_seeds(analysis.cells)
+    if len(added):
+        found["seeds"] = added
     unseen = unseen_shares(analysis.cells)
     if len(unseen):
         found["unseen"] = unseen

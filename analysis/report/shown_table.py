@@ -61,7 +61,9 @@ class ShownTable:
 def shown_table(table: pd.DataFrame, title: str, file: str) -> ShownTable:
     """Any table as the page shows it."""
     columns = [name for name in table.columns if not table[name].isna().all()]
-    if "size" in columns:  # the label says it, and D_F beside it would say it twice
+    if {"size", "finetune_bytes"} <= set(
+        columns
+    ):  # the label says it, and D_F beside it would say it twice
         columns.remove("finetune_bytes")
     shown = table[columns].head(MOST_ROWS)
     return ShownTable(

@@ -28,6 +28,7 @@ WANTED_TAGS = (
     schema.TAG_REASON,
     schema.TAG_STOPPED,
     schema.TAG_PARENT_CELL,
+    schema.TAG_ADDED_FOR,
 )
 WANTED_METRICS = (
     schema.METRIC_TEST_LOSS,

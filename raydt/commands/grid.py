@@ -6,9 +6,11 @@ import argparse
 
 from raydt.commands import plan
 from raydt.commands.parser import CommandParser
+from raydt.commands.refine_options import add_refine_options, read_refining
 from raydt.commands.run import train
 from raydt.commands.sweep_parser import SweepParser
 from raydt.config.read import read_sweep
+from raydt.errors import InputError
 
 
 def make_parser(prog: str, about: str) -> CommandParser:
@@ -18,6 +20,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
         "--dry-run", action="store_true", help="show the cells and their cost, start nothing"
     )
     look.add_argument("--all", action="store_true", help="every cell; implies --dry-run")
+    add_refine_options(parser.add_argument_group("Narrow the intervals"))
     parser.add_sweep_options()
     parser.epilog = (
         f"For example: `python {prog} --corpus files:texts --sources en zh --targets de --dry-run`"
@@ -26,7 +29,13 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    sweep = read_sweep(parsed.typed)
+    refining, problems = read_refining(parsed.until, parsed.budget)
+    try:
+        sweep = read_sweep(parsed.typed)
+    except InputError as error:
+        raise InputError([*problems, *error.problems]) from None
+    if problems:
+        raise InputError(problems)
     # Who asks to be shown something does not ask for training.
     look = parsed.dry_run or parsed.all
-    return plan.show(sweep, parsed.all) if look else train(sweep)
+    return plan.show(sweep, parsed.all, refining=refining) if look else train(sweep, refining)

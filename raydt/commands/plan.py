@@ -14,6 +14,7 @@ from raydt.config.machine import gpu_here, num_gpus
 from raydt.config.read import read_sweep
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, bad
+from raydt.grid.refining import Refining
 
 if TYPE_CHECKING:
     from raydt.config.cluster_file import ClusterGpus
@@ -39,13 +40,22 @@ def run(parsed: argparse.Namespace) -> int:
     return show(read_sweep(parsed.typed), parsed.all, parsed.cluster)
 
 
-def show(sweep: Sweep, every_cell: bool, cluster_file: str | None = None) -> int:
-    """Print the plan of a sweep; nothing is started."""
+def show(
+    sweep: Sweep,
+    every_cell: bool,
+    cluster_file: str | None = None,
+    refining: Refining | None = None,
+) -> int:
+    """Print the plan of a sweep and of what would refine it; nothing is started."""
     from raydt.grid.cost import with_gpu
-    from raydt.orchestration.preflight import check_declaration
+    from raydt.orchestration.grid.refinement import forecast
+    from raydt.orchestration.preflight import check_declaration, check_refining
     from raydt.terminal.plan import show_plan
+    from raydt.terminal.refined import show_forecast
 
     _, problems = check_declaration(sweep)
+    if refining is not None:
+        problems += check_refining(sweep)
     cluster = None
     try:
         cluster = _cluster(sweep, cluster_file)
@@ -54,7 +64,10 @@ def show(sweep: Sweep, every_cell: bool, cluster_file: str | None = None) -> int
     if problems:
         raise InputError(problems)
     sweep = with_gpu(sweep, cluster.gpu if cluster else gpu_here())
-    show_plan(sweep, Console(highlight=False), every_cell, cluster.most if cluster else None)
+    console = Console(highlight=False)
+    show_plan(sweep, console, every_cell, cluster.most if cluster else None)
+    if refining is not None:
+        show_forecast(refining, forecast(refining, sweep), console)
     return 0
 
 

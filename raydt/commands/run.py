@@ -11,6 +11,7 @@ from raydt.commands.sweep_parser import SweepParser
 from raydt.config.read import read_sweep
 from raydt.config.sweep import Sweep
 from raydt.errors import RunError, bad
+from raydt.grid.refining import Refining
 
 
 def make_parser(prog: str, about: str) -> CommandParser:
@@ -31,17 +32,20 @@ def run(parsed: argparse.Namespace) -> int:
     return train(_recorded(parsed.recorded, parsed.words))
 
 
-def train(sweep: Sweep) -> int:
-    """Train what is missing of a sweep and say what came of it."""
+def train(sweep: Sweep, refining: Refining | None = None) -> int:
+    """Train what is missing of a sweep, then what refines it, and say what came of it."""
     from raydt.orchestration.launch import launch
     from raydt.terminal.outcome import show_outcome, show_ui
     from raydt.terminal.progress import Progress
+    from raydt.terminal.refined import show_refined
     from raydt.tracking.schema import CELLS_VIEW
     from raydt.tracking.uri import without_password
 
-    outcome = launch(sweep, Progress())
+    outcome = launch(sweep, Progress(), refining)
     console = Console(highlight=False, soft_wrap=True)
     show_outcome(sweep, outcome.statuses, outcome.num_trained, outcome.not_recorded, console)
+    if refining is not None and outcome.refined is not None:
+        show_refined(refining, outcome.refined, console)
     if outcome.experiment_id is not None:
         show_ui(without_password(sweep.store_uri), outcome.experiment_id, console, CELLS_VIEW)
     if not outcome.whole:

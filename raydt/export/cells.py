@@ -17,12 +17,13 @@ from raydt.errors import InputError, Problem, RunError
 from raydt.export.card import model_card
 from raydt.export.folder import write_model
 from raydt.grid.cell import Cell
-from raydt.grid.journal import WEIGHTS, attempt_folder
-from raydt.grid.ledger import Ledger, cell_folder
+from raydt.grid.journal import WEIGHTS
+from raydt.grid.ledger import Ledger
 from raydt.grid.result import Result
+from raydt.grid.weights import weights_of
 from raydt.model.alphabet import Alphabet
 from raydt.storage.folder import Folder
-from raydt.tracking.schema import Stage, Status
+from raydt.tracking.schema import Stage
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,12 @@ def folder_name(cell: Cell) -> str:
 
 
 def _look(sweep: Sweep, cell: Cell, ledger: Ledger, folder: Path) -> _Ready | Problem:
-    status = ledger.status(cell)
-    if status is not Status.DONE:
-        return Problem(f"cell {cell.cell_id}", "a cell that is done", status)
     if cell.stage is Stage.ZEROSHOT:
         requirement = f"a cell with weights of its own; those of this one are {cell.parent_id}'s"
         return Problem(f"cell {cell.cell_id}", requirement, "a zeroshot")
-    result = ledger.results[cell.cell_id]
-    weights = attempt_folder(cell_folder(sweep, cell.cell_id), result.attempt)
-    if not weights.exists(WEIGHTS):
-        requirement = "weights on the storage (`--keep-weights all` keeps those of every cell)"
-        return Problem(f"cell {cell.cell_id}", requirement, "none")
+    kept = weights_of(sweep, cell, ledger)
+    if isinstance(kept, Problem):
+        return kept
     root = sweep.local_storage / "corpora" / parse_corpus(sweep.corpus).key
     manifests = []
     for language in (cell.source, cell.target):
@@ -86,7 +82,7 @@ def _look(sweep: Sweep, cell: Cell, ledger: Ledger, folder: Path) -> _Ready | Pr
                 manifests.append(read_manifest(root / language))
             except InputError as error:
                 return error.problems[0]
-    return _Ready(cell, result, weights, manifests, folder)
+    return _Ready(cell, kept.result, kept.folder, manifests, folder)
 
 
 def _not_empty(folders: Iterable[Path]) -> list[Problem]:

@@ -1,11 +1,12 @@
 """All grids that a sweep was launched with: its axes may grow, and leave a part out, from launch to
-launch. What a person does to cells goes by all of them."""
+launch. What a person does to cells goes by all of them, and by those that were added."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from raydt.config.sweep import Sweep
+from raydt.grid.added import added_cells
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
 
@@ -28,6 +29,7 @@ def every_cell(sweep: Sweep) -> list[Cell]:
         if axes != _axes_of(sweep):
             before = Sweep.model_validate({**sweep.model_dump(mode="json"), **axes})
             cells |= {cell.cell_id: cell for cell in build_grid(before)}
+    cells |= {cell_id: added.cell for cell_id, added in added_cells(sweep).items()}
     return sorted(cells.values(), key=lambda cell: cell.parent_id is not None)
 
 

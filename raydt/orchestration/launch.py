@@ -10,23 +10,25 @@ from raydt.config.sweep import Sweep
 from raydt.corpora.preparing.doubts import corpus_doubts
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, RunError
-from raydt.grid.build import build_grid
+from raydt.grid.added import added_cells, sweep_cells
 from raydt.grid.cell import Cell
-from raydt.grid.cost import cell_costs, seen_bytes, with_gpu, workers_of
+from raydt.grid.cost import seen_bytes, with_gpu
 from raydt.grid.fence import fence
 from raydt.grid.grids import record_grid
-from raydt.grid.lease import LaunchLease
+from raydt.grid.growing import GrowingSchedule
+from raydt.grid.lease import LaunchLease, LeaseLostError
 from raydt.grid.ledger import Ledger, begun_cells, cell_folder, record_sweep
+from raydt.grid.refining import Refined, Refining
 from raydt.grid.schedule import Schedule
 from raydt.orchestration.cluster.runtime import on_cluster
 from raydt.orchestration.grid.commit import DECIDED, Committer
 from raydt.orchestration.grid.facts import headline, plan_rows
+from raydt.orchestration.grid.inventory import Inventory
 from raydt.orchestration.grid.recorder import CellRecorder
-from raydt.orchestration.grid.tasks import build_tasks
+from raydt.orchestration.grid.refinement import Refinement
 from raydt.orchestration.leaving import leaving_when_told
-from raydt.orchestration.preflight import check_declaration, check_surroundings
+from raydt.orchestration.preflight import check_declaration, check_refining, check_surroundings
 from raydt.orchestration.run.recorder import Recorder
-from raydt.orchestration.run.task import CellTask
 from raydt.orchestration.start import (
     only_launch,
     opened,
@@ -46,13 +48,14 @@ from raydt.tracking.writer import Writer
 
 @dataclass(frozen=True)
 class Launch:
-    """What a launch came to: the status of every cell, cells whose numbers wait for MLflow, and the
-    experiment in MLflow, None where nothing was to be written."""
+    """What a launch came to: the status of every cell, cells whose numbers wait for MLflow, the
+    experiment in MLflow, None where nothing was to be written, and what a refinement came to."""
 
     statuses: Mapping[str, Status]
     num_trained: int
     not_recorded: Mapping[str, str]
     experiment_id: str | None = None
+    refined: Refined | None = None
 
     @property
     def whole(self) -> bool:
@@ -60,21 +63,30 @@ class Launch:
         return all(status is Status.DONE for status in self.statuses.values())
 
 
-def launch(sweep: Sweep, progress: Progress) -> Launch:
-    """Train every cell of `sweep` that is missing; what is done stays as it is.
+def launch(sweep: Sweep, progress: Progress, refining: Refining | None = None) -> Launch:
+    """Train every cell of `sweep` that is missing; what is done stays as it is. With `refining`,
+    then the seeds that it wants.
 
     Raises `InputError` before anything is written if the sweep is not possible, and `RunError` if
     another launch of it is running, or took it over. Cells that fail are in the returned statuses.
     """
     corpus, problems = check_declaration(sweep)
     problems += check_surroundings(sweep)
+    if refining is not None:
+        problems += check_refining(sweep)
     if problems or corpus is None:
         raise InputError(problems)
     with only_launch(sweep.folder, progress.say) as lease:
-        return _launch(sweep, corpus, progress, lease)
+        return _launch(sweep, corpus, progress, lease, refining)
 
 
-def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease) -> Launch:
+def _launch(
+    sweep: Sweep,
+    corpus: Corpus,
+    progress: Progress,
+    lease: LaunchLease,
+    refining: Refining | None = None,
+) -> Launch:
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
     languages, locations = prepare_languages(sweep, corpus)
     smaller = smaller_evaluations(sweep, languages)
@@ -85,25 +97,30 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
             progress.say(about_gpus)
     for doubt in corpus_doubts(corpus, languages):
         progress.say(f"Note: {doubt}", style="yellow")
-    cells = {cell.cell_id: cell for cell in build_grid(sweep)}
+    all_cells = sweep_cells(sweep)
     if lease.was_cut_off:
-        folders = [cell_folder(sweep, cell_id) for cell_id in begun_cells(sweep, cells)]
+        begun = begun_cells(sweep, [cell.cell_id for cell in all_cells])
+        folders = [cell_folder(sweep, cell_id) for cell_id in begun]
         fence(folders, lease.launch_id, sweep.folder)
-    ledger = Ledger.read(sweep, cells.values())
+    ledger = Ledger.read(sweep, all_cells)
     committer = Committer(sweep.folder, lease.launch_id)
     priced = sweep if on_cluster() else with_gpu(sweep, gpu_here())
-    rates = ledger.flops_per_second(priced)
-    costs = cell_costs(cells.values(), priced, rates, seen_bytes(cells.values(), ledger.results))
-    seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
-    num_workers = {c: workers_of(cell, sweep, seconds[c]) for c, cell in cells.items()}
-    tasks = build_tasks(
-        list(cells.values()), sweep, languages, locations, num_workers, lease.launch_id
+    inventory = Inventory(
+        sweep,
+        languages,
+        locations,
+        lease.launch_id,
+        priced,
+        ledger.flops_per_second(priced),
+        seen_bytes(all_cells, ledger.results),
     )
-    fingerprints = {cell_id: task.fingerprint for cell_id, task in tasks.items()}
-    ledger.check_fingerprints(fingerprints)
+    inventory.add(all_cells)
+    inventory.added_for |= {cell_id: added.why for cell_id, added in added_cells(sweep).items()}
+    cells = inventory.cells
+    ledger.check_fingerprints(inventory.fingerprints)
     record_sweep(sweep)
     record_grid(sweep)
-    ledger = _adopt(sweep, cells, fingerprints, ledger, committer)
+    ledger = _adopt(sweep, cells, inventory.fingerprints, ledger, committer)
     decided = {c for c, result in ledger.results.items() if result.status in DECIDED}
     missing = [
         cell
@@ -121,25 +138,38 @@ def _launch(sweep: Sweep, corpus: Corpus, progress: Progress, lease: LaunchLease
 
     there = dict(zip(decided, each(is_there, list(decided), sweep.folder), strict=True))
     unrecorded = {cell_id for cell_id in decided if not there[cell_id]}
+    refinement, first = None, []
+    if refining is not None:
+        gone = cells.keys() - decided - {cell.cell_id for cell in missing}
+        results = {cell_id: ledger.results[cell_id] for cell_id in decided}
+        refinement = Refinement(
+            refining, sweep, cells, results, gone, inventory.expected_seconds, lease.check_held
+        )
+        if not missing:
+            # Whether there is anything to train at all.
+            first = inventory.grow(refinement.next_cells())
     not_recorded: Mapping[str, str] = {}
     experiment_id = None
-    if missing or unrecorded:
+    num_before = len(cells) - len(first)
+    if missing or unrecorded or first:
         for cell in missing:
             # A failed cell is tried again; its result stays beside its journal.
             committer.make_room(cell_folder(sweep, cell.cell_id), ledger.results.get(cell.cell_id))
         not_recorded, experiment_id = _train(
-            sweep, cells, tasks, seconds, ledger, missing, unrecorded, progress, lease
+            sweep, inventory, ledger, missing, unrecorded, progress, lease, refinement, first
         )
-    if missing:
+    num_added = len(cells) - num_before
+    if missing or num_added:
         ledger = Ledger.read(sweep, cells.values())
     if sweep.keep_weights == "none":
         committer.check_held()
         free_what_nothing_needs(sweep, cells, ledger)
     return Launch(
         {cell_id: ledger.status(cell) for cell_id, cell in cells.items()},
-        len(missing),
+        len(missing) + num_added,
         not_recorded,
         experiment_id,
+        refinement.refined if refinement is not None else None,
     )
 
 
@@ -169,17 +199,17 @@ def _is_blocked(cell: Cell, ledger: Ledger) -> bool:
 
 def _train(
     sweep: Sweep,
-    cells: Mapping[str, Cell],
-    tasks: Mapping[str, CellTask],
-    seconds: Mapping[str, float],
+    inventory: Inventory,
     ledger: Ledger,
     missing: list[Cell],
     unrecorded: set[str],
     progress: Progress,
     lease: LaunchLease,
+    refinement: Refinement | None,
+    first: list[Cell],
 ) -> tuple[Mapping[str, str], str]:
     """Cells whose numbers wait for MLflow, and the experiment that has the others."""
-    fingerprints = {cell_id: task.fingerprint for cell_id, task in tasks.items()}
+    cells, fingerprints = inventory.cells, inventory.fingerprints
 
     def open_writer() -> Writer:
         client = open_store(sweep.store_uri)
@@ -188,18 +218,37 @@ def _train(
         writer.start_launch(plan, sweep.model_dump(mode="json"), "Running.")
         return writer
 
-    with opened(sweep, open_writer, with_ray=bool(missing)) as writer:
+    with opened(sweep, open_writer, with_ray=bool(missing or first)) as writer:
         recorder = Recorder()
-        recorded_cells = CellRecorder(recorder, writer, sweep, cells, fingerprints)
+        recorded_cells = CellRecorder(
+            recorder, writer, sweep, cells, fingerprints, inventory.added_for
+        )
+
+        def more(lost: frozenset[str]) -> list[Cell]:
+            assert refinement is not None
+            try:
+                added = refinement.next_cells(lost)
+            except LeaseLostError:
+                return []  # the lease has its launch interrupted
+            new = inventory.grow(added)
+            if new:
+                progress.added(new, added[0].why)
+                plan = plan_rows(list(cells.values()), dict(fingerprints))
+                recorder.put("the plan", lambda: writer.change_plan(plan))
+            return new
+
         recorder.start()
         for cell_id in ledger.cancelled:
             recorded_cells.cancelled(cell_id)  # while no launch could see it
         for cell_id in unrecorded:
             recorded_cells.ended(cell_id, ledger.results[cell_id])
         try:
-            if missing:
+            if missing or first:
+                schedule = Schedule(missing, inventory.seconds)
+                if refinement is not None:
+                    schedule = GrowingSchedule(missing, inventory.seconds, more, first)
                 with leaving_when_told(sweep, cells, lease.launch_id, progress.say):
-                    _run(sweep, cells, tasks, seconds, missing, progress, recorded_cells)
+                    _run(sweep, inventory, [*missing, *first], schedule, progress, recorded_cells)
         finally:
             progress.end()
             recorder.finish("this launch", lambda: _end(sweep, cells, writer))
@@ -224,10 +273,9 @@ def _end(sweep: Sweep, cells: Mapping[str, Cell], writer: Writer) -> None:
 
 def _run(
     sweep: Sweep,
-    cells: Mapping[str, Cell],
-    tasks: Mapping[str, CellTask],
-    seconds: Mapping[str, float],
-    missing: list[Cell],
+    inventory: Inventory,
+    to_do: list[Cell],
+    schedule: Schedule,
     progress: Progress,
     recorder: CellRecorder,
 ) -> None:
@@ -236,7 +284,7 @@ def _run(
     from raydt.orchestration.run.fan_out import fan_out
     from raydt.orchestration.run.room import tasks_at_once
 
-    progress.begin(list(cells.values()), missing, seconds, tasks_at_once(sweep), on_cluster())
-    schedule = Schedule(missing, seconds)
-    with GridPolicy(sweep, schedule, tasks, progress, recorder) as policy:
+    cells = list(inventory.cells.values())
+    progress.begin(cells, to_do, inventory.seconds, tasks_at_once(sweep), on_cluster())
+    with GridPolicy(sweep, schedule, inventory.tasks, progress, recorder) as policy:
         fan_out(policy, sweep.folder, sweep.max_retries)

@@ -10,9 +10,11 @@ from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.locate import Corpus, locate
 from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError, Problem
+from raydt.grid.added import sweep_cells
 from raydt.grid.ledger import check_name_is_free
 from raydt.orchestration.cluster.runtime import on_cluster
 from raydt.storage.opening import is_remote
+from raydt.tracking.schema import Stage
 from raydt.tracking.store import check_store_uri, check_writable
 
 
@@ -49,6 +51,15 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 def check_surroundings(sweep: Sweep) -> list[Problem]:
     """Problems of where the sweep would run: the machine, its storage and its MLflow store."""
     return _check_machine(sweep) + _check_stores(sweep)
+
+
+def check_refining(sweep: Sweep) -> list[Problem]:
+    """Where all cells have one seed nothing is known of the noise, and so of no interval."""
+    seeds = {cell.seed for cell in sweep_cells(sweep) if cell.stage is Stage.SCRATCH}
+    if len(seeds) > 1:
+        return []
+    needed = "at least two --seeds to begin with, as one says nothing of the noise"
+    return [Problem("--until", needed, f"{len(seeds)} in the sweep {sweep.name}")]
 
 
 def _check_machine(sweep: Sweep) -> list[Problem]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from raydt.config.sweep import Sweep
 from raydt.errors import RunError
-from raydt.grid.build import build_grid
+from raydt.grid.added import added_cells, sweep_cells
 from raydt.grid.journal import holder, read_journal
 from raydt.grid.journal_rows import JournalRow, ReportRow, StartRow
 from raydt.grid.lease import LaunchLease
@@ -40,7 +40,7 @@ def sync_store(sweep: Sweep, on_cell: Callable[[str], None] = lambda _: None) ->
 
 
 def _sync(sweep: Sweep, on_cell: Callable[[str], None], lease: LaunchLease) -> Synced:
-    cells = {cell.cell_id: cell for cell in build_grid(sweep)}
+    cells = {cell.cell_id: cell for cell in sweep_cells(sweep)}
     ledger = Ledger.read(sweep, cells.values())
     client = open_store(sweep.store_uri)
     writer = Writer(client, sweep.store_uri, sweep.name, lease.check_held)
@@ -67,6 +67,7 @@ def _sync(sweep: Sweep, on_cell: Callable[[str], None], lease: LaunchLease) -> S
             to_write[cell_id] = holding.attempt
     if not to_write:
         return synced
+    added_for = {cell_id: added.why for cell_id, added in added_cells(sweep).items()}
     fingerprints: dict[str, str | None] = dict.fromkeys(cells)
     fingerprints |= {c: result.fingerprint for c, result in ledger.results.items()}
     writer.start_launch(
@@ -83,7 +84,7 @@ def _sync(sweep: Sweep, on_cell: Callable[[str], None], lease: LaunchLease) -> S
             continue
         starts = [row.fingerprint for row in rows if isinstance(row, StartRow)]
         fingerprint = fingerprints[cell_id] or (starts[0] if starts else "")
-        facts = cell_facts(cells[cell_id], sweep, fingerprint)
+        facts = cell_facts(cells[cell_id], sweep, fingerprint, added_for.get(cell_id))
         writer.sync(folder, run_name, facts, rows, attempt, ledger.results.get(cell_id))
         synced.num_written += 1
         on_cell(cell_id)

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from raydt.config.sweep import Sweep
-from raydt.grid.build import build_grid
+from raydt.grid.added import sweep_cells
 from raydt.grid.cost import cell_costs, compile_seconds, seen_bytes, workers_of
 from raydt.grid.ledger import Ledger
 from raydt.grid.savings import Savings, savings
@@ -32,7 +32,7 @@ def show_plan(
 
     Of more than 45 cells the middle is left out unless `every_cell`.
     """
-    cells = build_grid(sweep)
+    cells = sweep_cells(sweep)
     ledger = Ledger.read(sweep, cells)
     rates = ledger.flops_per_second(sweep)
     costs = cell_costs(cells, sweep, rates, seen_bytes(cells, ledger.results))

@@ -60,6 +60,12 @@ class Progress(LiveProgress):
         self.say(f"Training {len(missing)} cells{before}, {num_slots} at a time{now}")
         self._show()
 
+    def added(self, cells: Sequence[Cell], why: str) -> None:
+        """The launch has come to have more cells."""
+        with self._lock:
+            self._cells |= {cell.cell_id: cell for cell in cells}
+        self.say(f"Adding {', '.join(cell.run_name for cell in cells)}: {why}", style="cyan")
+
     def started(self, cell_id: str) -> None:
         """A cell has a slot (again, if it is tried again)."""
         with self._lock:

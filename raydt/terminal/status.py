@@ -10,7 +10,7 @@ from rich.table import Table
 
 from raydt.config.sweep import Sweep
 from raydt.errors import bad
-from raydt.grid.build import build_grid
+from raydt.grid.added import sweep_cells
 from raydt.grid.ledger import Ledger, recorded_sweep, recorded_sweeps
 from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Stage, Status
@@ -30,7 +30,7 @@ def find_sweep(storage: str, name: str | None) -> Sweep:
 def show_status(storage: str, name: str | None, console: Console) -> None:
     """Print a row per stage, and the reason of every cell that failed."""
     sweep = find_sweep(storage, name)
-    cells = build_grid(sweep)
+    cells = sweep_cells(sweep)
     ledger = Ledger.read(sweep, cells)
     statuses = {cell.cell_id: ledger.status(cell) for cell in cells}
     running = {Status.RUNNING} & set(statuses.values())  # a column that is empty without a launch

@@ -58,6 +58,7 @@ TAG_CELL_ID = "raydt.cell_id"
 TAG_FINGERPRINT = "raydt.fingerprint"
 TAG_ATTEMPT = "raydt.attempt"  # which attempt at the cell the run shows
 TAG_PARENT_CELL = "raydt.parent_cell_id"  # what a finetune or zeroshot cell starts from
+TAG_ADDED_FOR = "raydt.added_for"  # why a refinement added the cell to its sweep, one line
 TAG_STATUS = "raydt.status"
 TAG_REASON = "raydt.reason"  # why a cell failed or diverged, one line
 TAG_STOPPED = "raydt.stopped"  # why training ended: a `Stop`

@@ -104,6 +104,12 @@ class Writer:
         self._launch_id = launch_id
         return launch_id
 
+    def change_plan(self, plan: list[dict[str, object]]) -> None:
+        """The launch has come to have more cells than it began with."""
+        assert self._launch_id is not None
+        self._check_held()
+        self._client.log_dict(self._launch_id, plan, schema.ARTIFACT_PLAN)
+
     def end_launch(self, note: str, whole: bool, headline: Mapping[str, float]) -> None:
         """Close the parent run with what came of it: a note, and numbers by their names in the
         schema."""

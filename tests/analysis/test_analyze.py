@@ -51,7 +51,8 @@ def test_planted_transfer_is_found(result: Analysis, planted: Any) -> None:
     assert far["range"].tolist() == ["below", "below"]
     assert far["effective_bytes"].tolist() == [8_000, 8_000]
     assert (table["leads"] == (table["source"] == "near")).all()
-    assert result.answer.headline == "near transfers most: it beats far in 6 of 6 comparisons."
+    assert result.answer.headline.startswith("near transfers most: ")
+    assert " after near are worth another " in result.answer.headline
     laws = result.laws.set_index("target")
     assert laws.loc["de", "beta_low"] < 0.35 < laws.loc["de", "beta_high"]
 

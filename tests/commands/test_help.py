@@ -39,6 +39,7 @@ def test_help_shows_what_most_people_want_in_the_order_they_want_it(
     groups = re.findall(r"^(\S.*):$", text, re.MULTILINE)
     assert groups == [
         "Look first",
+        "Narrow the intervals",
         "What to measure",
         "Where it goes",
         "How it runs",
@@ -48,10 +49,10 @@ def test_help_shows_what_most_people_want_in_the_order_they_want_it(
     found = options(text)
     assert set(found) == {
         *(field.option for field in FIELDS if len(field.path) == 1),
-        *"--dry-run --all --sweep --hparams --help --help-all".split(),
+        *"--dry-run --all --until --budget --sweep --hparams --help --help-all".split(),
     }
     assert len(found) == len(set(found))
-    first = "--dry-run --all --corpus --sources --targets --sizes --seeds --models"
+    first = "--dry-run --all --until --budget --corpus --sources --targets --sizes"
     assert found[:8] == first.split()
     assert found.index("--models") < found.index("--name") < found.index("--slots")
     assert "--test-bytes 64k" in " ".join(text.split()), "an example of what --help-all has"
@@ -64,9 +65,9 @@ def test_help_all_shows_every_field_once_and_what_stages_share_once_for_all(
     stages = {field.path[-1] for field in FIELDS if len(field.path) == 3}
     expected = [field.spellings[0] for field in FIELDS if len(field.path) < 3]
     expected += ["--STAGE." + name.replace("_", "-") for name in stages]
-    expected += "--dry-run --all --sweep --hparams --help --help-all".split()
+    expected += "--dry-run --all --until --budget --sweep --hparams --help --help-all".split()
     assert sorted(found) == sorted(expected)
-    assert len(FIELDS) == len(expected) - 6 + (len(RECIPES) - 1) * len(stages)
+    assert len(FIELDS) == len(expected) - 8 + (len(RECIPES) - 1) * len(stages)
 
 
 def test_defaults_are_shown_and_two_where_the_demo_has_its_own(

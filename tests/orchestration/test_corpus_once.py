@@ -30,7 +30,7 @@ def stop(sweep):
     sys.exit()
 
 sys.addaudithook(listen)
-launch.build_grid = stop
+launch.sweep_cells = stop
 sizes = {"sizes": ("2k",), "pretrain_size": "2k"}
 languages = {"sources": ("en", "fi"), "targets": ("de",)}
 launch.launch(Sweep(corpus=corpus, storage=storage, **languages, **sizes), Progress())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from raydt.commands.cluster.following import add_address, add_follow, follow, line_console
 from raydt.commands.parser import CommandParser
+from raydt.commands.refine_options import add_refine_options
 from raydt.commands.sweep_parser import SweepParser
 from raydt.config.read import Typed, read_sweep
 from raydt.config.sweep import Sweep
@@ -38,6 +39,7 @@ def run(parsed: argparse.Namespace) -> int:
             Problem("script", f"a file in {here}, which is what travels", repr(parsed.script))
         )
     script_parser = SweepParser(parsed.script, "")
+    add_refine_options(script_parser)
     script_parser.add_sweep_options()
     typed: Typed = script_parser.read(parsed.arguments).typed
     try:

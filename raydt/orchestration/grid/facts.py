@@ -13,8 +13,11 @@ from raydt.tracking import schema
 from raydt.tracking.schema import PLAN_FIELDS, Stage
 
 
-def cell_facts(cell: Cell, sweep: Sweep, fingerprint: str) -> dict[str, object]:
-    """The cell's params and tags, by their names in the schema."""
+def cell_facts(
+    cell: Cell, sweep: Sweep, fingerprint: str, added_for: str | None = None
+) -> dict[str, object]:
+    """The cell's params and tags, by their names in the schema; `added_for`: why a refinement added
+    it."""
     model = MODELS[cell.model]
     facts: dict[str, object] = {
         schema.PARAM_STAGE: cell.stage,
@@ -31,6 +34,8 @@ def cell_facts(cell: Cell, sweep: Sweep, fingerprint: str) -> dict[str, object]:
     }
     if cell.parent_id is not None:
         facts[schema.TAG_PARENT_CELL] = cell.parent_id
+    if added_for is not None:
+        facts[schema.TAG_ADDED_FOR] = added_for
     if cell.stage is not Stage.ZEROSHOT:
         recipe = sweep.protocol.recipe(cell.stage)
         facts |= {

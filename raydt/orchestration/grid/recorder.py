@@ -20,7 +20,8 @@ _SECONDS_BETWEEN_SYNCS = 5.0
 
 
 class CellRecorder:
-    """Brings cells up to date in the store, by way of a `Recorder`."""
+    """Brings cells up to date in the store, by way of a `Recorder`. The cells may come to be more,
+    with their fingerprints and why they were added."""
 
     def __init__(
         self,
@@ -29,12 +30,14 @@ class CellRecorder:
         sweep: Sweep,
         cells: Mapping[str, Cell],
         fingerprints: Mapping[str, str],
+        added_for: Mapping[str, str],
     ) -> None:
         self._recorder = recorder
         self._writer = writer
         self._sweep = sweep
         self._cells = cells
         self._fingerprints = fingerprints
+        self._added_for = added_for
         self._last_sync: dict[str, float] = {}
 
     def reported(self, cell_id: str, attempt: str) -> None:
@@ -64,5 +67,6 @@ class CellRecorder:
             rows = read_journal(folder, attempt)
         except (RunError, OSError) as error:
             raise UnreadableError(str(error)) from None
-        facts = cell_facts(cell, self._sweep, self._fingerprints[cell_id])
+        fingerprint = self._fingerprints[cell_id]
+        facts = cell_facts(cell, self._sweep, fingerprint, self._added_for.get(cell_id))
         self._writer.sync(folder, cell.run_name, facts, rows, attempt, result)

@@ -37,15 +37,10 @@ class Policy(Protocol[TaskT, ReportT]):
 
     A third one is a class with these members, in a folder beside theirs, and a function beside
     `raydt.orchestration.launch` that calls `fan_out` with it; nothing in `run` changes. Where what
-    it trains are cells, derive it from `GridPolicy`, and leases, results, the display and MLflow
-    are what they are for every cell. One that adds seeds to cells until an interval is narrow
-    enough: build the tasks of all seeds that there may be (`grid.tasks.build_tasks`), give
-    `GridPolicy` a subclass of `raydt.grid.schedule.Schedule` that keeps the cells of later seeds
-    back, and have its `done`, which is called for every cell that is done, make those ready that
-    are wanted next; it is `exhausted` when no interval wants more. (A test of `grid.policy` does
-    this.) Losses are in the ledger by then. `analysis` computes intervals, and nothing here may
-    import it: the command passes the function in. `launch` counts cells that were never wanted as
-    not done, and has to be told which those are.
+    it trains are cells, give `GridPolicy` another `Schedule`, and leases, results, the display
+    and MLflow are what they are for every cell: `raydt.grid.growing.GrowingSchedule` adds seeds
+    until intervals are narrow enough. `analysis` computes intervals, and nothing here may import
+    it: the command passes the rule in.
     """
 
     @property

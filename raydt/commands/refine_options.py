@@ -1,0 +1,70 @@
+"""`--until` and `--budget`: how far intervals are to be narrowed, and what that may take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TypeVar
+
+from raydt.errors import InputError, Problem, bad
+from raydt.grid.refining import Refining
+from raydt.units import parse_seconds
+
+T = TypeVar("T")
+
+
+def add_refine_options(group: argparse._ActionsContainer) -> None:
+    """The two options."""
+    group.add_argument(
+        "--until",
+        metavar="FACTOR",
+        help="then add seeds where they narrow intervals most, until the ends of every interval of "
+        "D_E inside its ladder are within this factor, such as 1.5",
+    )
+    group.add_argument(
+        "--budget",
+        metavar="TIME",
+        help="training time that added seeds may take, of all slots together, such as 30m or 2h "
+        "[as long as it takes]",
+    )
+
+
+def read_refining(until: str | None, budget: str | None) -> tuple[Refining | None, list[Problem]]:
+    """What the words of the options mean, None where nothing was asked for, and what is wrong."""
+    problems: list[Problem] = []
+    if until is None:
+        if budget is not None:
+            problems.append(Problem("--budget", "--until beside it, which it limits", budget))
+        return None, problems
+    factor = _checked("--until", lambda: _factor(until), problems)
+    seconds = None if budget is None else _checked("--budget", lambda: _budget(budget), problems)
+    if factor is None or problems:
+        return None, problems
+    from analysis.refine.rule import PrecisionRule
+
+    return Refining(factor, seconds, PrecisionRule(factor)), []
+
+
+def _checked(option: str, read: Callable[[], T], problems: list[Problem]) -> T | None:
+    try:
+        return read()
+    except InputError as error:
+        problems += [Problem(option, each.requirement, each.found) for each in error.problems]
+        return None
+
+
+def _factor(text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 1 < factor < float("inf"):
+        raise bad("--until", "a factor of more than 1, such as 1.5", text)
+    return factor
+
+
+def _budget(text: str) -> float:
+    seconds = parse_seconds(text)
+    if seconds <= 0:
+        raise bad("--budget", "a time of more than nothing, such as 30m", text)
+    return seconds

@@ -1,0 +1,34 @@
+"""The weights of a cell that is done, for whoever uses them besides a launch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from raydt.config.sweep import Sweep
+from raydt.errors import Problem
+from raydt.grid.cell import Cell
+from raydt.grid.journal import WEIGHTS, attempt_folder
+from raydt.grid.ledger import Ledger, cell_folder
+from raydt.grid.result import Result
+from raydt.storage.folder import Folder
+from raydt.tracking.schema import Status
+
+
+class Kept(NamedTuple):
+    """What came of a cell, and the folder that has its `WEIGHTS`."""
+
+    result: Result
+    folder: Folder
+
+
+def weights_of(sweep: Sweep, cell: Cell, ledger: Ledger) -> Kept | Problem:
+    """The weights that a cell ended with, or why there are none."""
+    status = ledger.status(cell)
+    if status is not Status.DONE:
+        return Problem(f"cell {cell.cell_id}", "a cell that is done", status)
+    result = ledger.results[cell.cell_id]
+    folder = attempt_folder(cell_folder(sweep, cell.cell_id), result.attempt)
+    if not folder.exists(WEIGHTS):
+        requirement = "weights on the storage (`--keep-weights all` keeps those of every cell)"
+        return Problem(f"cell {cell.cell_id}", requirement, "none")
+    return Kept(result, folder)

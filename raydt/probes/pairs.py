@@ -1,0 +1,88 @@
+"""Minimal pairs: two texts of which a model should find the first more probable.
+
+A file of them is `good TAB bad`, a pair a line, or JSON lines with the fields of BLiMP and
+MultiBLiMP (`sentence_good` and `sentence_bad`, `sen` and `wrong_sen`) or `good` and `bad`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from raydt.errors import InputError, Problem, bad
+
+_FIELDS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"), ("good", "bad"))
+_SHOWN = 10  # problems of one file
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two texts in UTF-8, neither of which is empty, and which differ."""
+
+    good: bytes
+    bad: bytes
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """The pairs of a file; `InputError` with the first lines that are none, by number."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise bad(str(path), "a file of minimal pairs", error.strerror or error) from None
+    is_json = path.suffix in (".jsonl", ".json")
+    pairs: list[Pair] = []
+    problems: list[Problem] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            good, worse = _of_json(line) if is_json else _of_tabs(line)
+            pairs.append(_pair(good, worse))
+        except ValueError as error:
+            what, _, found = str(error).partition("; found ")
+            problems.append(Problem(f"{path}:{number}", what, found))
+            if len(problems) == _SHOWN:
+                break
+    if problems:
+        raise InputError(problems)
+    if not pairs:
+        raise bad(str(path), "at least one pair, `good TAB bad` a line", "none")
+    return pairs
+
+
+def _of_tabs(line: bytes) -> Sequence[str]:
+    fields = _utf8(line).split("\t")
+    if len(fields) != 2:
+        raise ValueError(f"good TAB bad; found {len(fields)} fields")
+    return fields
+
+
+def _of_json(line: bytes) -> Sequence[str]:
+    try:
+        row = json.loads(_utf8(line))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"a JSON object; found {error}") from None
+    for names in _FIELDS:
+        if isinstance(row, dict) and all(isinstance(row.get(name), str) for name in names):
+            return [row[name] for name in names]
+    wanted = ", or ".join(" and ".join(names) for names in _FIELDS)
+    raise ValueError(f"an object with the texts {wanted}; found {str(row)[:80]}")
+
+
+def _utf8(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        found = f"byte {line[error.start]:#04x} at {error.start}"
+        raise ValueError(f"text in UTF-8; found {found}") from None
+
+
+def _pair(good: str, worse: str) -> Pair:
+    good, worse = good.strip(), worse.strip()
+    if not good or not worse:
+        raise ValueError("two texts; found an empty one")
+    if good == worse:
+        raise ValueError("two texts that differ; found the same twice")
+    return Pair(good.encode(), worse.encode())

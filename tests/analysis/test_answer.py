@@ -1,0 +1,75 @@
+"""The finding comes first, and sizes are chosen by what can be told there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.answer import Answer, answer
+from analysis.simulate.trial import Trial, tried
+from analysis.simulate.world import World
+from analysis.telling import telling
+
+
+def trial(*gains: float, num_seeds: int = 3) -> Trial:
+    """Three languages; log(D_E / D_F) of each as a source, alike into all."""
+    names = ("aa", "bb", "cc")
+    values = np.array(gains, dtype=float)[:, None, None]
+    world = World(names, num_seeds, lambda *_: np.broadcast_to(values, (3, 3, 3)))
+    return tried(world, np.random.default_rng(1), 300)
+
+
+@pytest.fixture(scope="module")
+def apart() -> Trial:
+    return trial(1.0, 0.4, 0.1)
+
+
+def said(one: Trial) -> Answer:
+    return answer(one.effective, one.noise)
+
+
+def test_the_headline_says_who_into_what_how_sure_and_how_much_any_source_gives(
+    apart: Trial,
+) -> None:
+    headline = said(apart).headline
+    assert headline.startswith("aa transfers most: ")
+    assert " after aa are worth another " in headline
+    assert "every source here gives" in headline
+    assert "comparisons" not in headline, "a count is no finding"
+
+
+def test_equal_sources_are_not_ranked_beyond_the_luck_of_seeds() -> None:
+    headline = said(trial(0.5, 0.5, 0.5)).headline
+    assert " transfers most: " not in headline
+
+
+def test_where_the_least_source_gives_nothing_it_is_said() -> None:
+    assert said(trial(1.0, -0.3, -0.3)).headline.endswith(" gives none of that.")
+
+
+def test_one_seed_speaks_of_its_checkpoints() -> None:
+    assert "among these checkpoints" in said(trial(1.0, 0.4, 0.1, num_seeds=1)).headline
+
+
+def test_the_size_is_that_at_which_sources_are_told_apart_best(apart: Trial) -> None:
+    """A smaller D_F lies where the ladder is steep, so that the same ratio is told more surely."""
+    for target, rows in apart.effective.groupby("target"):
+        best = telling(rows, apart.noise).best
+        assert best == 8_000
+        assert f"Into {target}, finetuned on 8k" in " ".join(said(apart).per_target)
+        assert telling(rows, apart.noise, suspect={8_000}).best != 8_000
+
+
+def test_sizes_at_which_nothing_can_be_told_are_named(apart: Trial) -> None:
+    rows = apart.effective[apart.effective["target"] == "aa"]
+    assert telling(rows, apart.noise).nothing == ()
+    blurred = apart.effective.copy()
+    largest = blurred["finetune_bytes"] == 128_000
+    blurred.loc[largest, "transferred_low_bytes"] = -1e5
+    noise = apart.noise
+    assert noise.log_ratio is not None
+    # Bounds on both sides: nothing is told there, of 0 or of one another.
+    blurred.loc[largest, "range"] = "above"
+    found = telling(blurred[blurred["target"] == "aa"], noise)
+    assert found.nothing == (128_000,)
+    assert "Nothing can be told on 128k." in answer(blurred, noise).per_target[0]

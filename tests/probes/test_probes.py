@@ -1,0 +1,90 @@
+"""Minimal pairs: their files, their scores, and the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from raydt.config.model import MODELS
+from raydt.errors import InputError
+from raydt.model.decoder import Decoder
+from raydt.model.families import new_decoder
+from raydt.probes.pairs import Pair, read_pairs
+from raydt.probes.score import accuracy, text_nats
+from raydt.training.evaluate import Evaluator
+
+
+@pytest.fixture
+def model() -> Decoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return new_decoder(MODELS["paper-nano"]).eval()
+
+
+def test_pairs_of_tabs_and_of_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("ça va\tça vas\n\nthe dog runs\tthe dog run\n")
+    (tmp_path / "a.jsonl").write_text(
+        '{"sentence_good": "ça va", "sentence_bad": "ça vas"}\n'
+        '{"sen": "the dog runs", "wrong_sen": "the dog run"}\n'
+    )
+    pairs = read_pairs(tmp_path / "a.tsv")
+    assert pairs == [
+        Pair("ça va".encode(), "ça vas".encode()),
+        Pair(b"the dog runs", b"the dog run"),
+    ]
+    assert read_pairs(tmp_path / "a.jsonl") == pairs
+
+
+def test_every_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"a\tb\nsame\tsame\nempty\t \nalone\nlatin \xe9\tx\n")
+    with pytest.raises(InputError) as raised:
+        read_pairs(path)
+    said = [str(problem).removeprefix(f"{path}:") for problem in raised.value.problems]
+    assert said == [
+        "2: two texts that differ; found the same twice",
+        "3: two texts; found an empty one",
+        "4: good TAB bad; found 1 fields",
+        "5: text in UTF-8; found byte 0xe9 at 6",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.tsv", "", "at least one pair"),
+        ("a.jsonl", '{"good": 1, "bad": 2}\n', "an object with the texts"),
+        ("a.jsonl", "{\n", "a JSON object"),
+        ("absent.tsv", None, "No such file"),
+    ],
+)
+def test_a_file_without_pairs(name: str, text: str | None, said: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_pairs(tmp_path / name)
+
+
+def test_a_text_has_the_nats_of_a_split(model: Decoder) -> None:
+    texts = [b"short", b"x" * 128, b"longer than a window " * 20]
+    evaluator = Evaluator(64, precision="float32")
+    expected = [evaluator.byte_losses(model, np.frombuffer(text, np.uint8)).sum() for text in texts]
+    np.testing.assert_allclose(text_nats(model, texts), expected, rtol=1e-5)
+
+
+def test_the_more_probable_text_is_right_and_a_tie_is_half(model: Decoder) -> None:
+    texts = [b"abc", b"xyz", b"hello", b"wor ld"]
+    order = [texts[place] for place in np.argsort(text_nats(model, texts))]
+    right = [Pair(order[0], order[1]), Pair(order[2], order[3])]
+    assert accuracy(model, right).share == 1
+    wrong = [Pair(pair.bad, pair.good) for pair in right]
+    assert accuracy(model, wrong).share == 0
+    assert accuracy(model, [*right, wrong[0], Pair(b"abc", b"abc")]).share == (2 + 0.5) / 4
+
+
+def test_the_error_is_that_of_a_share(model: Decoder) -> None:
+    pairs = [Pair(b"abc", b"abc")] * 16
+    assert accuracy(model, pairs).stderr == pytest.approx(0.125)

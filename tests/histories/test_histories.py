@@ -18,6 +18,7 @@ import pytest
 
 from tests.histories.history import History
 from tests.histories.wiring import wire
+from tests.histories.world import Faults
 from tests.unproven import unproven
 
 _MEMORY = Path("/dev/shm")
@@ -36,10 +37,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
     wire(monkeypatch)
 
 
-def histories(cache: Path, seeds: range) -> int:
-    """How many were made, none of which broke a rule."""
+def histories(cache: Path, seeds: range, faults: Faults | None = None) -> int:
+    """How many were made, none of which broke a rule; `faults` instead of those a seed draws."""
     for seed in seeds:
-        History(seed, cache / str(seed)).run()
+        History(seed, cache / str(seed), faults).run()
     return len(seeds)
 
 

@@ -20,7 +20,6 @@ from tests.integration.mlflow_server import start_server, stop
 from tests.integration.tiny import NUM_CELLS, finished, grid, one_run_per_cell, results, wait_for
 from tests.ports import free_port
 from tests.small_disk import mounted_disk
-from tests.unproven import unproven
 
 pytestmark = pytest.mark.integration
 
@@ -111,7 +110,6 @@ def test_a_killed_trial_goes_on_where_it_was(tmp_path: Path, undisturbed: dict[s
     assert events[:2] == ["start", "resume"], "it did not begin from nothing"
 
 
-@unproven
 @pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "stopped"])
 def test_a_worker_that_is_hit_between_two_cells(
     tmp_path: Path, undisturbed: dict[str, float], is_killed: bool

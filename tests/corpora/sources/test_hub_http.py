@@ -78,7 +78,9 @@ def run(hub: Hub, root: Path, *languages: str, check: bool = True) -> str:
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[3],
-        env=keep | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(root / "hf")},
+        # tests/export is offline, and may have been collected by this process.
+        env=keep
+        | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(root / "hf"), "HF_HUB_OFFLINE": "0"},
     )
     assert done.returncode == 0 or not check, done.stderr
     return done.stderr

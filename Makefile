@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-storm lint clean
+.PHONY: help demo test test-all test-long lint clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -23,10 +23,10 @@ test: $(VENV)/installed ## all units, and one small grid through Ray, MLflow and
 	$(BIN)/python -m pytest -n 2 -m "not integration"
 
 test-all: test ## and clusters, servers and kills
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "integration and not storm"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "integration and not long"
 
-test-storm: $(VENV)/installed ## machines that are killed and replaced again and again: 15 minutes
-	$(BIN)/python -m pytest -m storm
+test-long: $(VENV)/installed ## storms over machines, the ledger's audit, a SLURM: an hour
+	$(BIN)/python -m pytest -m long
 
 lint: $(VENV)/installed ## ruff and mypy --strict
 	$(BIN)/ruff check

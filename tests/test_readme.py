@@ -29,7 +29,7 @@ ELSEWHERE = {
     "make demo": ".ci/run",
     "make test": "Makefile",
     "make test-all": ".ci/run",
-    "make test-storm": "Makefile",
+    "make test-long": "Makefile",
     "make lint": ".ci/run",
     "python3 -m venv .venv && . .venv/bin/activate": "Makefile",
     "pip install -c constraints.txt -e '.[dev]'": "Makefile",

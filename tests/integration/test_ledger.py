@@ -28,9 +28,8 @@ from tests.integration.tiny import (
     wait_for,
 )
 from tests.small_disk import mounted_disk
-from tests.unproven import unproven
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
 
 RAYDT = [sys.executable, "-m", "raydt"]
 # Cells of some seconds each, that keep checkpoints all the time.
@@ -189,7 +188,6 @@ def test_no_secret_is_written_anywhere(tmp_path: Path, monkeypatch: pytest.Monke
     temporary.rmdir()
 
 
-@unproven
 def test_kills_leave_nothing_in_the_temporary_folder_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

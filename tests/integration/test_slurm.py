@@ -15,7 +15,7 @@ from tests.cluster.slurm import CPUS, NODES, ROOT, Slurm, slurm
 from tests.integration.tiny import NUM_CELLS, TINY, results
 from tests.unproven import unproven
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
 
 BATCH = str(ROOT / "cluster" / "slurm.sbatch")
 # Pretrains that last until SLURM, which looks every 30 seconds, sees that the time is up.

@@ -22,7 +22,7 @@ from tests.cluster.local import WORKER_NODE, LocalCluster, cluster, until
 from tests.integration.test_hparams import TINY as TINY_SEARCH
 from tests.integration.tiny import ROOT, TINY, grid, results
 
-pytestmark = [pytest.mark.integration, pytest.mark.storm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(1800)]
 
 # Twenty cells that outlast the start of a node, and keep checkpoints all the time.
 TWENTY = (

@@ -118,7 +118,7 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         )
     text = str(raised.value)
     for part in (
-        "line 2: loss: nats per byte, more than 0; found '-1'",
+        "line 2: loss: nats per byte, more than 0, or nothing where it is missing; found '-1'",
         "line 3: seed",
         "line 5: source: a name; found nothing",
         "line 5: loss",

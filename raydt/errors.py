@@ -7,8 +7,11 @@ raised is a defect of raydt and shows its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
+
+FoundT = TypeVar("FoundT")
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,16 @@ class InputError(RaydtError):
 def bad(what: str, requirement: str, found: object) -> InputError:
     """An `InputError` of a single problem."""
     return InputError([Problem(what, requirement, str(found))])
+
+
+def with_problems(problems: Iterable[Problem], read: Callable[[], FoundT]) -> FoundT:
+    """What `read` gives, if there are no `problems`: `InputError` of these and of what it raises,
+    all at once."""
+    known = list(problems)
+    try:
+        found = read()
+    except InputError as error:
+        raise InputError([*known, *error.problems]) from None
+    if known:
+        raise InputError(known)
+    return found

@@ -10,17 +10,17 @@ from __future__ import annotations
 import http.client
 import json
 import subprocess
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request, urlopen
 
+from tests.local_server import serving
 from tests.ports import free_port
 
 _START_SECONDS = 30.0
@@ -43,12 +43,8 @@ def google_store(bucket: str) -> Iterator[str]:
     try:
         _make_bucket(f"http://127.0.0.1:{port}", bucket)
         handler = type("Handler", (_Translated,), {"address": ("127.0.0.1", port)})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        server.server_close()
+        with serving(handler) as address:
+            yield address
     finally:
         process.kill()
         process.wait()

@@ -49,6 +49,10 @@ class Contest:
     ahead: Floats
     half_width: Floats
 
+    def turned(self) -> Contest:
+        """The same with the sides exchanged."""
+        return Contest(self.num_bytes, -self.ahead, self.half_width)
+
 
 def contest(
     first: Sequence[Curve],

@@ -116,8 +116,7 @@ def _paid(
 ) -> Crossing:
     """When the pretrain has paid: the sides change places."""
     found = contest(scratch, tuned, confidence, second_starts_bytes=spent_bytes)
-    turned = type(found)(found.num_bytes, -found.ahead, found.half_width)
-    return ahead_for_good(turned)
+    return ahead_for_good(found.turned())
 
 
 def _fields(name: str, found: Crossing | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ from raydt.commands.refine_options import add_refine_options, read_refining
 from raydt.commands.run import train
 from raydt.commands.sweep_parser import SweepParser
 from raydt.config.read import read_sweep
-from raydt.errors import InputError
+from raydt.errors import with_problems
 
 
 def make_parser(prog: str, about: str) -> CommandParser:
@@ -30,12 +30,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 def run(parsed: argparse.Namespace) -> int:
     refining, problems = read_refining(parsed.until, parsed.budget)
-    try:
-        sweep = read_sweep(parsed.typed)
-    except InputError as error:
-        raise InputError([*problems, *error.problems]) from None
-    if problems:
-        raise InputError(problems)
+    sweep = with_problems(problems, lambda: read_sweep(parsed.typed))
     # Who asks to be shown something does not ask for training.
     look = parsed.dry_run or parsed.all
     return plan.show(sweep, parsed.all, refining=refining) if look else train(sweep, refining)

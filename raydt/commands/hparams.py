@@ -13,7 +13,7 @@ from raydt.commands.parser import CommandParser
 from raydt.commands.sweep_parser import SweepParser
 from raydt.config.protocol import RECIPES
 from raydt.config.read import read_sweep
-from raydt.errors import InputError, Problem
+from raydt.errors import InputError, Problem, with_problems
 from raydt.tracking.schema import Stage
 from raydt.tracking.uri import without_password
 from raydt.units import Size, parse_bytes, parse_size
@@ -72,12 +72,7 @@ def run(parsed: argparse.Namespace) -> int:
             budget = parse_bytes(parsed.budget)
         except InputError as error:
             problems += [Problem("--budget", p.requirement, p.found) for p in error.problems]
-    try:
-        sweep = read_sweep(parsed.typed)
-    except InputError as error:
-        raise InputError([*problems, *error.problems]) from None
-    if problems:
-        raise InputError(problems)
+    sweep = with_problems(problems, lambda: read_sweep(parsed.typed))
     chosen = tuple(sorted({size for size in at if size is not None}))
     plan = SearchPlan(sweep, stages, chosen, num_trials, budget)
     console = Console(highlight=False)

@@ -8,7 +8,7 @@ from raydt.commands import plan
 from raydt.commands.parser import CommandParser
 from raydt.commands.refine_options import add_refine_options, read_refining
 from raydt.commands.run import train
-from raydt.errors import InputError, Problem
+from raydt.errors import Problem, with_problems
 
 
 def make_parser(prog: str, about: str) -> CommandParser:
@@ -28,12 +28,7 @@ def run(parsed: argparse.Namespace) -> int:
     refining, problems = read_refining(parsed.until, parsed.budget)
     if refining is None and not problems:
         problems = [Problem("--until", "a factor of more than 1, such as 1.5", "nothing")]
-    try:
-        sweep = find_sweep(parsed.storage, parsed.name)
-    except InputError as error:
-        raise InputError([*problems, *error.problems]) from None
-    if problems:
-        raise InputError(problems)
+    sweep = with_problems(problems, lambda: find_sweep(parsed.storage, parsed.name))
     if parsed.dry_run:
         return plan.show(sweep, False, refining=refining)
     return train(sweep, refining)

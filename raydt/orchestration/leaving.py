@@ -84,7 +84,7 @@ def _keep_all(
     found = Ledger.read(sweep, cells).running
     running = [_Running.of(cell_folder(sweep, cell_id)) for cell_id in sorted(found)]
     waiting = [cell for cell in running if cell is not None]
-    say(f"Told to leave: {len(waiting)} running cells write a checkpoint")
+    say(f"Told to leave: a checkpoint of each running cell first ({len(waiting)})")
     announce(sweep.folder, launch_id)
     until = time.monotonic() + MOST_SECONDS
     while waiting and time.monotonic() < until:

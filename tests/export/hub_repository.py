@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from tests.local_server import serving
 
 REPOSITORY = "owner/model"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -31,17 +32,9 @@ class Repository:
 @contextmanager
 def hub_with(repository: Repository) -> Iterator[Repository]:
     """Serve the repository until the context ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(repository))
-    server.daemon_threads = True
-    repository.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with serving(_handler(repository)) as address:
+        repository.endpoint = f"http://{address}"
         yield repository
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _handler(hub: Repository) -> type[BaseHTTPRequestHandler]:

@@ -55,7 +55,7 @@ def test_a_launch_ends_once_its_cells_are_kept(
     with pytest.raises(KeyboardInterrupt):
         told(sweep, said)
     thread.join()
-    assert said == ["Told to leave: 1 running cells write a checkpoint"]
+    assert said == ["Told to leave: a checkpoint of each running cell first (1)"]
     assert signal.getsignal(signal.SIGUSR2) == before
     assert not (tmp_path / "tiny" / "leaving.json").exists(), "for the next launch"
     names = [
@@ -72,4 +72,4 @@ def test_a_launch_without_a_running_cell_ends_at_once(tmp_path: Path) -> None:
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         told(sweep, said)
-    assert said == ["Told to leave: 0 running cells write a checkpoint"]
+    assert said == ["Told to leave: a checkpoint of each running cell first (0)"]

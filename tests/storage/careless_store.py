@@ -4,10 +4,11 @@ such headers."""
 from __future__ import annotations
 
 import http.client
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.local_server import serving
 
 
 @contextmanager
@@ -38,9 +39,5 @@ def careless(address: str) -> Iterator[str]:
 
         do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _pass_on
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as own:
+        yield own

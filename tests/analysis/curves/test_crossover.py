@@ -65,8 +65,7 @@ def test_a_pretrain_that_counts_moves_the_finetune() -> None:
     found = contest([curve(100, 0.5)], [curve(100, 0.5)], 0.9, second_starts_bytes=spent)
     assert ahead_for_good(found).range == "below", "scratch is ahead all the way"
     head_start = contest([curve(100, 0.5)], [curve(10, 0.5)], 0.9, second_starts_bytes=spent)
-    turned = type(head_start)(head_start.num_bytes, -head_start.ahead, head_start.half_width)
-    paid = ahead_for_good(turned)
+    paid = ahead_for_good(head_start.turned())
     # 100 x^-0.5 = 10 (x - spent)^-0.5 where x = spent / 0.99; before its first look, not evaluated.
     assert paid.num_bytes == pytest.approx(spent + STEPS[0], rel=2e-2)
 

@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.local_server import serving
 
 DATASET = "owner/data"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -59,17 +60,9 @@ class Hub:
 def hub_of(files: dict[str, bytes]) -> Iterator[Hub]:
     """Serve these files, by their paths in the repository, until the context ends."""
     hub = Hub(files)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))
-    server.daemon_threads = True
-    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with serving(_handler(hub)) as address:
+        hub.endpoint = f"http://{address}"
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:

@@ -14,6 +14,8 @@ from analysis.curves.drawn import DrawnCurves
 from analysis.report.figures import INK, STYLE
 from raydt.units import approximate_bytes
 
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def crossover_figure(
     curves: DrawnCurves,
@@ -59,7 +61,13 @@ def crossover_figure(
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: approximate_bytes(value)))
             axes.set_xlabel("bytes seen")
         else:
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
             axes.set_xlabel("training FLOPs")
         axes.set_ylabel("validation loss, nats per byte")
         figure.legend(loc="outside right upper")
     return figure
+
+
+def _power_of_ten(value: float) -> str:
+    """10¹²: matplotlib's own is in TeX, which the report's figures do not set."""
+    return "10" + f"{round(math.log10(value))}".translate(_SUPERSCRIPT)

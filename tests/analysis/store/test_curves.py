@@ -70,7 +70,10 @@ def test_the_page_says_when_scratch_is_ahead(store: Store, tmp_path: Path) -> No
     assert "Scratch, or pretrain and finetune?" in page
     assert "scratch is ahead from" in page
     assert (tmp_path / "report" / "crossovers.csv").exists()
-    assert list((tmp_path / "report" / "figures").glob("crossover-*.svg"))
+    (figure,) = (tmp_path / "report" / "figures").glob("crossover-*.svg")
+    drawn = figure.read_text()
+    assert "10¹⁰" in drawn
+    assert "mathdefault" not in drawn, "TeX that nobody sets"
 
 
 def test_a_store_without_curves_has_no_such_section(tmp_path: Path) -> None:

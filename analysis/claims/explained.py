@@ -36,12 +36,14 @@ from analysis.claims.predictors import (
 )
 from analysis.claims.twoway import connected, two_way
 from analysis.distances.table import KINDS
+from analysis.wording import counted
 
 NAME = "similarity"
 QUESTION = "Does similarity of languages explain what transfers?"
 LEVEL = 0.05
 MODERATE_R = 0.3  # Cohen's; a "no" means that |r| is surely under it
 NORMAL_95 = 1.645  # of a standard normal: two one-sided tests of 5 %
+MOST_LANGUAGES = 12  # more of them than there are is looked ahead
 MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
 CORRELATES = "Correlates of log(D_E / D_F)"
 PAIRS = "Pairs and their distances"
@@ -109,7 +111,7 @@ def explained_by_similarity(
     first = ["predictor", *FAMILY, "r", "p", "p_holm", "p_bh"]
     table = table[first + [name for name in table.columns if name not in first]]
     main = table[table["predictor"] == PREREGISTERED].iloc[0].to_dict()
-    sentence, verdict = _answer(main)
+    sentence, verdict, takes = _answer(main)
     hits = table[
         (table["role"] != FIRST)
         & (table["method"] == "QAP")
@@ -151,6 +153,7 @@ def explained_by_similarity(
         n=len(languages),
         unit="languages",
         notes=notes,
+        takes=takes,
     )
 
 
@@ -265,7 +268,8 @@ def _row(
     }
 
 
-def _answer(main: dict[object, object]) -> tuple[str, Verdict]:
+def _answer(main: dict[object, object]) -> tuple[str, Verdict, str]:
+    """Sentence, verdict, and what it would take to have one."""
     r, p, error, critical, least = (
         float(str(main[name])) for name in ("r", "p", "r_error", "critical_r", "least_p")
     )
@@ -273,34 +277,43 @@ def _answer(main: dict[object, object]) -> tuple[str, Verdict]:
         return (
             "Undecided: beyond the main effects of source and target no pair is left to compare.",
             Verdict.UNDECIDED,
+            "Needs languages that are not all at one distance from each other.",
         )
     said = f"correlation of distance and transfer r = {r:+.2f}, p = {p:.2g}"
-    if p <= LEVEL and r < 0:
-        return (
-            "The nearer a source, the more it gives, beyond what source and target are good for by "
-            f"themselves ({said}).",
-            Verdict.YES,
-        )
     if p <= LEVEL:
+        more, verdict = ("nearer", Verdict.YES) if r < 0 else ("farther", Verdict.OPPOSITE)
         return (
-            "The farther a source, the more it gives, beyond what source and target are good for "
+            f"The {more} a source, the more it gives, beyond what source and target are good for "
             f"by themselves ({said}).",
-            Verdict.OPPOSITE,
+            verdict,
+            "",
         )
     # Few labels permute into few values of r: not less than what independent pairs would have.
-    freedom, pairs = int(str(main["freedom"])), int(str(main["num_pairs"]))
-    if abs(r) + NORMAL_95 * max(error, 1 / math.sqrt(freedom)) < MODERATE_R:
-        return f"Hardly: |r| is surely under {MODERATE_R} ({said}).", Verdict.NO
+    freedom, pairs, languages = (
+        int(str(main[name])) for name in ("freedom", "num_pairs", "num_languages")
+    )
+    reach = NORMAL_95 * max(error, 1 / math.sqrt(freedom))
+    if abs(r) + reach < MODERATE_R:
+        return f"Hardly: |r| is surely under {MODERATE_R} ({said}).", Verdict.NO, ""
+    for more in range(1, MOST_LANGUAGES + 1):
+        # Every language more makes |r| surer by the pairs it brings, and multiplies the labels.
+        narrower = math.sqrt(freedom / freedom_with(more, languages, pairs, freedom))
+        enough = least / math.perm(languages + more, more) <= LEVEL
+        if enough and (abs(r) >= critical * narrower or abs(r) + reach * narrower < MODERATE_R):
+            takes = f"With about {counted(more, 'more language')} in the same roles, if r stays."
+            break
+    else:
+        takes = f"More than {MOST_LANGUAGES} more languages: r lies at the edge of a verdict."
     if least > LEVEL:
         return (
             f"Too small a grid: its labels permute in too few ways for any p under {least:.2g} "
             f"({said}).",
             Verdict.UNDECIDED,
+            takes,
         )
-    languages = int(str(main["num_languages"]))
     return (
         f"Not shown, and not excluded ({said}): {languages} languages show |r| from about "
-        f"{critical:.2f} on, {languages + 2} would from about "
-        f"{critical * math.sqrt(freedom / freedom_with(2, languages, pairs, freedom)):.2f}.",
+        f"{critical:.2f} on.",
         Verdict.UNDECIDED,
+        takes,
     )

@@ -73,6 +73,7 @@ class Trial:
                 noise=self.noise,
                 num_permutations=NUM_PERMUTATIONS,
                 explore=False,
+                forecast=False,
                 names=(claim,),
             )
             self._asked.update({one.name: one for one in found})

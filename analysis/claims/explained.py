@@ -135,8 +135,9 @@ def explained_by_similarity(
         tables={CORRELATES: table, PAIRS: _pairs_table(numbers, known)},
         tested=(
             "log(D_E / D_F) per pair over all sizes (least squares of pair + size) against the "
-            "mean of the syntactic, genetic, geographic, phonological and inventory distance, "
-            "named beforehand; main effects of source and target partialled out. p: labels of "
+            "mean of the syntactic, genetic, geographic, phonological and inventory distance (of "
+            "controlled languages: of words and world as made), named beforehand; main effects of "
+            "source and target partialled out. p: labels of "
             "languages permuted (QAP), a language in both roles in both at once, "
             + (
                 "every permutation enumerated"

@@ -116,7 +116,7 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         tables=tables,
         tested=(
             "log(D_E / D_F) = target + source + slope·distance over all sources (distance: the one "
-            "of the claim of similarity, or 1 - shared words of controlled languages). Share: D_T "
+            "of the claim of similarity). Share: D_T "
             "at a target's farthest distance over that at its nearest, both off the line and "
             "summed over targets; interval: Student's t of slope and mean about the residual "
             "scatter of pairs, which holds the noise of seeds and what pairs have of their own; "

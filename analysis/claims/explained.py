@@ -44,6 +44,7 @@ LEVEL = 0.05
 MODERATE_R = 0.3  # Cohen's; a "no" means that |r| is surely under it
 NORMAL_95 = 1.645  # of a standard normal: two one-sided tests of 5 %
 MOST_LANGUAGES = 12  # more of them than there are is looked ahead
+MIN_LANGUAGES = 4  # in both roles
 MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
 CORRELATES = "Correlates of log(D_E / D_F)"
 PAIRS = "Pairs and their distances"
@@ -70,7 +71,7 @@ def explained_by_similarity(
     notes = censored_note(found.rows) + list(facts.notes)
     tested: list[dict[str, object]] = []
     for name, square in known.items():
-        kept = _known_languages(square, numbers)
+        kept = known_languages(square, numbers)
         grid, ranked = (one.only(kept, kept) for one in (numbers, ranks))
         dropped = sorted(languages - set(kept))
         if dropped:
@@ -93,8 +94,8 @@ def explained_by_similarity(
             name=NAME,
             question=QUESTION,
             model=model,
-            needs="4 languages whose distances are known and whose labels permute in "
-            f"{MIN_PERMUTATIONS} ways",
+            needs=f"{MIN_LANGUAGES} languages whose distances are known and whose labels permute "
+            f"in {MIN_PERMUTATIONS} ways",
             found=f"{len(languages)} languages, {len(known)} kinds of distance known",
             n=len(languages),
             unit="languages",
@@ -176,7 +177,7 @@ def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _known_languages(square: pd.DataFrame, grid: Grid) -> list[str]:
+def known_languages(square: pd.DataFrame, grid: Grid) -> list[str]:
     """The languages left when those with most unknown pairs are dropped, one by one."""
     kept = sorted({*grid.sources, *grid.targets})
     while True:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from analysis.claims import commutative, explained, hurt, similar, specific
+from analysis.claims.correlates import known_languages
 from analysis.claims.grid import Grid
 from analysis.claims.permutation import associated, label_permutations
 from analysis.claims.predictors import distances
@@ -164,7 +165,7 @@ def _known(axes: Axes) -> tuple[Grid, np.ndarray]:
     """The part of the grid whose distances are known, without values, and the distances."""
     names = {*axes.sources, *axes.targets}
     known = distances(names)
-    kept = explained.known_languages(
+    kept = known_languages(
         known, Grid(axes.sources, axes.targets, np.zeros((len(axes.sources), len(axes.targets))))
     )
     sources = tuple(name for name in axes.sources if name in kept)

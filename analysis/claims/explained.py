@@ -15,12 +15,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
+from analysis.claims.correlates import FIRST, correlate, known_languages, together
 from analysis.claims.grid import Finetuned, Grid, censored_note, pooled
 from analysis.claims.permutation import (
-    Association,
-    LabelPermutations,
     associated,
     benjamini_hochberg,
     freedom_with,
@@ -28,14 +26,12 @@ from analysis.claims.permutation import (
     label_permutations,
 )
 from analysis.claims.predictors import (
-    OVERLAPPING,
     PREREGISTERED,
     CorpusFacts,
     distances,
     predictors,
 )
 from analysis.claims.twoway import connected, two_way
-from analysis.distances.table import KINDS
 from analysis.wording import counted
 
 NAME = "similarity"
@@ -49,7 +45,6 @@ MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
 CORRELATES = "Correlates of log(D_E / D_F)"
 PAIRS = "Pairs and their distances"
 FAMILY = ["role", "method", "measure", "main_effects"]
-FIRST, EXPLORED, OF_CORPORA = "preregistered", "exploration", "of the corpora"
 
 
 def explained_by_similarity(
@@ -88,7 +83,7 @@ def explained_by_similarity(
                 result = associated(
                     ranked if by_rank else grid, x, drawn, main_effects=main_effects, ranks=by_rank
                 )
-                tested.append(_row(name, "QAP", measure, main_effects, grid, drawn, result))
+                tested.append(correlate(name, "QAP", measure, main_effects, grid, drawn, result))
     if not any(row["predictor"] == PREREGISTERED for row in tested):
         return insufficient(
             name=NAME,
@@ -101,7 +96,7 @@ def explained_by_similarity(
             unit="languages",
         )
     if explore:
-        tested += _together(numbers, ranks, known, num_permutations, random, notes)
+        tested += together(numbers, ranks, known, num_permutations, random, notes)
     table = pd.DataFrame(tested)
     table["p_holm"] = table.groupby(FAMILY)["p"].transform(
         lambda p: pd.Series(holm(p.to_numpy(dtype=float)), index=p.index)
@@ -177,99 +172,6 @@ def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def known_languages(square: pd.DataFrame, grid: Grid) -> list[str]:
-    """The languages left when those with most unknown pairs are dropped, one by one."""
-    kept = sorted({*grid.sources, *grid.targets})
-    while True:
-        part = square.loc[kept, kept].isna().to_numpy(copy=True)
-        np.fill_diagonal(part, False)
-        rows = np.array([name in grid.sources for name in kept])
-        columns = np.array([name in grid.targets for name in kept])
-        unknown = part & rows[:, None] & columns[None, :]
-        counts = unknown.sum(axis=0) + unknown.sum(axis=1)
-        if not counts.any():
-            return kept
-        kept.pop(int(counts.argmax()))
-
-
-def _together(
-    numbers: Grid,
-    ranks: Grid,
-    known: dict[str, pd.DataFrame],
-    num_permutations: int,
-    random: np.random.Generator,
-    notes: list[str],
-) -> list[dict[str, object]]:
-    """MRQAP: each predictor beside the others that are known of the same languages."""
-    different = numbers.different()
-    whole: dict[str, Floats] = {}
-    for name, square in known.items():
-        x = square.loc[list(numbers.sources), list(numbers.targets)].to_numpy(dtype=float)
-        if (
-            name != PREREGISTERED
-            and not name.startswith(OVERLAPPING)
-            and np.isfinite(x[different]).all()
-        ):
-            whole[name] = x
-    if len(whole) < 2:
-        return []
-    drawn = label_permutations(
-        numbers.sources, numbers.targets, num_permutations=num_permutations, random=random
-    )
-    found: list[dict[str, object]] = []
-    for measure in ("Pearson", "Spearman"):
-        by_rank = measure == "Spearman"
-        for main_effects in (True, False):
-            for name, x in whole.items():
-                others = tuple(one for other, one in whole.items() if other != name)
-                result = associated(
-                    ranks if by_rank else numbers,
-                    x,
-                    drawn,
-                    controls=others,
-                    main_effects=main_effects,
-                    ranks=by_rank,
-                )
-                found.append(_row(name, "MRQAP", measure, main_effects, numbers, drawn, result))
-    lost = [name for name in known if name not in whole and not name.startswith(OVERLAPPING)]
-    lost = [name for name in lost if name != PREREGISTERED]
-    if lost:
-        notes.append(f"MRQAP leaves out what is not known of every language: {', '.join(lost)}.")
-    return found
-
-
-def _row(
-    name: str,
-    method: str,
-    measure: str,
-    main_effects: bool,
-    grid: Grid,
-    drawn: LabelPermutations,
-    result: Association,
-) -> dict[str, object]:
-    role = FIRST if name == PREREGISTERED else OF_CORPORA
-    if name.split(" (predicted")[0] in KINDS:
-        role = EXPLORED
-    return {
-        "predictor": name,
-        "role": role,
-        "method": method,
-        "measure": measure,
-        "main_effects": main_effects,
-        "r": result.r,
-        "p": result.p,
-        "r_error": result.error,
-        "critical_r": result.critical_r,
-        "num_pairs": result.num_pairs,
-        "freedom": result.freedom,
-        "num_languages": len({*grid.sources, *grid.targets}),
-        "num_permutations": len(drawn.sources),
-        "exact": drawn.exact,
-        "least_p": drawn.least_p,
-        "note": result.note,
-    }
-
-
 def _answer(main: dict[object, object]) -> tuple[str, Verdict, str]:
     """Sentence, verdict, and what it would take to have one."""
     r, p, error, critical, least = (
@@ -297,15 +199,7 @@ def _answer(main: dict[object, object]) -> tuple[str, Verdict, str]:
     reach = NORMAL_95 * max(error, 1 / math.sqrt(freedom))
     if abs(r) + reach < MODERATE_R:
         return f"Hardly: |r| is surely under {MODERATE_R} ({said}).", Verdict.NO, ""
-    for more in range(1, MOST_LANGUAGES + 1):
-        # Every language more makes |r| surer by the pairs it brings, and multiplies the labels.
-        narrower = math.sqrt(freedom / freedom_with(more, languages, pairs, freedom))
-        enough = least / math.perm(languages + more, more) <= LEVEL
-        if enough and (abs(r) >= critical * narrower or abs(r) + reach * narrower < MODERATE_R):
-            takes = f"With about {counted(more, 'more language')} in the same roles, if r stays."
-            break
-    else:
-        takes = f"More than {MOST_LANGUAGES} more languages: r lies at the edge of a verdict."
+    takes = _languages_needed(abs(r), critical, reach, least, (languages, pairs, freedom))
     if least > LEVEL:
         return (
             f"Too small a grid: its labels permute in too few ways for any p under {least:.2g} "
@@ -319,3 +213,17 @@ def _answer(main: dict[object, object]) -> tuple[str, Verdict, str]:
         Verdict.UNDECIDED,
         takes,
     )
+
+
+def _languages_needed(
+    r: float, critical: float, reach: float, least: float, grid: tuple[int, int, int]
+) -> str:
+    """How many more would decide, were r to stay: each makes it surer by the pairs it brings, and
+    multiplies the labels. grid: languages, pairs, pairs beyond main effects."""
+    languages, pairs, freedom = grid
+    for number in range(1, MOST_LANGUAGES + 1):
+        narrower = math.sqrt(freedom / freedom_with(number, languages, pairs, freedom))
+        enough = least / math.perm(languages + number, number) <= LEVEL
+        if enough and (r >= critical * narrower or r + reach * narrower < MODERATE_R):
+            return f"With about {counted(number, 'more language')} in the same roles, if r stays."
+    return f"More than {MOST_LANGUAGES} more languages: r lies at the edge of a verdict."

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from raydt.grid.read_data import ReadData
 from raydt.tracking.schema import Status
 
 
@@ -23,6 +24,7 @@ class StartRow(_Row):
     launch: str
     cell_id: str
     fingerprint: str
+    data: tuple[ReadData, ...] = ()  # what it reads; attempts of earlier versions do not say
 
 
 class ResumeRow(_Row):

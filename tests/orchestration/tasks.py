@@ -13,6 +13,7 @@ def cell_task(cell_id: str, **said: Any) -> CellTask:
     facts: dict[str, Any] = {
         "parent_id": None,
         "fingerprint": "f" * 64,
+        "data": (),
         "launch": "L1",
         "sweep": "runs/x",
         "folder": f"runs/x/cells/{cell_id}",

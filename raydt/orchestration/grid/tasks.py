@@ -12,7 +12,9 @@ from raydt.grid.cell import Cell
 from raydt.grid.identity import fingerprint
 from raydt.grid.journal import WEIGHTS, attempt_folder
 from raydt.grid.ledger import cell_folder
+from raydt.grid.read_data import ReadData
 from raydt.grid.result import Result
+from raydt.orchestration.grid.data import read_data
 from raydt.orchestration.run.task import CellTask, Processes, Weights
 from raydt.tracking.schema import Stage
 
@@ -48,6 +50,7 @@ def build_tasks(
     }
     parents = {cell.parent_id for cell in cells}
     digests: dict[tuple[str, int], str] = {}
+    read: dict[tuple[str, int], tuple[ReadData, ...]] = {}
     tasks: dict[str, CellTask] = {}
     for cell in cells:
         language = languages[data_language(cell)]
@@ -55,6 +58,7 @@ def build_tasks(
         key = (language.name, cell.size.num_bytes)
         if key not in digests:
             digests[key] = language.digest(cell.size.num_bytes, val_bytes, test_bytes)
+            read[key] = read_data(language, cell.size.num_bytes, val_bytes, test_bytes)
         parent = tasks[cell.parent_id].fingerprint if cell.parent_id else None
         tasks[cell.cell_id] = CellTask(
             cell_id=cell.cell_id,
@@ -79,6 +83,7 @@ def build_tasks(
             keep_weights=sweep.keep_weights == "all" or cell.cell_id in parents,
             language=locations[language.name],
             data_digest=digests[key],
+            data=read[key],
             val_bytes=val_bytes,
             test_bytes=test_bytes,
             processes=Processes(

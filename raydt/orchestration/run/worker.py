@@ -58,7 +58,7 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
     sweep = open_folder(task.sweep)
     attempt = Attempt(cell, sweep, task.launch)
     if ranks.is_first:
-        attempt.begin(task.cell_id, task.fingerprint)
+        attempt.begin(task.cell_id, task.fingerprint, task.data)
     work = Path(task.cache) / "attempts" / attempt.attempt_id
     checkpoints = AttemptCheckpoints(
         attempt.folder,

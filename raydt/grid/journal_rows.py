@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -48,6 +49,9 @@ class ReportRow(_Row):
     mfu: float | None = None
     mfu_of_matmul: float | None = None
     val_bpb: float
+    # What its machine did since the report before, where that is asked for: see
+    # `raydt.orchestration.run.system_metrics`.
+    system: Mapping[str, float] | None = None
 
 
 class ErrorRow(_Row):

@@ -59,6 +59,8 @@ def history_of(reports: Iterable[ReportRow]) -> Iterator[Number]:
             value = getattr(row, field)
             if value is not None and math.isfinite(value):
                 yield Number(name, value, row.time, row.bytes_seen)
+        for name, value in (row.system or {}).items():
+            yield Number(f"{schema.METRICS_OF_SYSTEM}{name}", value, row.time, row.bytes_seen)
 
 
 def final_of(result: Result) -> Iterator[Number]:

@@ -87,6 +87,9 @@ METRIC_BYTES_PER_SECOND = "throughput/bytes_per_second"
 METRIC_MFU = "throughput/mfu"
 METRIC_MFU_OF_MATMUL = "throughput/mfu_of_matmul"
 
+# What the machine did, where MLflow is to have it; MLflow's own names follow.
+METRICS_OF_SYSTEM = "system/"
+
 # Final numbers, logged once under names of their own, because MLflow's list of runs holds the
 # last value of a metric and not its best. All are of the checkpoint with the best validation loss.
 METRIC_TEST_LOSS = "test/loss"

@@ -34,6 +34,7 @@ def cell_task(cell_id: str, **said: Any) -> CellTask:
         "precision": "auto",
         "checkpoint_seconds": 60.0,
         "keep_weights": True,
+        "sample_seconds": None,
         "processes": Processes(),
     }
     return CellTask(cell_id=cell_id, **{**facts, **said})

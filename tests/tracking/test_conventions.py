@@ -201,6 +201,27 @@ def test_a_model_goes_with_its_run(uri: str, cell: RecordedCell) -> None:
     assert not client.search_runs([writer.experiment_id])
 
 
+def test_a_model_follows_a_store_that_was_moved(tmp_path: Path, cell: RecordedCell) -> None:
+    uri = sqlite_uri(tmp_path / "before" / "mlflow.db")
+    cell.sync(Writer(open_store(uri), uri, "moved"))
+    (tmp_path / "before").rename(tmp_path / "after")
+    uri = sqlite_uri(tmp_path / "after" / "mlflow.db")
+    client = open_store(uri)
+    writer = Writer(client, uri, "moved")
+    (model,) = client.search_logged_models([writer.experiment_id])
+    assert Path(model.artifact_location.removeprefix("file://"), "MLmodel").is_file()
+
+
+def test_what_a_machine_does_is_a_metric_of_its_run(uri: str, tmp_path: Path) -> None:
+    client = open_store(uri)
+    writer = Writer(client, uri, "system")
+    rows = [report_of(2048, system={"cpu_utilization_percentage": 50.0}), report_of(4096)]
+    writer.sync(LocalFolder(tmp_path), "a cell", {}, rows, "1", None)
+    run_id = run_of(client, writer).info.run_id
+    history = client.get_metric_history(run_id, "system/cpu_utilization_percentage")
+    assert [(metric.step, metric.value) for metric in history] == [(2048, 50.0)]
+
+
 def test_weights_that_are_gone_are_no_model(uri: str, cell: RecordedCell) -> None:
     client = open_store(uri)
     writer = Writer(client, uri, "freed")

@@ -17,6 +17,7 @@ from raydt.grid.result import Result
 from raydt.orchestration.grid.data import read_data
 from raydt.orchestration.run.task import CellTask, Processes, Weights
 from raydt.tracking.schema import Stage
+from raydt.tracking.system_metrics import sampling_seconds
 
 
 def data_language(cell: Cell) -> str:
@@ -49,6 +50,7 @@ def build_tasks(
         for name, language in languages.items()
     }
     parents = {cell.parent_id for cell in cells}
+    sample_seconds = sampling_seconds()
     digests: dict[tuple[str, int], str] = {}
     read: dict[tuple[str, int], tuple[ReadData, ...]] = {}
     tasks: dict[str, CellTask] = {}
@@ -81,6 +83,7 @@ def build_tasks(
             precision=protocol.pretrain.precision,
             checkpoint_seconds=sweep.checkpoint_seconds,
             keep_weights=sweep.keep_weights == "all" or cell.cell_id in parents,
+            sample_seconds=sample_seconds,
             language=locations[language.name],
             data_digest=digests[key],
             data=read[key],

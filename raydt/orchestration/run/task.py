@@ -79,6 +79,7 @@ class CellTask(Task):
     precision: Literal["auto", "float32", "bfloat16"]  # of a cell without a recipe
     checkpoint_seconds: float
     keep_weights: bool  # on the storage, when it is done
+    sample_seconds: float | None  # how often its machine is sampled; None: never
 
 
 class CellReport(_Sent):

@@ -60,9 +60,9 @@ class LoggedModels:
 
         `weights` is the folder that has them. `RunError` if another launch writes the cell.
         """
-        assert state.run_id is not None
         if state.model_id is None:
             state = self._begin(place, state, model, params)
+        assert state.run_id is not None
         assert state.model_id is not None
         self._upload(state.model_id, state.run_id, weights, model)
         self._link(state.run_id, state.model_id, bytes_seen)

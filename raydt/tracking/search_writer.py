@@ -37,8 +37,8 @@ class SearchWriter:
         if runs:
             self._client.update_run(runs[0].info.run_id, status="RUNNING")
             return str(runs[0].info.run_id)
-        kind = {schema.TAG_KIND: schema.KIND_SEARCH, schema.TAG_SWEEP: self._sweep}
-        tags = {**provenance(), **kind}
+        own = {schema.TAG_KIND: schema.KIND_SEARCH, schema.TAG_SWEEP: self._sweep}
+        tags = {**provenance(), **own}
         run = self._client.create_run(self.experiment_id, tags=tags, run_name=self._experiment)
         return str(run.info.run_id)
 

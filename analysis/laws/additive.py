@@ -27,6 +27,7 @@ _STARTS = np.array(
 )
 _MAX_STEPS = 60
 _MOST = 0.999999  # of D_F that harm can take
+_DESCRIBES = 8  # of misfit: four standard errors from describing the data as well as another law
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,15 @@ def fitted(points: Points, *, negative: bool = True) -> Fit:
     )
     best: dict[int, tuple[float, Floats]] = {}
     for sign in (1, -1) if negative else (1,):
+        if best and _least_misfit(first, sign) > best[1][0] + _DESCRIBES + 1e-6:
+            continue  # no start can bring it nearer: it would be dropped below
         found, misfit = _descend(many, sign, starts)
         best[sign] = float(misfit.min()), found[int(misfit.argmin())]
     lead = min(best, key=lambda sign: best[sign][0])
     rows = []
     for sign, (misfit_there, start) in best.items():
-        if misfit_there > best[lead][0] + 8:
-            continue  # more than four standard errors from describing the data
+        if misfit_there > best[lead][0] + _DESCRIBES:
+            continue
         begin = np.repeat(start[None], len(points.outcome), axis=0)
         rows.append((sign, *_descend(points, sign, begin)))
     chosen = np.argmin([misfit for _, _, misfit in rows], axis=0)
@@ -141,6 +144,16 @@ def _descend(points: Points, sign: int, start: Floats) -> tuple[Floats, Floats]:
         if not len(left):
             break
     return coefficients, misfit
+
+
+def _least_misfit(points: Points, sign: int) -> float:
+    """A bound of the first row's misfit that no law of this sign is under: such a law cannot be on
+    the other side of D_F, and those points are at least as far from it as from D_F."""
+    other_side = sign * points.outcome[:1] < 0
+    z = np.where(other_side, points.outcome[:1] / points.error, 0.0)
+    bound = np.where(points.place[:1] == -sign, -log_ndtr(-np.abs(z)), 0.0)
+    misfit = np.where(points.place[:1] == 0, z**2 / 2, np.where(other_side, bound, 0.0))
+    return float((points.weights[:1] * misfit).sum())
 
 
 def _likelihood(points: Points, sign: int, coefficients: Floats) -> tuple[Floats, Floats, Floats]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from analysis.arrays import Floats
 from analysis.curves.curve import Curve
@@ -85,7 +85,7 @@ def _half_width(ours: Floats, theirs: Floats, confidence: float, num_places: int
             freedom += len(side) - 1
     if freedom == 0:
         return np.full(num_places, math.nan)
-    quantile = float(student_t.ppf(0.5 + confidence / 2, freedom))
+    quantile = float(stdtrit(freedom, 0.5 + confidence / 2))
     return np.full(num_places, quantile * math.sqrt(squares / freedom * per_mean))
 
 

@@ -37,15 +37,18 @@ def run(parsed: argparse.Namespace) -> int:
 
     storage = local_folder(parsed.storage)
     store_uri = parsed.store or sqlite_uri(storage / "mlflow.db")
-    result, unchanged = analyzed(
-        store_uri,
-        parsed.name,
-        parsed.out or (lambda name: storage / name / "report"),
-        estimator=parsed.estimator,
-        confidence=parsed.confidence,
-        corpora_dir=storage / "corpora",
-    )
     console = Console(highlight=False)
+    # A line that goes when the analysis is there, and is not there at all in a file or a pipe.
+    with console.status("") as status:
+        result, unchanged = analyzed(
+            store_uri,
+            parsed.name,
+            parsed.out or (lambda name: storage / name / "report"),
+            lambda step: status.update(f"Analysing: {step}"),
+            estimator=parsed.estimator,
+            confidence=parsed.confidence,
+            corpora_dir=storage / "corpora",
+        )
     print_analysis(result, console)
     if unchanged:
         console.print("Nothing has changed in the store: this is the report that was there.")

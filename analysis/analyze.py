@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TypedDict
@@ -106,8 +107,8 @@ def analyze(
         executor=executor,
         on_step=on_step,
     )
-    # MLflow takes seconds to import: while another process draws, they cost nothing.
-    write_outputs(analysis, executor, _import_mlflow if log_to_store else _nothing, on_step)
+    meanwhile = [partial(_import_mlflow, store_uri)] if log_to_store else []
+    write_outputs(analysis, executor, meanwhile, on_step)
     if log_to_store:
         on_step("logging the report to the store")
         try:
@@ -207,12 +208,11 @@ def computed(
     )
 
 
-def _import_mlflow() -> None:
+def _import_mlflow(store_uri: str) -> None:
+    """What logging needs and takes two seconds: while another process draws they cost nothing."""
     import_module("analysis.store.api")
-
-
-def _nothing() -> None:
-    return None
+    if not store_uri.startswith("http"):
+        import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
 def _parameters(runs: SweepRuns) -> dict[str, int] | None:

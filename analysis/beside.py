@@ -13,7 +13,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import ParamSpec, TypeVar
 
@@ -33,13 +33,23 @@ class Here(Executor):
         return future
 
 
+Beside = Callable[[tuple[str, ...]], AbstractContextManager[Executor]]
+
+
 @contextmanager
-def second_process(*modules: str) -> Iterator[Executor]:
+def this_process(modules: tuple[str, ...]) -> Iterator[Executor]:
+    """`Here`."""
+    yield Here()
+
+
+@contextmanager
+def second_process(modules: tuple[str, ...]) -> Iterator[Executor]:
     """A process that does in turn what it is given, and begins by importing `modules`; on a single
     core `Here`.
 
-    It is a new interpreter and no copy of this one, which may have threads. What it had not done
-    when the block ends it does not do.
+    It is a new interpreter and no copy of this one, which may have threads, and so it imports the
+    main module: for a command of raydt, and not for a script whose main module does its work while
+    it is imported. What it had not done when the block ends it does not do.
     """
     if len(os.sched_getaffinity(0)) < 2:
         yield Here()

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Unpack
 from platformdirs import user_cache_path
 
 import raydt.errors
-from analysis.beside import second_process
+from analysis.beside import Beside, this_process
 from analysis.report.folder import require_ours
 from analysis.store.read import SweepRuns, read_sweep
 
@@ -54,12 +54,13 @@ def analyzed(
     sweep: str | None,
     out_dir: Path | Callable[[str], Path],
     on_step: Callable[[str], None] = lambda _: None,
+    beside: Beside = this_process,
     **options: Unpack[Options],
 ) -> tuple[Analysis, bool]:
     """`analysis.analyze.analyze`, or what it gave before; and whether it was taken from before.
 
-    Takes the same arguments and raises the same errors. A new analysis has the help of a process
-    beside this one, where there is a core for it.
+    Takes the same arguments and raises the same errors. `beside` gives a new analysis help, such as
+    `second_process`.
     """
     on_step("reading the store")
     runs = read_sweep(store_uri, sweep)
@@ -70,7 +71,7 @@ def analyzed(
     if entry is not None:
         return entry.analysis, True
     on_step("starting")
-    with second_process(*_BESIDE) as executor:
+    with beside(_BESIDE) as executor:
         # Here and not above: statistics take a second to import.
         from analysis.analyze import analyze
 

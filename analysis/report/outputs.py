@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ _CLAIMS = (similar, explained, commutative, specific, hurt)
 def write_outputs(
     analysis: Analysis,
     executor: Executor,
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Iterable[Callable[[], None]] = (),
     on_step: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Write tables, figures and report into `analysis.out_dir`, whole or not at all.
@@ -50,7 +50,8 @@ def write_outputs(
             if name not in FOR_MACHINES:
                 (folder / f"{name}.tex").write_text(latex(table), encoding="utf-8")
                 written.append(f"{name}.tex")
-        meanwhile()
+        for work in meanwhile:
+            work()
         (folder / "figures").mkdir()
         done = []
         for number, one in enumerate(drawings, 1):

@@ -31,6 +31,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 
 def run(parsed: argparse.Namespace) -> int:
+    from analysis.beside import second_process
     from analysis.report.terminal import print_analysis
     from analysis.reuse import analyzed
     from raydt.tracking.uri import sqlite_uri
@@ -45,6 +46,7 @@ def run(parsed: argparse.Namespace) -> int:
             parsed.name,
             parsed.out or (lambda name: storage / name / "report"),
             lambda step: status.update(f"Analysing: {step}"),
+            second_process,
             estimator=parsed.estimator,
             confidence=parsed.confidence,
             corpora_dir=storage / "corpora",

@@ -24,9 +24,7 @@ T = TypeVar("T")
 class Here(Executor):
     """Does at once, in this process, what it is given."""
 
-    def submit(  # type: ignore[override]
-        self, work: Callable[P, T], /, *values: P.args, **named: P.kwargs
-    ) -> Future[T]:
+    def submit(self, work: Callable[P, T], /, *values: P.args, **named: P.kwargs) -> Future[T]:
         """A future that is done. What the work raises is raised here, and by no `result()`."""
         future: Future[T] = Future()
         future.set_result(work(*values, **named))

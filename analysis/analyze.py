@@ -111,10 +111,11 @@ def analyze(
     write_outputs(analysis, executor, meanwhile, on_step)
     if log_to_store:
         on_step("logging the report to the store")
+        refused: tuple[type[BaseException], ...] = (*mlflow_errors(), InputError, OSError)
         try:
             log_answer(store_uri, analysis)
             analysis.logged = True
-        except (*mlflow_errors(), InputError, OSError) as error:
+        except refused as error:
             analysis.notes.append(f"The report could not be logged to the store: {error}")
     return analysis
 

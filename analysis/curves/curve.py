@@ -38,7 +38,7 @@ class Curve:
     def log_loss_at(self, num_bytes: Floats) -> Floats:
         """Log of nats per byte after so many bytes, (P,): infinite before the first evaluation
         there is, the last value beyond the end."""
-        return log_losses_at([self], num_bytes)[0]
+        return np.asarray(log_losses_at([self], num_bytes)[0])
 
 
 def log_losses_at(curves: Sequence[Curve], num_bytes: Floats) -> Floats:

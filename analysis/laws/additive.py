@@ -47,7 +47,7 @@ class Points:
     @cached_property
     def exact(self) -> npt.NDArray[np.bool_]:
         """Which outcomes (R, n) are values."""
-        return self.place == 0
+        return np.asarray(self.place == 0)
 
     @cached_property
     def precision(self) -> Floats:
@@ -174,12 +174,11 @@ def _descend(points: Points, sign: int, start: Floats) -> tuple[Floats, Floats]:
         if settled.any():
             found[left[settled]], misfits[left[settled]] = here[settled], misfit[settled]
             goes_on = ~settled
-            left, here, misfit, damping, gradient, information = (
-                one[goes_on] for one in (left, here, misfit, damping, gradient, information)
-            )
-            if not len(left):
+            if not goes_on.any():
                 return found, misfits
-            points = _rows(points, goes_on)
+            left, damping, points = left[goes_on], damping[goes_on], _rows(points, goes_on)
+            here, misfit = here[goes_on], misfit[goes_on]
+            gradient, information = gradient[goes_on], information[goes_on]
     found[left], misfits[left] = here, misfit
     return found, misfits
 

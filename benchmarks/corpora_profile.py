@@ -152,10 +152,8 @@ def print_profile(
     if floors:
         line("read, SHA-256 and write alone", min(floors))
         splits = sum(seconds.get(what, 0.0) for _, _, what, why in PARTS if why == TWICE)
-        print(
-            f"they are {min(floors) / total:.2f} of it, {min(floors) / (total - splits):.2f} of it"
-        )
-        print("without the rules of splits")
+        without = min(floors) / (total - splits)
+        print(f"they are {min(floors) / total:.2f} of it; {without:.2f} without the splits' rules")
 
 
 if __name__ == "__main__":

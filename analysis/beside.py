@@ -13,9 +13,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import ParamSpec, TypeVar
+
+from raydt.errors import RunError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,7 +50,8 @@ def second_process(modules: tuple[str, ...]) -> Iterator[Executor]:
 
     It is a new interpreter and no copy of this one, which may have threads, and so it imports the
     main module: for a command of raydt, and not for a script whose main module does its work while
-    it is imported. What it had not done when the block ends it does not do.
+    it is imported. What it had not done when the block ends it does not do. `RunError` if somebody
+    kills it.
     """
     if len(os.sched_getaffinity(0)) < 2:
         yield Here()
@@ -57,6 +61,11 @@ def second_process(modules: tuple[str, ...]) -> Iterator[Executor]:
     try:
         pool.submit(os.getpid)  # it starts with the first work it is given
         yield pool
+    except BrokenProcessPool as error:
+        raise RunError(
+            "the second process of the analysis was killed, for want of memory perhaps: expected "
+            "it to end by itself; nothing is lost, run the same command again"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from analysis.analyze import analyze
 from analysis.beside import Here, second_process
 from analysis.report.chosen import MOST_TARGETS, chosen
-from raydt.errors import InputError, Problem
+from raydt.errors import InputError, Problem, RunError
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -60,6 +61,16 @@ def test_an_error_of_the_second_process_is_an_error_here() -> None:
         Here().submit(refuse).result()
     with second_process(()) as executor, pytest.raises(InputError, match="one that is there"):
         executor.submit(refuse).result()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a single core has no second process")
+def test_a_second_process_that_is_killed_is_one_line() -> None:
+    with (
+        pytest.raises(RunError, match="killed, for want of memory perhaps"),
+        second_process(()) as executor,
+    ):
+        os.kill(executor.submit(os.getpid).result(), signal.SIGKILL)
+        executor.submit(os.getpid).result()
 
 
 def effective_of(num_targets: int) -> pd.DataFrame:

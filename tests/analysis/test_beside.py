@@ -63,14 +63,15 @@ def test_an_error_of_the_second_process_is_an_error_here() -> None:
         executor.submit(refuse).result()
 
 
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a single core has no second process")
 def test_a_second_process_that_is_killed_is_one_line() -> None:
-    with (
-        pytest.raises(RunError, match="killed, for want of memory perhaps"),
-        second_process(()) as executor,
-    ):
-        os.kill(executor.submit(os.getpid).result(), signal.SIGKILL)
-        executor.submit(os.getpid).result()
+    killed = pytest.raises(RunError, match="killed, for want of memory perhaps")
+    with killed, second_process(()) as executor:
+        executor.submit(die).result()
 
 
 def effective_of(num_targets: int) -> pd.DataFrame:

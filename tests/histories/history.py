@@ -77,18 +77,16 @@ class History:
         world = self.world
         drawn = world.random
         self._launch("L0")
-        people: list[Callable[[int], Process]] = [
-            self._another_launch,
-            self._another_launch,
-            self._another_launch,
-            self._retry,
-            self._cancel,
-            self._remove,
-            self._sync,
-        ]
+        people: dict[str, Callable[[int], Process]] = {
+            "launch": self._another_launch,
+            "retry": self._retry,
+            "cancel": self._cancel,
+            "remove": self._remove,
+            "sync": self._sync,
+        }
         for number in range(1, drawn.choice((1, 2, 3, 5))):
             self._pass(drawn.choice((0.5, 3.0, 20.0, 120.0, 500.0)))
-            drawn.choice(people)(number)
+            people[drawn.choice(world.faults.people)](number)
         self._pass(drawn.choice((5.0, 200.0)))
 
     def _undisturbed(self) -> None:
@@ -185,14 +183,29 @@ class History:
 
     def _watch(self, key: str, before: bytes | None, after: bytes | None) -> None:
         pid = self.world.process.pid
-        if key == "x/x/sweep.json":
-            self._at_work.append(self._launch_of.get(pid, "?"))
+        launch_id = self._launch_of.get(pid)
+        if key == "x/x/sweep.json" and launch_id == self._holder():
+            self._at_work.append(launch_id)
+        elif before == after:
+            return
+        elif key.endswith("/lease.json"):
+            self._watch_lease(key, before, after)
         elif key.startswith(_CELLS) and key.endswith(_RESULT) and "/attempts/" not in key:
             self._watch_result(
                 key[len(_CELLS) : -len(_RESULT)], pid, _result(before), _result(after)
             )
         elif key.endswith("/outcome.json") and before is not None and after is not None:
             raise ViolationError(f"the outcome {key} was written twice")
+
+    def _watch_lease(self, key: str, before: bytes | None, after: bytes | None) -> None:
+        if before is None or after is None or not self._at_work:
+            return
+        was, taken = json.loads(before)["launch"], json.loads(after)["launch"]
+        holder = self._at_work[-1]
+        if was == holder != taken and taken in self._at_work:
+            raise ViolationError(
+                f"{self.world.process.name} took {key} from the launch that holds the sweep"
+            )
 
     def _watch_result(self, cell_id: str, pid: int, before: Any, after: Any) -> None:
         name = self.world.process.name
@@ -218,6 +231,10 @@ class History:
             )
             if _result(outcome) != after:
                 raise ViolationError(f"{cell_id}: the result is not its attempt's outcome")
+
+    def _holder(self) -> str | None:
+        record = self.memory.files.get("x/x/launch.json")
+        return None if record is None else str(json.loads(record)["launch"])
 
     # What must hold in the end
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raydt.storage.folder import Folder
-from tests.histories.world import Killed, World
+from tests.histories.world import Killed, ViolationError, World
 
 Watch = Callable[[str, bytes | None, bytes | None], None]
 
@@ -27,9 +27,11 @@ class Memory:
 
     def put(self, key: str, data: bytes | None) -> None:
         """Write or, None, remove."""
-        before = self.files.get(key)
-        if before != data:
-            self._watch(key, before, data)
+        try:
+            self._watch(key, self.files.get(key), data)
+        except ViolationError as error:
+            self.world.error = error  # whatever the code under test makes of it
+            raise
         if data is None:
             self.files.pop(key, None)
         else:

@@ -168,7 +168,7 @@ def sum_instead_of_training(
     weights = {"w": torch.tensor([loss])}
     for step in range(len(reports), NUM_STEPS):
         world.sleep(world.random.choice((1.0, 1.0, 20.0)))
-        if not world.is_quiet and world.random.random() < 0.01:
+        if not world.is_quiet and world.random.random() * 1000 < world.faults.cell:
             raise RuntimeError("the cell itself failed")
         reports.append(
             Report(100 * (step + 1), 2.0, loss + NUM_STEPS - step, 1.0, time=float(step + 1))

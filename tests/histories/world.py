@@ -19,6 +19,7 @@ FoundT = TypeVar("FoundT")
 
 _SECONDS_OF_AN_ANSWER = 0.03
 _MOST_STEPS = 60_000
+_SHARE_OF_MACHINES = 0.3  # of all pauses, that a machine sleeps and not one process alone
 
 
 class Killed(BaseException):
@@ -31,13 +32,17 @@ class ViolationError(Exception):
 
 @dataclass(frozen=True)
 class Faults:
-    """How often what goes wrong, a thousandth of the steps; all 0 in a quiet history."""
+    """How often what goes wrong, a thousandth of the steps. And what people do, by the names of
+    `History`'s methods: each is as likely as it stands here often."""
 
     kill: float = 0.0
     lost_answer: float = 0.0
     no_answer: float = 0.0
     pause: float = 0.0
+    pause_at: str = ""  # only of steps whose names have this
+    cell: float = 10.0  # of a cell's reports, that it fails instead
     switch: float = 0.3  # of all steps, whether another process has its turn
+    people: tuple[str, ...] = ("launch", "launch", "launch", "retry", "cancel", "remove", "sync")
 
     @classmethod
     def drawn(cls, seed: random.Random) -> Faults:
@@ -211,7 +216,8 @@ class World:
             return effect()
         drawn = self.random.random() * 1000
         faults = self.faults
-        if drawn >= faults.kill + faults.lost_answer + faults.no_answer + faults.pause:
+        pause = faults.pause if faults.pause_at in what else 0.0
+        if drawn >= faults.kill + faults.lost_answer + faults.no_answer + pause:
             return effect()
         if drawn < faults.kill:
             if process.has_slept and not may_die_after_sleep:
@@ -232,12 +238,20 @@ class World:
             raise OSError(f"{what}: no answer")
         if process.never_sleeps:
             return effect()
-        process.has_slept = True
-        process.paused_until = self.now + self.random.choice((5.0, 90.0, 400.0))
-        self.tell(f"is paused at {what} for {process.paused_until - self.now:.0f} s")
+        self._pause(process, what)
         self._give_way(fiber)
         self._check(fiber)
         return effect()
+
+    def _pause(self, process: Process, what: str) -> None:
+        """Alone, or with all of its machine."""
+        seconds = self.random.choice((5.0, 90.0, 400.0))
+        of_machine = self.random.random() < _SHARE_OF_MACHINES
+        self.tell(f"is paused at {what} for {seconds:.0f} s{', as is all here' * of_machine}")
+        for each in self.processes if of_machine else (process,):
+            if each.machine == process.machine and not each.never_sleeps:
+                each.has_slept = True
+                each.paused_until = max(each.paused_until, self.now + seconds)
 
     def sleep(self, seconds: float) -> None:
         """As `time.sleep`."""

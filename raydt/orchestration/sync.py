@@ -47,7 +47,7 @@ def _sync(sweep: Sweep, on_cell: Callable[[str], None], lease: LaunchLease) -> S
     experiment = experiment_key(sweep.store_uri, sweep.name)
     synced = Synced()
     to_write: dict[str, str] = {}  # cell id -> attempt
-    for cell_id in ledger.begun:
+    for cell_id in sorted(ledger.begun):
         folder = cell_folder(sweep, cell_id)
         if cell_id in ledger.cancelled:
             writer.cancelled(folder)

@@ -50,7 +50,9 @@ class History:
         self._at_work: list[str] = []  # launches that have read the ledger, the newest last
         self._launch_of: dict[int, str] = {}  # by pid
         self._asked: set[int] = set()  # pids of people who asked for results to go
-        self._num_whole = 0  # drivers that came to their end, with all of it recorded
+        self._num_begun = 0  # that make a run in MLflow for what they do: drivers, and sync
+        self._num_whole = 0  # of those came to their end, with all of it recorded
+        self._num_launches = 0  # of drivers
         self._cache = cache
         now.world, now.memory, now.store = self.world, self.memory, self.store
         now.cache, now.tasks, now.edition = cache, {}, 0
@@ -107,9 +109,10 @@ class History:
                     f"uncancel{number}", lambda: retry_cells(SWEEP, CELLS, done_too=False)
                 )
                 world.run(lambda uncancel=uncancel: not uncancel.is_alive)
+            num_launches = self._num_launches
             process = self._launch(f"Z{number}", SWEEP)
             world.run(lambda process=process: not process.is_alive)
-            if all(self._status(cell.cell_id) == "done" for cell in CELLS):
+            if self._num_launches > num_launches and all(self._status(cell.cell_id) == "done" for cell in CELLS):
                 break
             self._pass(100.0)
         else:
@@ -130,10 +133,12 @@ class History:
         def work() -> None:
             with start_module.only_launch(sweep.folder, now.world.tell) as lease:
                 self._launch_of[now.world.process.pid] = lease.launch_id
+                self._num_begun += 1
                 now.world.tell(f"holds the sweep as {lease.launch_id}")
                 came = launch_module._launch(sweep, None, Quiet(), lease)  # type: ignore[arg-type]
                 if not came.not_recorded:
                     self._num_whole += 1
+                    self._num_launches += 1
 
         machine = self.world.random.choice(("m1", "m2"))
         return self.world.start(name, machine, work)
@@ -158,7 +163,13 @@ class History:
         return process
 
     def _sync(self, number: int) -> Process:
-        return self._person(f"sync{number}", lambda: sync_store(SWEEP))
+        def sync() -> object:
+            self._num_begun += 1
+            said = sync_store(SWEEP)
+            self._num_whole += 1
+            return said
+
+        return self._person(f"sync{number}", sync)
 
     def _some(self) -> list[Any]:
         first = self.world.random.randrange(len(CELLS))
@@ -246,10 +257,12 @@ class History:
         runs: dict[str, list[Any]] = {}
         for run in self.store.active("cell"):
             runs.setdefault(run.data.tags["raydt.cell_id"], []).append(run)
+        origins: dict[str, set[float]] = {}  # by parent: whose weights it and its children have
         for cell in CELLS:
             result = _result(self.memory.files.get(f"{_CELLS}{cell.cell_id}{_RESULT}"))
             if result is None or result["status"] != "done":
                 raise ViolationError(f"{cell.cell_id}: in the end {result}")
+            origins.setdefault(cell.parent_id or cell.cell_id, set()).add(result["unseen_share"])
             if result["test_loss"] != loss_of(result["fingerprint"]):
                 raise ViolationError(f"{cell.cell_id}: another loss than it has")
             journal = self.memory.files[
@@ -262,9 +275,11 @@ class History:
             if [row.bytes_seen for row in reports] != [100 * (n + 1) for n in range(NUM_STEPS)]:
                 raise ViolationError(f"{cell.cell_id}: its journal is {rows}")
             self._check_run(cell.cell_id, result, reports, runs.get(cell.cell_id, []))
+        if any(len(found) > 1 for found in origins.values()):
+            raise ViolationError(f"made from weights that their parent did not end with: {origins}")
         launches = self.store.active("launch")
         running = [run for run in launches if run.info.status == "RUNNING"]
-        if len(running) > len(self._launch_of) - self._num_whole:
+        if len(running) > self._num_begun - self._num_whole:
             raise ViolationError(f"{len(running)} launches are running in MLflow for ever")
 
     def _check_run(self, cell_id: str, result: Any, reports: Any, runs: list[Any]) -> None:

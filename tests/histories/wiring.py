@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from raydt.config.sweep import Sweep
 from raydt.grid import lease as lease_module
@@ -154,18 +155,32 @@ def loss_of(fingerprint: str) -> float:
 
 
 def sum_instead_of_training(
-    config: Any, splits: Any, *, report: Any, checkpoints: Any, resumed: Any, **_: Any
+    config: Any,
+    splits: Any,
+    *,
+    initial_weights: Path | None,
+    report: Any,
+    checkpoints: Any,
+    resumed: Any,
+    **_: Any,
 ) -> Outcome:
-    """As `raydt.training.loop.train`: reports, checkpoints, and the same numbers each time."""
+    """As `raydt.training.loop.train`: reports, checkpoints, and the same numbers each time, but
+    weights that are this attempt's own, as on a GPU. Whose weights it began with stands in the
+    result, as its `unseen_share`."""
     world = now.world
     task, _ = now.tasks[world.process.pid]
     loss = loss_of(task.fingerprint)
     found = checkpoints.newest(config.facts())
     reports = []
+    if initial_weights is None:
+        origin = world.random.random()
+    else:
+        origin = float(load_file(initial_weights)["origin"])
     if found is not None:
+        origin = found.state["origin"]
         reports = [Report(**each) for each in found.state["reports"]]
         resumed(Resumed(100 * found.step, tuple(reports), tuple(checkpoints.damaged)))
-    weights = {"w": torch.tensor([loss])}
+    weights = {"origin": torch.tensor(origin, dtype=torch.float64)}
     for step in range(len(reports), NUM_STEPS):
         world.sleep(world.random.choice((1.0, 1.0, 20.0)))
         if not world.is_quiet and world.random.random() * 1000 < world.faults.cell:
@@ -175,13 +190,14 @@ def sum_instead_of_training(
         )
         report(reports[-1])
         if world.random.random() < 0.15:
-            state = {"reports": [asdict(each) for each in reports]}
+            state = {"reports": [asdict(each) for each in reports], "origin": origin}
             checkpoints.write(Checkpoint(step + 1, weights, state), config.facts())
     return Outcome(
         Status.DONE,
         stopped="budget",
         best_val_loss=loss + 1,
         test_loss=loss,
+        unseen_share=origin,
         bytes_seen=100 * NUM_STEPS,
         training_seconds=1.0,
         weights=weights,

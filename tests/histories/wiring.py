@@ -35,11 +35,13 @@ from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.task import CellTask, received_report, sent
 from raydt.storage import many as many_module
 from raydt.storage import objects as objects_module
+from raydt.storage.folder import Folder
 from raydt.terminal.progress import Progress
 from raydt.tracking import store as store_module
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.folder import Checkpoint
 from raydt.training.outcome import Outcome, Report, Resumed
+from tests.histories.disk import Disk, DiskFolder
 from tests.histories.memory import Memory, MemoryFolder
 from tests.histories.model_mlflow import ModelClient, ModelStore
 from tests.histories.world import Fiber, Process, World
@@ -54,6 +56,7 @@ class Current:
 
     world: World
     memory: Memory
+    disk: Disk | None  # where the storage is one
     store: ModelStore
     cache: Path
     edition: int  # of the text, which a person may change
@@ -315,11 +318,11 @@ def wire(patch: pytest.MonkeyPatch) -> None:
                    "tracking.writer", "orchestration.run.worker"):  # fmt: skip
         patch.setattr(f"raydt.{module}.time", clock)
     identifiers = SimpleNamespace(uuid4=lambda: uuid.UUID(int=now.world.random.getrandbits(128)))
-    for module in ("grid.lease", "grid.journal", "grid.result"):
+    for module in ("grid.lease", "grid.journal", "grid.result", "storage.local"):
         patch.setattr(f"raydt.{module}.uuid", identifiers)
     patch.setattr(objects_module, "open_object_folder", _open)
     patch.setattr(Sweep, "local_storage", property(lambda _: now.cache))
-    patch.setattr(os, "fsync", lambda _: None)  # of the caches on this machine
+    patch.setattr(os, "fsync", _sync)
     patch.setattr(many_module, "ThreadPoolExecutor", InTurn)
     # The lease
     threads = SimpleNamespace(Thread=SimThread, Event=SimEvent)
@@ -373,8 +376,16 @@ class _NoGroups:
     def discard(self, cell_id: str) -> None: ...
 
 
-def _open(uri: str) -> MemoryFolder:
-    return MemoryFolder(now.memory, uri.removeprefix("s3://"))
+def _open(uri: str) -> Folder:
+    path = uri.removeprefix("s3://")
+    if now.disk is None:
+        return MemoryFolder(now.memory, path)
+    return DiskFolder(now.memory, now.disk, path)
+
+
+def _sync(descriptor: int) -> None:
+    if now.disk is not None:
+        now.disk.sync(descriptor)
 
 
 def _runs(pid: int) -> bool:

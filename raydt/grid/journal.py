@@ -224,14 +224,14 @@ def close_to_others(cell: Folder, launch_id: str) -> bool:
     # Other bytes, and nothing else: an attempt that came to its end still counts. Whoever is
     # quicker here was so before the sweep was taken over, which counts as well.
     later = lease.model_copy(update={"time": time.time()})
-    cell.swap(_LEASE, before, json.dumps(later.model_dump(), indent=1).encode())
+    cell.swap(_LEASE, before, later.model_dump_json(indent=1).encode())
     cell.swap(RESULT, there, open_mark())
     return True
 
 
 def _take(cell: Folder, before: bytes | None, attempt_id: str, launch_id: str) -> None:
     lease = Lease(attempt=attempt_id, launch=launch_id, time=time.time())
-    if not cell.swap(_LEASE, before, json.dumps(lease.model_dump(), indent=1).encode()):
+    if not cell.swap(_LEASE, before, lease.model_dump_json(indent=1).encode()):
         raise LeaseLostError(f"cell {cell.uri}: another attempt took it at the same time")
 
 

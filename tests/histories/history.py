@@ -20,6 +20,7 @@ from raydt.tracking.schema import METRIC_TEST_LOSS, METRIC_VAL_LOSS, Status
 from tests.histories.disk import Disk
 from tests.histories.memory import Memory
 from tests.histories.model_mlflow import ModelStore
+from tests.histories.sqlite_mlflow import SqliteStore
 from tests.histories.wiring import NUM_STEPS, Quiet, loss_of, now
 from tests.histories.world import Faults, Process, ViolationError, World
 
@@ -37,14 +38,20 @@ SWEEP = Sweep(
 CELLS = build_grid(SWEEP)
 _CELLS = "x/x/cells/"
 _RESULT = "/result.json"
-_SHARE_OF_DISKS = 0.3  # of the storages; the others are object stores
+_SHARE_OF_DISKS = 0.15  # of the storages; the others are object stores
 _MOST_LAUNCHES = 6  # until all is done, once nothing is disturbed any more
 
 
 class History:
     """Made by `run`, from its seed alone."""
 
-    def __init__(self, seed: int, cache: Path, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        cache: Path,
+        faults: Faults | None = None,
+        make_store: Callable[[World], ModelStore | SqliteStore] = ModelStore,
+    ) -> None:
         self.seed = seed
         self.world = World(seed, faults)
         self.memory = Memory(self.world, self._watch)
@@ -52,7 +59,7 @@ class History:
         if self.disk is not None:
             self.disk.at_sync = self.world.in_the_middle
             self.world.lose_power = self._lose_power
-        self.store = ModelStore(self.world)
+        self.store = make_store(self.world)
         self._at_work: list[str] = []  # launches that have read the ledger, the newest last
         self._launch_of: dict[int, str] = {}  # by pid
         self._asked: set[int] = set()  # pids of people who asked for results to go
@@ -118,7 +125,9 @@ class History:
             num_launches = self._num_launches
             process = self._launch(f"Z{number}", SWEEP)
             world.run(lambda process=process: not process.is_alive)
-            if self._num_launches > num_launches and all(self._status(cell.cell_id) == "done" for cell in CELLS):
+            if self._num_launches > num_launches and all(
+                self._status(cell.cell_id) == "done" for cell in CELLS
+            ):
                 break
             self._pass(100.0)
         else:

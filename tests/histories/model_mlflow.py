@@ -58,6 +58,9 @@ class ModelStore:
         self.experiment: Experiment | None = None
         self.runs: dict[str, Run] = {}
 
+    def client(self) -> ModelClient:
+        return ModelClient(self)
+
     def active(self, kind: str) -> list[Run]:
         return [
             run

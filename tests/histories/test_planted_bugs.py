@@ -197,9 +197,7 @@ class Planted:
 
 # What only a process that sleeps at the wrong moment does is found where they sleep often.
 SLEEPY = Faults(kill=10.0, pause=30.0)
-ON_RESULTS = Faults(
-    kill=5.0, pause=200.0, pause_at="result.json", cell=100.0, people=("launch",)
-)
+ON_RESULTS = Faults(kill=5.0, pause=200.0, pause_at="result.json", cell=100.0, people=("launch",))
 ON_LEASES = Faults(kill=5.0, pause=100.0, pause_at="lease.json", people=("launch",))
 BY_HAND = Faults(kill=20.0, people=("retry", "remove", "launch"))
 POWER = Faults(power=20.0)

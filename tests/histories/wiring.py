@@ -43,7 +43,8 @@ from raydt.training.checkpoints.folder import Checkpoint
 from raydt.training.outcome import Outcome, Report, Resumed
 from tests.histories.disk import Disk, DiskFolder
 from tests.histories.memory import Memory, MemoryFolder
-from tests.histories.model_mlflow import ModelClient, ModelStore
+from tests.histories.model_mlflow import ModelStore
+from tests.histories.sqlite_mlflow import SqliteStore
 from tests.histories.world import Fiber, Process, World
 
 NUM_STEPS = 2
@@ -57,7 +58,7 @@ class Current:
     world: World
     memory: Memory
     disk: Disk | None  # where the storage is one
-    store: ModelStore
+    store: ModelStore | SqliteStore
     cache: Path
     edition: int  # of the text, which a person may change
     tasks: dict[int, tuple[CellTask, Callable[[Any], None]]]  # by a worker's pid
@@ -354,7 +355,7 @@ def wire(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("raydt.orchestration.grid.policy.has_room", lambda *_: True)
     patch.setattr("raydt.orchestration.grid.policy.GroupWatch", _NoGroups)
     for module in (launch_module, cells_module, sync_module):
-        patch.setattr(module, "open_store", lambda _: ModelClient(now.store))
+        patch.setattr(module, "open_store", lambda _: now.store.client())
     patch.setattr(sync_module, "experiment_key", _experiment_key)
     patch.setattr(store_module, "open_store", None)
     # The worker

@@ -188,7 +188,7 @@ def journals_are_not_synced(patch: Patch) -> None:
 
 @dataclass(frozen=True)
 class Planted:
-    """A bug, and what has to go wrong often for it to be found soon: by default what a seed draws."""
+    """A bug, and what has to go wrong often for it to be found soon; None: what a seed draws."""
 
     bug: Callable[[Patch], None]
     faults: Faults | None = None

@@ -47,6 +47,7 @@ def build_tasks(
         for name, language in languages.items()
     }
     parents = {cell.parent_id for cell in cells}
+    sweep_folder, cache = sweep.folder, str(sweep.local_storage / "cache")
     digests: dict[tuple[str, int], str] = {}
     tasks: dict[str, CellTask] = {}
     for cell in cells:
@@ -60,9 +61,9 @@ def build_tasks(
             cell_id=cell.cell_id,
             parent_id=cell.parent_id,
             launch=launch_id,
-            sweep=sweep.folder.uri,
+            sweep=sweep_folder.uri,
             folder=cell_folder(sweep, cell.cell_id).uri,
-            cache=str(sweep.local_storage / "cache"),
+            cache=cache,
             fingerprint=fingerprint(cell, sweep, digests[key], parent),
             model=cell.model,
             recipe=None if cell.stage is Stage.ZEROSHOT else protocol.recipe(cell.stage),

@@ -189,9 +189,13 @@ def decide(cell: Folder, result: Result, launch_id: str, check_held: Callable[[]
 
 
 def set_aside(cell: Folder, result: Result, check_held: Callable[[], None] = lambda: None) -> None:
-    """Make room for another attempt; the result stays beside its journal. `check_held` as of
+    """Make room for another attempt; the result stays beside its journal. Nothing is done where
+    another result is in its place by now: who looked may have slept. `check_held` as of
     `decide`."""
     lease, there = read_if_there(cell, _LEASE), read_if_there(cell, RESULT)
+    found = {} if there is None else json.loads(there)
+    if (found.get("attempt"), found.get("time")) != (result.attempt, result.time):
+        return
     check_held()
     write_result(cell, f"{_PREVIOUS}/{result.attempt}.json", result)
     _open(cell, lease, there)

@@ -16,6 +16,7 @@ from raydt.orchestration.cluster.runtime import on_cluster
 from raydt.storage.opening import is_remote
 from raydt.tracking.schema import Stage
 from raydt.tracking.store import check_store_uri, check_writable
+from raydt.tracking.system_metrics import sampling_seconds
 
 
 def check_declaration(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
@@ -50,7 +51,15 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:
     """Problems of where the sweep would run: the machine, its storage and its MLflow store."""
-    return _check_machine(sweep) + _check_stores(sweep)
+    return _check_machine(sweep) + _check_stores(sweep) + _check_sampling()
+
+
+def _check_sampling() -> list[Problem]:
+    try:
+        sampling_seconds()
+    except InputError as error:
+        return list(error.problems)
+    return []
 
 
 def check_refining(sweep: Sweep) -> list[Problem]:

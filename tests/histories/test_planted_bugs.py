@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mlflow.entities import LoggedModelOutput
 
 from raydt.errors import RunError
 from raydt.grid import journal
@@ -23,7 +24,8 @@ from raydt.orchestration.run import worker
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.storage import local
 from raydt.storage.local import LocalFolder
-from raydt.tracking.writer import Writer
+from raydt.tracking.cell_runs import CellRuns
+from raydt.tracking.logged_models import LoggedModels
 from tests.histories.test_histories import cache, histories, world
 from tests.histories.world import Faults, ViolationError
 
@@ -56,12 +58,12 @@ def the_outcome_is_before_the_journal(patch: Patch) -> None:
 
 def recorded_before_it_is_written(patch: Patch) -> None:
     """`mlflow.json` says that all is there, and then it is written."""
-    begun = Writer._begun
+    begun = CellRuns._begun
 
-    def as_if_ended(self: Writer, attempt: str, run_id: str | None) -> Any:
+    def as_if_ended(self: CellRuns, attempt: str, run_id: str | None) -> Any:
         return begun(self, attempt, run_id).model_copy(update={"ended": True})
 
-    patch.setattr(Writer, "_begun", as_if_ended)
+    patch.setattr(CellRuns, "_begun", as_if_ended)
 
 
 def people_take_no_lock(patch: Patch) -> None:
@@ -104,7 +106,21 @@ def a_lost_driver_fails_cells(patch: Patch) -> None:
 
 def two_runs_of_a_cell(patch: Patch) -> None:
     """The audit's 9: a new run is made, and the one before it stays."""
-    patch.setattr(Writer, "_found", lambda *_: None)
+    patch.setattr(CellRuns, "found", lambda *_: None)
+
+
+def two_models_of_a_run(patch: Patch) -> None:
+    """What was made before a kill is not looked for."""
+    patch.setattr(LoggedModels, "_of", lambda *_: [])
+
+
+def a_model_is_linked_again(patch: Patch) -> None:
+    """By who resumes: MLflow does not take that twice."""
+
+    def link(self: LoggedModels, run_id: str, model_id: str, bytes_seen: int) -> None:
+        self._client.log_outputs(run_id, [LoggedModelOutput(model_id, bytes_seen)])
+
+    patch.setattr(LoggedModels, "_link", link)
 
 
 def who_slept_takes_the_cell(patch: Patch) -> None:
@@ -221,6 +237,7 @@ SLEEPY = Faults(kill=10.0, pause=30.0)
 ON_RESULTS = Faults(kill=5.0, pause=200.0, pause_at="result.json", cell=100.0, people=("launch",))
 ON_LEASES = Faults(kill=5.0, pause=100.0, pause_at="lease.json", people=("launch",))
 BY_HAND = Faults(kill=20.0, people=("retry", "remove", "launch"))
+BY_HAND_ASLEEP = Faults(kill=5.0, pause=60.0, people=("retry", "remove", "sync", "launch"))
 # Of cells that were cut off while their parent is tried again or removed.
 CUT_OFF = Faults(kill=40.0, people=("retry", "remove"))
 CANCELLING = Faults(
@@ -228,7 +245,7 @@ CANCELLING = Faults(
 )
 POWER = Faults(power=20.0)
 
-EVERY = [SLEEPY, ON_RESULTS, ON_LEASES, BY_HAND, CUT_OFF, CANCELLING, POWER]
+EVERY = [SLEEPY, ON_RESULTS, ON_LEASES, BY_HAND, BY_HAND_ASLEEP, CUT_OFF, CANCELLING, POWER]
 
 BUGS = [
     Planted(the_outcome_is_before_the_journal),
@@ -236,10 +253,12 @@ BUGS = [
     Planted(recorded_before_it_is_written),
     Planted(checkpoints_of_another_text),
     Planted(two_runs_of_a_cell),
+    Planted(two_models_of_a_run),
+    Planted(a_model_is_linked_again),
     Planted(another_attempt_is_taken_for_recorded),
-    Planted(the_lease_is_not_looked_at, SLEEPY),
+    Planted(the_lease_is_not_looked_at, ON_RESULTS),
     Planted(nothing_is_fenced, SLEEPY),
-    Planted(people_take_no_lock, SLEEPY),
+    Planted(people_take_no_lock, BY_HAND_ASLEEP),
     Planted(a_lost_driver_fails_cells, ON_RESULTS),
     Planted(who_slept_takes_the_cell, ON_LEASES),
     Planted(results_go_with_their_files, BY_HAND),

@@ -1,7 +1,9 @@
 """A disk whose power can go: what was not synced is there afterwards, or not, or in part.
 
 The real `LocalFolder` writes real files, and tells by `os.fsync` what is to outlast a power cut: a
-file by its contents, a folder by its names. A cut keeps that, and of all else what it likes.
+file by its contents, a folder by its names. A cut keeps that, and of all else what it likes. As on
+file systems with a journal (ext4, XFS, Btrfs), what is synced has the folders it is in: without, who
+is killed between making a folder and syncing its name would leave one that nobody syncs.
 """
 
 from __future__ import annotations
@@ -43,6 +45,11 @@ class Disk:
             self._names[inode] = _names(path)
         else:
             self._contents[inode] = path.read_bytes()
+            path = path.parent
+        while path != self.root:
+            above = self._names.setdefault(path.parent.stat().st_ino, {})
+            above[path.name] = path.stat().st_ino
+            path = path.parent
 
     def cut(self, drawn: random.Random) -> None:
         """The power goes, and comes back: the files are others, under another root."""

@@ -24,7 +24,7 @@ from tests.histories.world import Faults
 
 _MEMORY = Path("/dev/shm")
 _AT_ONCE = 250
-_WITH_SQLITE = 20
+_WITH_SQLITE = 10
 
 
 @pytest.fixture

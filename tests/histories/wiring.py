@@ -59,7 +59,7 @@ class Current:
 
     world: World
     memory: Memory
-    disk: Disk | None  # where the storage is one
+    disk: Disk | None = None  # where the storage is one
     store: ModelStore | SqliteStore
     cache: Path
     edition: int  # of the text, which a person may change

@@ -2,8 +2,8 @@
 
 The real `LocalFolder` writes real files, and tells by `os.fsync` what is to outlast a power cut: a
 file by its contents, a folder by its names. A cut keeps that, and of all else what it likes. As on
-file systems with a journal (ext4, XFS, Btrfs), what is synced has the folders it is in: without, who
-is killed between making a folder and syncing its name would leave one that nobody syncs.
+file systems with a journal (ext4, XFS, Btrfs), what is synced has the folders it is in: without,
+who is killed between making a folder and syncing its name would leave one that nobody syncs.
 """
 
 from __future__ import annotations

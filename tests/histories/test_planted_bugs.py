@@ -20,7 +20,6 @@ from raydt.grid.lease import is_alive, running_launch
 from raydt.grid.result import write_result
 from raydt.orchestration import cells, launch, sync
 from raydt.orchestration.grid import commit
-from raydt.orchestration.run import worker
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.storage import local
 from raydt.storage.local import LocalFolder
@@ -182,17 +181,6 @@ def parents_are_set_aside_first(patch: Patch) -> None:
     patch.setattr(cells, "reversed", list, raising=False)
 
 
-def children_of_old_weights_stay(patch: Patch) -> None:
-    """As it was until these histories: retry and rm leave what is trained and not decided yet, and
-    the next launch takes it though it trains the parent again."""
-    patch.setattr(cells, "_give_up_children", lambda *_: None)
-
-
-def checkpoints_of_old_weights(patch: Patch) -> None:
-    """As it was until these histories: a cell resumes though its parent was trained again."""
-    patch.setattr(worker, "_bound_to", lambda task: task.fingerprint)
-
-
 def who_slept_sets_aside_what_is_there(patch: Patch) -> None:
     """As it was until these histories: cancel sets aside the result that is there by now."""
 
@@ -238,14 +226,12 @@ ON_RESULTS = Faults(kill=5.0, pause=200.0, pause_at="result.json", cell=100.0, p
 ON_LEASES = Faults(kill=5.0, pause=100.0, pause_at="lease.json", people=("launch",))
 BY_HAND = Faults(kill=20.0, people=("retry", "remove", "launch"))
 BY_HAND_ASLEEP = Faults(kill=5.0, pause=60.0, people=("retry", "remove", "sync", "launch"))
-# Of cells that were cut off while their parent is tried again or removed.
-CUT_OFF = Faults(kill=40.0, people=("retry", "remove"))
 CANCELLING = Faults(
     kill=5.0, pause=200.0, pause_at="cancelled.json", cell=300.0, people=("cancel", "launch")
 )
 POWER = Faults(power=20.0)
 
-EVERY = [SLEEPY, ON_RESULTS, ON_LEASES, BY_HAND, BY_HAND_ASLEEP, CUT_OFF, CANCELLING, POWER]
+EVERY = [SLEEPY, ON_RESULTS, ON_LEASES, BY_HAND, BY_HAND_ASLEEP, CANCELLING, POWER]
 
 BUGS = [
     Planted(the_outcome_is_before_the_journal),
@@ -263,8 +249,6 @@ BUGS = [
     Planted(who_slept_takes_the_cell, ON_LEASES),
     Planted(results_go_with_their_files, BY_HAND),
     Planted(parents_are_set_aside_first, BY_HAND),
-    Planted(children_of_old_weights_stay, CUT_OFF),
-    Planted(checkpoints_of_old_weights, CUT_OFF),
     Planted(who_slept_sets_aside_what_is_there, CANCELLING),
     Planted(files_are_not_synced, POWER),
     Planted(folders_are_not_synced, POWER),

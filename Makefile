@@ -15,7 +15,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(VENV)/installed ## a grid of 81 cells on two cores, then D_T and a report: 2 minutes
+demo: $(VENV)/installed ## a grid of 168 cells on two cores, then D_T and a report: 3 minutes
 	$(BIN)/python sweeps/grid.py
 	$(BIN)/raydt analyze
 

@@ -65,6 +65,9 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
     rivals = duels.groupby("source")["other"].nunique()
     best = [name for name in beaten.index if beaten[name] == rivals[name] == len(sources) - 1]
     if not best:
+        by_target = _by_target(effective, noise)
+        if by_target:
+            return f"{by_target}.{apart}"
         shown = listed(
             f"{row['source']} beats {row['other']}"
             for row in wins.sort_values(
@@ -85,6 +88,32 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
         f"{best[0]} leads, but not beyond the luck of seeds (its mean lead holds in "
         f"{sure.min():.0%} of resamples): {finding}.{apart}"
     )
+
+
+def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> str:
+    """Who leads where, when another source leads clearly into each of most targets; else ""."""
+    distrusted = frozenset() if noise is None else noise.distrusted
+    leads: dict[str, list[str]] = {}
+    level, firsts = [], []
+    several = effective["model"].nunique() > 1
+    for (model, target), rows in effective.groupby(["model", "target"], sort=True):
+        suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
+        best = rows[rows["finetune_bytes"] == telling(rows, noise, suspect).best]
+        first = best.sort_values("loss", kind="stable").iloc[0]
+        where = _named(target, model, several)
+        if first["leads_share"] >= SURE:
+            leads.setdefault(first["source"], []).append(where)
+            firsts.append((first["range"] == "inside", first["effective_bytes"], model, target))
+        else:
+            level.append(where)
+    if len(leads) < 2 or len(level) >= len(firsts):
+        return ""
+    who = "; ".join(f"{source} into {listed(where)}" for source, where in leads.items())
+    none = f"; nobody clearly into {listed(level)}" if level else ""
+    *_, model, target = max(firsts)
+    mine = effective[(effective["model"] == model) & (effective["target"] == target)]
+    (leader,) = (one for one, where in leads.items() if _named(target, model, several) in where)
+    return f"Who transfers most hangs on the target: {who}{none}. {_finding(mine, noise, leader)}"
 
 
 def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> str:
@@ -167,7 +196,7 @@ def _per_target(
         told = telling(rows, noise, suspect)
         best = rows[rows["finetune_bytes"] == told.best].sort_values("loss")
         first, *rest = best.to_dict("records")
-        where = f"{target}, {model}" if several else str(target)
+        where = _named(target, model, several)
         if first["stage"] == Stage.ZEROSHOT:
             given = "without finetuning"
         else:
@@ -187,6 +216,10 @@ def _per_target(
             sentence += " Nothing can be told at any size."
         sentences.append(sentence)
     return sentences
+
+
+def _named(target: object, model: object, several: bool) -> str:
+    return f"{target}, {model}" if several else str(target)
 
 
 def _how_sure(first: dict[object, object]) -> str:

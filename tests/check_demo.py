@@ -1,4 +1,8 @@
-"""Does the demo's result make sense? Run by `.ci/run` after `make demo`, on what that wrote."""
+"""Does the demo's result make sense? Run by `.ci/run` after `make demo`, on what that wrote.
+
+What is true of its languages is known: `related` is the parent of `alba` and `brio`, `lusa` and
+`hispa` are sisters, `unrelated` is nobody's relative, and all speak of the same world.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,14 @@ import pandas as pd
 import pytest
 
 REPORT = Path(__file__).parent.parent / "runs" / "demo" / "report"
+FAMILIES = {"related": 0, "alba": 0, "brio": 0, "lusa": 1, "hispa": 1, "unrelated": 2}
 
 
 @pytest.fixture(scope="module")
-def effective() -> pd.DataFrame:
-    return pd.read_parquet(REPORT / "effective.parquet")
+def finetuned() -> pd.DataFrame:
+    effective = pd.read_parquet(REPORT / "effective.parquet")
+    rows = effective[effective["finetune_bytes"] > 0]
+    return rows.assign(kin=rows["source"].map(FAMILIES) == rows["target"].map(FAMILIES))
 
 
 def test_losses_fall_along_the_ladder() -> None:
@@ -26,27 +33,24 @@ def test_losses_fall_along_the_ladder() -> None:
         assert (np.diff(means) < 0).all()
 
 
-def test_related_transfers_more_than_unrelated_and_that_more_than_nonsense(
-    effective: pd.DataFrame,
-) -> None:
-    finetuned = effective[effective["finetune_bytes"] > 0]
-    ratio = np.log(finetuned["effective_bytes"] / finetuned["finetune_bytes"])
-    mean = ratio.groupby(finetuned["source"]).mean()
-    assert mean["related"] > mean["unrelated"] + 0.5
-    # Over targets and sizes: of a single cell, three seeds cannot tell (docs/protocols.md).
-    assert mean["unrelated"] > mean["nonsense"]
-    # And a related source leads everywhere, not on average alone.
-    related = finetuned[finetuned["source"] == "related"]
-    assert (related["transferred_low_bytes"] > 0).all()
+def test_kin_is_worth_more_than_anybody_else_beyond_the_noise(finetuned: pd.DataFrame) -> None:
+    assert len(finetuned) == 30
+    for target, rows in finetuned.groupby("target"):
+        kin, others = rows[rows["kin"]], rows[~rows["kin"]]
+        if len(kin):
+            least, most = kin["transferred_low_bytes"].min(), others["transferred_high_bytes"].max()
+            assert least > most, target
+            assert least > 2 * 2_000, "worth several times what it was finetuned on"
 
 
-def test_a_related_source_leads_beyond_the_noise(effective: pd.DataFrame) -> None:
-    for (target, size), rows in effective[effective["finetune_bytes"] >= 8_000].groupby(
-        ["target", "finetune_bytes"]
-    ):
-        by_source = rows.set_index("source")
-        low, high = by_source["transferred_low_bytes"], by_source["transferred_high_bytes"]
-        assert low["related"] > high[["unrelated", "nonsense"]].max(), (target, size)
+def test_four_claims_are_answered_and_rightly() -> None:
+    """By the plant: kin gives more than a stranger, both ways, by its distance; nothing hurts."""
+    verdicts = pd.read_csv(REPORT / "claims.csv").set_index("claim")["verdict"]
+    assert verdicts["similar"] == "no"
+    assert verdicts["similarity"] == "yes"
+    assert verdicts["commutative"] == "yes"
+    assert verdicts["specific"] == "no"
+    assert verdicts["hurt"] != "yes"
 
 
 def test_the_protocol_raises_no_alarm_about_itself() -> None:

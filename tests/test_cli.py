@@ -121,17 +121,17 @@ def test_a_server_that_is_no_mlflow(tmp_path: Path) -> None:
 def test_a_plan_is_shown_and_nothing_is_started(tmp_path: Path) -> None:
     done = grid(tmp_path, "--dry-run")
     assert done.returncode == 0
-    assert "81 cells" in done.stdout
-    assert "81 to do" in done.stdout
+    assert "168 cells" in done.stdout
+    assert "168 to do" in done.stdout
     assert "pretrain related s0" in done.stdout
     assert "GPU-hours" in done.stdout
-    assert "a scratch ladder for each source +67%" in " ".join(done.stdout.split())
-    assert "2 of 5 claims can have a verdict" in done.stdout
-    assert "needs 4 more languages that are" in done.stdout
+    assert "a scratch ladder for each source +175%" in " ".join(done.stdout.split())
+    assert "5 of 5 claims can have a verdict" in done.stdout
+    assert "shows a correlation from |r| =" in " ".join(done.stdout.split())
     assert list(tmp_path.iterdir()) == []
     assert raydt(tmp_path, "plan").stdout == done.stdout
     whole = raydt(tmp_path, "plan", "--all").stdout
-    assert whole.count("→") == 81 - 9
+    assert whole.count("→") == 168 - 12
 
 
 def test_status_without_a_sweep(tmp_path: Path) -> None:

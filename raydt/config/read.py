@@ -23,7 +23,8 @@ from raydt.config.sweep import Sweep
 from raydt.config.toml_file import read_toml
 from raydt.errors import InputError, Problem, bad
 
-DERIVED = {"name", "scratch_sizes"}  # their defaults follow from other fields
+# Their defaults follow from other fields.
+DERIVED = {"name", "scratch_sizes", "pretrain_size", "seeds"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -21,9 +20,19 @@ from pydantic_core import PydanticCustomError
 
 from raydt.config.machine import gpu_places, num_cpus, num_gpus
 from raydt.config.model import MODELS
-from raydt.config.protocol import DEMO_PROTOCOL, Protocol
+from raydt.config.protocol import Protocol
 from raydt.config.size_field import SizeField
 from raydt.config.sources import Checkpoint, checkpoint_of, whole_text
+from raydt.config.sweep_defaults import (
+    DEMO_LANGUAGES,
+    DEMO_SIZES,
+    RESERVED,
+    default_name,
+    default_pretrain_size,
+    default_protocol,
+    default_scratch_sizes,
+    default_seeds,
+)
 from raydt.gpus import ASSUMED_GPU, GPUS, known_gpu
 from raydt.storage.disks import cache_folder
 from raydt.storage.folder import Folder
@@ -32,11 +41,7 @@ from raydt.tracking.schema import Stage
 from raydt.tracking.uri import sqlite_uri, without_password
 from raydt.units import Size
 
-_RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_DEMO_SOURCES = ("related", "unrelated", "nonsense")
-_DEMO_TARGETS = ("alba", "brio")
-_DEMO_SIZES = (Size(2_000, "2k"), Size(8_000, "8k"))
 
 
 def _check_name(name: str) -> str:
@@ -44,7 +49,7 @@ def _check_name(name: str) -> str:
         raise PydanticCustomError(
             "name", "letters, digits and . _ -, beginning with a letter or digit"
         )
-    if name in _RESERVED:
+    if name in RESERVED:
         raise PydanticCustomError("name", "none of raydt's own folders in the storage")
     return name
 
@@ -75,32 +80,6 @@ def _absolute_folder(corpus: str) -> str:
     if kind != "files" or not place or place.startswith("~"):
         return corpus
     return f"files:{os.path.normpath(Path.cwd() / place)}{mark}{options}"
-
-
-def _default_name(fields: Mapping[str, object]) -> str:
-    """The demo's sweep is `demo`, that of `files:some/folder` is `folder`."""
-    corpus = str(fields.get("corpus", ""))
-    if corpus == "controlled":
-        return "demo"
-    kind, _, rest = corpus.partition(":")
-    if kind == "controlled":
-        return f"controlled-{rest}"
-    last = rest.partition("?")[0].rstrip("/").split("/")[-1]
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", last).strip("-.") or kind
-    return f"{kind}-{name}" if name in _RESERVED else name
-
-
-def _default_protocol(fields: Mapping[str, object]) -> Protocol:
-    """Controlled languages are for trying things out, and have the demo's shortcuts."""
-    kind = str(fields.get("corpus", "")).partition(":")[0]
-    return DEMO_PROTOCOL if kind == "controlled" else Protocol()
-
-
-def _default_scratch_sizes(fields: Mapping[str, object]) -> tuple[Size, ...]:
-    """A rung on which the demo's best finetunes still fall; of other sweeps it is not known."""
-    axes = (fields.get("sources"), fields.get("targets"), fields.get("sizes"))
-    is_demo = axes == (_DEMO_SOURCES, _DEMO_TARGETS, _DEMO_SIZES)
-    return (Size(32_000, "32k"),) if is_demo else ()
 
 
 def _as_tuple(value: object) -> object:
@@ -205,27 +184,31 @@ class Sweep(BaseModel):
         description="where the text is: files:FOLDER, hub:DATASET, controlled or controlled:SEED",
     )
     name: Name = Field(
-        default_factory=_default_name,
+        default_factory=default_name,
         description="name of the sweep, and of its experiment in MLflow [after the corpus]",
     )
     sources: Sources = Field(
-        _DEMO_SOURCES,
+        DEMO_LANGUAGES,
         description="languages to pretrain on, or weights that are there: ckpt:FOLDER as `raydt "
         "export` wrote it, cell:SWEEP/CELL of the same storage; LABEL=ckpt:FOLDER names it",
     )
-    targets: Names = Field(_DEMO_TARGETS, description="languages to transfer to")
-    sizes: Sizes = Field(_DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
+    targets: Names = Field(DEMO_LANGUAGES, description="languages to transfer to")
+    sizes: Sizes = Field(DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
     scratch_sizes: ExtraSizes = Field(
-        default_factory=_default_scratch_sizes,
+        default_factory=default_scratch_sizes,
         description="more sizes to train on from scratch alone, so that the losses of good "
-        "finetunes fall inside the ladder [32k in the demo, else none]",
+        "finetunes fall inside the ladder [6k 20k in the demo, else none]",
     )
     pretrain_size: SizeField = Field(
-        Size(800_000, "800k"), description="bytes of source data to pretrain on"
+        default_factory=default_pretrain_size,
+        description="bytes of source data to pretrain on [400k of controlled languages, else 800k]",
     )
     models: Models = Field(("nano",), description=f"one or more of {', '.join(MODELS)}")
-    seeds: Seeds = Field((0, 1, 2), description="each cell is trained once per seed")
-    protocol: Protocol = Field(default_factory=lambda fields: _default_protocol(fields))
+    seeds: Seeds = Field(
+        default_factory=default_seeds,
+        description="each cell is trained once per seed [0 1 in the demo, else 0 1 2]",
+    )
+    protocol: Protocol = Field(default_factory=lambda fields: default_protocol(fields))
 
     # What follows decides where and how fast a sweep runs, and never what comes out of it.
     storage: Storage = Field(

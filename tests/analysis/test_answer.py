@@ -73,3 +73,18 @@ def test_sizes_at_which_nothing_can_be_told_are_named(apart: Trial) -> None:
     found = telling(blurred[blurred["target"] == "aa"], noise)
     assert found.nothing == (128_000,)
     assert "Nothing can be told on 128k." in answer(blurred, noise).per_target[0]
+
+
+def test_where_every_target_has_its_own_best_source_the_headline_says_which() -> None:
+    """Of three languages the next one gives most: no source beats the others everywhere."""
+    names = ("aa", "bb", "cc")
+    values = np.full((3, 3, 3), 0.3)
+    for one in range(3):
+        values[one, (one + 1) % 3] = 1.2
+    world = World(names, 3, lambda *_: values)
+    headline = said(tried(world, np.random.default_rng(1), 300)).headline
+    assert headline.startswith(
+        "Who transfers most hangs on the target: cc into aa; aa into bb; bb into cc. "
+    )
+    assert " are worth another " in headline
+    assert "every source here gives" in headline

@@ -75,8 +75,9 @@ def test_defaults_are_shown_and_two_where_the_demo_has_its_own(
 ) -> None:
     text = " ".join(shown(capsys, "plan", "--help-all").split())
     for default in (
-        "[related unrelated nonsense]",
-        "[2k 8k]",
+        "[related alba brio lusa hispa unrelated]",
+        "[2k]",
+        "[400k of controlled languages, else 800k]",
         "[600]",
         "[0.01; on text of your own 0.003]",
         "[8k; on text of your own auto]",

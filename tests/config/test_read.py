@@ -16,7 +16,17 @@ def test_no_option_is_the_demo() -> None:
     sweep = read()
     assert sweep == Sweep()
     assert sweep.name == "demo"
-    assert sweep.ladder[-1] == Size(32_000, "32k")
+    assert sweep.ladder[-1] == Size(20_000, "20k")
+
+
+def test_what_the_demo_has_of_its_own_goes_with_its_axes() -> None:
+    demo = read("--seeds", "0", "1", "2", "3")
+    assert len(demo.scratch_sizes) == 2
+    other = read("--targets", "alba")
+    assert other.pretrain_size == demo.pretrain_size, "one name, one way to pretrain"
+    assert read("--corpus", "files:texts").pretrain_size == Size(800_000, "800k")
+    assert other.scratch_sizes == ()
+    assert other.seeds == (0, 1, 2)
 
 
 def test_the_command_line_of_the_issue() -> None:
@@ -44,7 +54,7 @@ def test_text_of_ones_own_has_none_of_the_demos_shortcuts(tmp_path: Path) -> Non
 def test_later_wins_and_neighbours_keep_their_defaults(tmp_path: Path) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text(
-        'seeds = [3]\nsources = "related"\n'
+        'seeds = [3]\nsources = "related"\ntargets = "alba"\n'
         "[protocol.scratch]\nlearning_rate = 0.5\nclip_norm = 2.0\n"
     )
     sweep = read("--sweep", str(file), "--protocol.scratch.learning-rate", "0.25")
@@ -228,10 +238,10 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_language_may_be_source_and_target_but_not_of_itself() -> None:
-    sweep = read("--sources", "related", "alba", "--targets", "alba", "brio")
+    sweep = read(*"--sources related alba --targets alba brio --sizes 2k 8k".split())
     assert sweep.pairs() == [("related", "alba"), ("related", "brio"), ("alba", "brio")]
     # `alba` is needed for the larger of its two uses.
-    assert sweep.train_bytes()["alba"] == 800_000
+    assert sweep.train_bytes()["alba"] == 400_000
     assert sweep.train_bytes()["brio"] == 8_000
 
 

@@ -20,7 +20,8 @@ EXPORTED = {**_config(MODELS["nano"], None, {}), "is_encoder_decoder": False}
 
 def test_a_checkpoint_is_called_after_its_place_or_as_it_is_named() -> None:
     sweep = read(
-        "--sources", "related", "ckpt:models/en", "mine=ckpt:/a b/c", "cell:first/pretrain/x/1/s0"
+        *("--sources", "related", "ckpt:models/en", "mine=ckpt:/a b/c"),
+        *("cell:first/pretrain/x/1/s0", "--targets", "alba", "brio"),
     )
     assert sweep.source_names == ("related", "en", "mine", "first-pretrain-x-1-s0")
     assert sweep.source_languages == ("related",)

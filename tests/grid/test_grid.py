@@ -32,10 +32,10 @@ def test_the_demo_is_the_whole_product_of_its_axes() -> None:
     sweep = Sweep()
     cells = build_grid(sweep)
     assert Counter(cell.stage for cell in cells) == {
-        Stage.PRETRAIN: 3 * 3,
-        Stage.SCRATCH: 2 * 3 * 3,
-        Stage.ZEROSHOT: 3 * 2 * 3,
-        Stage.FINETUNE: 3 * 2 * 2 * 3,
+        Stage.PRETRAIN: 6 * 2,
+        Stage.SCRATCH: 6 * 3 * 2,
+        Stage.ZEROSHOT: 6 * 5 * 2,
+        Stage.FINETUNE: 6 * 5 * 2,
     }
     assert len({cell.cell_id for cell in cells}) == len(cells)
 
@@ -68,17 +68,17 @@ def test_pairs_whose_names_run_together_are_refused() -> None:
 
 
 def test_names_for_people() -> None:
-    names = {cell.cell_id: cell.run_name for cell in build_grid(Sweep(seeds=(0,)))}
+    names = {cell.cell_id: cell.run_name for cell in build_grid(Sweep(seeds=(0,), sizes=("8k",)))}
     assert names["finetune/related-alba/8k/nano/s0"] == "related→alba 8k s0"
     assert names["scratch/alba/8k/nano/s0"] == "scratch→alba 8k s0"
-    assert names["pretrain/related/800k/nano/s0"] == "pretrain related s0"
+    assert names["pretrain/related/400k/nano/s0"] == "pretrain related s0"
 
 
 def test_cost_is_bytes_times_flops() -> None:
     protocol = Protocol(
         evaluation_growth=1, evaluations=8, val_bytes="8k", test_bytes="32k", test_stride_bytes=128
     )
-    sweep = Sweep(seeds=(0,), protocol=protocol)
+    sweep = Sweep(seeds=(0,), sizes=("8k",), protocol=protocol)
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     zeroshot = cell_cost(cells["zeroshot/related-alba/0/nano/s0"], sweep, {}, {})
     finetune = cell_cost(cells["finetune/related-alba/8k/nano/s0"], sweep, {"nano": 1e9}, {})
@@ -97,7 +97,7 @@ def test_cost_is_bytes_times_flops() -> None:
 
 
 def test_cells_that_are_done_say_what_others_of_their_kind_will_see() -> None:
-    sweep = Sweep(seeds=(0, 1))
+    sweep = Sweep(seeds=(0, 1), sizes=("2k", "8k"))
     cells = build_grid(sweep)
     done, same = (c for c in cells if c.cell_id.startswith("scratch/alba/8k/"))
     seen = seen_bytes(cells, {done.cell_id: result_of(done.cell_id, bytes_seen=123_456)})
@@ -108,7 +108,7 @@ def test_cells_that_are_done_say_what_others_of_their_kind_will_see() -> None:
 
 def test_a_budget_that_a_schedule_is_spread_over_is_what_a_cell_sees() -> None:
     annealed = Recipe(budget_bytes="60k", budget_at_bytes="8k")
-    sweep = Sweep(seeds=(0,), protocol=Protocol(scratch=annealed))
+    sweep = Sweep(seeds=(0,), sizes=("8k",), protocol=Protocol(scratch=annealed))
     cell = next(c for c in build_grid(sweep) if c.cell_id.startswith("scratch/alba/8k/"))
     cost = cell_cost(cell, sweep, {}, {})
     assert cost.expected_bytes == cost.budget_bytes
@@ -117,7 +117,15 @@ def test_a_budget_that_a_schedule_is_spread_over_is_what_a_cell_sees() -> None:
 def chain() -> tuple[list, dict[str, float]]:
     """Two pretrains, one short with a long child and one long without, and a scratch."""
     sources = ("related", "nonsense")
-    cells = build_grid(Sweep(sources=sources, targets=("alba",), sizes=("8k",), seeds=(0,)))
+    cells = build_grid(
+        Sweep(
+            sources=sources,
+            targets=("alba",),
+            sizes=("8k",),
+            seeds=(0,),
+            pretrain_size="800k",
+        )
+    )
     return cells, dict.fromkeys((cell.cell_id for cell in cells), 1.0)
 
 

@@ -1,7 +1,7 @@
 """Reading a store of 10,000 runs, through MLflow's client and from its tables, and `raydt analyze`.
 
     python benchmarks/store_to_report.py [--runs RUNS]
-    python benchmarks/store_to_report.py --demo          # the 81 cells of the demo
+    python benchmarks/store_to_report.py --demo          # the cells of the demo
     python benchmarks/store_to_report.py --against FOLDER --rounds 3   # another checkout, by turns
 
 The store is a real one: made by MLflow, its rows put into MLflow's own tables in one transaction,

@@ -23,23 +23,7 @@ from raydt.errors import InputError
 from raydt.tracking.server import found_instead
 from raydt.tracking.store import open_store
 from raydt.tracking.uri import sqlite_uri
-
-LOSSES = """init_language,target,model_size,data_size,loss
-scratch,de,small,6M,2.5
-scratch,de,small,19M,2.0
-scratch,de,small,60M,1.6
-en,de,small,6M,2.1
-"""
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A storage with one imported sweep, made once."""
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "losses.csv").write_text(LOSSES)
-    words = ["import", str(folder / "losses.csv"), "--storage", str(folder / "runs")]
-    assert main(words) == 0
-    return folder / "runs"
+from tests.tracking.conftest import LOSSES
 
 
 def copied(made: Path, folder: Path) -> Path:

@@ -19,8 +19,8 @@ from raydt.config.sweep import Sweep
 from raydt.grid.added import AddedCell, Round, write_rounds
 from raydt.grid.build import build_grid
 from raydt.grid.grids import every_cell, record_grid
-from raydt.grid.journal import RESULT, Attempt, read_journal
-from raydt.grid.lease import LaunchLease, running_launch
+from raydt.grid.journal import RESULT, Attempt, attempts, outcome_of, read_journal
+from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import cell_folder, check_name_is_free, record_sweep
 from raydt.grid.result import write_result
 from raydt.orchestration.cells import cancel_cells, retry_cells
@@ -109,33 +109,56 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return storage
 
 
-def read_all(storage: Path) -> None:
-    """What a look at a sweep and work on its cells read of it."""
+def look(storage: Path) -> None:
+    """What looks at a sweep and its cells read of it."""
     sweep = find_sweep(str(storage), None)
     show_status(str(storage), sweep.name, Console(file=io.StringIO()))
     check_name_is_free(sweep)
-    running_launch(sweep.folder)
-    cells = every_cell(sweep)[:2]
-    for cell in cells:
+    for cell in every_cell(sweep)[:2]:
         folder = cell_folder(sweep, cell.cell_id)
-        for attempt in (folder / "attempts").names():
+        outcome_of(folder)
+        for attempt in attempts(folder):
             read_journal(folder, attempt)
+
+
+def work_on(storage: Path) -> None:
+    """What a person does to cells reads more of them, and takes the sweep."""
+    sweep = find_sweep(str(storage), None)
+    cells = every_cell(sweep)[:2]
     cancel_cells(sweep, cells)
     retry_cells(sweep, cells, done_too=True)
 
 
-STORED = "sweep.json grids.json added.json launch.json lease.json result.json journal.jsonl".split()
+STORED = (
+    "sweep.json grids.json added.json launch.json lease.json result.json outcome.json journal.jsonl"
+).split()
 
 
 @pytest.mark.parametrize("name", STORED)
 @fuzzed
 @given(changes=mutations)
-def test_files_of_a_storage(
-    name: str, changes: list[Mutation], stored: Path, tmp_path: Path
-) -> None:
-    storage = tmp_path / "runs"
-    shutil.rmtree(storage, ignore_errors=True)
-    shutil.copytree(stored, storage)
-    for path in storage.rglob(name):
-        path.write_bytes(mutated(path.read_bytes(), changes))
-    accepted(lambda: read_all(storage))
+def test_files_of_a_storage(name: str, changes: list[Mutation], stored: Path) -> None:
+    before = {path: path.read_bytes() for path in stored.rglob(name)}
+    assert before
+    try:
+        for path, data in before.items():
+            path.write_bytes(mutated(data, changes))
+        accepted(lambda: look(stored))
+    finally:
+        for path, data in before.items():
+            path.write_bytes(data)
+
+
+WRONG = ["", "{", "[]", "null", "7", '"x"', "{}", "[[1]]", "[" * 3000, "\xff"]
+WRONG += ['{"launch": 3, "attempt": [], "time": "x"}', '[{"sources": 7}]']
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_other_json_in_files_of_a_storage(name: str, stored: Path, tmp_path: Path) -> None:
+    for number, text in enumerate(WRONG):
+        storage = tmp_path / str(number)
+        shutil.copytree(stored, storage)
+        for path in storage.rglob(name):
+            path.write_text(text, "latin-1")
+        accepted(lambda storage=storage: look(storage))  # type: ignore[misc]
+        accepted(lambda storage=storage: work_on(storage))  # type: ignore[misc]

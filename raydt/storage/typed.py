@@ -1,0 +1,31 @@
+"""JSON of a storage as typed values. Files are written whole, so one that is something else was
+damaged, or changed by somebody."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from raydt.errors import RunError
+
+ValueT = TypeVar("ValueT")
+
+
+def typed(kind: type[ValueT], value: Any, where: str, what: str) -> ValueT:
+    """JSON that was read, or its text as bytes, as a value of `kind`; `RunError` if it is none.
+
+    `where` is the file, and `what` it has to hold.
+    """
+    reader = TypeAdapter(kind)
+    try:
+        if isinstance(value, bytes):
+            return reader.validate_json(value)
+        return reader.validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise RunError(
+            f"{where}: expected {what}, found damage ({place}{': ' if place else ''}"
+            f"{problem['msg']}); remove the file or restore it"
+        ) from None

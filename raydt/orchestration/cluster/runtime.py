@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 from raydt.errors import RunError, bad
 from raydt.orchestration.cluster.own_folder import own_folder
@@ -51,6 +52,10 @@ _ON_A_CLUSTER = {MOST_WAITING: "32"}
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 _CONNECT_SECONDS = 5.0
+_ADDRESSES = "HOST:PORT, http://HOST:PORT or auto is one"
+_HTTP2_SETTINGS = b"\x04"  # the type of a frame, after its three bytes of length
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _HTTP2_SETTINGS + bytes(5)
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ray": 10001}
 _TOO_SLOW = "timed out during startup"
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
@@ -71,8 +76,9 @@ def set_worker_environment() -> None:
 
 
 def on_cluster() -> bool:
-    """Whether a launch joins a cluster that is there, instead of a Ray of its own."""
-    return bool(os.environ.get("RAY_ADDRESS"))
+    """Whether a launch joins a cluster that is there, instead of a Ray of its own (which `local`
+    asks for by name)."""
+    return os.environ.get("RAY_ADDRESS", "") not in ("", "local")
 
 
 @contextmanager
@@ -153,16 +159,33 @@ def require_answer(address: str) -> None:
     stack."""
     if address == "auto":
         address = cluster_of_this_machine()
-    # Ray's client, too, would try for half a minute.
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or "/" in host:
-        return  # a URL, which is asked over HTTP
-    if not port.isdecimal():
-        raise ConnectionError("no address: HOST:PORT, http://HOST:PORT or auto is one")
     try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError as error:  # a port that is no number, a bracket that is not closed
+        raise ConnectionError(f"no address ({error}): {_ADDRESSES}") from None
+    if not parts.hostname or port is None or address != address.strip():
+        raise ConnectionError(f"no address: {_ADDRESSES}")
+    try:
+        # Ray's client, too, would try for half a minute.
+        with socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS) as there:
+            is_known = parts.scheme not in ("", "ray") or _speaks_grpc(there)
     except OSError as error:
         raise ConnectionError(f"{address}: {error}") from None
+    if not is_known:
+        raise ConnectionError(f"{address}: something else than Ray listens there")
+
+
+def _speaks_grpc(there: socket.socket) -> bool:
+    """Whether what listens is a server of gRPC, as Ray's head is: it answers HTTP/2's greeting with
+    its settings. An old address may be another program's by now."""
+    if os.environ.get("RAY_USE_TLS", "0") not in ("0", ""):
+        return True  # it greets after a handshake
+    there.sendall(_HTTP2_GREETING)
+    answer = b""
+    while len(answer) < 4 and (more := there.recv(16)):
+        answer += more
+    return answer[3:4] == _HTTP2_SETTINGS
 
 
 def _join() -> None:

@@ -12,7 +12,7 @@ from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError, Problem
 from raydt.grid.added import sweep_cells
 from raydt.grid.ledger import check_name_is_free
-from raydt.orchestration.cluster.runtime import on_cluster
+from raydt.orchestration.cluster.runtime import check_cluster, on_cluster
 from raydt.storage.opening import is_remote
 from raydt.tracking.schema import Stage
 from raydt.tracking.store import check_store_uri, check_writable
@@ -49,8 +49,9 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:
-    """Problems of where the sweep would run: the machine, its storage and its MLflow store."""
-    return _check_machine(sweep) + _check_stores(sweep)
+    """Problems of where the sweep would run: the cluster or the machine, its storage and its MLflow
+    store."""
+    return _check_cluster() + _check_machine(sweep) + _check_stores(sweep)
 
 
 def check_refining(sweep: Sweep) -> list[Problem]:
@@ -60,6 +61,14 @@ def check_refining(sweep: Sweep) -> list[Problem]:
         return []
     needed = "at least two --seeds to begin with, as one says nothing of the noise"
     return [Problem("--until", needed, f"{len(seeds)} in the sweep {sweep.name}")]
+
+
+def _check_cluster() -> list[Problem]:
+    try:
+        check_cluster()
+    except InputError as error:
+        return list(error.problems)
+    return []
 
 
 def _check_machine(sweep: Sweep) -> list[Problem]:

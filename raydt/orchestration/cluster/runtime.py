@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
-from raydt.errors import RunError, bad
+from raydt.errors import InputError, RunError, bad
 from raydt.orchestration.cluster.own_folder import own_folder
 from raydt.orchestration.cluster.ray_private import (
     COUNTED_PREEMPTIONS,
@@ -121,6 +125,8 @@ def _start(num_cpus: int, session_folder: str | None) -> None:
     do it in: then once more."""
     import ray
 
+    # Without one Ray writes one into the home of the user, who may have none.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     for is_last in (False, False, True):
         try:
             ray.init(
@@ -167,10 +173,14 @@ def require_answer(address: str) -> None:
     if not parts.hostname or port is None or address != address.strip():
         raise ConnectionError(f"no address: {_ADDRESSES}")
     try:
-        # Ray's client, too, would try for half a minute.
+        # Ray's client, too, would try for half a minute, or wait for ever.
         with socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS) as there:
             is_known = parts.scheme not in ("", "ray") or _speaks_grpc(there)
-    except OSError as error:
+        if parts.scheme == "http":
+            urlopen(f"{address.rstrip('/')}/api/version", timeout=_CONNECT_SECONDS).close()
+    except HTTPError:
+        return  # it answers, and what it asks for is for Ray's client to know
+    except (OSError, HTTPException) as error:
         raise ConnectionError(f"{address}: {error}") from None
     if not is_known:
         raise ConnectionError(f"{address}: something else than Ray listens there")
@@ -188,18 +198,31 @@ def _speaks_grpc(there: socket.socket) -> bool:
     return answer[3:4] == _HTTP2_SETTINGS
 
 
+def check_cluster() -> None:
+    """`InputError` where `RAY_ADDRESS` is none of a cluster that answers, known within seconds."""
+    if on_cluster():
+        try:
+            require_answer(os.environ["RAY_ADDRESS"])
+        except ConnectionError as error:
+            raise _no_cluster(error) from None
+
+
 def _join() -> None:
     """Be a driver of the cluster at `RAY_ADDRESS`; `InputError` if there is none to be."""
     import ray
     from ray.exceptions import AuthenticationError
 
+    check_cluster()  # once more: languages may have been prepared for an hour
     try:
-        require_answer(os.environ["RAY_ADDRESS"])
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, AuthenticationError, ValueError, RuntimeError) as error:
-        wanted = "the address of a Ray cluster that answers and lets us in (docs/cluster.md)"
-        found = f"{os.environ['RAY_ADDRESS']!r}: {str(error).splitlines()[0]}"
-        raise bad("RAY_ADDRESS", wanted, found) from None
+        raise _no_cluster(error) from None
+
+
+def _no_cluster(error: Exception) -> InputError:
+    wanted = "the address of a Ray cluster that answers and lets us in (docs/cluster.md)"
+    found = f"{os.environ['RAY_ADDRESS']!r}: {str(error).splitlines()[0]}"
+    return bad("RAY_ADDRESS", wanted, found)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

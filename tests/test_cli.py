@@ -126,6 +126,8 @@ def test_a_plan_is_shown_and_nothing_is_started(tmp_path: Path) -> None:
     assert "pretrain related s0" in done.stdout
     assert "GPU-hours" in done.stdout
     assert "a scratch ladder for each source +67%" in " ".join(done.stdout.split())
+    assert "2 of 5 claims can have a verdict" in done.stdout
+    assert "needs 4 more languages that are" in done.stdout
     assert list(tmp_path.iterdir()) == []
     assert raydt(tmp_path, "plan").stdout == done.stdout
     whole = raydt(tmp_path, "plan", "--all").stdout

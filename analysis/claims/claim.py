@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import pandas as pd
 
+NOT_TESTED = "not tested"
+
 
 class Verdict(StrEnum):
     """Whether the data bear the claim out; `undecided` includes too little data."""
@@ -24,7 +26,8 @@ class ClaimAnswer:
     name: key of the claim, stable; question: what is asked; sentence: the answer with its numbers;
     verdict; tables: by a short title; tested: what was tested and how, enough to redo it; n: the
     number of independent units behind the verdict, named by `unit` (pairs are not independent, so
-    it is targets, languages or permutable labels); notes: bounds, gaps, what not to read into it.
+    it is targets, languages or permutable labels); notes: bounds, gaps, what not to read into it;
+    takes: what an undecided verdict would take, empty where that is not known.
     """
 
     name: str
@@ -37,6 +40,17 @@ class ClaimAnswer:
     n: int
     unit: str
     notes: list[str] = field(default_factory=list)
+    takes: str = ""
+
+    @property
+    def asked(self) -> bool:
+        """Whether the grid was large enough for the test."""
+        return self.tested != NOT_TESTED
+
+    @property
+    def told(self) -> str:
+        """The answer, and what a verdict would take."""
+        return f"{self.sentence} {self.takes}".rstrip()
 
 
 def insufficient(
@@ -51,7 +65,7 @@ def insufficient(
         sentence=sentence,
         verdict=Verdict.UNDECIDED,
         tables={},
-        tested="not tested",
+        tested=NOT_TESTED,
         n=n,
         unit=unit,
     )

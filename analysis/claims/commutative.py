@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arrays import Floats
-from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
+from analysis.claims.claim import NOT_TESTED, ClaimAnswer, Verdict, insufficient
 from analysis.claims.grid import Finetuned, Grid, comparable, pooled
 from analysis.claims.permutation import associated, label_permutations
 from analysis.claims.quadratic import Size, size_of
@@ -134,13 +134,15 @@ def commutative(
         "direction permuted (QAP). apart: the intervals of D_T of the two directions do not "
         "overlap."
     )
-    sentence, verdict = f"{typical}.", Verdict.UNDECIDED
+    sentence, verdict, takes = f"{typical}.", Verdict.UNDECIDED, ""
     if len(named) < MIN_LANGUAGES:
         sentence += (
-            f" Too small a grid to decide: needs at least {MIN_LANGUAGES} languages that are "
-            f"sources and targets of each other; found {len(named)} ({listed(named)})."
+            f" Too small a grid to decide: {len(named)} languages are sources and targets of each "
+            f"other ({listed(named)})."
         )
-        tested = "not tested"
+        more = counted(MIN_LANGUAGES - len(named), "more language")
+        takes = f"Needs {more} in both roles, trained both ways."
+        tested = NOT_TESTED
     else:
         square = mutual.only(named, named)
         each = directions(square)
@@ -169,6 +171,7 @@ def commutative(
         n=len(named),
         unit="languages",
         notes=notes,
+        takes=takes,
     )
 
 

@@ -15,12 +15,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
+from analysis.claims.correlates import FIRST, correlate, known_languages, together
 from analysis.claims.grid import Finetuned, Grid, censored_note, pooled
 from analysis.claims.permutation import (
-    Association,
-    LabelPermutations,
     associated,
     benjamini_hochberg,
     freedom_with,
@@ -28,25 +26,25 @@ from analysis.claims.permutation import (
     label_permutations,
 )
 from analysis.claims.predictors import (
-    OVERLAPPING,
     PREREGISTERED,
     CorpusFacts,
     distances,
     predictors,
 )
 from analysis.claims.twoway import connected, two_way
-from analysis.distances.table import KINDS
+from analysis.wording import counted
 
 NAME = "similarity"
 QUESTION = "Does similarity of languages explain what transfers?"
 LEVEL = 0.05
 MODERATE_R = 0.3  # Cohen's; a "no" means that |r| is surely under it
 NORMAL_95 = 1.645  # of a standard normal: two one-sided tests of 5 %
+MOST_LANGUAGES = 12  # more of them than there are is looked ahead
+MIN_LANGUAGES = 4  # in both roles
 MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
 CORRELATES = "Correlates of log(D_E / D_F)"
 PAIRS = "Pairs and their distances"
 FAMILY = ["role", "method", "measure", "main_effects"]
-FIRST, EXPLORED, OF_CORPORA = "preregistered", "exploration", "of the corpora"
 
 
 def explained_by_similarity(
@@ -68,7 +66,7 @@ def explained_by_similarity(
     notes = censored_note(found.rows) + list(facts.notes)
     tested: list[dict[str, object]] = []
     for name, square in known.items():
-        kept = _known_languages(square, numbers)
+        kept = known_languages(square, numbers)
         grid, ranked = (one.only(kept, kept) for one in (numbers, ranks))
         dropped = sorted(languages - set(kept))
         if dropped:
@@ -85,20 +83,20 @@ def explained_by_similarity(
                 result = associated(
                     ranked if by_rank else grid, x, drawn, main_effects=main_effects, ranks=by_rank
                 )
-                tested.append(_row(name, "QAP", measure, main_effects, grid, drawn, result))
+                tested.append(correlate(name, "QAP", measure, main_effects, grid, drawn, result))
     if not any(row["predictor"] == PREREGISTERED for row in tested):
         return insufficient(
             name=NAME,
             question=QUESTION,
             model=model,
-            needs="4 languages whose distances are known and whose labels permute in "
-            f"{MIN_PERMUTATIONS} ways",
+            needs=f"{MIN_LANGUAGES} languages whose distances are known and whose labels permute "
+            f"in {MIN_PERMUTATIONS} ways",
             found=f"{len(languages)} languages, {len(known)} kinds of distance known",
             n=len(languages),
             unit="languages",
         )
     if explore:
-        tested += _together(numbers, ranks, known, num_permutations, random, notes)
+        tested += together(numbers, ranks, known, num_permutations, random, notes)
     table = pd.DataFrame(tested)
     table["p_holm"] = table.groupby(FAMILY)["p"].transform(
         lambda p: pd.Series(holm(p.to_numpy(dtype=float)), index=p.index)
@@ -109,7 +107,7 @@ def explained_by_similarity(
     first = ["predictor", *FAMILY, "r", "p", "p_holm", "p_bh"]
     table = table[first + [name for name in table.columns if name not in first]]
     main = table[table["predictor"] == PREREGISTERED].iloc[0].to_dict()
-    sentence, verdict = _answer(main)
+    sentence, verdict, takes = _answer(main)
     hits = table[
         (table["role"] != FIRST)
         & (table["method"] == "QAP")
@@ -133,8 +131,9 @@ def explained_by_similarity(
         tables={CORRELATES: table, PAIRS: _pairs_table(numbers, known)},
         tested=(
             "log(D_E / D_F) per pair over all sizes (least squares of pair + size) against the "
-            "mean of the syntactic, genetic, geographic, phonological and inventory distance, "
-            "named beforehand; main effects of source and target partialled out. p: labels of "
+            "mean of the syntactic, genetic, geographic, phonological and inventory distance (of "
+            "controlled languages: of words and world as made), named beforehand; main effects of "
+            "source and target partialled out. p: labels of "
             "languages permuted (QAP), a language in both roles in both at once, "
             + (
                 "every permutation enumerated"
@@ -151,6 +150,7 @@ def explained_by_similarity(
         n=len(languages),
         unit="languages",
         notes=notes,
+        takes=takes,
     )
 
 
@@ -172,100 +172,8 @@ def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _known_languages(square: pd.DataFrame, grid: Grid) -> list[str]:
-    """The languages left when those with most unknown pairs are dropped, one by one."""
-    kept = sorted({*grid.sources, *grid.targets})
-    while True:
-        part = square.loc[kept, kept].isna().to_numpy(copy=True)
-        np.fill_diagonal(part, False)
-        rows = np.array([name in grid.sources for name in kept])
-        columns = np.array([name in grid.targets for name in kept])
-        unknown = part & rows[:, None] & columns[None, :]
-        counts = unknown.sum(axis=0) + unknown.sum(axis=1)
-        if not counts.any():
-            return kept
-        kept.pop(int(counts.argmax()))
-
-
-def _together(
-    numbers: Grid,
-    ranks: Grid,
-    known: dict[str, pd.DataFrame],
-    num_permutations: int,
-    random: np.random.Generator,
-    notes: list[str],
-) -> list[dict[str, object]]:
-    """MRQAP: each predictor beside the others that are known of the same languages."""
-    different = numbers.different()
-    whole: dict[str, Floats] = {}
-    for name, square in known.items():
-        x = square.loc[list(numbers.sources), list(numbers.targets)].to_numpy(dtype=float)
-        if (
-            name != PREREGISTERED
-            and not name.startswith(OVERLAPPING)
-            and np.isfinite(x[different]).all()
-        ):
-            whole[name] = x
-    if len(whole) < 2:
-        return []
-    drawn = label_permutations(
-        numbers.sources, numbers.targets, num_permutations=num_permutations, random=random
-    )
-    found: list[dict[str, object]] = []
-    for measure in ("Pearson", "Spearman"):
-        by_rank = measure == "Spearman"
-        for main_effects in (True, False):
-            for name, x in whole.items():
-                others = tuple(one for other, one in whole.items() if other != name)
-                result = associated(
-                    ranks if by_rank else numbers,
-                    x,
-                    drawn,
-                    controls=others,
-                    main_effects=main_effects,
-                    ranks=by_rank,
-                )
-                found.append(_row(name, "MRQAP", measure, main_effects, numbers, drawn, result))
-    lost = [name for name in known if name not in whole and not name.startswith(OVERLAPPING)]
-    lost = [name for name in lost if name != PREREGISTERED]
-    if lost:
-        notes.append(f"MRQAP leaves out what is not known of every language: {', '.join(lost)}.")
-    return found
-
-
-def _row(
-    name: str,
-    method: str,
-    measure: str,
-    main_effects: bool,
-    grid: Grid,
-    drawn: LabelPermutations,
-    result: Association,
-) -> dict[str, object]:
-    role = FIRST if name == PREREGISTERED else OF_CORPORA
-    if name.split(" (predicted")[0] in KINDS:
-        role = EXPLORED
-    return {
-        "predictor": name,
-        "role": role,
-        "method": method,
-        "measure": measure,
-        "main_effects": main_effects,
-        "r": result.r,
-        "p": result.p,
-        "r_error": result.error,
-        "critical_r": result.critical_r,
-        "num_pairs": result.num_pairs,
-        "freedom": result.freedom,
-        "num_languages": len({*grid.sources, *grid.targets}),
-        "num_permutations": len(drawn.sources),
-        "exact": drawn.exact,
-        "least_p": drawn.least_p,
-        "note": result.note,
-    }
-
-
-def _answer(main: dict[object, object]) -> tuple[str, Verdict]:
+def _answer(main: dict[object, object]) -> tuple[str, Verdict, str]:
+    """Sentence, verdict, and what it would take to have one."""
     r, p, error, critical, least = (
         float(str(main[name])) for name in ("r", "p", "r_error", "critical_r", "least_p")
     )
@@ -273,34 +181,49 @@ def _answer(main: dict[object, object]) -> tuple[str, Verdict]:
         return (
             "Undecided: beyond the main effects of source and target no pair is left to compare.",
             Verdict.UNDECIDED,
+            "Needs languages that are not all at one distance from each other.",
         )
     said = f"correlation of distance and transfer r = {r:+.2f}, p = {p:.2g}"
-    if p <= LEVEL and r < 0:
-        return (
-            "The nearer a source, the more it gives, beyond what source and target are good for by "
-            f"themselves ({said}).",
-            Verdict.YES,
-        )
     if p <= LEVEL:
+        more, verdict = ("nearer", Verdict.YES) if r < 0 else ("farther", Verdict.OPPOSITE)
         return (
-            "The farther a source, the more it gives, beyond what source and target are good for "
+            f"The {more} a source, the more it gives, beyond what source and target are good for "
             f"by themselves ({said}).",
-            Verdict.OPPOSITE,
+            verdict,
+            "",
         )
     # Few labels permute into few values of r: not less than what independent pairs would have.
-    freedom, pairs = int(str(main["freedom"])), int(str(main["num_pairs"]))
-    if abs(r) + NORMAL_95 * max(error, 1 / math.sqrt(freedom)) < MODERATE_R:
-        return f"Hardly: |r| is surely under {MODERATE_R} ({said}).", Verdict.NO
+    freedom, pairs, languages = (
+        int(str(main[name])) for name in ("freedom", "num_pairs", "num_languages")
+    )
+    reach = NORMAL_95 * max(error, 1 / math.sqrt(freedom))
+    if abs(r) + reach < MODERATE_R:
+        return f"Hardly: |r| is surely under {MODERATE_R} ({said}).", Verdict.NO, ""
+    takes = _languages_needed(abs(r), critical, reach, least, (languages, pairs, freedom))
     if least > LEVEL:
         return (
             f"Too small a grid: its labels permute in too few ways for any p under {least:.2g} "
             f"({said}).",
             Verdict.UNDECIDED,
+            takes,
         )
-    languages = int(str(main["num_languages"]))
     return (
         f"Not shown, and not excluded ({said}): {languages} languages show |r| from about "
-        f"{critical:.2f} on, {languages + 2} would from about "
-        f"{critical * math.sqrt(freedom / freedom_with(2, languages, pairs, freedom)):.2f}.",
+        f"{critical:.2f} on.",
         Verdict.UNDECIDED,
+        takes,
     )
+
+
+def _languages_needed(
+    r: float, critical: float, reach: float, least: float, grid: tuple[int, int, int]
+) -> str:
+    """How many more would decide, were r to stay: each makes it surer by the pairs it brings, and
+    multiplies the labels. grid: languages, pairs, pairs beyond main effects."""
+    languages, pairs, freedom = grid
+    for number in range(1, MOST_LANGUAGES + 1):
+        narrower = math.sqrt(freedom / freedom_with(number, languages, pairs, freedom))
+        enough = least / math.perm(languages + number, number) <= LEVEL
+        if enough and (r >= critical * narrower or r + reach * narrower < MODERATE_R):
+            return f"With about {counted(number, 'more language')} in the same roles, if r stays."
+    return f"More than {MOST_LANGUAGES} more languages: r lies at the edge of a verdict."

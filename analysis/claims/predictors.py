@@ -10,11 +10,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.distances.table import KINDS, PREDICTED, iso639_3, language_distances
+from raydt.corpora.controlled.distance import controlled_distance
 
 # Contains the other kinds of typology, so it is tested on its own and not beside them.
 OVERLAPPING = "featural"
@@ -22,15 +24,6 @@ OVERLAPPING = "featural"
 # these kinds of distance, as far as they are known. The others are exploration.
 PREREGISTERED = "distance"
 MEAN_OF = ("syntactic", "genetic", "geographic", "phonological", "inventory")
-# Controlled languages by name (docs/controlled.md): distance of surfaces, 1 where no word is
-# shared; the generator keeps 0.7 of the words.
-_SHARED_WORDS = {
-    frozenset(("related", "alba")): 0.7,
-    frozenset(("related", "brio")): 0.7,
-    frozenset(("alba", "brio")): 0.49,
-    frozenset(("lusa", "hispa")): 0.7,
-}
-_CONTROLLED = {"related", "unrelated", "alba", "brio", "lusa", "hispa", "distant"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,8 @@ def corpus_facts(folder: Path, languages: Iterable[str]) -> CorpusFacts:
 
 
 def distances(languages: Iterable[str]) -> pd.DataFrame:
-    """The preregistered distance, (language, language), NaN where nothing is known of a pair."""
+    """The preregistered distance, (language, language), NaN where nothing is known of a pair: the
+    mean of the published distances, of controlled languages what they were made with."""
     return _distances(tuple(sorted(set(languages)))).copy()
 
 
@@ -92,9 +86,10 @@ def _distances(names: tuple[str, ...]) -> pd.DataFrame:
     )
     long["mean"] = known.mean(axis=1)
     square = long.pivot(index="language", columns="other", values="mean").astype(float)
-    for one in _CONTROLLED.intersection(names):
-        for other in _CONTROLLED.intersection(names):
-            square.loc[one, other] = 1 - _SHARED_WORDS.get(frozenset((one, other)), 0.0)
+    for one, other in product(names, names):
+        made = controlled_distance(one, other)
+        if made is not None:
+            square.loc[one, other] = made
     for name in names:
         square.loc[name, name] = 0.0
     return square

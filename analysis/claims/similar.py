@@ -21,6 +21,7 @@ from analysis.claims.grid import Comparable, Finetuned, Grid, comparable, grid_o
 from analysis.claims.quadratic import reach_of_all, size_of
 from analysis.claims.twoway import (
     connected,
+    dummies,
     effect_weights,
     effects_table,
     shares,
@@ -174,7 +175,7 @@ def pairs_alike(grid: Grid) -> bool:
     if drawn is None:
         return False
     weights = effect_weights(grid)
-    source, target = _designs(grid)
+    source, target = dummies(grid)
     onto = np.hstack([np.ones((len(source), 1)), source, target]) @ weights
     rest = np.eye(len(onto)) - onto
     freedom = len(rest) - len(grid.sources) - len(grid.targets) + 1
@@ -182,11 +183,6 @@ def pairs_alike(grid: Grid) -> bool:
         return True
     size = size_of(rest @ grid.values[grid.observed], drawn @ rest.T, 1 - 2 * LEVEL, freedom)
     return bool(math.sqrt(2) * size.high < math.log(SIMILAR_FOLD))
-
-
-def _designs(grid: Grid) -> tuple[Floats, Floats]:
-    row, column = np.nonzero(grid.observed)
-    return np.eye(len(grid.sources))[row], np.eye(len(grid.targets))[column]
 
 
 def _within_targets(grid: Grid) -> Floats | None:

@@ -19,6 +19,7 @@ from scipy.stats import t as student
 from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
 from analysis.claims.grid import Finetuned, Grid, comparable, pooled
+from analysis.claims.permutation import freedom_with
 from analysis.claims.predictors import distances
 from analysis.claims.similar import SIMILAR_FOLD, similar_verdict, source_contrasts
 from analysis.claims.twoway import connected
@@ -29,6 +30,7 @@ QUESTION = "Is transfer mostly agnostic: would any language do?"
 MOSTLY = 0.5  # of the D_T of the nearest source
 LEVEL = 0.05
 MIN_APART = 0.05  # the nearest and the farthest source of a target must differ by this
+MOST_LANGUAGES = 12  # more of them than there are is looked ahead
 MIN_FREEDOM = 2  # pairs beyond target, source and slope
 NUM_DRAWS = 4000
 # Controlled languages without a world to speak of (docs/controlled.md).
@@ -84,7 +86,7 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         and len(grid.sources) > 1
         and similar_verdict(grid, source_contrasts(grid), left) is Verdict.YES
     )
-    verdict = Verdict.UNDECIDED
+    verdict, takes = Verdict.UNDECIDED, ""
     if math.isnan(share):
         sentence = "The nearest source transfers nothing: there is nothing to part."
     else:
@@ -102,6 +104,7 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
             sentence += ", but sources that differ for other reasons are not excluded."
         else:
             sentence += "."
+            takes = _languages_needed(left.found, confidence)
     if len(floor):
         sentence += " " + _floor_sentence(floor)
     return ClaimAnswer(
@@ -113,7 +116,7 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         tables=tables,
         tested=(
             "log(D_E / D_F) = target + source + slope·distance over all sources (distance: the one "
-            "of the claim of similarity, or 1 - shared words of controlled languages). Share: D_T "
+            "of the claim of similarity). Share: D_T "
             "at a target's farthest distance over that at its nearest, both off the line and "
             "summed over targets; interval: Student's t of slope and mean about the residual "
             "scatter of pairs, which holds the noise of seeds and what pairs have of their own; "
@@ -125,7 +128,20 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         n=targets,
         unit="targets",
         notes=left.notes,
+        takes=takes,
     )
+
+
+def _languages_needed(found: Finetuned, confidence: float) -> str:
+    """What would take the interval off a half, were the share and the scatter of pairs to stay."""
+    for more in range(1, MOST_LANGUAGES + 1):
+        wider = _fitted(found, confidence, more)
+        assert wider is not None
+        low, high = float(str(wider["low"])), float(str(wider["high"]))
+        if high < MOSTLY or low > MOSTLY:
+            enough = counted(more, "more language")
+            return f"With about {enough} in the same roles, if the share stays."
+    return f"More than {MOST_LANGUAGES} more languages: the share lies about a half."
 
 
 def _by_size(found: Finetuned, confidence: float) -> list[dict[str, object]]:
@@ -134,8 +150,9 @@ def _by_size(found: Finetuned, confidence: float) -> list[dict[str, object]]:
     return [part for part in parts if part is not None]
 
 
-def _fitted(found: Finetuned, confidence: float) -> dict[str, object] | None:
-    """The share of the farthest with its interval; None where no slope can be had."""
+def _fitted(found: Finetuned, confidence: float, more: int = 0) -> dict[str, object] | None:
+    """The share of the farthest with its interval; None where no slope can be had. more: the
+    interval is that of a grid with so many more languages, the same share and scatter."""
     grid = pooled(found.rows, "log_ratio")
     if len(grid.sources) < 3 or len(grid.targets) < 3:
         return None
@@ -154,6 +171,11 @@ def _fitted(found: Finetuned, confidence: float) -> dict[str, object] | None:
     if line is None:
         return None
     slope, error, mean_error, freedom = line
+    if more:
+        languages = len({*grid.sources, *grid.targets})
+        wider = int(freedom_with(more, languages, grid.num_pairs, freedom))
+        error, mean_error = (one * math.sqrt(freedom / wider) for one in (error, mean_error))
+        freedom = wider
     seen = np.where(grid.observed, x, np.nan)
     near, far = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
     if (far - near).max() < MIN_APART:

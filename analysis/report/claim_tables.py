@@ -48,7 +48,7 @@ def claims(answers: list[ClaimAnswer]) -> list[ShownClaim]:
             ShownAnswer(
                 model=one.model if several else "",
                 verdict=str(one.verdict),
-                sentence=minus(one.sentence),
+                sentence=minus(one.told),
                 notes=one.notes,
                 tested=one.tested,
                 n=counted(one.n, one.unit.removesuffix("s"), one.unit),

@@ -100,7 +100,7 @@ def claims_table(claims: list[ClaimAnswer]) -> pd.DataFrame:
                 "claim": one.name,
                 "question": one.question,
                 "verdict": str(one.verdict),
-                "answer": one.sentence,
+                "answer": one.told,
                 "n": one.n,
                 "unit": one.unit,
                 "tested": one.tested,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,8 @@ def _trial(
     random_seed: int,
 ) -> Asked:
     planted = next(one for one in WORLDS if one.name == name)
-    random = np.random.default_rng([random_seed, trial])
+    # Every world and design has luck of its own: rows of the table are independent witnesses.
+    own = [crc32(name.encode()), len(languages), num_seeds]
+    random = np.random.default_rng([random_seed, trial, *own])
     needed = num_resamples if planted.resampled else 0
     return planted.asked(tried(planted.world(languages, num_seeds), random, needed))

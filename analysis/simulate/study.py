@@ -107,11 +107,8 @@ def _one_source(trial: Trial) -> Asked:
     found = _verdicts(("similar", Kind.FALSE, (YES,)), ("similar", Kind.POWER, (NO,)))(trial)
     effects = effects_covered(trial)
     name = "sources alike (F, pretrains the unit)"
-    return (
-        found
-        | {(name, Kind.POWER): effects[name]}
-        | {("effect of a source", Kind.COVERAGE): effects["effect of a source"]}
-    )
+    covered = {(one, Kind.COVERAGE): values for one, values in effects.items() if one != name}
+    return found | {(name, Kind.POWER): effects[name]} | covered
 
 
 def _share(trial: Trial) -> Asked:
@@ -216,4 +213,5 @@ WORLDS = [
     ),
     Planted("seeds share rungs", _world(plants.effects, noise=Noise(scratch=0.008)), _transfer),
     Planted("weak transfer, k = 8", _world(plants.power_law(8.0, plants.ALPHA)), _alpha),
+    Planted("weak transfer, k = 20", _world(plants.power_law(20.0, plants.ALPHA)), _alpha),
 ]

@@ -14,8 +14,9 @@ from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict
 from analysis.claims.every import claim_answers
 from analysis.claims.evidence import Evidence, evidence
-from analysis.claims.grid import comparable, finetuned, pooled
-from analysis.claims.similar import SIMILAR_FOLD, sources_differ_p
+from analysis.claims.grid import Grid, comparable, finetuned, pooled
+from analysis.claims.quadratic import reach_of_all
+from analysis.claims.similar import SIMILAR_FOLD, source_contrasts, sources_differ_p
 from analysis.claims.twoway import effects_table
 from analysis.effective import Resamples, effective_with_draws
 from analysis.ladder import cell_means
@@ -72,6 +73,7 @@ class Trial:
                 noise=self.noise,
                 num_permutations=NUM_PERMUTATIONS,
                 explore=False,
+                forecast=False,
                 names=(claim,),
             )
             self._asked.update({one.name: one for one in found})
@@ -108,7 +110,8 @@ def transfer_covered(trial: Trial) -> list[float]:
 
 
 def effects_covered(trial: Trial) -> Found:
-    """Whether intervals of source and target effects hold what was planted."""
+    """Whether intervals of source and target effects, and of ratios between sources, hold what was
+    planted."""
     found = comparable(finetuned(trial.effective, MODEL, trial.noise)).found
     grid = pooled(found.rows, "log_ratio", found.drawn)
     pairs = trial.planted.mean(axis=2)
@@ -121,10 +124,25 @@ def effects_covered(trial: Trial) -> Found:
         for name, value in zip(trial.world.languages, truth, strict=True):
             row = table.loc[(role, name)]
             covered[f"effect of a {role}"].append(float(row["low"] <= value <= row["high"]))
+    covered |= _contrasts_covered(grid, dict(zip(trial.world.languages, source, strict=True)))
     covered["sources alike (F, pretrains the unit)"].append(
         float(sources_differ_p(grid, CONFIDENCE) <= LEVEL)
     )
     return covered
+
+
+def _contrasts_covered(grid: Grid, source: Mapping[str, float]) -> Found:
+    """Intervals of the ratio of D_E of two sources, each by itself and all of them at once."""
+    among = source_contrasts(grid)
+    assert among.drawn is not None
+    true = np.array([source[one] - source[other] for one, other in among.pairs])
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(among.drawn, [tail, 1 - tail], axis=0)
+    centre, reach = reach_of_all(among.drawn, 1 - CONFIDENCE)
+    return {
+        "ratio of two sources": [float(one) for one in (low <= true) & (true <= high)],
+        "ratios of all sources at once": [float((np.abs(centre - true) <= reach).all())],
+    }
 
 
 def alike(planted: Floats) -> bool:

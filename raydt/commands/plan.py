@@ -47,9 +47,11 @@ def show(
     refining: Refining | None = None,
 ) -> int:
     """Print the plan of a sweep and of what would refine it; nothing is started."""
+    from analysis.claims.answerable import Axes, answerable
     from raydt.grid.cost import with_gpu
     from raydt.orchestration.grid.refinement import forecast
     from raydt.orchestration.preflight import check_declaration, check_refining
+    from raydt.terminal.answers import show_answers
     from raydt.terminal.plan import show_plan
     from raydt.terminal.refined import show_forecast
 
@@ -66,6 +68,8 @@ def show(
     sweep = with_gpu(sweep, cluster.gpu if cluster else gpu_here())
     console = Console(highlight=False)
     show_plan(sweep, console, every_cell, cluster.most if cluster else None)
+    axes = Axes(sweep.sources, sweep.targets, len(sweep.sizes), len(sweep.seeds))
+    show_answers([(one.question, one.can, one.detail) for one in answerable(axes)], console)
     if refining is not None:
         show_forecast(refining, forecast(refining, sweep), console)
     return 0

@@ -1,0 +1,184 @@
+"""Which claims a grid can answer, before anything is trained.
+
+Languages decide by their roles and distances alone: how labels permute, and what main effects
+leave. The smallest effect that two or more seeds would show is that of the noise of the
+simulations (docs/statistics.md), in per cent of a loss: what a loss is worth in bytes only the
+ladder will say.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from analysis.claims import commutative, explained, hurt, similar, specific
+from analysis.claims.correlates import known_languages
+from analysis.claims.grid import Grid
+from analysis.claims.permutation import associated, label_permutations
+from analysis.claims.predictors import distances
+from analysis.wording import counted
+
+OWN_SD, PRETRAIN_SD = 0.004, 0.008  # of log loss: of every run, and of what a pretrain passes on
+LEVEL, POWER = 0.05, 0.8
+NUM_PERMUTATIONS = 399
+NUM_DRAWN = 20  # matrices of chance whose |r| says what is shown
+
+
+@dataclass(frozen=True)
+class Answerable:
+    """Whether a claim can have a verdict; what it could show, or what would have to be added."""
+
+    claim: str
+    question: str
+    can: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Of a grid of all sources into all targets but themselves."""
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    num_sizes: int
+    num_seeds: int
+
+    @property
+    def both(self) -> list[str]:
+        """Languages that are source and target."""
+        return [name for name in self.sources if name in self.targets]
+
+    @property
+    def num_pairs(self) -> int:
+        """Of two different languages."""
+        return len(self.sources) * len(self.targets) - len(self.both)
+
+
+def answerable(axes: Axes) -> list[Answerable]:
+    """One row a claim, in the order of the report; nothing of a grid without pairs."""
+    if not axes.num_pairs:
+        return []
+    asked = (_similar, _similarity, _commutative, _specific, _hurt)
+    return [ask(axes) for ask in asked]
+
+
+def _similar(axes: Axes) -> Answerable:
+    said = similar.NAME, similar.QUESTION
+    rivals = max(sum(one != target for one in axes.sources) for target in axes.targets)
+    if rivals < 2:
+        return Answerable(*said, False, "needs another source")
+    if axes.num_seeds < 2:
+        return Answerable(*said, False, _SECOND_SEED)
+    per_source = axes.num_pairs / len(axes.sources) * axes.num_sizes
+    variance = 2 * (PRETRAIN_SD**2 + OWN_SD**2 / per_source) / axes.num_seeds
+    rise = _shown(variance, len(axes.sources) * (axes.num_seeds - 1), LEVEL / 2)
+    return Answerable(*said, True, f"tells sources apart whose losses differ by {rise:.1%}")
+
+
+def _similarity(axes: Axes) -> Answerable:
+    said = explained.NAME, explained.QUESTION
+    grid, x = _known(axes)
+    random = np.random.default_rng(0)
+    drawn = label_permutations(
+        grid.sources, grid.targets, num_permutations=NUM_PERMUTATIONS, random=random
+    )
+    if len(drawn.sources) < explained.MIN_PERMUTATIONS or not grid.different().any():
+        return Answerable(*said, False, _more_languages(axes, explained.MIN_LANGUAGES))
+    # A transfer that is the distance itself: equal distances leave labels that change nothing.
+    best = associated(
+        Grid(grid.sources, grid.targets, _masked(grid, x)), x, drawn, main_effects=True
+    )
+    if math.isnan(best.p):
+        return Answerable(*said, False, f"distances: {best.note}")
+    if best.p > LEVEL:
+        return Answerable(
+            *said,
+            False,
+            f"no p under {best.p:.2g}: needs more languages, at other distances from each other",
+        )
+    critical = [
+        associated(
+            Grid(grid.sources, grid.targets, _masked(grid, random.standard_normal(x.shape))),
+            x,
+            drawn,
+            main_effects=True,
+        ).critical_r
+        for _ in range(NUM_DRAWN)
+    ]
+    return Answerable(*said, True, f"shows a correlation from |r| = {np.mean(critical):.2f} on")
+
+
+def _commutative(axes: Axes) -> Answerable:
+    said = commutative.NAME, commutative.QUESTION
+    both = len(axes.both)
+    if both < commutative.MIN_LANGUAGES:
+        return Answerable(*said, False, _more_languages(axes, commutative.MIN_LANGUAGES))
+    if axes.num_seeds < 2:
+        return Answerable(*said, False, _SECOND_SEED)
+    pairs = both * (both - 1) // 2
+    return Answerable(*said, True, f"{pairs} pairs go both ways; needs pairs that differ at all")
+
+
+def _specific(axes: Axes) -> Answerable:
+    said = specific.NAME, specific.QUESTION
+    if len(axes.sources) < 3 or len(axes.targets) < 3:
+        return Answerable(*said, False, "needs 3 sources of known distance to 3 targets")
+    grid, x = _known(axes)
+    values = _masked(grid, np.random.default_rng(0).standard_normal(x.shape))
+    line = (
+        specific.slope_over(Grid(grid.sources, grid.targets, values), x)
+        if len(grid.sources) >= 3 and len(grid.targets) >= 3
+        else None
+    )
+    if line is None:
+        return Answerable(*said, False, "needs languages at different, known distances")
+    freedom = line[-1]
+    return Answerable(*said, True, f"{counted(freedom, 'pair')} beyond source, target and distance")
+
+
+def _hurt(axes: Axes) -> Answerable:
+    said = hurt.NAME, hurt.QUESTION
+    if axes.num_seeds < 2:
+        return Answerable(*said, False, _SECOND_SEED)
+    tests = axes.num_pairs * (axes.num_sizes + (axes.num_sizes > 1))
+    variance = (2 * OWN_SD**2 + PRETRAIN_SD**2) / axes.num_seeds
+    rise = _shown(variance, len(axes.sources) * (axes.num_seeds - 1), LEVEL / tests)
+    return Answerable(*said, True, f"finds a cell whose loss is {rise:.1%} above scratch")
+
+
+_SECOND_SEED = "needs a second seed: with one, nothing is known of the noise"
+
+
+def _more_languages(axes: Axes, needed: int) -> str:
+    both = len(axes.both)
+    if both >= needed:
+        return "needs languages whose distances are known"
+    more = needed - both
+    are = "is" if more == 1 else "are"
+    return f"needs {counted(more, 'more language')} that {are} source and target"
+
+
+def _known(axes: Axes) -> tuple[Grid, np.ndarray]:
+    """The part of the grid whose distances are known, without values, and the distances."""
+    names = {*axes.sources, *axes.targets}
+    known = distances(names)
+    kept = known_languages(
+        known, Grid(axes.sources, axes.targets, np.zeros((len(axes.sources), len(axes.targets))))
+    )
+    sources = tuple(name for name in axes.sources if name in kept)
+    targets = tuple(name for name in axes.targets if name in kept)
+    x = known.loc[list(sources), list(targets)].to_numpy(dtype=float)
+    return Grid(sources, targets, np.zeros(x.shape)), x
+
+
+def _masked(grid: Grid, values: np.ndarray) -> np.ndarray:
+    return np.where(grid.different(), values, np.nan)
+
+
+def _shown(variance: float, freedom: int, level: float) -> float:
+    """The rise of log loss that a one-sided test of this level finds in 80 % of grids."""
+    score = stdtrit(freedom, 1 - level) + stdtrit(freedom, POWER)
+    return float(score * math.sqrt(variance))

@@ -1,0 +1,115 @@
+"""Correlates of log(D_E / D_F): each predictor by itself, and all beside each other (MRQAP)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.arrays import Floats
+from analysis.claims.grid import Grid
+from analysis.claims.permutation import (
+    Association,
+    LabelPermutations,
+    associated,
+    label_permutations,
+)
+from analysis.claims.predictors import OVERLAPPING, PREREGISTERED
+from analysis.distances.table import KINDS
+
+FIRST, EXPLORED, OF_CORPORA = "preregistered", "exploration", "of the corpora"
+
+
+def known_languages(square: pd.DataFrame, grid: Grid) -> list[str]:
+    """The languages left when those with most unknown pairs are dropped, one by one."""
+    kept = sorted({*grid.sources, *grid.targets})
+    while True:
+        part = square.loc[kept, kept].isna().to_numpy(copy=True)
+        np.fill_diagonal(part, False)
+        rows = np.array([name in grid.sources for name in kept])
+        columns = np.array([name in grid.targets for name in kept])
+        unknown = part & rows[:, None] & columns[None, :]
+        counts = unknown.sum(axis=0) + unknown.sum(axis=1)
+        if not counts.any():
+            return kept
+        kept.pop(int(counts.argmax()))
+
+
+def together(
+    numbers: Grid,
+    ranks: Grid,
+    known: dict[str, pd.DataFrame],
+    num_permutations: int,
+    random: np.random.Generator,
+    notes: list[str],
+) -> list[dict[str, object]]:
+    """MRQAP: each predictor beside the others that are known of the same languages."""
+    different = numbers.different()
+    whole: dict[str, Floats] = {}
+    for name, square in known.items():
+        x = square.loc[list(numbers.sources), list(numbers.targets)].to_numpy(dtype=float)
+        if (
+            name != PREREGISTERED
+            and not name.startswith(OVERLAPPING)
+            and np.isfinite(x[different]).all()
+        ):
+            whole[name] = x
+    if len(whole) < 2:
+        return []
+    drawn = label_permutations(
+        numbers.sources, numbers.targets, num_permutations=num_permutations, random=random
+    )
+    found: list[dict[str, object]] = []
+    for measure in ("Pearson", "Spearman"):
+        by_rank = measure == "Spearman"
+        for main_effects in (True, False):
+            for name, x in whole.items():
+                others = tuple(one for other, one in whole.items() if other != name)
+                result = associated(
+                    ranks if by_rank else numbers,
+                    x,
+                    drawn,
+                    controls=others,
+                    main_effects=main_effects,
+                    ranks=by_rank,
+                )
+                found.append(
+                    correlate(name, "MRQAP", measure, main_effects, numbers, drawn, result)
+                )
+    lost = [name for name in known if name not in whole and not name.startswith(OVERLAPPING)]
+    lost = [name for name in lost if name != PREREGISTERED]
+    if lost:
+        notes.append(f"MRQAP leaves out what is not known of every language: {', '.join(lost)}.")
+    return found
+
+
+def correlate(
+    name: str,
+    method: str,
+    measure: str,
+    main_effects: bool,
+    grid: Grid,
+    drawn: LabelPermutations,
+    result: Association,
+) -> dict[str, object]:
+    """The row of a correlation in the table of correlates."""
+    role = FIRST if name == PREREGISTERED else OF_CORPORA
+    if name.split(" (predicted")[0] in KINDS:
+        role = EXPLORED
+    return {
+        "predictor": name,
+        "role": role,
+        "method": method,
+        "measure": measure,
+        "main_effects": main_effects,
+        "r": result.r,
+        "p": result.p,
+        "r_error": result.error,
+        "critical_r": result.critical_r,
+        "num_pairs": result.num_pairs,
+        "freedom": result.freedom,
+        "num_languages": len({*grid.sources, *grid.targets}),
+        "num_permutations": len(drawn.sources),
+        "exact": drawn.exact,
+        "least_p": drawn.least_p,
+        "note": result.note,
+    }

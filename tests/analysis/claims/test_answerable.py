@@ -1,0 +1,87 @@
+"""What a plan says of a grid, its analysis says too."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from analysis.claims.answerable import OWN_SD, PRETRAIN_SD, Axes, answerable
+from analysis.claims.claim import Verdict
+from analysis.claims.every import claim_answers
+from analysis.simulate import plants
+from analysis.simulate.trial import tried
+from analysis.simulate.world import TEN, World
+
+
+def said(axes: Axes) -> dict[str, tuple[bool, str]]:
+    return {one.claim: (one.can, one.detail) for one in answerable(axes)}
+
+
+@pytest.mark.parametrize(("languages", "seeds"), [(2, 2), (3, 2), (4, 2), (5, 2), (6, 1)])
+def test_what_cannot_be_answered_has_no_verdict_where_everything_is_plain(
+    languages: int, seeds: int
+) -> None:
+    """A world in which near gives more, both ways alike: each claim has an answer in it."""
+    names = TEN[:languages]
+    possible = said(Axes(names, names, 3, seeds))
+    one = tried(World(names, seeds, plants.near_gives(0.05)), np.random.default_rng(3), 150)
+    for answer in claim_answers(one.effective, noise=one.noise, explore=False, forecast=False):
+        if not possible[answer.name][0]:
+            assert answer.verdict is Verdict.UNDECIDED, answer.sentence
+
+
+def test_six_languages_in_both_roles_can_answer_all_and_answer_four() -> None:
+    possible = said(Axes(TEN[:6], TEN[:6], 3, 2))
+    assert all(can for can, _ in possible.values())
+    one = tried(World(TEN[:6], 2, plants.near_helps(0.97)), np.random.default_rng(4), 150)
+    found = claim_answers(one.effective, noise=one.noise, explore=False, forecast=False)
+    verdicts = {answer.name: str(answer.verdict) for answer in found}
+    del verdicts["hurt"]  # farthest pairs give next to nothing: no size of grid would decide that
+    assert verdicts == {
+        "similar": "no",
+        "similarity": "yes",
+        "commutative": "yes",
+        "specific": "no",
+    }
+
+
+def test_two_targets_that_are_no_sources_can_answer_two() -> None:
+    axes = Axes(("related", "unrelated", "nonsense"), ("alba", "brio"), 2, 3)
+    possible = said(axes)
+    assert [name for name, (can, _) in possible.items() if can] == ["similar", "hurt"]
+    assert possible["commutative"][1] == "needs 4 more languages that are source and target"
+    assert possible["specific"][1] == "needs 3 sources of known distance to 3 targets"
+
+
+def test_one_source_or_one_seed_is_said_to_be_too_few() -> None:
+    assert said(Axes(("en",), ("de",), 1, 2))["similar"] == (False, "needs another source")
+    one_seed = said(Axes(TEN[:6], TEN[:6], 1, 1))
+    for claim in ("similar", "commutative", "hurt"):
+        assert one_seed[claim][1].startswith("needs a second seed")
+    assert one_seed["similarity"][0]
+
+
+def test_languages_that_are_all_equally_far_say_nothing_of_distance() -> None:
+    # Two families of two: labels change nothing within them, nor if the families change places.
+    names = ("related", "alba", "lusa", "hispa")
+    can, detail = said(Axes(names, names, 2, 2))["similarity"]
+    assert not can
+    assert "at other distances" in detail
+
+
+def test_a_grid_of_one_language_into_itself_has_nothing_to_answer() -> None:
+    assert answerable(Axes(("en",), ("en",), 1, 3)) == []
+
+
+def test_more_seeds_show_less() -> None:
+    shown = [
+        float(said(Axes(TEN[:6], TEN[:6], 2, seeds))["similar"][1].split()[-1].rstrip("%"))
+        for seeds in (2, 3, 6, 60)
+    ]
+    assert shown == sorted(shown, reverse=True)
+    # With so many that nothing is estimated: two normal quantiles of a standard error.
+    error = math.sqrt(2 * (PRETRAIN_SD**2 + OWN_SD**2 / 10) / 60)
+    assert shown[-1] / 100 == pytest.approx(error * (norm.ppf(0.975) + norm.ppf(0.8)), abs=5e-4)

@@ -138,6 +138,8 @@ def run(num_cells: int, folder: Path) -> Quiet:
                 folder=cell_folder(sweep, cell_id).uri,
                 cache=str(folder / "cache"),
                 keep_weights=False,
+                sample_seconds=None,
+                data=(),
                 model=cell.model,
                 recipe=Recipe(),
                 size_bytes=cell.size.num_bytes,

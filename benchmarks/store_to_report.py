@@ -10,6 +10,7 @@ of a process of its own each time.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from raydt.tracking import schema
+from raydt.tracking.provenance import provenance
 from raydt.tracking.schema import Stage
 from raydt.tracking.store import open_store
 from raydt.tracking.writer import Writer
@@ -60,6 +62,8 @@ def fill(folder: Path, num_runs: int) -> int:
     writer = Writer(client, uri, "big")
     random = np.random.default_rng(0)
     plan, runs, params, tags, latest, history = [], [], [], [], [], []
+    datasets: dict[tuple[str, str, int], tuple[Any, ...]] = {}
+    inputs, input_tags = [], []
     for number, cell in enumerate(cells(num_runs)):
         run_id = uuid.UUID(int=number + 1).hex
         languages = "-".join(name for name in (cell["source"], cell["target"]) if name)
@@ -112,8 +116,23 @@ def fill(folder: Path, num_runs: int) -> int:
                 schema.TAG_STATUS: "done",
                 schema.TAG_STOPPED: "converged",
                 "mlflow.runName": cell_id,
+                **provenance(),
+                "mlflow.source.git.commit": "0" * 40,
+                **({schema.TAG_PARENT_RUN: f"runs:/{run_id}"} if cell["source"] else {}),
             }.items()
         ]
+        read = cell["target"] or cell["source"]
+        for split, size in (("train", cell["size_bytes"]), ("val", 32_000), ("test", 128_000)):
+            key = (read, split, size)
+            if key not in datasets:
+                digest = uuid.uuid4().hex
+                source = json.dumps({"tags": {"corpus": "controlled", "generator": 1}})
+                profile = json.dumps({"num_bytes": size, "num_documents": size // 300})
+                facts_of = (f"{read}/{split}", digest, "code", source, profile)
+                datasets[key] = (writer.experiment_id, digest, *facts_of)
+            input_id = uuid.uuid4().hex
+            inputs.append((input_id, "DATASET", datasets[key][1], "RUN", run_id))
+            input_tags.append((input_id, "mlflow.data.context", split))
         final = {
             schema.METRIC_TEST_LOSS: loss,
             schema.METRIC_TEST_BPB: loss / np.log(2),
@@ -151,6 +170,17 @@ def fill(folder: Path, num_runs: int) -> int:
         many("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", params)
         many("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", tags)
         columns = "(key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)"
+        many(
+            "INSERT INTO datasets (experiment_id, dataset_uuid, name, digest, "
+            "dataset_source_type, dataset_source, dataset_profile) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            datasets.values(),
+        )
+        many(
+            "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, "
+            "destination_id) VALUES (?, ?, ?, ?, ?)",
+            inputs,
+        )
+        many("INSERT INTO input_tags (input_uuid, name, value) VALUES (?, ?, ?)", input_tags)
         many(f"INSERT INTO latest_metrics {columns}", latest)
         many(f"INSERT INTO metrics {columns}", history)
     return len(runs)

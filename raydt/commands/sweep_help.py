@@ -19,7 +19,7 @@ GROUPS = {
     "What to measure": "corpus sources targets sizes seeds models pretrain_size scratch_sizes",
     "Where it goes": "name storage tracking_uri",
     "How it runs": "slots gpus_per_cell gpu dollars_per_gpu_hour cpus_per_cell workers "
-    "large_cell_seconds checkpoint_seconds keep_weights max_retries",
+    "large_cell_seconds checkpoint_seconds keep_weights log_models max_retries",
 }
 _PROTOCOL = "How cells are evaluated, and when they end"
 _STAGES = f"How a stage trains: STAGE is {', '.join(RECIPES[:-1])} or {RECIPES[-1]}"

@@ -27,6 +27,7 @@ from raydt.gpus import ASSUMED_GPU, GPUS, known_gpu
 from raydt.storage.disks import cache_folder
 from raydt.storage.folder import Folder
 from raydt.storage.opening import is_remote, open_folder, path_of
+from raydt.tracking.schema import Stage
 from raydt.tracking.uri import sqlite_uri, without_password
 from raydt.units import Size
 
@@ -135,6 +136,7 @@ def _check_gpu(name: str) -> str:
 
 
 KeepWeights: TypeAlias = Literal["all", "parents", "none"]
+LogModels: TypeAlias = Literal["pretrains", "all", "none"]
 GpuName = Annotated[str, AfterValidator(_check_gpu)]
 Storage = Annotated[str, BeforeValidator(_check_storage)]
 Name = Annotated[str, AfterValidator(_check_name)]
@@ -248,6 +250,11 @@ class Sweep(BaseModel):
         description="whose weights stay on the storage: of all cells, of the parents that others "
         "start from, or of none once nothing of the sweep is left to start from them",
     )
+    log_models: LogModels = Field(
+        "pretrains",
+        description="whose models MLflow gets, with a copy of their weights: of pretrains, of all "
+        "cells whose weights stay, or of none; with keep_weights none of none",
+    )
     max_retries: int = Field(1, ge=0, description="how often a cell that fails is tried again")
 
     @property
@@ -293,6 +300,12 @@ class Sweep(BaseModel):
     def ladder(self) -> tuple[Size, ...]:
         """All rungs of the scratch ladder."""
         return tuple(sorted({*self.sizes, *self.scratch_sizes}))
+
+    def logs_model(self, stage: Stage) -> bool:
+        """Whether MLflow gets the models of a stage."""
+        if self.log_models == "none" or self.keep_weights == "none" or stage is Stage.ZEROSHOT:
+            return False
+        return stage is Stage.PRETRAIN or self.log_models == self.keep_weights == "all"
 
     def train_bytes(self) -> dict[str, int]:
         """Bytes of training data that each language must have."""

@@ -9,6 +9,7 @@ from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
 from raydt.tracking.schema import Stage
+from raydt.tracking.uri import sqlite_path
 
 _BYTES = 4  # of a float32
 _KEPT = 3  # checkpoints of a cell: two, and the one that is being written
@@ -18,7 +19,9 @@ _KEPT = 3  # checkpoints of a cell: two, and the one that is being written
 class Disk:
     """Bytes on the storage: for good, and while cells run."""
 
-    weights_bytes: int  # of every cell whose weights are kept: see `Sweep.keep_weights`
+    # Of every cell whose weights are kept, and MLflow's copies: see `Sweep.keep_weights` and
+    # `Sweep.log_models`.
+    weights_bytes: int
     languages_bytes: int
     checkpoints_bytes: int  # of as many of the largest cells as run at once
 
@@ -35,10 +38,13 @@ def disk(cells: Iterable[Cell], sweep: Sweep, num_at_once: int) -> Disk:
     kept = {cell.parent_id for cell in cells}
     trained = [cell for cell in cells if cell.stage is not Stage.ZEROSHOT]
     checkpoints = sorted((checkpoint_bytes(cell, sweep) for cell in trained), reverse=True)
+    # MLflow's copies lie beside its store, where that is a file.
+    is_here = sqlite_path(sweep.store_uri) is not None
+    logged = {stage: is_here and sweep.logs_model(stage) for stage in Stage}
     held_out = protocol.most_val_bytes + protocol.most_test_bytes
     return Disk(
         weights_bytes=sum(
-            _BYTES * MODELS[cell.model].num_parameters
+            _BYTES * MODELS[cell.model].num_parameters * (1 + logged[cell.stage])
             for cell in trained
             if sweep.keep_weights == "all" or cell.cell_id in kept
         ),

@@ -42,7 +42,12 @@ from raydt.grid.journal_rows import (
     row_of,
 )
 from raydt.grid.lease import LeaseLostError, check_launch
+<<<<<<< HEAD
 from raydt.grid.result import Result, is_open, open_mark, read_if_there, read_result, write_result
+=======
+from raydt.grid.read_data import ReadData
+from raydt.grid.result import OPEN, Result, open_mark, read_if_there, read_result, write_result
+>>>>>>> main
 from raydt.storage.folder import Folder
 from raydt.storage.typed import typed
 
@@ -79,8 +84,8 @@ class Attempt:
         self._sweep = sweep
         self._launch_id = launch_id
 
-    def begin(self, cell_id: str, fingerprint: str) -> None:
-        """Take the cell, which ends any earlier attempt at it.
+    def begin(self, cell_id: str, fingerprint: str, data: tuple[ReadData, ...] = ()) -> None:
+        """Take the cell, which ends any earlier attempt at it; `data` is what it reads.
 
         `LeaseLostError` if the launch that this attempt belongs to is over, or another attempt
         takes the cell at the same time; `CancelledError` if the cell is not to be trained.
@@ -90,7 +95,8 @@ class Attempt:
         if is_cancelled(self._cell):
             raise CancelledError(f"{self._cell.uri} was cancelled")
         _take(self._cell, before, self.attempt_id, self._launch_id)
-        self.write(StartRow(launch=self._launch_id, cell_id=cell_id, fingerprint=fingerprint))
+        launch = self._launch_id
+        self.write(StartRow(launch=launch, cell_id=cell_id, fingerprint=fingerprint, data=data))
 
     def go_on(self, resumed: ResumeRow, reports: Iterable[ReportRow]) -> None:
         """The attempt resumes an earlier one that was cut off. `reports` are those of before: the

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from raydt.grid.read_data import ReadData
 from raydt.tracking.schema import Status
 
 
@@ -23,6 +25,7 @@ class StartRow(_Row):
     launch: str
     cell_id: str
     fingerprint: str
+    data: tuple[ReadData, ...] = ()  # what it reads; attempts of earlier versions do not say
 
 
 class ResumeRow(_Row):
@@ -46,6 +49,9 @@ class ReportRow(_Row):
     mfu: float | None = None
     mfu_of_matmul: float | None = None
     val_bpb: float
+    # What its machine did since the report before, where that is asked for: see
+    # `raydt.orchestration.run.system_metrics`.
+    system: Mapping[str, float] | None = None
 
 
 class ErrorRow(_Row):

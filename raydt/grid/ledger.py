@@ -33,7 +33,7 @@ _AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seed
 _PLACE = {"storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers"}
 _PLACE |= {"gpu", "dollars_per_gpu_hour"}
 _FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
-_FREE_FIELDS |= {"keep_weights"}
+_FREE_FIELDS |= {"keep_weights", "log_models"}
 # And of its recipes what changes no more than time and rounding, which no fingerprint has either.
 _FREE_PATHS = {f"protocol.{stage}.{name}" for stage in RECIPES for name in FREE_RECIPE_FIELDS}
 

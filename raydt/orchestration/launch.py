@@ -240,7 +240,7 @@ def _train(
         recorder.start()
         for cell_id in ledger.cancelled:
             recorded_cells.cancelled(cell_id)  # while no launch could see it
-        for cell_id in unrecorded:
+        for cell_id in [c for c in cells if c in unrecorded]:  # parents before children
             recorded_cells.ended(cell_id, ledger.results[cell_id])
         try:
             if missing or first:

@@ -16,6 +16,7 @@ from raydt.orchestration.cluster.runtime import check_cluster, on_cluster
 from raydt.storage.opening import is_remote
 from raydt.tracking.schema import Stage
 from raydt.tracking.store import check_store_uri, check_writable
+from raydt.tracking.system_metrics import sampling_seconds
 
 
 def check_declaration(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
@@ -49,9 +50,22 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:
+<<<<<<< HEAD
     """Problems of where the sweep would run: the cluster or the machine, its storage and its MLflow
     store."""
     return _check_cluster() + _check_machine(sweep) + _check_stores(sweep)
+=======
+    """Problems of where the sweep would run: the machine, its storage and its MLflow store."""
+    return _check_machine(sweep) + _check_stores(sweep) + _check_sampling()
+
+
+def _check_sampling() -> list[Problem]:
+    try:
+        sampling_seconds()
+    except InputError as error:
+        return list(error.problems)
+    return []
+>>>>>>> main
 
 
 def check_refining(sweep: Sweep) -> list[Problem]:

@@ -13,7 +13,7 @@ from raydt.grid.journal_rows import JournalRow, ReportRow, StartRow
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, cell_folder
 from raydt.orchestration.cells import at_rest
-from raydt.orchestration.grid.facts import cell_facts, headline, plan_rows
+from raydt.orchestration.grid.facts import cell_facts, headline, model_of, parent_folder, plan_rows
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
@@ -47,7 +47,7 @@ def _sync(sweep: Sweep, on_cell: Callable[[str], None], lease: LaunchLease) -> S
     experiment = experiment_key(sweep.store_uri, sweep.name)
     synced = Synced()
     to_write: dict[str, str] = {}  # cell id -> attempt
-    for cell_id in ledger.begun:
+    for cell_id in [c for c in cells if c in ledger.begun]:  # parents before children
         folder = cell_folder(sweep, cell_id)
         if cell_id in ledger.cancelled:
             writer.cancelled(folder)
@@ -76,7 +76,7 @@ def _sync(sweep: Sweep, on_cell: Callable[[str], None], lease: LaunchLease) -> S
         "Written from the journals.",
     )
     for cell_id, attempt in to_write.items():
-        folder, run_name = cell_folder(sweep, cell_id), cells[cell_id].run_name
+        cell, folder = cells[cell_id], cell_folder(sweep, cell_id)
         try:
             rows = read_journal(folder, attempt)
         except RunError as error:
@@ -84,8 +84,16 @@ def _sync(sweep: Sweep, on_cell: Callable[[str], None], lease: LaunchLease) -> S
             continue
         starts = [row.fingerprint for row in rows if isinstance(row, StartRow)]
         fingerprint = fingerprints[cell_id] or (starts[0] if starts else "")
-        facts = cell_facts(cells[cell_id], sweep, fingerprint, added_for.get(cell_id))
-        writer.sync(folder, run_name, facts, rows, attempt, ledger.results.get(cell_id))
+        writer.sync(
+            folder,
+            cell.run_name,
+            cell_facts(cell, sweep, fingerprint, added_for.get(cell_id)),
+            rows,
+            attempt,
+            ledger.results.get(cell_id),
+            parent=parent_folder(cell, sweep),
+            model=model_of(cell, sweep),
+        )
         synced.num_written += 1
         on_cell(cell_id)
     num_done = sum(result.status is Status.DONE for result in ledger.results.values())

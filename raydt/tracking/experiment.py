@@ -13,6 +13,8 @@ from raydt.errors import bad
 from raydt.tracking.uri import sqlite_path
 
 ARTIFACTS = "mlflow-artifacts"  # the folder beside a SQLite store
+# Where MLflow keeps paths of files of an experiment.
+_PATHS = (("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 _WAIT_SECONDS = 30.0  # for another writer
 
 
@@ -57,11 +59,12 @@ def follow_folder(store_uri: str, name: str) -> None:
                     "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
                     (here, row[0]),
                 )
-                connection.execute(
-                    "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
-                    "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
-                    (here, len(row[1]) + 1, row[0], len(row[1]), row[1]),
-                )
+                for table, column in _PATHS:
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                        f"WHERE experiment_id = ? AND substr({column}, 1, ?) = ?",
+                        (here, len(row[1]) + 1, row[0], len(row[1]), row[1]),
+                    )
         except sqlite3.DatabaseError:
             return  # no store, or one that may only be read: opening it says so
 

@@ -17,7 +17,8 @@ from raydt.errors import bad
 from raydt.tracking import schema
 from raydt.tracking.loss_row import LossRow
 from raydt.tracking.loss_table import LossTable
-from raydt.tracking.runs import every_run
+from raydt.tracking.provenance import provenance
+from raydt.tracking.runs import every_run, log
 from raydt.tracking.schema import Status
 from raydt.tracking.store import open_store
 from raydt.tracking.writer import Writer
@@ -140,9 +141,10 @@ def _plan_row(row: LossRow) -> dict[str, object]:
 
 
 def _write(client: Any, experiment_id: str, launch_id: str, sweep: str, row: LossRow) -> None:
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric
 
     tags = {
+        **provenance(),
         schema.TAG_KIND: schema.KIND_CELL,
         schema.TAG_SWEEP: sweep,
         schema.TAG_CELL_ID: row.cell_id,
@@ -173,10 +175,12 @@ def _write(client: Any, experiment_id: str, launch_id: str, sweep: str, row: Los
     step = int(metrics.get(schema.METRIC_BYTES_SEEN, 0))
     run = client.create_run(experiment_id, start_time=now, tags=tags, run_name=row.run_name)
     run_id = str(run.info.run_id)
-    client.log_batch(
+    log(
+        client,
         run_id,
-        metrics=[Metric(name, value, now, step) for name, value in metrics.items()],
-        params=[Param(name, value) for name, value in params.items() if value is not None],
+        [Metric(name, value, now, step) for name, value in metrics.items()],
+        {name: value for name, value in params.items() if value is not None},
+        {},
     )
     # Last: a run without an end is one that was cut off.
     client.set_terminated(run_id, _ENDED[row.status], end_time=int(time.time() * 1000))

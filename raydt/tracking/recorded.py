@@ -31,6 +31,7 @@ class Recorded(BaseModel):
     store_uri: str  # without its password
     experiment: str | None = None  # see `key_of`
     run_id: str | None  # None: the run was about to be made
+    model_id: str | None = None  # of its LoggedModel, if it has one
     attempt: str
     num_reports: int
     ended: bool

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_MAX_METRICS_PER_BATCH = 1000  # MLflow's own limit
+# MLflow's own limits.
+_MAX_METRICS_PER_BATCH = 1000
+_MAX_PARAM_CHARACTERS = 6000
+_MAX_TAG_CHARACTERS = 5000  # and 8000 from MLflow 2.11 on
 _RUNS_PER_PAGE = 1000
 
 
@@ -32,6 +35,7 @@ def log(
     """Log MLflow's metrics in as many batches as it takes; params and tags with the first.
 
     Written again they are no error: a param has to have the same value, a metric the same time.
+    What is longer than MLflow takes is cut.
     """
     from mlflow.entities import Param, RunTag
 
@@ -40,6 +44,6 @@ def log(
         client.log_batch(
             run_id,
             metrics=metrics[start : start + _MAX_METRICS_PER_BATCH],
-            params=[Param(*item) for item in params.items()] if first else [],
-            tags=[RunTag(*item) for item in tags.items()] if first else [],
+            params=[Param(k, v[:_MAX_PARAM_CHARACTERS]) for k, v in params.items() if first],
+            tags=[RunTag(k, v[:_MAX_TAG_CHARACTERS]) for k, v in tags.items() if first],
         )

@@ -58,6 +58,8 @@ TAG_CELL_ID = "raydt.cell_id"
 TAG_FINGERPRINT = "raydt.fingerprint"
 TAG_ATTEMPT = "raydt.attempt"  # which attempt at the cell the run shows
 TAG_PARENT_CELL = "raydt.parent_cell_id"  # what a finetune or zeroshot cell starts from
+TAG_PARENT_RUN = "raydt.parent_run"  # where the run of that cell is: an address, or runs:/ID
+TAG_VERSION = "raydt.version"  # of raydt, that wrote the run
 TAG_ADDED_FOR = "raydt.added_for"  # why a refinement added the cell to its sweep, one line
 TAG_STATUS = "raydt.status"
 TAG_REASON = "raydt.reason"  # why a cell failed or diverged, one line
@@ -84,6 +86,9 @@ METRIC_BYTES_PER_SECOND = "throughput/bytes_per_second"
 # products reach on the same GPU. Neither is of a CPU or of a part of a GPU.
 METRIC_MFU = "throughput/mfu"
 METRIC_MFU_OF_MATMUL = "throughput/mfu_of_matmul"
+
+# What the machine did, where MLflow is to have it; MLflow's own names follow.
+METRICS_OF_SYSTEM = "system/"
 
 # Final numbers, logged once under names of their own, because MLflow's list of runs holds the
 # last value of a metric and not its best. All are of the checkpoint with the best validation loss.

@@ -11,6 +11,7 @@ from typing import Any
 
 from raydt.tracking import schema
 from raydt.tracking.experiment import open_experiment
+from raydt.tracking.provenance import provenance
 from raydt.tracking.runs import every_run, log
 
 _ENDED = {"done": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
@@ -36,7 +37,8 @@ class SearchWriter:
         if runs:
             self._client.update_run(runs[0].info.run_id, status="RUNNING")
             return str(runs[0].info.run_id)
-        tags = {schema.TAG_KIND: schema.KIND_SEARCH, schema.TAG_SWEEP: self._sweep}
+        own = {schema.TAG_KIND: schema.KIND_SEARCH, schema.TAG_SWEEP: self._sweep}
+        tags = {**provenance(), **own}
         run = self._client.create_run(self.experiment_id, tags=tags, run_name=self._experiment)
         return str(run.info.run_id)
 
@@ -78,6 +80,7 @@ class SearchWriter:
                 start_time=int(start_seconds * 1000),
                 run_name=run_name,
                 tags={
+                    **provenance(),
                     schema.TAG_KIND: schema.KIND_TRIAL,
                     schema.TAG_SWEEP: self._sweep,
                     schema.TAG_TRIAL_ID: trial_id,

@@ -150,3 +150,11 @@ def _parts(uri: str) -> _Parts | None:
 def _without_option(rest: str) -> str:
     """`postgresql://host/db?password=...` is a password too."""
     return _PASSWORD_OPTION.sub("", rest).rstrip("?&")
+
+
+def run_address(store_uri: str, experiment_id: str, run_id: str) -> str:
+    """Where people find a run: its page, of a server; MLflow's own address of it, of a database."""
+    if not store_uri.startswith("http"):
+        return f"runs:/{run_id}"
+    server = without_user(store_uri).rstrip("/")
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"

@@ -11,12 +11,13 @@ from typing import Any
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RunError
 from raydt.grid.build import build_grid
+from raydt.grid.cell import Cell
 from raydt.grid.journal_rows import EndRow, ReportRow, StartRow, row_of
 from raydt.orchestration import launch as launch_module
 from raydt.orchestration import start as start_module
 from raydt.orchestration.cells import cancel_cells, remove_cells, retry_cells
 from raydt.orchestration.sync import sync_store
-from raydt.tracking.schema import METRIC_TEST_LOSS, METRIC_VAL_LOSS, Status
+from raydt.tracking.schema import METRIC_TEST_LOSS, METRIC_VAL_LOSS, Stage, Status
 from tests.histories.memory import Memory
 from tests.histories.model_mlflow import ModelStore
 from tests.histories.wiring import NUM_STEPS, Quiet, loss_of, now
@@ -36,6 +37,7 @@ SWEEP = Sweep(
 CELLS = build_grid(SWEEP)
 _CELLS = "x/x/cells/"
 _RESULT = "/result.json"
+MODEL_FILES = {"MLmodel", "model.json", "requirements.txt", "weights.safetensors"}
 _MOST_LAUNCHES = 6  # until all is done, once nothing is disturbed any more
 
 
@@ -245,6 +247,9 @@ class History:
             if [row.bytes_seen for row in reports] != [100 * (n + 1) for n in range(NUM_STEPS)]:
                 raise ViolationError(f"{cell.cell_id}: its journal is {rows}")
             self._check_run(cell.cell_id, result, reports, runs.get(cell.cell_id, []))
+            (run,) = runs[cell.cell_id]
+            self._check_datasets(cell.cell_id, run, rows[0])
+            self._check_models(cell, run, result)
         launches = self.store.active("launch")
         running = [run for run in launches if run.info.status == "RUNNING"]
         if len(running) > len(self._launch_of) - self._num_whole:
@@ -264,6 +269,31 @@ class History:
         final = [v for name, v, _, _ in run.data.rows if name == METRIC_TEST_LOSS]
         if final != [result["test_loss"]]:
             raise ViolationError(f"{cell_id}: MLflow's test losses are {final}")
+
+    def _check_datasets(self, cell_id: str, run: Any, start: StartRow) -> None:
+        read = {(f"{data.language}/{data.split}", data.digest) for data in start.data}
+        if not read or run.datasets != read:
+            raise ViolationError(f"{cell_id}: MLflow has {run.datasets}, it read {read}")
+
+    def _check_models(self, cell: Cell, run: Any, result: Any) -> None:
+        active = [m for m in self.store.models.values() if not m.is_deleted]
+        models = [m for m in active if m.source_run_id == run.info.run_id]
+        if cell.stage is not Stage.PRETRAIN:
+            if models:
+                raise ViolationError(f"{cell.cell_id}: a model that nobody asked for")
+            return
+        if len(models) != 1:
+            raise ViolationError(f"{cell.cell_id}: {len(models)} models in MLflow")
+        (model,) = models
+        if [one.model_id for one in run.outputs.model_outputs] != [model.model_id]:
+            raise ViolationError(f"{cell.cell_id}: its run has other models")
+        if model.status != "READY" or model.files != MODEL_FILES:
+            raise ViolationError(f"{cell.cell_id}: a model that is not whole: {model}")
+        if (METRIC_TEST_LOSS, result["test_loss"]) not in model.numbers:
+            raise ViolationError(f"{cell.cell_id}: its model's numbers are {model.numbers}")
+        for other in active:
+            if self.store.runs[other.source_run_id].info.lifecycle_stage == "deleted":
+                raise ViolationError(f"{other.model_id} is of a run that is deleted")
 
 
 def _result(data: bytes | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -33,9 +34,28 @@ class Data:
 
 
 @dataclass
+class Outputs:
+    model_outputs: list[Any] = field(default_factory=list)
+
+
+@dataclass
 class Run:
     info: Info
     data: Data = field(default_factory=Data)
+    outputs: Outputs = field(default_factory=Outputs)
+    datasets: set[tuple[str, str]] = field(default_factory=set)  # names and digests
+
+
+@dataclass
+class Model:
+    """A LoggedModel."""
+
+    model_id: str
+    source_run_id: str
+    status: str = "PENDING"
+    is_deleted: bool = False
+    files: set[str] = field(default_factory=set)
+    numbers: set[tuple[str, float]] = field(default_factory=set)
 
 
 @dataclass
@@ -57,6 +77,7 @@ class ModelStore:
         self.world = world
         self.experiment: Experiment | None = None
         self.runs: dict[str, Run] = {}
+        self.models: dict[str, Model] = {}
 
     def active(self, kind: str) -> list[Run]:
         return [
@@ -142,8 +163,69 @@ class ModelClient:
                     raise MlflowException(f"param {param.key} has another value")
             data.rows |= {(m.key, m.value, m.timestamp, m.step) for m in metrics}
             data.tags |= {tag.key: tag.value for tag in tags}
+            for metric in metrics:
+                if metric.model_id is not None:
+                    self._store.models[metric.model_id].numbers.add((metric.key, metric.value))
 
         self._do("log", log)
+
+    def log_inputs(self, run_id: str, datasets: Any) -> None:
+        def log() -> None:
+            each = {(one.dataset.name, one.dataset.digest) for one in datasets}
+            self._store.runs[run_id].datasets |= each
+
+        self._do("log inputs", log)
+
+    def create_logged_model(self, experiment_id: str, source_run_id: str, **said: Any) -> Model:
+        def make() -> Model:
+            model_id = f"m{len(self._store.models):04d}"
+            self._store.models[model_id] = Model(model_id, source_run_id)
+            self._store.world.tell(f"makes {model_id} of {said['name']} in MLflow")
+            return self._store.models[model_id]
+
+        # As of runs: made, and killed before it is taken back.
+        return self._do("create model", make, may_die_after_sleep=False)
+
+    def search_logged_models(self, experiments: list[str], where: str) -> list[Model]:
+        run_id = re.fullmatch(r"source_run_id = '(\w+)'", where)
+        if run_id is None:
+            raise ViolationError(f"a filter that the model does not know: {where}")
+
+        def look() -> list[Model]:
+            every = self._store.models.values()
+            return [m for m in every if m.source_run_id == run_id[1] and not m.is_deleted]
+
+        return self._do("search models", look)
+
+    def log_model_artifacts(self, model_id: str, folder: str) -> None:
+        names = {path.name for path in Path(folder).iterdir()}
+        self._do("log files", lambda: self._store.models[model_id].files.update(names))
+
+    def log_model_artifact(self, model_id: str, path: str) -> None:
+        name = Path(path).name
+        assert Path(path).stat().st_size
+        self._do(f"log {name}", lambda: self._store.models[model_id].files.add(name))
+
+    def log_outputs(self, run_id: str, models: list[Any]) -> None:
+        def link() -> None:
+            outputs = self._store.runs[run_id].outputs.model_outputs
+            if {one.model_id for one in models} & {one.model_id for one in outputs}:
+                raise MlflowException("UNIQUE constraint failed: inputs")
+            outputs += models
+
+        self._do("log outputs", link)
+
+    def finalize_logged_model(self, model_id: str, status: str) -> None:
+        def end() -> None:
+            self._store.models[model_id].status = status
+
+        self._do("finalize model", end)
+
+    def delete_logged_model(self, model_id: str) -> None:
+        def delete() -> None:
+            self._store.models[model_id].is_deleted = True
+
+        self._do("delete model", delete, may_die_after_sleep=False)
 
     def set_tag(self, run_id: str, key: str, value: str) -> None:
         self._do("set tag", lambda: self._store.runs[run_id].data.tags.update({key: value}))

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mlflow.entities import LoggedModelOutput
 
 from raydt.errors import RunError
 from raydt.grid import journal
@@ -19,7 +20,8 @@ from raydt.grid.result import write_result
 from raydt.orchestration import cells, launch, sync
 from raydt.orchestration.grid import commit
 from raydt.orchestration.run.resuming import AttemptCheckpoints
-from raydt.tracking.writer import Writer
+from raydt.tracking.cell_runs import CellRuns
+from raydt.tracking.logged_models import LoggedModels
 from tests.histories.test_histories import cache, histories, world
 from tests.histories.world import Faults, ViolationError
 
@@ -53,12 +55,12 @@ def the_outcome_is_before_the_journal(patch: Patch) -> None:
 
 def recorded_before_it_is_written(patch: Patch) -> None:
     """`mlflow.json` says that all is there, and then it is written."""
-    begun = Writer._begun
+    begun = CellRuns._begun
 
-    def as_if_ended(self: Writer, attempt: str, run_id: str | None) -> Any:
+    def as_if_ended(self: CellRuns, attempt: str, run_id: str | None) -> Any:
         return begun(self, attempt, run_id).model_copy(update={"ended": True})
 
-    patch.setattr(Writer, "_begun", as_if_ended)
+    patch.setattr(CellRuns, "_begun", as_if_ended)
 
 
 def people_take_no_lock(patch: Patch) -> None:
@@ -101,7 +103,21 @@ def a_lost_driver_fails_cells(patch: Patch) -> None:
 
 def two_runs_of_a_cell(patch: Patch) -> None:
     """The audit's 9: a new run is made, and the one before it stays."""
-    patch.setattr(Writer, "_found", lambda *_: None)
+    patch.setattr(CellRuns, "found", lambda *_: None)
+
+
+def two_models_of_a_run(patch: Patch) -> None:
+    """What was made before a kill is not looked for."""
+    patch.setattr(LoggedModels, "_of", lambda *_: [])
+
+
+def a_model_is_linked_again(patch: Patch) -> None:
+    """By who resumes: MLflow does not take that twice."""
+
+    def link(self: LoggedModels, run_id: str, model_id: str, bytes_seen: int) -> None:
+        self._client.log_outputs(run_id, [LoggedModelOutput(model_id, bytes_seen)])
+
+    patch.setattr(LoggedModels, "_link", link)
 
 
 def who_slept_takes_the_cell(patch: Patch) -> None:
@@ -142,6 +158,8 @@ BUGS: list[Callable[[Patch], None]] = [
     recorded_before_it_is_written,
     checkpoints_of_another_text,
     two_runs_of_a_cell,
+    two_models_of_a_run,
+    a_model_is_linked_again,
     another_attempt_is_taken_for_recorded,
 ]
 # What only a process that sleeps at the wrong moment does is found where they sleep often.

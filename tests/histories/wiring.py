@@ -23,7 +23,9 @@ import pytest
 import torch
 
 from raydt.config.sweep import Sweep
+from raydt.corpora.splits import SPLITS
 from raydt.grid import lease as lease_module
+from raydt.grid.read_data import ReadData
 from raydt.orchestration import cells as cells_module
 from raydt.orchestration import launch as launch_module
 from raydt.orchestration import start as start_module
@@ -287,6 +289,17 @@ class _Language:
     val = test = train
 
 
+def _read_data(language: _Language, *sizes: int) -> tuple[ReadData, ...]:
+    facts = {"source_type": "code", "source": "{}", "num_documents": 1}
+    return tuple(
+        ReadData(
+            language=language.name, split=split, digest=f"{now.edition}", num_bytes=size, **facts
+        )
+        for split, size in zip(SPLITS, sizes, strict=True)
+        if size
+    )
+
+
 def wire(patch: pytest.MonkeyPatch) -> None:
     """Put the world in the place of the machine, in all modules that look at it."""
     clock = SimpleNamespace(
@@ -330,6 +343,7 @@ def wire(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(launch_module, "experiment_key", _experiment_key)
     patch.setattr(launch_module, "on_cluster", lambda: False)
     patch.setattr("raydt.orchestration.grid.tasks.evaluation_bytes", lambda *_: 2000)
+    patch.setattr("raydt.orchestration.grid.tasks.read_data", _read_data)
     patch.setattr("raydt.orchestration.run.fan_out.fan_out", fan_out_as_tune)
     patch.setattr("raydt.orchestration.run.room.tasks_at_once", lambda _: SLOTS)
     patch.setattr("raydt.orchestration.grid.policy.has_room", lambda *_: True)

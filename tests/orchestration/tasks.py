@@ -13,6 +13,7 @@ def cell_task(cell_id: str, **said: Any) -> CellTask:
     facts: dict[str, Any] = {
         "parent_id": None,
         "fingerprint": "f" * 64,
+        "data": (),
         "launch": "L1",
         "sweep": "runs/x",
         "folder": f"runs/x/cells/{cell_id}",
@@ -33,6 +34,7 @@ def cell_task(cell_id: str, **said: Any) -> CellTask:
         "precision": "auto",
         "checkpoint_seconds": 60.0,
         "keep_weights": True,
+        "sample_seconds": None,
         "processes": Processes(),
     }
     return CellTask(cell_id=cell_id, **{**facts, **said})

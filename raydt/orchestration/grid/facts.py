@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
-from raydt.grid.ledger import Ledger
+from raydt.grid.ledger import Ledger, cell_folder
+from raydt.storage.folder import Folder
 from raydt.tracking import schema
+from raydt.tracking.logged_models import ModelOf
 from raydt.tracking.schema import PLAN_FIELDS, Stage
 
 
@@ -46,6 +48,18 @@ def cell_facts(
             schema.PARAM_BUDGET_BYTES: recipe.budget(cell.size.num_bytes),
         }
     return facts
+
+
+def model_of(cell: Cell, sweep: Sweep) -> ModelOf | None:
+    """The cell's model as MLflow is to have it; None if it is not to have it."""
+    if not sweep.logs_model(cell.stage):
+        return None
+    return ModelOf(cell.cell_id, MODELS[cell.model].model_dump(mode="json"))
+
+
+def parent_folder(cell: Cell, sweep: Sweep) -> Folder | None:
+    """The folder of the cell that it starts from, if there is one."""
+    return None if cell.parent_id is None else cell_folder(sweep, cell.parent_id)
 
 
 def headline(cells: Iterable[Cell], ledger: Ledger) -> dict[str, float]:

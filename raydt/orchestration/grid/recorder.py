@@ -11,7 +11,7 @@ from raydt.grid.cell import Cell
 from raydt.grid.journal import read_journal
 from raydt.grid.ledger import cell_folder
 from raydt.grid.result import Result
-from raydt.orchestration.grid.facts import cell_facts
+from raydt.orchestration.grid.facts import cell_facts, model_of, parent_folder
 from raydt.orchestration.run.recorder import Recorder, UnreadableError
 from raydt.tracking.writer import Writer
 
@@ -69,4 +69,13 @@ class CellRecorder:
             raise UnreadableError(str(error)) from None
         fingerprint = self._fingerprints[cell_id]
         facts = cell_facts(cell, self._sweep, fingerprint, self._added_for.get(cell_id))
-        self._writer.sync(folder, cell.run_name, facts, rows, attempt, result)
+        self._writer.sync(
+            folder,
+            cell.run_name,
+            facts,
+            rows,
+            attempt,
+            result,
+            parent=parent_folder(cell, self._sweep),
+            model=model_of(cell, self._sweep),
+        )

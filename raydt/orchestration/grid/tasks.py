@@ -12,9 +12,12 @@ from raydt.grid.cell import Cell
 from raydt.grid.identity import fingerprint
 from raydt.grid.journal import WEIGHTS, attempt_folder
 from raydt.grid.ledger import cell_folder
+from raydt.grid.read_data import ReadData
 from raydt.grid.result import Result
+from raydt.orchestration.grid.data import read_data
 from raydt.orchestration.run.task import CellTask, Processes, Weights
 from raydt.tracking.schema import Stage
+from raydt.tracking.system_metrics import sampling_seconds
 
 
 def data_language(cell: Cell) -> str:
@@ -47,7 +50,9 @@ def build_tasks(
         for name, language in languages.items()
     }
     parents = {cell.parent_id for cell in cells}
+    sample_seconds = sampling_seconds()
     digests: dict[tuple[str, int], str] = {}
+    read: dict[tuple[str, int], tuple[ReadData, ...]] = {}
     tasks: dict[str, CellTask] = {}
     for cell in cells:
         language = languages[data_language(cell)]
@@ -55,6 +60,7 @@ def build_tasks(
         key = (language.name, cell.size.num_bytes)
         if key not in digests:
             digests[key] = language.digest(cell.size.num_bytes, val_bytes, test_bytes)
+            read[key] = read_data(language, cell.size.num_bytes, val_bytes, test_bytes)
         parent = tasks[cell.parent_id].fingerprint if cell.parent_id else None
         tasks[cell.cell_id] = CellTask(
             cell_id=cell.cell_id,
@@ -77,8 +83,10 @@ def build_tasks(
             precision=protocol.pretrain.precision,
             checkpoint_seconds=sweep.checkpoint_seconds,
             keep_weights=sweep.keep_weights == "all" or cell.cell_id in parents,
+            sample_seconds=sample_seconds,
             language=locations[language.name],
             data_digest=digests[key],
+            data=read[key],
             val_bytes=val_bytes,
             test_bytes=test_bytes,
             processes=Processes(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from raydt.config.recipe import Recipe
 from raydt.grid.journal_rows import ReportRow
+from raydt.grid.read_data import ReadData
 from raydt.orchestration.cluster.ray_private import NODE_ID_LABEL
 
 _TASK, _REPORT, _AVOIDED = "task", "report", "avoided"
@@ -69,6 +70,7 @@ class CellTask(Task):
     cell_id: str
     parent_id: str | None
     fingerprint: str
+    data: tuple[ReadData, ...]  # what it reads, for its journal
     launch: str  # the id of the launch that may write its journal
     sweep: str  # the URI of the sweep's folder
     folder: str  # the URI of its own
@@ -77,6 +79,7 @@ class CellTask(Task):
     precision: Literal["auto", "float32", "bfloat16"]  # of a cell without a recipe
     checkpoint_seconds: float
     keep_weights: bool  # on the storage, when it is done
+    sample_seconds: float | None  # how often its machine is sampled; None: never
 
 
 class CellReport(_Sent):

@@ -6,6 +6,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from raydt.grid.result import Result
 from raydt.orchestration.run.fitting import fitting
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.orchestration.run.setup import process_of_task
+from raydt.orchestration.run.system_metrics import SystemMetrics
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
 from raydt.orchestration.run.training import fetch_weights, read_splits, train_config
 from raydt.storage.folder import Folder
@@ -58,7 +60,7 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
     sweep = open_folder(task.sweep)
     attempt = Attempt(cell, sweep, task.launch)
     if ranks.is_first:
-        attempt.begin(task.cell_id, task.fingerprint)
+        attempt.begin(task.cell_id, task.fingerprint, task.data)
     work = Path(task.cache) / "attempts" / attempt.attempt_id
     checkpoints = AttemptCheckpoints(
         attempt.folder,
@@ -115,7 +117,7 @@ def _train(
     device: torch.device,
 ) -> Outcome:
     def report(report: Report) -> None:
-        row = _row(report)
+        row = _row(report, None if system is None else system.take())
         attempt.write(row)
         if task.processes.num_workers == 0:
             tune.report(sent_report(CellReport(attempt=attempt.attempt_id, row=row)))
@@ -125,16 +127,20 @@ def _train(
         attempt.go_on(row, [_row(report) for report in resumed.reports])
 
     cache = Path(task.cache)
-    return train(
-        _config(task),
-        read_splits(task, task.test_bytes),
-        initial_weights=fetch_weights(task.initial_weights, cache),
-        report=report,
-        device=device,
-        checkpoints=checkpoints,
-        resumed=resumed,
-        ranks=ranks,
-    )
+    with ExitStack() as stack:
+        system = None
+        if task.sample_seconds is not None and ranks.is_first:
+            system = stack.enter_context(SystemMetrics(task.sample_seconds, device))
+        return train(
+            _config(task),
+            read_splits(task, task.test_bytes),
+            initial_weights=fetch_weights(task.initial_weights, cache),
+            report=report,
+            device=device,
+            checkpoints=checkpoints,
+            resumed=resumed,
+            ranks=ranks,
+        )
 
 
 def _config(task: CellTask) -> TrainConfig:
@@ -143,8 +149,8 @@ def _config(task: CellTask) -> TrainConfig:
     )
 
 
-def _row(report: Report) -> ReportRow:
-    return ReportRow(**asdict(report), val_bpb=bits(report.val_loss))
+def _row(report: Report, system: Mapping[str, float] | None = None) -> ReportRow:
+    return ReportRow(**asdict(report), val_bpb=bits(report.val_loss), system=system)
 
 
 def _keep_weights(task: CellTask, attempt: Attempt, outcome: Outcome, work: Path) -> str | None:

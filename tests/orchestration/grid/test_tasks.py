@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xxhash import xxh3_128_hexdigest
+
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.preparing.prepare import prepare_corpus
@@ -82,3 +84,19 @@ def test_a_child_starts_from_the_weights_that_its_parent_ended_with(tmp_path: Pa
     assert with_parent(child, sweep, ended).initial_weights == Weights(
         folder=f"{parent.folder}/attempts/7", name="weights.safetensors", sha256="ab"
     )
+
+
+def test_what_a_cell_reads_is_named_by_its_bytes(tmp_path: Path) -> None:
+    corpus, languages = prepared(tmp_path)
+    sweep = sweep_of(corpus, tmp_path)
+    sent = tasks(sweep, languages)
+    scratch, zeroshot = sent["scratch/de/2k/nano/s0"], sent["zeroshot/en-de/0/nano/s0"]
+    train, val, test = scratch.data
+    assert zeroshot.data == (val, test)
+    assert (train.split, val.split, test.split) == ("train", "val", "test")
+    assert (train.num_bytes, val.num_bytes) == (2_000, scratch.val_bytes)
+    text = languages["de"].train(2_000).tobytes()
+    assert train.digest == xxh3_128_hexdigest(text)
+    assert train.num_documents == len(text.split(b"\0")) - text.endswith(b"\0")
+    assert test.num_documents == languages["de"].manifest.splits["test"].num_excerpts
+    assert (train.source_type, train.source) == ("local", f'{{"uri": "{corpus.path}"}}')

@@ -1,0 +1,85 @@
+"""What a journal and a result say of a cell, as MLflow's metrics, tags and status of its run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from raydt.grid.journal_rows import ReportRow
+from raydt.grid.result import Result
+from raydt.tracking import schema
+from raydt.tracking.schema import Status
+
+# Fields of a journal's reports and of a result, and the metrics they become.
+_HISTORY = {
+    "train_loss": schema.METRIC_TRAIN_LOSS,
+    "val_loss": schema.METRIC_VAL_LOSS,
+    "val_bpb": schema.METRIC_VAL_BPB,
+    "bytes_per_second": schema.METRIC_BYTES_PER_SECOND,
+    "mfu": schema.METRIC_MFU,
+    "mfu_of_matmul": schema.METRIC_MFU_OF_MATMUL,
+}
+_FINAL = {
+    "test_loss": schema.METRIC_TEST_LOSS,
+    "test_bpb": schema.METRIC_TEST_BPB,
+    "test_loss_stderr": schema.METRIC_TEST_LOSS_STDERR,
+    "best_val_loss": schema.METRIC_BEST_VAL_LOSS,
+    "best_bytes_seen": schema.METRIC_BEST_BYTES_SEEN,
+    "bytes_seen": schema.METRIC_BYTES_SEEN,
+    "seconds": schema.METRIC_SECONDS,
+    "unfinished": schema.METRIC_UNFINISHED,
+    "unseen_share": schema.METRIC_UNSEEN_SHARE,
+}
+ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
+# What a final number was measured on.
+_SPLIT_OF = {
+    schema.METRIC_TEST_LOSS: "test",
+    schema.METRIC_TEST_BPB: "test",
+    schema.METRIC_TEST_LOSS_STDERR: "test",
+    schema.METRIC_BEST_VAL_LOSS: "val",
+}
+
+
+class Number(NamedTuple):
+    """A value of a metric."""
+
+    name: str
+    value: float
+    seconds: float  # since 1970
+    bytes_seen: int
+    is_final: bool = False
+    split: str | None = None  # of a final one: what it was measured on, if on data
+
+
+def history_of(reports: Iterable[ReportRow]) -> Iterator[Number]:
+    """What reports say; what is not finite MLflow does not take."""
+    for row in reports:
+        for field, name in _HISTORY.items():
+            value = getattr(row, field)
+            if value is not None and math.isfinite(value):
+                yield Number(name, value, row.time, row.bytes_seen)
+        for name, value in (row.system or {}).items():
+            yield Number(f"{schema.METRICS_OF_SYSTEM}{name}", value, row.time, row.bytes_seen)
+
+
+def final_of(result: Result) -> Iterator[Number]:
+    """What a result says, likewise."""
+    for field, name in _FINAL.items():
+        value = getattr(result, field)
+        if value is not None and math.isfinite(value):
+            split = _SPLIT_OF.get(name)
+            yield Number(name, value, result.time, result.bytes_seen, True, split)
+
+
+def tags_of(result: Result) -> Mapping[str, str]:
+    """How a cell ended, in words."""
+    tags = {schema.TAG_STATUS: str(result.status)}
+    if result.reason:
+        tags[schema.TAG_REASON] = result.reason[:500]
+    if result.stopped:
+        tags[schema.TAG_STOPPED] = result.stopped
+    # Of a cell that an earlier version trained it is not known.
+    if result.precision:
+        tags[schema.TAG_PRECISION] = result.precision
+    return tags

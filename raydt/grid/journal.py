@@ -42,12 +42,8 @@ from raydt.grid.journal_rows import (
     row_of,
 )
 from raydt.grid.lease import LeaseLostError, check_launch
-<<<<<<< HEAD
-from raydt.grid.result import Result, is_open, open_mark, read_if_there, read_result, write_result
-=======
 from raydt.grid.read_data import ReadData
-from raydt.grid.result import OPEN, Result, open_mark, read_if_there, read_result, write_result
->>>>>>> main
+from raydt.grid.result import Result, is_open, open_mark, read_if_there, read_result, write_result
 from raydt.storage.folder import Folder
 from raydt.storage.typed import typed
 

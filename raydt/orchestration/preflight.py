@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from raydt.config.machine import gpu_places, num_gpus
 from raydt.config.sweep import Sweep
@@ -50,22 +51,10 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:
-<<<<<<< HEAD
     """Problems of where the sweep would run: the cluster or the machine, its storage and its MLflow
     store."""
-    return _check_cluster() + _check_machine(sweep) + _check_stores(sweep)
-=======
-    """Problems of where the sweep would run: the machine, its storage and its MLflow store."""
-    return _check_machine(sweep) + _check_stores(sweep) + _check_sampling()
-
-
-def _check_sampling() -> list[Problem]:
-    try:
-        sampling_seconds()
-    except InputError as error:
-        return list(error.problems)
-    return []
->>>>>>> main
+    here = _problems_of(check_cluster) + _check_machine(sweep)
+    return here + _check_stores(sweep) + _problems_of(sampling_seconds)
 
 
 def check_refining(sweep: Sweep) -> list[Problem]:
@@ -77,9 +66,9 @@ def check_refining(sweep: Sweep) -> list[Problem]:
     return [Problem("--until", needed, f"{len(seeds)} in the sweep {sweep.name}")]
 
 
-def _check_cluster() -> list[Problem]:
+def _problems_of(check: Callable[[], object]) -> list[Problem]:
     try:
-        check_cluster()
+        check()
     except InputError as error:
         return list(error.problems)
     return []

@@ -3,6 +3,7 @@ damaged, or changed by somebody."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,11 +18,13 @@ def typed(kind: type[ValueT], value: Any, where: str, what: str) -> ValueT:
 
     `where` is the file, and `what` it has to hold.
     """
-    reader = TypeAdapter(kind)
+    reader = _reader(kind)
     try:
-        if isinstance(value, bytes):
-            return reader.validate_json(value)
-        return reader.validate_python(value)
+        found: ValueT = (
+            reader.validate_json(value)
+            if isinstance(value, bytes)
+            else reader.validate_python(value)
+        )
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
@@ -29,3 +32,9 @@ def typed(kind: type[ValueT], value: Any, where: str, what: str) -> ValueT:
             f"{where}: expected {what}, found damage ({place}{': ' if place else ''}"
             f"{problem['msg']}); remove the file or restore it"
         ) from None
+    return found
+
+
+@cache  # to make one takes as long as three readings, and a sweep has many cells
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
 
 from analysis.alarms.alarm import step_limited
 from analysis.alarms.every import alarms
 from analysis.answer import answer
 from analysis.arrays import Floats
+from analysis.beside import Here
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
 from analysis.claims.evidence import evidence
 from analysis.claims.predictors import CorpusFacts, corpus_facts
-from analysis.curves.crossover import crossovers
-from analysis.curves.drawn import drawn_curves
+from analysis.curves.stored import stored_crossovers
 from analysis.effective import Resamples, effective_with_draws, estimates_table
 from analysis.estimators.registry import DEFAULT, estimator_named
 from analysis.ladder import cell_means, ladders
@@ -29,8 +31,7 @@ from analysis.report.folder import require_ours
 from analysis.report.logged import log_answer
 from analysis.report.outputs import write_outputs
 from analysis.result import REPORT, Analysis, Methods
-from analysis.store.curves import Evaluations, read_curves
-from analysis.store.read import SweepRuns, read_sweep
+from analysis.store.read import SweepRuns, mlflow_errors, read_sweep
 from analysis.table import tidy
 from analysis.uncertainty.noise import pooled_noise
 from analysis.uncertainty.resample import draw_means
@@ -67,6 +68,8 @@ def analyze(
     log_to_store: bool = True,
     runs: SweepRuns | None = None,
     corpora_dir: Path | None = None,
+    executor: Executor | None = None,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> Analysis:
     """Analyse a sweep of a store (the most recently launched one if none is named).
 
@@ -75,7 +78,8 @@ def analyze(
     with the answer as its note and metrics (`analysis.report.logged`). Where only that last step
     fails, the analysis stands and says so in its notes. `corpora_dir` holds prepared corpora, whose
     manifests give bytes per character and contamination. `runs`: what `read_sweep` gave for this
-    store and sweep, where it was read before.
+    store and sweep, where it was read before. `executor` computes and draws what others do not wait
+    for (`analysis.beside`); without one this process does. `on_step` hears what is being done.
 
     Raises `InputError` for a store or sweep that is not there, an unknown estimator, a confidence
     or a number of resamples out of range, or an `out_dir` with files that are not ours; `RunError`
@@ -90,30 +94,28 @@ def analyze(
         runs = read_sweep(store_uri, sweep)
     out_dir = (out_dir(runs.sweep) if callable(out_dir) else out_dir).absolute()
     require_ours(out_dir, runs.sweep)
-    trained = [
-        run.run_id
-        for run in runs.cells
-        if run.params.get(PARAM_STAGE) in (Stage.SCRATCH, Stage.FINETUNE)
-    ]
-    evaluations, note = read_curves(store_uri, runs.experiment_id, trained)
-    if note:
-        runs.notes.append(note)
+    executor = executor or Here()
     analysis = computed(
         runs,
         out_dir,
-        evaluations=evaluations,
+        store_uri=store_uri,
         estimator=estimator,
         confidence=confidence,
         num_resamples=num_resamples,
         random_seed=random_seed,
         corpora_dir=corpora_dir,
+        executor=executor,
+        on_step=on_step,
     )
-    write_outputs(analysis)
+    meanwhile = [partial(_import_mlflow, store_uri)] if log_to_store else []
+    write_outputs(analysis, executor, meanwhile, on_step)
     if log_to_store:
+        on_step("logging the report to the store")
+        refused: tuple[type[BaseException], ...] = (*mlflow_errors(), InputError, OSError)
         try:
             log_answer(store_uri, analysis)
             analysis.logged = True
-        except (MlflowException, InputError, OSError) as error:
+        except refused as error:
             analysis.notes.append(f"The report could not be logged to the store: {error}")
     return analysis
 
@@ -122,15 +124,17 @@ def computed(
     runs: SweepRuns,
     out_dir: Path,
     *,
+    store_uri: str,
     estimator: str,
     confidence: float,
     num_resamples: int,
     random_seed: int,
-    corpora_dir: Path | None = None,
-    evaluations: Evaluations | None = None,
+    corpora_dir: Path | None,
+    executor: Executor,
+    on_step: Callable[[str], None],
 ) -> Analysis:
-    """The analysis of runs that were read, and of their validation curves where there are any,
-    without writing anything. `RunError` as `analyze`."""
+    """The analysis of runs that were read, without writing anything. `RunError` as `analyze`."""
+    on_step(f"{len(runs.cells):,} runs: means and resamples")
     table = tidy(runs)
     means = cell_means(table.cells)
     if means.empty:
@@ -141,14 +145,25 @@ def computed(
             f"nothing to analyse in sweep {runs.sweep!r}: no scratch, finetune or zeroshot cell "
             f"is done (cells with a run: {shown or 'none'}){left_out}"
         )
+    cost = _flops_per_byte(runs)
+    trained = [
+        run.run_id
+        for run in runs.cells
+        if run.params.get(PARAM_STAGE) in (Stage.SCRATCH, Stage.FINETUNE)
+    ]
+    crossed = executor.submit(
+        stored_crossovers, store_uri, runs.experiment_id, trained, table.cells, confidence, cost
+    )
     noise = pooled_noise(means, table.cells)
     random = np.random.default_rng(random_seed)
     drawn = draw_means(means, noise, num_resamples=num_resamples, random=random, cells=table.cells)
     resamples = Resamples(drawn, confidence)
+    estimates = executor.submit(estimates_table, means, resamples)
     effective, draws = effective_with_draws(means, resamples, estimator=estimator, noise=noise)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
     parameters = _parameters(runs)
+    on_step("laws of transfer")
     transfer = transfer_laws(
         effective,
         parameters=parameters,
@@ -158,16 +173,15 @@ def computed(
     )
     one_law = one_law_tests(effective, parameters=parameters, draws=draws, random_seed=random_seed)
     raised = alarms(table, means, found, effective, laws, noise)
-    points = evaluations or {}
-    cost = _flops_per_byte(runs)
-    crossings = crossovers(table.cells, points, confidence, cost)
     facts = CorpusFacts()
     if corpora_dir is not None:
         facts = corpus_facts(corpora_dir, {*effective["source"], *effective["target"]})
     known = evidence(effective, means, noise, draws, step_limited(raised))
+    on_step("claims")
     claims = claim_answers(
         effective, noise=known, facts=facts, confidence=confidence, random_seed=random_seed
     )
+    curves = crossed.result()
     return Analysis(
         store_uri=runs.store_uri,
         sweep=runs.sweep,
@@ -183,17 +197,24 @@ def computed(
         alarms=[str(alarm) for alarm in raised],
         raised=raised,
         claims=claims,
-        notes=list(runs.notes),
+        notes=[*runs.notes, *filter(None, [curves.note])],
         methods=Methods(estimator, confidence, num_resamples, random_seed, noise, NUM_PERMUTATIONS),
         out_dir=out_dir,
         report_path=out_dir / REPORT,
-        estimates=estimates_table(means, resamples),
+        estimates=estimates.result(),
         transfer_laws=transfer,
         one_law=one_law,
-        crossovers=crossings,
-        drawn_curves=drawn_curves(table.cells, points, crossings),
+        crossovers=curves.crossings,
+        drawn_curves=curves.drawn,
         flops_per_byte=cost,
     )
+
+
+def _import_mlflow(store_uri: str) -> None:
+    """What logging needs and takes two seconds: while another process draws they cost nothing."""
+    import_module("analysis.store.api")
+    if not store_uri.startswith("http"):
+        import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
 def _parameters(runs: SweepRuns) -> dict[str, int] | None:

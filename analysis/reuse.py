@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Unpack
 from platformdirs import user_cache_path
 
 import raydt.errors
+from analysis.beside import Beside, this_process
 from analysis.report.folder import require_ours
 from analysis.store.read import SweepRuns, read_sweep
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 KEPT_ENTRIES = 20
 KEPT_SECONDS = 90 * 24 * 3600
 _LIBRARIES = ("numpy", "pandas", "scipy", "matplotlib", "pyarrow", "jinja2")
+# What the process beside this one is for.
+_BESIDE = ("analysis.curves.stored", "analysis.effective", "analysis.report.figures")
 # What unpickling raises on an entry that was cut in half, or is of classes that are gone.
 _UNREADABLE = (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, ValueError)
 
@@ -50,12 +53,16 @@ def analyzed(
     store_uri: str,
     sweep: str | None,
     out_dir: Path | Callable[[str], Path],
+    on_step: Callable[[str], None] = lambda _: None,
+    beside: Beside = this_process,
     **options: Unpack[Options],
 ) -> tuple[Analysis, bool]:
     """`analysis.analyze.analyze`, or what it gave before; and whether it was taken from before.
 
-    Takes the same arguments and raises the same errors.
+    Takes the same arguments and raises the same errors. `beside` gives a new analysis help, such as
+    `second_process`.
     """
+    on_step("reading the store")
     runs = read_sweep(store_uri, sweep)
     folder = (out_dir(runs.sweep) if callable(out_dir) else out_dir).absolute()
     require_ours(folder, runs.sweep)
@@ -63,10 +70,14 @@ def analyzed(
     entry = _kept(place)
     if entry is not None:
         return entry.analysis, True
-    # Here and not above: figures and statistics take seconds to import.
-    from analysis.analyze import analyze
+    on_step("starting")
+    with beside(_BESIDE) as executor:
+        # Here and not above: statistics take a second to import.
+        from analysis.analyze import analyze
 
-    analysis = analyze(store_uri, sweep, folder, runs=runs, **options)
+        analysis = analyze(
+            store_uri, sweep, folder, runs=runs, executor=executor, on_step=on_step, **options
+        )
     # A report that could not be logged is not kept: the next analysis tries again.
     if analysis.logged or not options.get("log_to_store", True):
         _keep(place, analysis)

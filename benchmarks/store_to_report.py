@@ -1,18 +1,26 @@
 """Reading a store of 10,000 runs, through MLflow's client and from its tables, and `raydt analyze`.
 
-    python benchmarks/store_to_report.py [RUNS]
+    python benchmarks/store_to_report.py [--runs RUNS]
+    python benchmarks/store_to_report.py --demo          # the 81 cells of the demo
+    python benchmarks/store_to_report.py --against FOLDER --rounds 3   # another checkout, by turns
 
 The store is a real one: made by MLflow, its rows put into MLflow's own tables in one transaction,
 as 10,000 runs through the client would take half an hour. The rows are those that
 `raydt.tracking.writer` writes, with 30 points of history for each of four metrics. Peak memory is
-of a process of its own each time.
+of a process of its own each time; processor seconds are of it and of what it started.
+
+`--against` is for a change that is to leave the tables as they are: first analyses of both, by
+turns, and whether all CSV files are equal.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shutil
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +31,9 @@ from typing import Any
 
 import numpy as np
 
+from raydt.commands.grid import make_parser
+from raydt.config.read import read_sweep
+from raydt.grid.build import build_grid
 from raydt.tracking import schema
 from raydt.tracking.provenance import provenance
 from raydt.tracking.schema import Stage
@@ -32,7 +43,7 @@ from raydt.units import format_bytes
 
 SIZES = (8_000, 32_000, 128_000, 512_000, 2_048_000)
 LANGUAGES, MODELS = 10, 2
-HISTORY_POINTS = 30
+HISTORY_POINTS, EVALUATED_BYTES = 30, 200_000
 
 
 def cells(num_runs: int) -> list[dict[str, Any]]:
@@ -55,8 +66,29 @@ def cells(num_runs: int) -> list[dict[str, Any]]:
     return [dict(zip(keys, values, strict=True)) for values in found]
 
 
+def _number(language: str) -> int:
+    """3 of "l3"; of a language of the demo another small number."""
+    return int(language[1:]) if language[1:].isdigit() else len(language)
+
+
+def demo_cells() -> list[dict[str, Any]]:
+    """The cells of the demo."""
+    sweep = read_sweep(make_parser("grid", "").read([]).typed)
+    return [
+        {
+            "stage": cell.stage,
+            "source": cell.source,
+            "target": cell.target,
+            "size_bytes": cell.size.num_bytes,
+            "seed": cell.seed,
+            "model": cell.model,
+        }
+        for cell in build_grid(sweep)
+    ]
+
+
 def fill(folder: Path, num_runs: int) -> int:
-    """Make the store; the number of its runs."""
+    """Make the store; the number of its runs. 0 runs: the demo."""
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     client = open_store(uri)
     writer = Writer(client, uri, "big")
@@ -64,7 +96,7 @@ def fill(folder: Path, num_runs: int) -> int:
     plan, runs, params, tags, latest, history = [], [], [], [], [], []
     datasets: dict[tuple[str, str, int], tuple[Any, ...]] = {}
     inputs, input_tags = [], []
-    for number, cell in enumerate(cells(num_runs)):
+    for number, cell in enumerate(cells(num_runs) if num_runs else demo_cells()):
         run_id = uuid.UUID(int=number + 1).hex
         languages = "-".join(name for name in (cell["source"], cell["target"]) if name)
         label = format_bytes(cell["size_bytes"])
@@ -78,8 +110,9 @@ def fill(folder: Path, num_runs: int) -> int:
                 "fingerprint": run_id,
             }
         )
-        worth = 1 + (len(cell["source"] or "") and int((cell["source"] or "l0")[1:]) * 0.3)
+        worth = 1 + (len(cell["source"] or "") and _number(cell["source"] or "l0") * 0.3)
         data = cell["size_bytes"] * (worth if cell["stage"] is Stage.FINETUNE else 1)
+        data = data if cell["stage"] is not Stage.ZEROSHOT else 1500 * worth
         loss = (0.9 + 20 * data**-0.35) * float(np.exp(0.003 * random.standard_normal()))
         place = f"{folder}/mlflow-artifacts/big/{run_id}/artifacts"
         runs.append(
@@ -153,9 +186,9 @@ def fill(folder: Path, num_runs: int) -> int:
             for name, value in {**final, **dict.fromkeys(curve, loss)}.items()
         ]
         history += [
-            (name, loss, number, step, 0, run_id)
+            (name, loss * (1 + 0.5 / step), number, step * EVALUATED_BYTES, 0, run_id)
             for name in curve
-            for step in range(HISTORY_POINTS)
+            for step in range(1, HISTORY_POINTS + 1)
         ]
     launch = writer.start_launch(plan, {}, "a benchmark")
     client.set_terminated(launch)
@@ -210,33 +243,73 @@ def measured(words: list[str], cwd: Path) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    num_runs = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--demo", action="store_true", help="the cells of the demo, instead")
+    parser.add_argument("--against", type=Path, help="another checkout of raydt")
+    parser.add_argument("--rounds", type=int, default=3, help="of --against")
+    parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
+    parsed = parser.parse_args()
+    num_runs = 0 if parsed.demo else parsed.runs
+    if parsed.fill:
+        print(fill(parsed.fill, num_runs))
+        return
     root = Path(__file__).resolve().parent.parent
     os.environ["PYTHONPATH"] = str(root)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["RAYDT_CACHE_DIR"] = str(folder / "cache")
         # In a process of its own: a child's peak memory begins with that of its parent.
-        filling = [sys.executable, __file__, str(num_runs), str(folder)]
+        filling = [sys.executable, __file__, *sys.argv[1:], "--fill", str(folder)]
         done = subprocess.run(filling, check=True, stdout=subprocess.PIPE, text=True)
-        num_runs = int(done.stdout)
         size = (folder / "mlflow.db").stat().st_size / 1e6
-        print(f"{num_runs} runs, {size:.0f} MB; load {os.getloadavg()[0]:.1f}")
+        print(f"{int(done.stdout)} runs, {size:.0f} MB; load {os.getloadavg()[0]:.1f}")
         print(f"{'':38} seconds      CPU  peak MB")
-        rows: dict[str, list[str]] = {}
-        for label, through_client in (("MLflow's client", True), ("the tables", False)):
-            program = _READ.format(folder=folder, through_client=through_client, num_runs=num_runs)
-            rows[f"read and tidy through {label}"] = [sys.executable, "-c", program]
-        analyze = [sys.executable, "-m", "raydt", "analyze", "big", "--storage", str(folder)]
-        rows["raydt analyze, first"] = analyze
-        rows["raydt analyze, again"] = analyze
-        for label, words in rows.items():
-            seconds, busy, peak = measured(words, root)
-            print(f"{label:38} {seconds:7.1f} {busy:8.1f} {peak:8.0f}", flush=True)
+        if parsed.against:
+            compare(root, parsed.against.resolve(), folder, parsed.rounds)
+        else:
+            measure(root, folder, int(done.stdout))
+
+
+def measure(root: Path, folder: Path, num_runs: int) -> None:
+    """Reading, and `raydt analyze`, once each."""
+    rows: dict[str, list[str]] = {}
+    for label, through_client in (("MLflow's client", True), ("the tables", False)):
+        program = _READ.format(folder=folder, through_client=through_client, num_runs=num_runs)
+        rows[f"read and tidy through {label}"] = [sys.executable, "-c", program]
+    analyze = [sys.executable, "-m", "raydt", "analyze", "big", "--storage", str(folder)]
+    rows["raydt analyze, first"] = analyze
+    rows["raydt analyze, again"] = analyze
+    for label, words in rows.items():
+        line(label, *measured(words, root))
+
+
+def compare(ours: Path, theirs: Path, folder: Path, rounds: int) -> None:
+    """First analyses of two checkouts by turns, their medians, and whether their tables differ."""
+    found: dict[str, list[tuple[float, float, float]]] = {"theirs": [], "ours": []}
+    for _ in range(rounds):
+        for label, root in (("theirs", theirs), ("ours", ours)):
+            shutil.rmtree(folder / "cache", ignore_errors=True)
+            os.environ["PYTHONPATH"] = str(root)
+            analyze = [sys.executable, "-m", "raydt", "analyze", "big", "--storage", str(folder)]
+            found[label].append(measured([*analyze, "--out", str(folder / label)], root))
+            line(label, *found[label][-1])
+    for label, rows in found.items():
+        line(f"{label}, median", *map(statistics.median, zip(*rows, strict=True)))
+    tables = {path.name for label in found for path in (folder / label).glob("*.csv")}
+    differ = [
+        name
+        for name in sorted(tables)
+        if len({(folder / label / name).read_bytes() for label in found}) > 1
+    ]
+    print(f"{len(tables)} tables, {len(differ)} differ {' '.join(differ)}")
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+def line(label: str, seconds: float, busy: float, peak: float) -> None:
+    """A measurement."""
+    print(f"{label:38} {seconds:7.1f} {busy:8.1f} {peak:8.0f}", flush=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(fill(Path(sys.argv[2]), int(sys.argv[1])))
-    else:
-        main()
+    main()

@@ -117,7 +117,7 @@ def fill(words: list[str], bucket: Path, port: int) -> int:
     languages, locations = prepare_languages(sweep, locate(parse_corpus(sweep.corpus)))
     cells = build_grid(sweep)
     none = {cell.cell_id: 0 for cell in cells}
-    tasks = build_tasks(cells, sweep, languages, locations, none, "L")
+    tasks = build_tasks(cells, sweep, languages, locations, none, "L", {})
     record_sweep(sweep)
     local = sweep.model_copy(update={"storage": str(bucket / "runs")})
     for cell in cells:

@@ -31,6 +31,7 @@ LEAVES = {
     "raydt.tracking.uri",
     "analysis",
     "analysis.arrays",
+    "analysis.beside",
     "analysis.quantiles",
     "analysis.wording",
 }

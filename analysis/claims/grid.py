@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import rankdata
 
 from analysis.arrays import Floats
 from analysis.claims.evidence import Evidence
+from analysis.quantiles import mean_ranks
 from analysis.uncertainty.gains import GAIN_COLUMNS
 from raydt.tracking.schema import Stage
 
@@ -91,7 +91,7 @@ def finetuned(effective: pd.DataFrame, model: str, noise: Evidence | None = None
     ordered = rows["effective_bytes"].where(rows["range"] != "above", np.inf)
     ordered = ordered.where(rows["range"] != "below", -np.inf)
     rows["rank"] = ordered.groupby(rows["finetune_bytes"]).transform(
-        lambda values: (rankdata(values) - 0.5) / len(values)
+        lambda values: (mean_ranks(values) - 0.5) / len(values)
     )
     rows["log_loss"] = np.log(rows["loss"])
     if noise is None:

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
@@ -152,8 +152,8 @@ def _test(rows: pd.DataFrame, sizes: Floats) -> None:
         freedom = np.where(spread > 0, variance**2 / spread, 1.0)
         score = rows["gain"].to_numpy(dtype=float) / np.sqrt(variance)
     rows["gain_error"] = np.sqrt(variance)
-    rows["p"] = student.cdf(score, freedom)
-    rows["p_gain"] = student.sf(score, freedom)
+    rows["p"] = stdtr(freedom, score)
+    rows["p_gain"] = stdtr(freedom, -score)
 
 
 def _pairs(judged: pd.DataFrame) -> pd.DataFrame:
@@ -190,5 +190,5 @@ def _trend(judged: pd.DataFrame, confidence: float) -> tuple[float, float, float
         return slope, math.nan, math.nan, count
     each = (xy.sum() - xy) / left
     error = math.sqrt((count - 1) / count * float(((each - each.mean()) ** 2).sum()))
-    reach = float(student.ppf((1 + confidence) / 2, count - 1)) * error
+    reach = float(stdtrit(count - 1, (1 + confidence) / 2)) * error
     return slope, slope - reach, slope + reach, count

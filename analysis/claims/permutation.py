@@ -17,10 +17,10 @@ from itertools import chain, permutations, product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from analysis.arrays import Floats
 from analysis.claims.grid import Grid
+from analysis.quantiles import mean_ranks
 
 Places = npt.NDArray[np.intp]
 MOST_ENUMERATED = 5040  # 7!
@@ -122,7 +122,7 @@ def associated(
 
     def scaled(values: Floats, where: npt.NDArray[np.bool_]) -> Floats:
         taken = values[where]
-        return np.asarray(rankdata(taken)) if ranks else np.asarray(taken)
+        return mean_ranks(taken) if ranks else np.asarray(taken)
 
     everywhere = _design(
         grid, different, [scaled(one, different) for one in controls], main_effects

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
@@ -208,7 +208,7 @@ def _fitted(found: Finetuned, confidence: float, more: int = 0) -> dict[str, obj
         "num_pairs": grid.num_pairs,
         "slope": slope,
         "slope_error": error,
-        "p_slope": float(2 * student.sf(abs(slope) / error, freedom)) if error > 0 else math.nan,
+        "p_slope": float(2 * stdtr(freedom, -abs(slope) / error)) if error > 0 else math.nan,
         "agnostic_share": value,
         "low": float(low),
         "high": float(high),

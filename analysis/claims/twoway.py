@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from analysis.arrays import Floats
 from analysis.claims.grid import Grid
@@ -159,7 +159,7 @@ def jackknife(
         return float("nan"), float("nan"), len(names)
     count = len(names)
     error = np.sqrt((count - 1) / count * ((known - known.mean()) ** 2).sum())
-    reach = float(student.ppf((1 + confidence) / 2, count - 1) * error)
+    reach = float(stdtrit(count - 1, (1 + confidence) / 2) * error)
     return full - reach, full + reach, count
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from analysis.arrays import Floats
-from analysis.curves.curve import Curve
+from analysis.curves.curve import Curve, log_losses_at
 
 Range = Literal["inside", "below", "above"]
 _NUM_PLACES = 2000  # on the axis of bytes: steps of half a percent over four decades
@@ -66,8 +66,8 @@ def contest(
     ends += [curve.end_bytes + second_starts_bytes for curve in second]
     starts = [float(c.num_bytes[c.num_bytes > 0][0]) for c in (*first, *second)]
     places = np.geomspace(min(starts), max(ends), _NUM_PLACES)
-    ours = np.stack([curve.log_loss_at(places) for curve in first])
-    theirs = np.stack([curve.log_loss_at(places - second_starts_bytes) for curve in second])
+    ours = log_losses_at(first, places)
+    theirs = log_losses_at(second, places - second_starts_bytes)
     with np.errstate(invalid="ignore"):
         ahead = theirs.mean(axis=0) - ours.mean(axis=0)
     # Where neither has been evaluated nobody is ahead; where one has, it is.
@@ -85,7 +85,7 @@ def _half_width(ours: Floats, theirs: Floats, confidence: float, num_places: int
             freedom += len(side) - 1
     if freedom == 0:
         return np.full(num_places, math.nan)
-    quantile = float(student_t.ppf(0.5 + confidence / 2, freedom))
+    quantile = float(stdtrit(freedom, 0.5 + confidence / 2))
     return np.full(num_places, quantile * math.sqrt(squares / freedom * per_mean))
 
 

@@ -9,7 +9,7 @@ evaluation of trained weights it is linear in bytes, because no bytes have no lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,18 +36,28 @@ class Curve:
         return float(self.num_bytes[-1])
 
     def log_loss_at(self, num_bytes: Floats) -> Floats:
-        """Log of nats per byte after so many bytes, any shape: infinite before the first
-        evaluation there is, the last value beyond the end."""
-        seen, loss = self.num_bytes, self.log_loss
-        first = 1 if seen[0] == 0 else 0
-        trained = np.interp(
-            np.log(np.maximum(num_bytes, seen[first])), np.log(seen[first:]), loss[first:]
-        )
-        if first == 0:
-            return np.where(num_bytes < seen[0], np.inf, trained)
-        before = np.interp(num_bytes, seen[:2], loss[:2])
-        before = np.where(num_bytes < 0, np.inf, before)
-        return np.where(num_bytes < seen[1], before, trained)
+        """Log of nats per byte after so many bytes, (P,): infinite before the first evaluation
+        there is, the last value beyond the end."""
+        return np.asarray(log_losses_at([self], num_bytes)[0])
+
+
+def log_losses_at(curves: Sequence[Curve], num_bytes: Floats) -> Floats:
+    """`log_loss_at` of several curves, (curves, P), which share the logarithms of the bytes."""
+    # Below the first evaluation a curve takes that for the bytes, so nothing there has a logarithm.
+    log_bytes = np.log(np.maximum(num_bytes, np.finfo(float).tiny))
+    return np.stack([_log_loss_at(curve, num_bytes, log_bytes) for curve in curves])
+
+
+def _log_loss_at(curve: Curve, num_bytes: Floats, log_bytes: Floats) -> Floats:
+    seen, loss = curve.num_bytes, curve.log_loss
+    first = 1 if seen[0] == 0 else 0
+    log_seen = np.log(seen[first:])
+    trained = np.interp(np.maximum(log_bytes, log_seen[0]), log_seen, loss[first:])
+    if first == 0:
+        return np.where(num_bytes < seen[0], np.inf, trained)
+    before = np.interp(num_bytes, seen[:2], loss[:2])
+    before = np.where(num_bytes < 0, np.inf, before)
+    return np.where(num_bytes < seen[1], before, trained)
 
 
 def curve_of(points: Iterable[tuple[float, float]]) -> Curve | None:

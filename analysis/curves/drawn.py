@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.arrays import Floats
 from analysis.curves.crossover import Points
-from analysis.curves.curve import Curve, curve_of
+from analysis.curves.curve import Curve, curve_of, log_losses_at
 from raydt.tracking.schema import Stage, Status
 
 MOST_DRAWN = 6  # targets: a figure each
@@ -62,5 +62,5 @@ def _mean(rows: pd.DataFrame, points: Mapping[str, Points]) -> tuple[Floats, Flo
     first = min(float(c.num_bytes[c.num_bytes > 0][0]) for c in curves)
     places = np.geomspace(first, max(c.end_bytes for c in curves), _NUM_PLACES)
     # Where one of the seeds has not been evaluated yet there is no mean.
-    losses = np.exp(np.stack([c.log_loss_at(places) for c in curves]).mean(axis=0))
+    losses = np.exp(log_losses_at(curves, places).mean(axis=0))
     return places[np.isfinite(losses)], losses[np.isfinite(losses)]

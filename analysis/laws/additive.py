@@ -9,6 +9,7 @@ selected by its outcome. A bound enters by its probability (Tobin, Econometrica 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ _STARTS = np.array(
 )
 _MAX_STEPS = 60
 _MOST = 0.999999  # of D_F that harm can take
+_DESCRIBES = 8  # of misfit: four standard errors from describing the data as well as another law
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,39 @@ class Points:
     error: Floats
     weights: Floats
 
+    @cached_property
+    def exact(self) -> npt.NDArray[np.bool_]:
+        """Which outcomes (R, n) are values."""
+        return np.asarray(self.place == 0)
+
+    @cached_property
+    def precision(self) -> Floats:
+        """What a value says of its mean, (R, n); 0 of the others."""
+        return self.exact / self.error**2
+
+    @cached_property
+    def bounded(self) -> npt.NDArray[np.intp]:
+        """Which outcomes, counted through all rows, are bounds; (b,), and so are the next two."""
+        return np.flatnonzero(np.abs(self.place) == 1)
+
+    @cached_property
+    def bound_place(self) -> Places:
+        """On which side of each bound the outcome is."""
+        return self.place.ravel()[self.bounded]
+
+    @cached_property
+    def bound_error(self) -> Floats:
+        """The error of each bound."""
+        return self.error[self.bounded % len(self.error)]
+
+    @cached_property
+    def outer(self) -> Floats:
+        """Products of every two columns of the design, (n, p * p)."""
+        return (self.design[:, :, None] * self.design[:, None, :]).reshape(len(self.design), -1)
+
     def expected(self, sign: int, coefficients: Floats) -> tuple[Floats, Floats]:
         """log(D_E / D_F) of the law (R, n), and its derivative by log D_T."""
-        share = np.clip(coefficients @ self.design.T - self.log_size, -60.0, 60.0)
+        share = _between(coefficients @ self.design.T - self.log_size, -60.0, 60.0)
         if sign > 0:
             return np.logaddexp(0.0, share), 1 / (1 + np.exp(-share))
         lost = np.minimum(np.exp(share), _MOST)
@@ -83,13 +115,15 @@ def fitted(points: Points, *, negative: bool = True) -> Fit:
     )
     best: dict[int, tuple[float, Floats]] = {}
     for sign in (1, -1) if negative else (1,):
+        if best and _least_misfit(first, sign) > best[1][0] + _DESCRIBES + 1e-6:
+            continue  # no start can bring it nearer: it would be dropped below
         found, misfit = _descend(many, sign, starts)
         best[sign] = float(misfit.min()), found[int(misfit.argmin())]
     lead = min(best, key=lambda sign: best[sign][0])
     rows = []
     for sign, (misfit_there, start) in best.items():
-        if misfit_there > best[lead][0] + 8:
-            continue  # more than four standard errors from describing the data
+        if misfit_there > best[lead][0] + _DESCRIBES:
+            continue
         begin = np.repeat(start[None], len(points.outcome), axis=0)
         rows.append((sign, *_descend(points, sign, begin)))
     chosen = np.argmin([misfit for _, _, misfit in rows], axis=0)
@@ -102,7 +136,7 @@ def fitted(points: Points, *, negative: bool = True) -> Fit:
     return Fit(sign, coefficients, misfit, covariance)
 
 
-def _rows(points: Points, rows: slice | npt.NDArray[np.intp]) -> Points:
+def _rows(points: Points, rows: slice | npt.NDArray[np.bool_]) -> Points:
     return Points(
         points.design,
         points.log_size,
@@ -115,54 +149,75 @@ def _rows(points: Points, rows: slice | npt.NDArray[np.intp]) -> Points:
 
 def _descend(points: Points, sign: int, start: Floats) -> tuple[Floats, Floats]:
     """Coefficients and misfit of each row; rows that have settled take no more steps."""
-    coefficients = start.copy()
-    misfit, gradient, information = _likelihood(points, sign, coefficients)
+    found, misfits = start.copy(), np.empty(len(start))
+    # Of the rows that still take steps: which they are, and all that is known of them.
+    left, here = np.arange(len(start)), start.copy()
+    misfit, gradient, information = _likelihood(points, sign, here)
     damping = np.full(len(start), 1e-3)
     width = start.shape[1]
-    left = np.arange(len(start))
+    eye = np.eye(width)
     for _ in range(_MAX_STEPS):
-        scale = np.einsum("rii->ri", information[left])
+        scale = information.reshape(len(left), -1)[:, :: width + 1]  # the diagonals
         scale = np.maximum(scale, 1e-9 * scale.max(axis=1, keepdims=True) + 1e-12)
-        damped = information[left] + np.eye(width) * (damping[left, None] * scale)[:, :, None]
-        step = np.linalg.solve(damped, gradient[left][:, :, None])[:, :, 0]
-        tried = coefficients[left] + np.clip(step, -2.0, 2.0)
-        tried[:, 1:] = np.clip(tried[:, 1:], *EXPONENTS)
-        there, slope, curve = _likelihood(_rows(points, left), sign, tried)
-        better = there <= misfit[left]
-        gain = misfit[left] - there
-        taken = left[better]
-        coefficients[taken], misfit[taken] = tried[better], there[better]
-        gradient[taken], information[taken] = slope[better], curve[better]
-        damping[left] = np.where(
-            better, np.maximum(damping[left] / 8, 1e-10), np.minimum(damping[left] * 6, 1e8)
-        )
-        settled = (better & (gain <= 1e-8 * (1 + there))) | (damping[left] >= 1e6)
-        left = left[~settled]
-        if not len(left):
-            break
-    return coefficients, misfit
+        damped = information + eye * (damping[:, None] * scale)[:, :, None]
+        step = np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
+        tried = here + _between(step, -2.0, 2.0)
+        tried[:, 1:] = _between(tried[:, 1:], *EXPONENTS)
+        there, slope, curve = _likelihood(points, sign, tried)
+        better = there <= misfit
+        gain = misfit - there
+        here, gradient = np.where(better[:, None], (tried, slope), (here, gradient))
+        information = np.where(better[:, None, None], curve, information)
+        misfit = np.where(better, there, misfit)
+        damping = np.where(better, np.maximum(damping / 8, 1e-10), np.minimum(damping * 6, 1e8))
+        settled = (better & (gain <= 1e-8 * (1 + there))) | (damping >= 1e6)
+        if settled.any():
+            found[left[settled]], misfits[left[settled]] = here[settled], misfit[settled]
+            goes_on = ~settled
+            if not goes_on.any():
+                return found, misfits
+            left, damping, points = left[goes_on], damping[goes_on], _rows(points, goes_on)
+            here, misfit = here[goes_on], misfit[goes_on]
+            gradient, information = gradient[goes_on], information[goes_on]
+    found[left], misfits[left] = here, misfit
+    return found, misfits
+
+
+def _between(values: Floats, low: float, high: float) -> Floats:
+    """`np.clip`, whose Python takes longer than its work on a handful of numbers."""
+    return np.asarray(np.minimum(np.maximum(values, low), high))
+
+
+def _least_misfit(points: Points, sign: int) -> float:
+    """A bound of the first row's misfit that no law of this sign is under: such a law cannot be on
+    the other side of D_F, and those points are at least as far from it as from D_F."""
+    other_side = sign * points.outcome[:1] < 0
+    z = np.where(other_side, points.outcome[:1] / points.error, 0.0)
+    bound = np.where(points.place[:1] == -sign, -log_ndtr(-np.abs(z)), 0.0)
+    misfit = np.where(points.place[:1] == 0, z**2 / 2, np.where(other_side, bound, 0.0))
+    return float((points.weights[:1] * misfit).sum())
 
 
 def _likelihood(points: Points, sign: int, coefficients: Floats) -> tuple[Floats, Floats, Floats]:
     """Misfit (R,), minus its gradient (R, p), and Fisher's information (R, p, p)."""
     mean, slope = points.expected(sign, coefficients)
     z = (points.outcome - mean) / points.error
-    exact, bound = points.place == 0, np.abs(points.place) == 1
-    misfit = np.where(exact, z**2 / 2, 0.0)
-    score = np.where(exact, z, 0.0) / points.error
-    known = exact / points.error**2
-    if bound.any():
+    misfit = np.where(points.exact, z**2 / 2, 0.0)
+    score = np.where(points.exact, z, 0.0) / points.error
+    known = points.precision
+    if len(points.bounded):
         # The true outcome is beyond the bound with probability Phi(-place·z).
-        w = np.clip(-points.place * z, -1e4, 1e4)
+        at, place, error = points.bounded, points.bound_place, points.bound_error
+        w = _between(-place * z.ravel()[at], -1e4, 1e4)
         log_p = log_ndtr(w)
         mills = np.exp(-(w**2) / 2 - log_p) / np.sqrt(2 * np.pi)
-        misfit = np.where(bound, -log_p, misfit)
-        score = np.where(bound, points.place * mills / points.error, score)
-        known = np.where(bound, mills * (mills + w) / points.error**2, known)
+        known = known.copy()
+        misfit.ravel()[at] = -log_p
+        score.ravel()[at] = place * mills / error
+        known.ravel()[at] = mills * (mills + w) / error**2
     pulled = points.weights * score * slope
     weight = points.weights * known * slope**2
     gradient = pulled @ points.design
     width = points.design.shape[1]
-    outer = (points.design[:, :, None] * points.design[:, None, :]).reshape(-1, width * width)
-    information = (weight @ outer).reshape(-1, width, width)
+    information = (weight @ points.outer).reshape(-1, width, width)
     return (points.weights * misfit).sum(axis=1), gradient, information

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from analysis.arrays import Floats
 from raydt.errors import bad
@@ -31,7 +31,7 @@ def error_log(rows: pd.DataFrame) -> Floats:
     size = rows["finetune_bytes"].to_numpy(dtype=float)
     low = size + rows["transferred_low_bytes"].to_numpy(dtype=float)
     high = size + rows["transferred_high_bytes"].to_numpy(dtype=float)
-    normal = norm.ppf((1 + rows["confidence"].to_numpy(dtype=float)) / 2)
+    normal = ndtri((1 + rows["confidence"].to_numpy(dtype=float)) / 2)
     error = np.log(high / low) / (2 * normal)
     inside = (rows["low_range"] == "inside") & (rows["high_range"] == "inside")
     whole = error[inside.to_numpy(dtype=bool)]

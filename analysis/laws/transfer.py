@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import log_ndtr
-from scipy.stats import t as student
+from scipy.special import log_ndtr, stdtrit
 
 from analysis.arrays import Floats
 from analysis.laws.additive import EXPONENTS, Fit, Points, fitted
@@ -190,7 +189,7 @@ class TransferLaw:
             drawn = dict(zip(("k", "alpha", "beta"), self._draws, strict=True))
             ends = {name: ordered_quantiles(drawn[name], self.confidence) for name in names}
         elif self.intervals_ != "none":
-            quantile = float(student.ppf((1 + self.confidence) / 2, self._freedom))
+            quantile = float(stdtrit(self._freedom, (1 + self.confidence) / 2))
             # log |k| = first coefficient - the others · their centres.
             weights = np.eye(len(names))
             weights[0, 1:] = -np.asarray(self._centre)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from analysis.arrays import Floats
 from analysis.effective import Resamples, effective_with_draws
@@ -59,7 +59,7 @@ class Widths:
     @property
     def span(self) -> float:
         """Standard deviations from one end of an interval to the other."""
-        return float(2 * norm.ppf(0.5 + self.confidence / 2))
+        return float(2 * ndtri(0.5 + self.confidence / 2))
 
     def of_run(self, group: Group) -> float:
         """Variance of log loss of one run of a group; luck of its pretrain included, of which each

@@ -15,11 +15,11 @@ def added_seeds(cells: pd.DataFrame) -> pd.DataFrame:
     `why`, the first and the last reason. Takes the table of `analysis.table`; no rows where nothing
     was added."""
     done = cells[cells["status"] == Status.DONE]
+    got = done["added_for"].notna().groupby([done[name] for name in _GROUP], dropna=False)
     rows = []
-    for _, group in done.groupby(_GROUP, sort=True, dropna=False):
+    # Hardly any of ten thousand groups of a grid got one, and each would take a moment to look at.
+    for _, group in done[got.transform("any")].groupby(_GROUP, sort=True, dropna=False):
         added = group[group["added_for"].notna()].sort_values("seed")
-        if added.empty:
-            continue
         reasons = list(dict.fromkeys([added["added_for"].iloc[0], added["added_for"].iloc[-1]]))
         counts = {"seeds": len(group), "added": len(added), "why": ", then ".join(reasons)}
         rows.append({**group.iloc[0][_GROUP[:-1]].to_dict(), **counts})

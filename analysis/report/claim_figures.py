@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from analysis.report.figures import INK, SOURCE_COLOURS, STYLE
+from analysis.report.figures import SOURCE_COLOURS, STYLE
+from analysis.report.inline_svg import INK
 
 PANELS_ACROSS = 3
 _KEYS = ("source", "target", "log_ratio", "beyond_main_effects")

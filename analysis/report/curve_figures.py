@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from analysis.curves.drawn import DrawnCurves
-from analysis.report.figures import INK, STYLE
+from analysis.report.figures import STYLE, source_styles
+from analysis.report.inline_svg import INK
 from raydt.units import approximate_bytes
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -21,15 +23,16 @@ def crossover_figure(
     curves: DrawnCurves,
     crossings: pd.DataFrame,
     flops_per_byte: float,
-    styles: dict[str, tuple[str, str]],
+    sources: Sequence[str],
 ) -> Figure:
     """Losses over training FLOPs, or over bytes seen where `flops_per_byte` is NaN; both axes
     logarithmic.
 
     Solid: what the finetune itself costs; dashed: with its pretrain. A ring is where scratch
     overtakes the finetune for good, a square where the pretrain has paid. `crossings` has columns
-    of `analysis.curves.crossover.CROSSOVER_COLUMNS`.
+    of `analysis.curves.crossover.CROSSOVER_COLUMNS`. `sources` are all of the report's.
     """
+    styles = source_styles(sources)
     cost = 1.0 if math.isnan(flops_per_byte) else flops_per_byte
     mine = crossings[
         (crossings["model"] == curves.model)

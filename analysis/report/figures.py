@@ -7,7 +7,6 @@ paper; inside the report the grey becomes the colour of the text around it (`inl
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,15 +14,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from analysis.ladder import Ladder
 from analysis.laws.scaling import ScalingLaw
+from analysis.report.inline_svg import INK
 from raydt.tracking.schema import Stage
 from raydt.units import approximate_bytes
 
-INK = "#767676"  # contrast 4.5 on white, and 3.9 on the report's dark paper
 # After Paul Tol's "vibrant" set, its blue lightened for dark paper; markers differ as well, so that
 # nothing hangs on colour alone.
 SOURCE_COLOURS = ("#2B8CCB", "#EE7733", "#009988", "#EE3377", "#33BBEE", "#CC3311")
@@ -59,12 +59,13 @@ def source_styles(sources: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def target_figure(
-    ladder: Ladder, law: ScalingLaw | None, rows: pd.DataFrame, styles: dict[str, tuple[str, str]]
+    ladder: Ladder, law: ScalingLaw | None, rows: pd.DataFrame, sources: Sequence[str]
 ) -> Figure:
     """Loss over bytes of one target, log-log, and an arrow D_T from each finetune to the ladder.
 
-    `rows` are the target's rows of the effective table (one model).
+    `rows` are the target's rows of the effective table (one model); `sources` all of the report's.
     """
+    styles = source_styles(sources)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.add_subplot()
@@ -111,32 +112,26 @@ def target_figure(
     return figure
 
 
-def encoded(figure: Figure, kind: str) -> bytes:
-    """The figure as "svg" or "pdf", byte for byte the same each time."""
-    stream = io.BytesIO()
-    date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    with mpl.rc_context({**STYLE, "svg.hashsalt": "raydt"}):
-        figure.savefig(stream, format=kind, transparent=True, metadata=date)
-    return stream.getvalue()
+def encoded(figure: Figure) -> tuple[bytes, bytes]:
+    """The figure as SVG and as PDF, byte for byte the same each time.
 
-
-def inline_svg(svg: bytes, name: str, description: str) -> str:
-    """An SVG to be put into HTML: ids, text colour and font of the page, a description.
-
-    The page's style gives `svg text` its font, and a hundredth of a point is enough there: this
-    halves a report.
+    It is laid out once, by the measures of SVG: left to itself matplotlib lays it out for each
+    format, and draws it in full once more to do so.
     """
-    text = svg.decode()
-    text = text[text.index("<svg") :]
-    text = _compact(text)
-    # matplotlib names every group; what nothing refers to needs no name.
-    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', text))
-    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'(url\(|href=")#', rf"\1#{name}-", text)
-    text = re.sub(INK, "currentColor", text, flags=re.IGNORECASE)
-    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "raydt"}):
+        figure.set_dpi(72)  # of both formats; a layout depends on it
+        figure.set_canvas(FigureCanvasSVG(figure))
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        return _saved(figure, "svg", "Date"), _saved(figure, "pdf", "CreationDate")
+
+
+def _saved(figure: Figure, kind: str, date: str) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format=kind, transparent=True, metadata={date: None})
+    return stream.getvalue()
 
 
 def _band(axes: Axes, law: ScalingLaw, x: Any) -> None:
@@ -158,20 +153,6 @@ def _arrows_of(rows: pd.DataFrame) -> set[tuple[str, int]]:
         for place in (mine["loss"].idxmin(), mine["loss"].idxmax()):
             chosen.add((mine.loc[place, "source"], size))
     return chosen
-
-
-def _compact(svg: str) -> str:
-    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    text = re.sub(r" transform=\"rotate\(-0 [^)]*\)\"", "", text)
-    text = re.sub(r"font-family: [^;\"]*; ?", "", text)
-    # Only in the drawing's own attributes: a language may be called 1.2345.
-    text = re.sub(
-        r'\b(d|x|y|points|transform|width|height)="([^"]*)"',
-        lambda found: f'{found[1]}="' + re.sub(r"(\.\d\d)\d+", r"\1", found[2].strip()) + '"',
-        text,
-    )
-    text = re.sub(r"\s*\n\s*", " ", text)
-    return re.sub(r"> <", "><", text)
 
 
 def _arrow(axes: Axes, start: float, row: dict[Any, Any], colour: str) -> None:

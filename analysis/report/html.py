@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal, get_args
+from typing import get_args
 
 import jinja2
 import pandas as pd
@@ -16,7 +16,8 @@ from analysis.estimators.registry import CAUTIONS
 from analysis.report.added_seeds import added_seeds
 from analysis.report.claim_tables import claims
 from analysis.report.crossover_table import crossover_table
-from analysis.report.figures import inline_svg
+from analysis.report.drawing import Drawing, Kind
+from analysis.report.inline_svg import inline_svg
 from analysis.report.shown_table import ShownTable, shown_table
 from analysis.report.tables import estimator_spread, ladder_law, one_law, transfer, transfer_law
 from analysis.result import Analysis
@@ -51,24 +52,13 @@ ESTIMATOR_TEXTS = {
 }
 
 
-Kind = Literal["map", "share", "ladder", "transfer-law", "crossover", "effects", "distances"]
 MAX_FIGURES_CHARACTERS = 2_200_000  # of a page that shall stay under 3 MB
 FEW_TARGETS = 4  # beyond, tables and sentences of single targets are folded away
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure of the report."""
-
-    kind: Kind
-    model: str
-    what: str  # the size of a map, the target of a ladder or law
-    name: str  # of its file, and unique in the report
-    svg: bytes
-
-
-def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> str:
-    """The HTML of an analysis, with its figures in the order given."""
+def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, drawn_note: str) -> str:
+    """The HTML of an analysis, with its figures in the order given; `drawn_note` says which were
+    not drawn."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis.report"),
         autoescape=True,
@@ -90,6 +80,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime) -> s
         transfer=parts,
         many=len(parts) > FEW_TARGETS,
         figures=_figures(drawings),
+        drawn_note=drawn_note,
         laws=[ladder_law(row, several) for row in analysis.laws.to_dict("records")],
         transfer_laws=[transfer_law(row) for row in analysis.transfer_laws.to_dict("records")],
         one_law=one_law(analysis.one_law, several),

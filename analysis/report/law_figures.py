@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from analysis.report.figures import INK, STYLE
+from analysis.report.figures import STYLE, source_styles
+from analysis.report.inline_svg import INK
 from raydt.tracking.schema import Stage
 from raydt.units import approximate_bytes
 
 
 def transfer_law_figure(
-    rows: pd.DataFrame, laws: pd.DataFrame, styles: dict[str, tuple[str, str]]
+    rows: pd.DataFrame, laws: pd.DataFrame, sources: Sequence[str]
 ) -> Figure | None:
     """D_T of one target (one model) over D_F, log-log, with a law for each source and for all.
 
     `rows` are rows of the effective table; `laws` rows of the table of transfer laws (columns
     level, source, k, alpha). A power law has no sign: negative D_T are marks on the lower edge, and
-    bounds are open marks. None where no law was fitted.
+    bounds are open marks. None where no law was fitted. `sources` are all of the report's.
     """
     tuned = rows[rows["stage"] == Stage.FINETUNE]
     positive = tuned[tuned["transferred_bytes"] > 0]
     fitted = laws[laws["k"].notna() & laws["alpha"].notna()]
     if fitted.empty or positive.empty:
         return None
+    styles = source_styles(sources)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.4), layout="constrained")
         axes = figure.add_subplot()

@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from analysis.alarms.every import alarms_table
 from analysis.claims import commutative, explained, hurt, similar, specific
 from analysis.claims.claim import ClaimAnswer
 from analysis.ladder import above_uniform
 from analysis.report.added_seeds import added_seeds
-from analysis.report.claim_figures import correlates_figure, effects_figure
-from analysis.report.curve_figures import crossover_figure
-from analysis.report.figures import encoded, source_styles, target_figure
+from analysis.report.drawing import Drawings
 from analysis.report.folder import MARKER, written_whole
-from analysis.report.html import Drawing, Kind, render, versions
-from analysis.report.law_figures import transfer_law_figure
-from analysis.report.maps import share_heatmap, transfer_heatmap
+from analysis.report.html import render, versions
+from analysis.report.latex import latex
 from analysis.result import REPORT, Analysis
 from analysis.unseen import unseen_shares
-from analysis.wording import size_name
 
 # Long lists of cells are for machines; what a paper prints is in LaTeX too.
 FOR_MACHINES = ("cells", "missing")
 _CLAIMS = (similar, explained, commutative, specific, hurt)
 
 
-def write_outputs(analysis: Analysis) -> None:
-    """Write tables, figures and report into `analysis.out_dir`, whole or not at all."""
+def write_outputs(
+    analysis: Analysis,
+    executor: Executor,
+    meanwhile: Iterable[Callable[[], None]] = (),
+    on_step: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Write tables, figures and report into `analysis.out_dir`, whole or not at all.
+
+    `executor` draws; `meanwhile` is done when there is nothing left to do but to wait for it.
+    `on_step` hears what is done.
+    """
     when = datetime.now(UTC)
     with written_whole(analysis.out_dir) as folder:
+        drawings = Drawings(analysis, executor)
+        on_step("writing tables")
         written: list[str] = []
         for name, table in tables_of(analysis).items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
@@ -44,8 +50,17 @@ def write_outputs(analysis: Analysis) -> None:
             if name not in FOR_MACHINES:
                 (folder / f"{name}.tex").write_text(latex(table), encoding="utf-8")
                 written.append(f"{name}.tex")
-        drawings = _draw(analysis, folder)
-        (folder / REPORT).write_text(render(analysis, drawings, when), encoding="utf-8")
+        for work in meanwhile:
+            work()
+        (folder / "figures").mkdir()
+        done = []
+        for number, one in enumerate(drawings, 1):
+            on_step(f"drawing figure {number} of {drawings.number}")
+            (folder / "figures" / f"{one.name}.svg").write_bytes(one.svg)
+            (folder / "figures" / f"{one.name}.pdf").write_bytes(one.pdf)
+            done.append(one)
+        page = render(analysis, done, when, drawings.chosen.note)
+        (folder / REPORT).write_text(page, encoding="utf-8")
         (folder / MARKER).write_text(
             json.dumps(_record(analysis, when), indent=2, ensure_ascii=False) + "\n",
             encoding="utf-8",
@@ -110,60 +125,6 @@ def claims_table(claims: list[ClaimAnswer]) -> pd.DataFrame:
         ],
         columns=["model", "claim", "question", "verdict", "answer", "n", "unit", "tested", "notes"],
     )
-
-
-def latex(table: pd.DataFrame) -> str:
-    """The table for a paper: booktabs rules, everything escaped, a dash where nothing is known."""
-    style = table.style.hide(axis="index")
-    style = style.format(escape="latex", na_rep="--", precision=4)
-    return str(style.format_index(escape="latex", axis=1).to_latex(hrules=True))
-
-
-def _draw(analysis: Analysis, folder: Path) -> list[Drawing]:
-    """Draw and save every figure, numbered: a language's name need not be a file's name."""
-    effective = analysis.effective
-    drawings: list[Drawing] = []
-    (folder / "figures").mkdir()
-
-    def save(kind: Kind, model: str, what: str, figure: Figure | None) -> None:
-        if figure is None:
-            return
-        name = f"{kind}-{len(drawings) + 1:02d}"
-        svg = encoded(figure, "svg")
-        (folder / "figures" / f"{name}.svg").write_bytes(svg)
-        (folder / "figures" / f"{name}.pdf").write_bytes(encoded(figure, "pdf"))
-        drawings.append(Drawing(kind, model, what, name, svg))
-
-    for (model, _), rows in effective.groupby(["model", "finetune_bytes"], sort=True):
-        size = size_name(rows.iloc[0].to_dict())
-        save("map", str(model), size, transfer_heatmap(rows))
-        if rows["finetune_bytes"].iloc[0] > 0:  # of a zeroshot all is transferred
-            save("share", str(model), size, share_heatmap(rows))
-    styles = source_styles(sorted(effective["source"].unique()))
-    for (model, target), ladder in analysis.ladders.items():
-        rows = effective[(effective["model"] == model) & (effective["target"] == target)]
-        law = analysis.law_fits.get((model, target))
-        save("ladder", model, target, target_figure(ladder, law, rows, styles))
-        laws = analysis.transfer_laws
-        if len(laws):
-            mine = laws[
-                (laws["model"] == model)
-                & (laws["target"] == target)
-                & laws["level"].isin(["pair", "target"])
-            ]
-            save("transfer-law", model, target, transfer_law_figure(rows, mine, styles))
-    for curves in analysis.drawn_curves:
-        cost = analysis.flops_per_byte.get(curves.model, math.nan)
-        figure = crossover_figure(curves, analysis.crossovers, cost, styles)
-        save("crossover", curves.model, f"{curves.target}, {curves.size}", figure)
-    for answer in analysis.claims:
-        if similar.EFFECTS in answer.tables:
-            figure = effects_figure(answer.tables[similar.EFFECTS])
-            save("effects", answer.model, "effects of source and target", figure)
-        if explained.PAIRS in answer.tables:
-            pairs, results = answer.tables[explained.PAIRS], answer.tables[explained.CORRELATES]
-            save("distances", answer.model, "distances", correlates_figure(pairs, results))
-    return drawings
 
 
 def _record(analysis: Analysis, when: datetime) -> dict[str, object]:

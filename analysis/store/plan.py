@@ -31,7 +31,12 @@ CellKey = tuple[object, ...]
 
 def cell_key(row: Mapping[Any, Any]) -> CellKey:
     """What makes the cell of a row of any table: the values of `KEY_COLUMNS`, None for missing."""
-    return tuple(None if pd.isna(row[name]) else row[name] for name in KEY_COLUMNS)
+    return tuple([None if _is_missing(row[name]) else row[name] for name in KEY_COLUMNS])
+
+
+def _is_missing(value: Any) -> bool:
+    """`pd.isna` of one value, which takes ten times as long, of six for each of ten thousand."""
+    return value is None or value is pd.NA or value != value
 
 
 @dataclass(frozen=True)

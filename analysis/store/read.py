@@ -23,7 +23,7 @@ from raydt.tracking.uri import client_uri, sqlite_path, without_password
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["SweepRuns", "open_store", "read_sweep", "without_password"]
+__all__ = ["SweepRuns", "mlflow_errors", "open_store", "read_sweep", "without_password"]
 
 _ARTIFACTS = "mlflow-artifacts"  # where raydt has them, beside a SQLite store
 _REQUIRED_PLAN_FIELDS = set(schema.PLAN_FIELDS) - set(schema.OPTIONAL_PLAN_FIELDS)
@@ -106,7 +106,7 @@ def _plan(store_uri: str, launch: StoredRun, notes: list[str]) -> list[PlannedCe
         text = _artifact_text(store_uri, launch, schema.ARTIFACT_PLAN)
         plan = None if text is None else json.loads(text)
     except Exception as error:
-        if not isinstance(error, (*_mlflow_errors(), OSError, ValueError)):
+        if not isinstance(error, (*mlflow_errors(), OSError, ValueError)):
             raise
         notes.append(
             f"{schema.ARTIFACT_PLAN} of the newest launch cannot be read "
@@ -192,14 +192,14 @@ def _store_errors(store_uri: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        if not isinstance(error, _mlflow_errors()):
+        if not isinstance(error, mlflow_errors()):
             raise
         found = f"{without_password(store_uri)}: {_first_line(error)}"
         raise bad("store", "an MLflow store that can be read", found) from error
 
 
-def _mlflow_errors() -> tuple[type[BaseException], ...]:
-    """What MLflow and its drivers raise; empty of what has not been imported."""
+def mlflow_errors() -> tuple[type[BaseException], ...]:
+    """What MLflow and its drivers raise; of what has been imported, as nothing else can raise."""
     found: list[type[BaseException]] = [ModuleNotFoundError]
     if "mlflow.exceptions" in sys.modules:
         found.append(sys.modules["mlflow.exceptions"].MlflowException)

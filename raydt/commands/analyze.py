@@ -31,21 +31,26 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 
 def run(parsed: argparse.Namespace) -> int:
+    from analysis.beside import second_process
     from analysis.report.terminal import print_analysis
     from analysis.reuse import analyzed
     from raydt.tracking.uri import sqlite_uri
 
     storage = local_folder(parsed.storage)
     store_uri = parsed.store or sqlite_uri(storage / "mlflow.db")
-    result, unchanged = analyzed(
-        store_uri,
-        parsed.name,
-        parsed.out or (lambda name: storage / name / "report"),
-        estimator=parsed.estimator,
-        confidence=parsed.confidence,
-        corpora_dir=storage / "corpora",
-    )
     console = Console(highlight=False)
+    # A line that goes when the analysis is there, and is not there at all in a file or a pipe.
+    with console.status("") as status:
+        result, unchanged = analyzed(
+            store_uri,
+            parsed.name,
+            parsed.out or (lambda name: storage / name / "report"),
+            lambda step: status.update(f"Analysing: {step}"),
+            second_process,
+            estimator=parsed.estimator,
+            confidence=parsed.confidence,
+            corpora_dir=storage / "corpora",
+        )
     print_analysis(result, console)
     if unchanged:
         console.print("Nothing has changed in the store: this is the report that was there.")

@@ -68,7 +68,7 @@ def show(
     sweep = with_gpu(sweep, cluster.gpu if cluster else gpu_here())
     console = Console(highlight=False)
     show_plan(sweep, console, every_cell, cluster.most if cluster else None)
-    axes = Axes(sweep.sources, sweep.targets, len(sweep.sizes), len(sweep.seeds))
+    axes = Axes(sweep.source_names, sweep.targets, len(sweep.sizes), len(sweep.seeds))
     show_answers([(one.question, one.can, one.detail) for one in answerable(axes)], console)
     if refining is not None:
         show_forecast(refining, forecast(refining, sweep), console)

@@ -23,6 +23,7 @@ from raydt.config.machine import gpu_places, num_cpus, num_gpus
 from raydt.config.model import MODELS
 from raydt.config.protocol import DEMO_PROTOCOL, Protocol
 from raydt.config.size_field import SizeField
+from raydt.config.sources import Checkpoint, checkpoint_of, whole_text
 from raydt.gpus import ASSUMED_GPU, GPUS, known_gpu
 from raydt.storage.disks import cache_folder
 from raydt.storage.folder import Folder
@@ -46,6 +47,19 @@ def _check_name(name: str) -> str:
     if name in _RESERVED:
         raise PydanticCustomError("name", "none of raydt's own folders in the storage")
     return name
+
+
+def _check_source(source: str) -> str:
+    text = whole_text(source)
+    found = checkpoint_of(text)
+    _check_name(source if found is None else found.label)
+    return text
+
+
+def _check_sources(sources: tuple[str, ...]) -> tuple[str, ...]:
+    found = [checkpoint_of(source) for source in sources]
+    _check_unique(tuple(c.label if c else source for c, source in zip(found, sources, strict=True)))
+    return sources
 
 
 def _check_model(name: str) -> str:
@@ -140,8 +154,15 @@ LogModels: TypeAlias = Literal["pretrains", "all", "none"]
 GpuName = Annotated[str, AfterValidator(_check_gpu)]
 Storage = Annotated[str, BeforeValidator(_check_storage)]
 Name = Annotated[str, AfterValidator(_check_name)]
+SourceName = Annotated[str, AfterValidator(_check_source)]
 Names = Annotated[
     tuple[Name, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_check_unique)
+]
+Sources = Annotated[
+    tuple[SourceName, ...],
+    BeforeValidator(_as_tuple),
+    Field(min_length=1),
+    AfterValidator(_check_sources),
 ]
 ModelName = Annotated[str, AfterValidator(_check_model)]
 Models = Annotated[
@@ -187,7 +208,11 @@ class Sweep(BaseModel):
         default_factory=_default_name,
         description="name of the sweep, and of its experiment in MLflow [after the corpus]",
     )
-    sources: Names = Field(_DEMO_SOURCES, description="languages to pretrain on")
+    sources: Sources = Field(
+        _DEMO_SOURCES,
+        description="languages to pretrain on, or weights that are there: ckpt:FOLDER as `raydt "
+        "export` wrote it, cell:SWEEP/CELL of the same storage; LABEL=ckpt:FOLDER names it",
+    )
     targets: Names = Field(_DEMO_TARGETS, description="languages to transfer to")
     sizes: Sizes = Field(_DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
     scratch_sizes: ExtraSizes = Field(
@@ -310,11 +335,28 @@ class Sweep(BaseModel):
     def train_bytes(self) -> dict[str, int]:
         """Bytes of training data that each language must have."""
         needed = dict.fromkeys(self.targets, max(self.ladder).num_bytes)
-        for source in self.sources:
+        for source in self.source_languages:
             needed[source] = max(needed.get(source, 0), self.pretrain_size.num_bytes)
         return needed
 
     def pairs(self) -> list[tuple[str, str]]:
         """Source and target of every transfer. A language is not transferred to itself: its
         pretraining has read the very bytes that the finetune would learn from."""
-        return [(s, t) for t in self.targets for s in self.sources if s != t]
+        return [(s, t) for t in self.targets for s in self.source_names if s != t]
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """What sources are called: languages, and the labels of checkpoints."""
+        found = [(source, checkpoint_of(source)) for source in self.sources]
+        return tuple(source if c is None else c.label for source, c in found)
+
+    @property
+    def source_languages(self) -> tuple[str, ...]:
+        """The sources that are pretrained on."""
+        return tuple(source for source in self.sources if checkpoint_of(source) is None)
+
+    @property
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """The other sources, by their labels."""
+        found = (checkpoint_of(source) for source in self.sources)
+        return {each.label: each for each in found if each is not None}

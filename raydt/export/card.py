@@ -43,14 +43,14 @@ def model_card(
     model: ModelConfig,
     recipe: Recipe | None,
     manifests: Sequence[Manifest],
-    pretrain_bytes: int | None,
+    start: str | None,
 ) -> str:
     """Markdown with the Hub's header. `manifests` are of the languages that were read, the source
-    first; `pretrain_bytes` is what of the source was given, None for a cell of no source."""
+    first; `start` says what a finetune started from."""
     parts = [
         _header(manifests),
         f"# {name}",
-        f"A byte-level language model, trained by [raydt]: {_sentence(cell, pretrain_bytes)}.",
+        f"A byte-level language model, trained by [raydt]: {_sentence(cell, start)}.",
         "[raydt]: https://arxiv.org/abs/2404.08191",
         _table("Model", _model_rows(cell, model)),
         _table("Losses", _loss_rows(result)),
@@ -78,15 +78,13 @@ def _header(manifests: Sequence[Manifest]) -> str:
     return "\n".join([*lines, "tags: [raydt, byte-level]", "---"])
 
 
-def _sentence(cell: Cell, pretrain_bytes: int | None) -> str:
+def _sentence(cell: Cell, start: str | None) -> str:
     size = f"{approximate_bytes(cell.size.num_bytes)} bytes"
     if cell.target is None:
         return f"pretrained on {size} of {cell.source}"
     if cell.source is None:
         return f"trained on {size} of {cell.target} from scratch"
-    assert pretrain_bytes is not None
-    begin = f"pretrained on {approximate_bytes(pretrain_bytes)} bytes of {cell.source}"
-    return f"{begin}, then finetuned on {size} of {cell.target}"
+    return f"{start}, then finetuned on {size} of {cell.target}"
 
 
 def _model_rows(cell: Cell, model: ModelConfig) -> Mapping[str, object]:

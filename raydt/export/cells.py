@@ -24,6 +24,7 @@ from raydt.grid.weights import weights_of
 from raydt.model.alphabet import Alphabet
 from raydt.storage.folder import Folder
 from raydt.tracking.schema import Stage
+from raydt.units import approximate_bytes
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def folder_name(cell: Cell) -> str:
 
 def _look(sweep: Sweep, cell: Cell, ledger: Ledger, folder: Path) -> _Ready | Problem:
     if cell.stage is Stage.ZEROSHOT:
-        requirement = f"a cell with weights of its own; those of this one are {cell.parent_id}'s"
+        owner = cell.parent_id or sweep.checkpoints[str(cell.source)]
+        requirement = f"a cell with weights of its own; those of this one are {owner}'s"
         return Problem(f"cell {cell.cell_id}", requirement, "a zeroshot")
     kept = weights_of(sweep, cell, ledger)
     if isinstance(kept, Problem):
@@ -77,7 +79,7 @@ def _look(sweep: Sweep, cell: Cell, ledger: Ledger, folder: Path) -> _Ready | Pr
     root = sweep.local_storage / "corpora" / parse_corpus(sweep.corpus).key
     manifests = []
     for language in (cell.source, cell.target):
-        if language is not None:
+        if language is not None and language not in sweep.checkpoints:
             try:
                 manifests.append(read_manifest(root / language))
             except InputError as error:
@@ -101,7 +103,12 @@ def _not_empty(folders: Iterable[Path]) -> list[Problem]:
 def _write(sweep: Sweep, ready: _Ready) -> None:
     cell, result = ready.cell, ready.result
     recipe = sweep.protocol.recipe(cell.stage)
-    pretrain_bytes = None if cell.source is None else sweep.pretrain_size.num_bytes
+    start = None
+    if cell.source in sweep.checkpoints:
+        start = f"started from {sweep.checkpoints[cell.source]}"
+    elif cell.source is not None:
+        size = approximate_bytes(sweep.pretrain_size.num_bytes)
+        start = f"pretrained on {size} bytes of {cell.source}"
     card = model_card(
         f"raydt-{folder_name(cell)}",
         cell,
@@ -109,7 +116,7 @@ def _write(sweep: Sweep, ready: _Ready) -> None:
         MODELS[cell.model],
         recipe,
         ready.manifests,
-        pretrain_bytes,
+        start,
     )
     facts = {
         "sweep": sweep.name,

@@ -11,25 +11,14 @@ from typing import Any
 
 from raydt import __version__
 from raydt.config.model import VOCABULARY, ModelConfig
+from raydt.config.sources import HUB_MODEL_TYPE, HUB_SHAPE
 from raydt.export.tokenizer import write_tokenizer
 from raydt.model.alphabet import Alphabet
 
-MODEL_TYPE = "raydt"
 CONFIG = "config.json"
 MODEL = "model.safetensors"
 CARD = "README.md"
 _CODE = "modeling_raydt.py"
-# The names that transformers' users know a shape by.
-SHAPE = {
-    "family": "family",
-    "width": "hidden_size",
-    "num_layers": "num_hidden_layers",
-    "num_heads": "num_attention_heads",
-    "hidden": "intermediate_size",
-    "window_bytes": "max_position_embeddings",
-    "conv_bytes": "conv_bytes",
-    "mask_documents": "mask_documents",
-}
 
 
 def write_model(
@@ -71,12 +60,12 @@ def _config(
     escapes = alphabet is not None and alphabet.escape is not None
     return {
         "architectures": ["RaydtForCausalLM"],
-        "model_type": MODEL_TYPE,
+        "model_type": HUB_MODEL_TYPE,
         "auto_map": {
             "AutoConfig": f"{module}.RaydtConfig",
             "AutoModelForCausalLM": f"{module}.RaydtForCausalLM",
         },
-        **{theirs: getattr(model, ours) for ours, theirs in SHAPE.items()},
+        **{theirs: getattr(model, ours) for ours, theirs in HUB_SHAPE.items()},
         "seen_bytes": sorted(alphabet.seen) if alphabet is not None and escapes else None,
         "escape": alphabet.escape if alphabet is not None else None,
         "vocab_size": VOCABULARY,

@@ -14,11 +14,13 @@ def build_grid(sweep: Sweep) -> list[Cell]:
     """Sources x targets x sizes x seeds x models: pretrains, scratch ladders, zero-shots and
     finetunes."""
     cells: list[Cell] = []
+    checkpoints = sweep.checkpoints
     for model in sweep.models:
         for seed in sweep.seeds:
             pretrains = {
                 source: Cell(Stage.PRETRAIN, source, None, sweep.pretrain_size, seed, model)
                 for source in dict.fromkeys(source for source, _ in sweep.pairs())
+                if source not in checkpoints
             }
             cells += pretrains.values()
             cells += [
@@ -27,7 +29,8 @@ def build_grid(sweep: Sweep) -> list[Cell]:
                 for size in sweep.ladder
             ]
             for source, target in sweep.pairs():
-                parent = pretrains[source].cell_id
+                # Of a checkpoint the weights are there.
+                parent = None if source in checkpoints else pretrains[source].cell_id
                 cells.append(Cell(Stage.ZEROSHOT, source, target, NO_DATA, seed, model, parent))
                 cells += [
                     Cell(Stage.FINETUNE, source, target, size, seed, model, parent)

@@ -24,6 +24,7 @@ from raydt.orchestration.cluster.runtime import on_cluster
 from raydt.orchestration.grid.commit import DECIDED, Committer
 from raydt.orchestration.grid.facts import headline, plan_rows
 from raydt.orchestration.grid.inventory import Inventory
+from raydt.orchestration.grid.outside import outside_weights
 from raydt.orchestration.grid.recorder import CellRecorder
 from raydt.orchestration.grid.refinement import Refinement
 from raydt.orchestration.leaving import leaving_when_told
@@ -89,6 +90,7 @@ def _launch(
 ) -> Launch:
     progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
     languages, locations = prepare_languages(sweep, corpus)
+    outside = outside_weights(sweep)
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
         progress.say(smaller)
@@ -113,6 +115,7 @@ def _launch(
         priced,
         ledger.flops_per_second(priced),
         seen_bytes(all_cells, ledger.results),
+        outside,
     )
     inventory.add(all_cells)
     inventory.added_for |= {cell_id: added.why for cell_id, added in added_cells(sweep).items()}

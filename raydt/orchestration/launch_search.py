@@ -49,6 +49,10 @@ def check_search(plan: SearchPlan, out: Path | None) -> Corpus:
     problems = check_plan(plan)
     # Without one model and sizes of the ladder there is nothing to be paid.
     problems = problems or check_budget(plan)
+    problems += [
+        Problem("sources", "languages: a search is of pretraining, too", str(checkpoint))
+        for checkpoint in plan.sweep.checkpoints.values()
+    ]
     corpus, of_languages = check_languages(plan.sweep)
     problems += of_languages
     place, name = _place(plan, out)

@@ -14,6 +14,7 @@ from raydt.errors import InputError, Problem
 from raydt.grid.added import sweep_cells
 from raydt.grid.ledger import check_name_is_free
 from raydt.orchestration.cluster.runtime import check_cluster, on_cluster
+from raydt.orchestration.grid.outside import check_outside
 from raydt.storage.opening import is_remote
 from raydt.tracking.schema import Stage
 from raydt.tracking.store import check_store_uri, check_writable
@@ -22,8 +23,9 @@ from raydt.tracking.system_metrics import sampling_seconds
 
 def check_declaration(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
     """The corpus as it is found, None if no such is to be had, and the problems of the sweep
-    itself: its corpus and languages, and its name."""
+    itself: its corpus, languages and checkpoints, and its name."""
     corpus, problems = check_languages(sweep)
+    problems += check_outside(sweep)
     try:
         check_name_is_free(sweep)
     except InputError as error:
@@ -59,6 +61,9 @@ def check_surroundings(sweep: Sweep) -> list[Problem]:
 
 def check_refining(sweep: Sweep) -> list[Problem]:
     """Where all cells have one seed nothing is known of the noise, and so of no interval."""
+    if sweep.checkpoints:
+        requirement = "sources that are pretrained on: another seed of a checkpoint is none"
+        return [Problem("--until", requirement, str(next(iter(sweep.checkpoints.values()))))]
     seeds = {cell.seed for cell in sweep_cells(sweep) if cell.stage is Stage.SCRATCH}
     if len(seeds) > 1:
         return []

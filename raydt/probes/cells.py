@@ -33,7 +33,14 @@ def probe_cells(
     computed. `every` has the parents.
     """
     ledger = Ledger.read(sweep, every.values())
-    found = {cell.cell_id: weights_of(sweep, _owner(cell, every), ledger) for cell in cells}
+    found: dict[str, Kept | Problem] = {}
+    for cell in cells:
+        owner = _owner(cell, every)
+        if owner is None:
+            requirement = "a cell of this sweep that has weights; those of this one are outside it"
+            found[cell.cell_id] = Problem(f"cell {cell.cell_id}", requirement, "a zeroshot")
+        else:
+            found[cell.cell_id] = weights_of(sweep, owner, ledger)
     problems = [each for each in found.values() if isinstance(each, Problem)]
     if problems:
         raise InputError(dict.fromkeys(problems))
@@ -55,8 +62,11 @@ def write_table(path: Path, rows: Sequence[tuple[Cell, Accuracy]]) -> None:
         raise bad(f"--out {path}", "a new file", error.strerror or error) from None
 
 
-def _owner(cell: Cell, every: Mapping[str, Cell]) -> Cell:
-    return every[str(cell.parent_id)] if cell.stage is Stage.ZEROSHOT else cell
+def _owner(cell: Cell, every: Mapping[str, Cell]) -> Cell | None:
+    """The cell that has its weights; None if that is no cell of the sweep."""
+    if cell.stage is not Stage.ZEROSHOT:
+        return cell
+    return None if cell.parent_id is None else every[cell.parent_id]
 
 
 def _accuracy(cell: Cell, kept: Kept, pairs: Sequence[Pair]) -> Accuracy:

@@ -73,7 +73,7 @@ def show_plan(
         is_done = cell.cell_id in done_ids
         table.add_row(
             cell.run_name,
-            names[cell.parent_id] if cell.parent_id else "random",
+            names[cell.parent_id] if cell.parent_id else cell.source or "random",
             approximate_bytes(cell.size.num_bytes),
             approximate_bytes(cost.expected_bytes),
             approximate_bytes(cost.budget_bytes),

@@ -36,6 +36,8 @@ def cell_facts(
     }
     if cell.parent_id is not None:
         facts[schema.TAG_PARENT_CELL] = cell.parent_id
+    elif cell.source in sweep.checkpoints:
+        facts[schema.TAG_CHECKPOINT] = sweep.checkpoints[cell.source]
     if added_for is not None:
         facts[schema.TAG_ADDED_FOR] = added_for
     if cell.stage is not Stage.ZEROSHOT:

@@ -10,7 +10,7 @@ from raydt.grid.added import AddedCell
 from raydt.grid.cell import Cell
 from raydt.grid.cost import Kind, cell_cost, cell_costs, workers_of
 from raydt.orchestration.grid.tasks import build_tasks
-from raydt.orchestration.run.task import CellTask
+from raydt.orchestration.run.task import CellTask, Weights
 
 
 class Inventory:
@@ -30,11 +30,13 @@ class Inventory:
         priced: Sweep,
         rates: Mapping[str, float],
         seen: Mapping[Kind, float],
+        outside: Mapping[str, Weights],
     ) -> None:
         self._sweep = sweep
         self._languages = languages
         self._locations = locations
         self._launch_id = launch_id
+        self._outside = outside
         self._priced = priced
         self._rates = rates
         self._seen = seen
@@ -59,7 +61,13 @@ class Inventory:
         seconds |= {parent: self.seconds[parent] for parent in parents}
         workers = {c.cell_id: workers_of(c, self._sweep, seconds[c.cell_id]) for c in with_parents}
         tasks = build_tasks(
-            with_parents, self._sweep, self._languages, self._locations, workers, self._launch_id
+            with_parents,
+            self._sweep,
+            self._languages,
+            self._locations,
+            workers,
+            self._launch_id,
+            self._outside,
         )
         self.cells |= new
         self.seconds |= seconds

@@ -34,11 +34,13 @@ def build_tasks(
     locations: Mapping[str, str],
     num_workers: Mapping[str, int],
     launch_id: str,
+    outside: Mapping[str, Weights],
 ) -> dict[str, CellTask]:
-    """A task per cell, by cell id; without the weights that it starts from, see `with_parent`.
+    """A task per cell, by cell id; without the weights of its parent, see `with_parent`.
 
     `cells` has parents before children. `locations` says where each language is for a worker,
-    `num_workers` how many train a cell together, 0 for the trial's own process.
+    `num_workers` how many train a cell together, 0 for the trial's own process, `outside` the
+    weights of sources that are checkpoints.
     """
     protocol = sweep.protocol
     # Of each language by itself: a cell stays what it is when others are added to the sweep.
@@ -62,9 +64,13 @@ def build_tasks(
             digests[key] = language.digest(cell.size.num_bytes, val_bytes, test_bytes)
             read[key] = read_data(language, cell.size.num_bytes, val_bytes, test_bytes)
         parent = tasks[cell.parent_id].fingerprint if cell.parent_id else None
+        initial = None if cell.parent_id else outside.get(cell.source or "")
+        if initial is not None:
+            parent = f"weights {initial.sha256}"
         tasks[cell.cell_id] = CellTask(
             cell_id=cell.cell_id,
             parent_id=cell.parent_id,
+            initial_weights=initial,
             launch=launch_id,
             sweep=sweep.folder.uri,
             folder=cell_folder(sweep, cell.cell_id).uri,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.laws.additive import Points, fitted
+from analysis.laws.additive import Points, _descend, _least_misfit, fitted
 from analysis.laws.draws import TransferDraws
 from analysis.laws.one_law import one_law_tests
 from analysis.laws.transfer import TransferLaw
@@ -274,3 +274,22 @@ def test_plot_draws_points_bounds_and_law() -> None:
     assert axes.get_xscale() == "log"
     assert [line.get_label() for line in axes.lines] == ["law", "D_T", "bound"]
     assert isinstance(axes, mpl.axes.Axes)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_law_describes_points_better_than_the_bound_by_which_it_is_left_out(sign: int) -> None:
+    random = np.random.default_rng(7)
+    near = 0
+    for _ in range(200):
+        log_size = np.log(SIZES)
+        outcome = random.normal(0, 2, (1, len(SIZES)))
+        place = random.choice([0, 0, 0, -1, 1], (1, len(SIZES))).astype(np.int8)
+        design = np.stack([np.ones(len(SIZES)), log_size - log_size.mean()], axis=1)
+        error = random.uniform(0.05, 1.0, len(SIZES))
+        points = Points(design, log_size, outcome, place, error, np.ones_like(outcome))
+        bound = _least_misfit(points, sign)
+        start = np.array([[log_size.mean() + random.normal(0, 2), random.uniform(-1, 1)]])
+        _, misfit = _descend(points, sign, start)
+        assert bound <= misfit[0] + 1e-9
+        near += bound > 0.2 * misfit[0]
+    assert near > 20  # and it is no bound that anything would meet

@@ -46,7 +46,7 @@ def sweep_of(corpus: FilesCorpus, tmp_path: Path) -> Sweep:
 def tasks(sweep: Sweep, languages: dict[str, PreparedLanguage]) -> dict[str, CellTask]:
     cells = build_grid(sweep)
     workers = {cell.cell_id: 0 for cell in cells}
-    return build_tasks(cells, sweep, languages, dict.fromkeys(languages, ""), workers, "launch")
+    return build_tasks(cells, sweep, languages, dict.fromkeys(languages, ""), workers, "launch", {})
 
 
 def test_each_language_is_evaluated_on_what_it_has(tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""What of a large grid is drawn: as much as a reader looks at.
+
+A grid of ten languages and two models made seventy figures, one of fifty languages would make
+hundreds, and nobody looks at the fortieth ladder. The tables have all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from analysis.wording import counted
+
+MOST_MODELS = 4
+MOST_SIZES = 6
+MOST_TARGETS = 6  # of a model
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """models and sizes (D_F in bytes): of the maps; targets: by model, of ladders and laws; note:
+    what is not drawn, "" if all is."""
+
+    models: list[str]
+    sizes: list[int]
+    targets: dict[str, list[str]]
+    note: str
+
+
+def chosen(effective: pd.DataFrame, ladders: Collection[tuple[str, str]]) -> Chosen:
+    """All, or an even choice from the first to the last.
+
+    Targets are taken in the order of what transfer is worth for them, the mean log of D_E / D_F:
+    so the two ends are there, and what lies between. `effective` has the columns of
+    `analysis.effective.COLUMNS`; `ladders` are (model, target).
+    """
+    models = sorted({model for model, _ in ladders} | set(effective["model"]))
+    sizes = sorted(int(size) for size in effective["finetune_bytes"].unique())
+    taken = _spread(models, MOST_MODELS)
+    targets, most = {}, 0
+    for model in taken:
+        every = _ordered([target for one, target in ladders if one == model], effective, model)
+        targets[model] = _spread(every, MOST_TARGETS)
+        most = max(most, len(every))
+    left_out = [
+        f"{MOST_TARGETS} of {counted(most, 'target')} of each model, from the one that transfer "
+        "is worth most for to the one that it is worth least for"
+        if most > MOST_TARGETS
+        else "",
+        f"{MOST_SIZES} of {counted(len(sizes), 'size')}" if len(sizes) > MOST_SIZES else "",
+        f"{MOST_MODELS} of {counted(len(models), 'model')}" if len(models) > MOST_MODELS else "",
+    ]
+    said = "; ".join(filter(None, left_out))
+    return Chosen(
+        taken,
+        _spread(sizes, MOST_SIZES),
+        targets,
+        f"Drawn are {said}. The tables have all." if said else "",
+    )
+
+
+def _ordered(targets: list[str], effective: pd.DataFrame, model: str) -> list[str]:
+    """Targets of a model, the one that transfer is worth most for first."""
+    mine = effective[(effective["model"] == model) & (effective["finetune_bytes"] > 0)]
+    worth = np.log(mine["effective_bytes"] / mine["finetune_bytes"]).groupby(mine["target"]).mean()
+    return sorted(targets, key=lambda target: (-float(worth.get(target, -np.inf)), target))
+
+
+def _spread(every: Sequence[T], most: int) -> list[T]:
+    """At most so many, in their order, the first and the last among them."""
+    if len(every) <= most:
+        return list(every)
+    places = np.linspace(0, len(every) - 1, most).round().astype(int)
+    return [every[place] for place in places.tolist()]

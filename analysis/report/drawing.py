@@ -1,0 +1,129 @@
+"""The figures of a report, drawn by whoever is given them.
+
+This file does not import matplotlib, which takes half a second: the process that draws does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from math import nan
+from typing import Any, Literal
+
+from analysis.claims import explained, similar
+from analysis.report.chosen import Chosen, chosen
+from analysis.result import Analysis
+from analysis.wording import size_name
+
+Kind = Literal["map", "share", "ladder", "transfer-law", "crossover", "effects", "distances"]
+Files = tuple[bytes, bytes]  # SVG and PDF
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the report."""
+
+    kind: Kind
+    model: str
+    what: str  # the size of a map, the target of a ladder or law
+    name: str  # of its file, and unique in the report
+    svg: bytes
+    pdf: bytes
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A figure that is to be drawn of `facts`."""
+
+    kind: Kind
+    model: str
+    what: str
+    facts: tuple[Any, ...]
+
+
+class Drawings:
+    """The figures of an analysis, which `executor` draws from now on."""
+
+    def __init__(self, analysis: Analysis, executor: Executor) -> None:
+        self.chosen = chosen(analysis.effective, analysis.ladders)
+        self._futures: list[tuple[_Wanted, Future[Files | None]]] = [
+            (one, executor.submit(drawn, one.kind, *one.facts))
+            for one in _wanted(analysis, self.chosen)
+        ]
+
+    @property
+    def number(self) -> int:
+        """How many there are, at most."""
+        return len(self._futures)
+
+    def __iter__(self) -> Iterator[Drawing]:
+        """Those that there is something to draw of, in the order of the page; waits for each.
+
+        They are numbered: a language's name need not be a file's name.
+        """
+        number = 0
+        for one, future in self._futures:
+            files = future.result()
+            if files is not None:
+                number += 1
+                name = f"{one.kind}-{number:02d}"
+                yield Drawing(one.kind, one.model, one.what, name, *files)
+
+
+def drawn(kind: Kind, *facts: Any) -> Files | None:
+    """The files of a figure; None where there is nothing to draw."""
+    from analysis.report.claim_figures import correlates_figure, effects_figure
+    from analysis.report.curve_figures import crossover_figure
+    from analysis.report.figures import encoded, target_figure
+    from analysis.report.law_figures import transfer_law_figure
+    from analysis.report.maps import share_heatmap, transfer_heatmap
+
+    draw: dict[Kind, Any] = {
+        "map": transfer_heatmap,
+        "share": share_heatmap,
+        "ladder": target_figure,
+        "transfer-law": transfer_law_figure,
+        "crossover": crossover_figure,
+        "effects": effects_figure,
+        "distances": correlates_figure,
+    }
+    figure = draw[kind](*facts)
+    return None if figure is None else encoded(figure)
+
+
+def _wanted(analysis: Analysis, picked: Chosen) -> Iterator[_Wanted]:
+    effective = analysis.effective
+    for (model, num_bytes), rows in effective.groupby(["model", "finetune_bytes"], sort=True):
+        if model not in picked.models or num_bytes not in picked.sizes:
+            continue
+        size = size_name(rows.iloc[0].to_dict())
+        yield _Wanted("map", str(model), size, (rows,))
+        if num_bytes > 0:  # of a zeroshot all is transferred
+            yield _Wanted("share", str(model), size, (rows,))
+    sources = sorted(effective["source"].unique())
+    for (model, target), ladder in analysis.ladders.items():
+        if target not in picked.targets.get(model, ()):
+            continue
+        rows = effective[(effective["model"] == model) & (effective["target"] == target)]
+        law = analysis.law_fits.get((model, target))
+        yield _Wanted("ladder", model, target, (ladder, law, rows, sources))
+        laws = analysis.transfer_laws
+        if len(laws):
+            mine = laws[
+                (laws["model"] == model)
+                & (laws["target"] == target)
+                & laws["level"].isin(["pair", "target"])
+            ]
+            yield _Wanted("transfer-law", model, target, (rows, mine, sources))
+    for curves in analysis.drawn_curves:
+        cost = analysis.flops_per_byte.get(curves.model, nan)
+        facts = (curves, analysis.crossovers, cost, sources)
+        yield _Wanted("crossover", curves.model, f"{curves.target}, {curves.size}", facts)
+    for answer in analysis.claims:
+        if similar.EFFECTS in answer.tables:
+            about = "effects of source and target"
+            yield _Wanted("effects", answer.model, about, (answer.tables[similar.EFFECTS],))
+        if explained.PAIRS in answer.tables:
+            pairs, results = answer.tables[explained.PAIRS], answer.tables[explained.CORRELATES]
+            yield _Wanted("distances", answer.model, "distances", (pairs, results))

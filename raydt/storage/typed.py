@@ -18,7 +18,7 @@ def typed(kind: type[ValueT], value: Any, where: str, what: str) -> ValueT:
 
     `where` is the file, and `what` it has to hold.
     """
-    reader = _reader(kind)
+    reader = _reader(kind)  # type: ignore[arg-type]  # a type is hashable
     try:
         found: ValueT = (
             reader.validate_json(value)

@@ -53,7 +53,7 @@ def read_table() -> dict[str, set[str]]:
 
 ALLOWED = read_table()
 # What wires everything together, and may import it.
-WIRING = ("raydt.cli", "raydt.__main__", "raydt.commands")
+WIRING = ("raydt.cli", "raydt.__main__", "raydt.commands", "raydt.library")
 # Heavy libraries, and the only rooms (with those inside) that may import them.
 HEAVY = {
     "ray": ("raydt.orchestration",),

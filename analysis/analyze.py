@@ -140,9 +140,10 @@ def computed(
     if means.empty:
         states = table.cells["status"].value_counts().sort_index()
         shown = ", ".join(f"{number} {status}" for status, number in states.items())
+        left_out = f"; {table.problems[0]}" if table.problems else ""
         raise RunError(
             f"nothing to analyse in sweep {runs.sweep!r}: no scratch, finetune or zeroshot cell "
-            f"is done (cells with a run: {shown or 'none'})"
+            f"is done (cells with a run: {shown or 'none'}){left_out}"
         )
     cost = _flops_per_byte(runs)
     trained = [

@@ -261,7 +261,7 @@ def _row(run: StoredRun, problems: list[Problem]) -> _Row | None:
 
 def _count(text: str) -> int:
     number = int(text)
-    if number < 0:
+    if not 0 <= number < 2**63:
         raise ValueError(text)
     return number
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 FoundT = TypeVar("FoundT")
+_MOST_CHARACTERS = 2000  # of what was found: a value may be a whole file
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Problem:
     found: str
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.requirement}; found {self.found}"
+        found = self.found
+        if len(found) > _MOST_CHARACTERS:
+            found = f"{found[: _MOST_CHARACTERS // 2]} ... {found[-_MOST_CHARACTERS // 4 :]}"
+        return f"{self.what}: {self.requirement}; found {found}"
 
 
 class RaydtError(Exception):

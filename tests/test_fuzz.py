@@ -8,20 +8,19 @@ import io
 import json
 import lzma
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raydt.corpora.sources.files import read_file
 from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus, parse_corpus
-from raydt.errors import InputError
 from raydt.tracking.loss_table import read_losses
+from tests.mutated_files import Mutation, accepted, fuzzed, mutated, mutations
 
 ROWS = [{"text": "grüßt 日本"}, {"text": None}, {"n": 1}, {"text": "a\nb", "t": {"de": "x"}}]
 JSONL = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
@@ -95,66 +94,6 @@ TABLES = {
     "rows.jsonl": b'{"stage":"scratch","target":"de","size":"8k","loss":2.5}\n',
     "array.json": b'[{"stage":"scratch","target":"de","size":8000,"loss":2.5,"x":{"y":[1]}}]',
 }
-INSERTED = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b"\t", b"\n", b"\r", b"\0", b"\xff", b"\xc3"]
-INSERTED += [
-    b"\\ud800",
-    b"null",
-    b"7",
-    b"-1",
-    b"1e999",
-    b"=",
-    b";",
-    b"#",
-    b"\xef\xbb\xbf",
-    b"\xff\xfe",
-]
-INSERTED += ["日".encode(), b"A" * 300, b"[" * 3000, b"1-2\t", b"nan"]
-
-Mutation = tuple[str, float, float, bytes]
-mutations = st.lists(
-    st.tuples(
-        st.sampled_from(["insert", "delete", "replace", "cut", "double"]),
-        st.floats(0, 1),
-        st.floats(0, 0.3),
-        st.one_of(st.sampled_from(INSERTED), st.binary(max_size=8)),
-    ),
-    max_size=4,
-)
-
-
-def mutated(data: bytes, changes: list[Mutation]) -> bytes:
-    for kind, place, share, piece in changes:
-        at = int(place * len(data))
-        end = min(len(data), at + 1 + int(share * 20))
-        if kind == "insert":
-            data = data[:at] + piece + data[at:]
-        elif kind == "delete":
-            data = data[:at] + data[end:]
-        elif kind == "replace":
-            data = data[:at] + piece + data[end:]
-        elif kind == "cut":
-            data = data[:at]
-        else:
-            data = data[:end] + data[at:]
-    return data
-
-
-def accepted(work: Callable[[], object]) -> None:
-    """Done, or refused in words."""
-    try:
-        work()
-    except InputError as error:
-        for problem in error.problems:
-            assert "Error" not in problem.found.partition(":")[0], problem
-            assert len(str(problem)) < 6000
-
-
-fuzzed = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -26,6 +26,7 @@ LEAVES = {
     "raydt.units",
     "raydt.tracking",
     "raydt.tracking.schema",
+    "raydt.tracking.schema_version",
     "raydt.tracking.server",
     "raydt.tracking.uri",
     "analysis",

@@ -9,12 +9,17 @@ import urllib.error
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from analysis.store.sql import read_only
+from analysis.store.sql import is_held, read_only
 from raydt.errors import bad
 from raydt.tracking.server import ask
 from raydt.tracking.uri import postgres_refusal, sqlite_path, without_password, without_user
 
 ANSWER_WITHIN_SECONDS = 5.0
+_WHOLE = (
+    "a whole MLflow store in SQLite (move the file away, and `raydt sync` writes the cells of a "
+    "sweep into a new one)"
+)
+_TABLES = {"experiments", "runs", "params", "tags", "metrics", "latest_metrics"}
 _WANTED = "sqlite:////absolute/path, http(s)://host:port or postgresql://host/name"
 
 
@@ -52,14 +57,23 @@ def _require_sqlite_store(path: Path, store_uri: str) -> None:
         raise bad("store", "sqlite:/// with an absolute path (four slashes)", repr(store_uri))
     # MLflow creates a store wherever it is pointed, so the file is looked at first.
     if not path.is_file():
-        raise bad("store", "an existing SQLite file", f"none at {path}")
+        found = "a folder" if path.is_dir() else "no file" if path.exists() else "none"
+        if path.is_symlink() and not path.exists():
+            found = f"a link to nothing, {path.readlink()},"
+        raise bad("store", "an existing SQLite file", f"{found} at {path}")
     try:
         with read_only(path) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    except (sqlite3.Error, OSError) as error:
-        raise bad("store", "an MLflow store in SQLite", f"{path}: {error}") from None
-    if not {"experiments", "runs"} <= tables:
+    except sqlite3.DatabaseError as error:
+        wanted = "a store that no other process holds" if is_held(error) else _WHOLE
+        raise bad("store", wanted, f"{path}: {error}") from None
+    except OSError as error:
+        raise bad("store", "an MLflow store in SQLite", error) from None
+    missing = sorted(_TABLES - tables)
+    if len(missing) == len(_TABLES):
         raise bad("store", "an MLflow store in SQLite", f"{path} without MLflow's tables")
+    if missing:
+        raise bad("store", _WHOLE, f"{path} without {', '.join(missing)}")
 
 
 def _require_answer(store_uri: str) -> None:

@@ -17,6 +17,7 @@ from analysis.store.run import RunReader, StoredRun
 from analysis.store.sql import TablesUnreadableError, postgresql_reader, sqlite_reader
 from raydt.errors import InputError, bad
 from raydt.tracking import schema
+from raydt.tracking.schema_version import other_version
 from raydt.tracking.uri import client_uri, sqlite_path, without_password
 
 if TYPE_CHECKING:
@@ -176,6 +177,9 @@ def _client(store_uri: str) -> MlflowClient:
     from analysis.store.api import new_client
 
     with _store_errors(store_uri):
+        other = other_version(store_uri)
+        if other is not None:
+            raise bad("store", *other)
         client = new_client(store_uri)
         client.search_experiments(max_results=1)
     return client

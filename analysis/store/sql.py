@@ -72,9 +72,7 @@ class SqlReader:
         number = "CASE WHEN x.is_nan THEN NULL ELSE x.value END"
         for run_id, name, value in self._values("latest_metrics", number, WANTED_METRICS, within):
             if run_id in runs:
-                runs[run_id].metrics[sys.intern(name)] = (
-                    float("nan") if value is None else float(value)
-                )
+                runs[run_id].metrics[sys.intern(name)] = _float(value)
         yield from runs.values()
 
     def curves(
@@ -139,6 +137,11 @@ _RUNS = (
 )
 
 
+def _float(value: object) -> float:
+    """NaN of what is no number: SQLite keeps what it is given, whatever a column says."""
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
 def _run(row: tuple[Any, ...]) -> StoredRun:
     run_id, experiment_id, started, ended, artifact_uri = row
     return StoredRun(str(run_id), str(experiment_id), started, ended, str(artifact_uri))
@@ -167,7 +170,9 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
         connection = stack.enter_context(closing(_connect(path, "mode=ro")))
         try:
             connection.execute("SELECT name FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if is_held(error):
+                raise
             wal = path.with_name(f"{path.name}-wal")
             if wal.exists() and wal.stat().st_size:
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="raydt-store-")))
@@ -177,6 +182,15 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
             else:
                 connection = stack.enter_context(closing(_connect(path, "mode=ro&immutable=1")))
         yield connection
+
+
+def is_held(error: sqlite3.Error) -> bool:
+    """Whether another process holds the file, which is not whole as it stands then."""
+    # Extended codes have the kind in their last byte.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:

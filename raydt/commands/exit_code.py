@@ -99,6 +99,8 @@ def in_words(error: Exception) -> tuple[str, int] | None:
         return f"{error.object!r}: a name in UTF-8; rename it", InputError.exit_code
     if isinstance(error, ValueError) and str(error) == "embedded null byte":
         return "a path: one without byte 0; found one with it", InputError.exit_code
+    if isinstance(error, RuntimeError) and str(error) == "Could not determine home directory.":
+        return "a path with ~: that of a user with a home; found none", InputError.exit_code
     if isinstance(error, MemoryError):
         return "the machine has no more memory for this", RunError.exit_code
     for kind in type(error).__mro__:

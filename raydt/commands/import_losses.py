@@ -86,13 +86,13 @@ def run(parsed: argparse.Namespace) -> int:
         show_understood(table, console)
         return 0
     storage = local_folder(parsed.storage)
-    store_uri = parsed.into or sqlite_uri(storage / "mlflow.db")
+    store_uri = sqlite_uri(storage / "mlflow.db") if parsed.into is None else parsed.into
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("Importing", total=len(table.rows))
         imported = import_losses(
             table,
             store_uri,
-            parsed.name or parsed.file.stem,
+            parsed.file.stem if parsed.name is None else parsed.name,
             parsed.file.name,
             lambda number: progress.update(task, completed=number),
         )

@@ -39,7 +39,6 @@ def train(sweep: Sweep, refining: Refining | None = None) -> int:
     from raydt.terminal.progress import Progress
     from raydt.terminal.refined import show_refined
     from raydt.tracking.schema import CELLS_VIEW
-    from raydt.tracking.uri import without_password
 
     outcome = launch(sweep, Progress(), refining)
     console = Console(highlight=False, soft_wrap=True)
@@ -47,7 +46,7 @@ def train(sweep: Sweep, refining: Refining | None = None) -> int:
     if refining is not None and outcome.refined is not None:
         show_refined(refining, outcome.refined, console)
     if outcome.experiment_id is not None:
-        show_ui(without_password(sweep.store_uri), outcome.experiment_id, console, CELLS_VIEW)
+        show_ui(sweep.store_uri, outcome.experiment_id, console, CELLS_VIEW)
     if not outcome.whole:
         raise RunError("not every cell is done; `raydt status` names the others")
     return 0

@@ -19,5 +19,5 @@ def read_toml(option: str, path: Path) -> dict[str, object]:
         raise bad(what, "a TOML file", "no such file") from None
     except OSError as error:
         raise bad(what, "a readable file", error.strerror or error) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad(what, "valid TOML", error) from None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from raydt.config.sweep import Sweep
-from raydt.errors import RunError
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
+from raydt.storage.typed import typed
 from raydt.tracking.schema import Stage
 from raydt.units import Size
 
@@ -75,13 +75,10 @@ class Round(BaseModel):
 
 def read_rounds(sweep: Sweep) -> list[Round]:
     """All refinements of a sweep, oldest first; `RunError` if their record is damaged."""
-    try:
-        return [Round.model_validate(one) for one in sweep.folder.read_json(_ADDED) or []]
-    except ValidationError as error:
-        raise RunError(
-            f"{sweep.folder.uri}/{_ADDED}: expected the cells that were added to a sweep, found "
-            f"damage ({error.errors()[0]['msg']}); restore it, or remove it to do without them"
-        ) from None
+    there = sweep.folder.read_json(_ADDED)
+    where = f"{sweep.folder.uri}/{_ADDED}"
+    what = "the cells that were added to a sweep"
+    return [] if there is None else typed(list[Round], there, where, what)
 
 
 def write_rounds(sweep: Sweep, rounds: Iterable[Round]) -> None:

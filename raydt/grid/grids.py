@@ -9,6 +9,7 @@ from raydt.config.sweep import Sweep
 from raydt.grid.added import added_cells
 from raydt.grid.build import build_grid
 from raydt.grid.cell import Cell
+from raydt.storage.typed import typed
 
 _GRIDS = "grids.json"
 _AXES = ("sources", "targets", "sizes", "scratch_sizes", "models", "seeds")
@@ -27,7 +28,8 @@ def every_cell(sweep: Sweep) -> list[Cell]:
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     for axes in _recorded(sweep):
         if axes != _axes_of(sweep):
-            before = Sweep.model_validate({**sweep.model_dump(mode="json"), **axes})
+            whole = {**sweep.model_dump(mode="json"), **axes}
+            before = typed(Sweep, whole, f"{sweep.folder.uri}/{_GRIDS}", "axes of a sweep")
             cells |= {cell.cell_id: cell for cell in build_grid(before)}
     cells |= {cell_id: added.cell for cell_id, added in added_cells(sweep).items()}
     return sorted(cells.values(), key=lambda cell: cell.parent_id is not None)
@@ -39,5 +41,7 @@ def _axes_of(sweep: Sweep) -> dict[str, Any]:
 
 
 def _recorded(sweep: Sweep) -> list[dict[str, Any]]:
-    recorded: list[dict[str, Any]] | None = sweep.folder.read_json(_GRIDS)
-    return recorded or []
+    there = sweep.folder.read_json(_GRIDS)
+    where = f"{sweep.folder.uri}/{_GRIDS}"
+    kind = list[dict[str, Any]]
+    return [] if there is None else typed(kind, there, where, "the grids of a sweep")

@@ -43,8 +43,9 @@ from raydt.grid.journal_rows import (
 )
 from raydt.grid.lease import LeaseLostError, check_launch
 from raydt.grid.read_data import ReadData
-from raydt.grid.result import OPEN, Result, open_mark, read_if_there, read_result, write_result
+from raydt.grid.result import Result, is_open, open_mark, read_if_there, read_result, write_result
 from raydt.storage.folder import Folder
+from raydt.storage.typed import typed
 
 RESULT = "result.json"
 WEIGHTS = "weights.safetensors"
@@ -136,8 +137,9 @@ def attempts(cell: Folder) -> list[str]:
 
 def holder(cell: Folder) -> Lease | None:
     """The lease of a cell; None if nobody took it, or what came of it was set aside."""
-    lease = cell.read_json(_LEASE)
-    return None if lease is None or not lease["attempt"] else Lease.model_validate(lease)
+    data = read_if_there(cell, _LEASE)
+    lease = None if data is None else _lease_of(cell, data)
+    return lease if lease is not None and lease.attempt else None
 
 
 def outcome_of(cell: Folder) -> Result | None:
@@ -181,7 +183,7 @@ def decide(cell: Folder, result: Result, launch_id: str, check_held: Callable[[]
         if decided is not None:
             return decided
         lease = read_if_there(cell, _LEASE)
-        if lease is None or Lease.model_validate_json(lease).attempt != result.attempt:
+        if lease is None or _lease_of(cell, lease).attempt != result.attempt:
             check_held()
             _take(cell, lease, result.attempt, launch_id)
         # After the two were read: whoever takes the sweep over changes what stands there.
@@ -210,11 +212,15 @@ def give_up(cell: Folder, check_held: Callable[[], None]) -> None:
     _open(cell, lease, there)
 
 
+def _lease_of(cell: Folder, data: bytes) -> Lease:
+    return typed(Lease, data, f"{cell.uri}/{_LEASE}", "who holds a cell")
+
+
 def _open(cell: Folder, lease: bytes | None, there: bytes | None) -> None:
     # First: an attempt that ended and holds the cell would count again.
     if lease is not None:
-        _take(cell, lease, "", Lease.model_validate_json(lease).launch)
-    if there is not None and OPEN not in json.loads(there):
+        _take(cell, lease, "", _lease_of(cell, lease).launch)
+    if there is not None and not is_open(there):
         cell.swap(RESULT, there, open_mark())
 
 
@@ -222,9 +228,9 @@ def close_to_others(cell: Folder, launch_id: str) -> bool:
     """Let no launch but this one decide an open cell whose attempt belongs to another; whether it
     was so. For `raydt.grid.fence`."""
     there, before = read_if_there(cell, RESULT), read_if_there(cell, _LEASE)
-    if before is None or (there is not None and OPEN not in json.loads(there)):
+    if before is None or (there is not None and not is_open(there)):
         return False
-    lease = Lease.model_validate_json(before)
+    lease = _lease_of(cell, before)
     if lease.launch == launch_id:
         return False
     # Other bytes, and nothing else: an attempt that came to its end still counts. Whoever is

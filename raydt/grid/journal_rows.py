@@ -82,4 +82,7 @@ def line_of(row: JournalRow) -> bytes:
 
 def row_of(line: bytes) -> JournalRow:
     """The row that a line holds; `ValueError` if it is none, or not in UTF-8."""
-    return _ANY_ROW.validate_python(json.loads(line))
+    try:
+        return _ANY_ROW.validate_python(json.loads(line))
+    except RecursionError as error:
+        raise ValueError(str(error)) from None

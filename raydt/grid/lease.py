@@ -16,13 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from raydt.errors import RunError
 from raydt.locks import NO_LOCKS
 from raydt.storage.folder import Folder
+from raydt.storage.typed import typed
 
 _LAUNCH = "launch.json"
+_WHAT = "who holds the sweep (whose file goes only while no launch is running)"
 _LOCK = "launch.lock"
 _SECONDS_BETWEEN_BEATS = 10.0
 # A launch whose record has not changed for so long is taken to be dead. On one machine a dead
@@ -35,10 +37,13 @@ class LeaseLostError(RunError):
     """Another launch has taken the sweep, or another attempt the cell."""
 
 
-class RunningLaunch(BaseModel):
+class _Held(BaseModel):
+    launch: str  # the id of the launch that holds the sweep
+
+
+class RunningLaunch(_Held):
     """What a launch says of itself: `launch.json`."""
 
-    launch: str  # its id
     host: str
     pid: int
     machine: str = ""  # see `_this_machine`
@@ -165,13 +170,7 @@ class LaunchLease:
         return self._stays(there, seconds)
 
     def _record(self, there: bytes | None) -> RunningLaunch | None:
-        try:
-            return None if there is None else RunningLaunch.model_validate_json(there)
-        except ValidationError as error:
-            raise RunError(
-                f"{self._sweep.uri}/{_LAUNCH}: expected who holds the sweep, found damage "
-                f"({error.errors()[0]['msg']}); remove the file if no launch is running"
-            ) from None
+        return None if there is None else _launch_of(self._sweep, there)
 
     def _stays(self, there: bytes | None, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -217,14 +216,14 @@ def check_launch(sweep: Folder, launch_id: str) -> None:
 
 def holding_launch(sweep: Folder) -> str | None:
     """The id of the launch that holds a sweep, at work or not."""
-    launch = sweep.read_json(_LAUNCH)
-    return None if launch is None else str(launch["launch"])
+    there = _read(sweep)
+    return None if there is None else _held_by(sweep, there).launch
 
 
 def running_launch(sweep: Folder) -> RunningLaunch | None:
     """What the last launch of a sweep says of itself; None if there was none."""
-    launch = sweep.read_json(_LAUNCH)
-    return None if launch is None else RunningLaunch.model_validate(launch)
+    there = _read(sweep)
+    return None if there is None else _launch_of(sweep, there)
 
 
 def is_alive(launch: RunningLaunch | None) -> bool:
@@ -235,6 +234,14 @@ def is_alive(launch: RunningLaunch | None) -> bool:
     if launch.machine in ("", _this_machine()) and launch.host == socket.gethostname():
         return _runs(launch.pid)
     return time.time() - launch.beat < _SILENT_SECONDS
+
+
+def _launch_of(sweep: Folder, data: bytes) -> RunningLaunch:
+    return typed(RunningLaunch, data, f"{sweep.uri}/{_LAUNCH}", _WHAT)
+
+
+def _held_by(sweep: Folder, data: bytes) -> _Held:
+    return typed(_Held, data, f"{sweep.uri}/{_LAUNCH}", _WHAT)
 
 
 def _read(sweep: Folder) -> bytes | None:

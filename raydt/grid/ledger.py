@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from raydt.config.model import MODELS
+from raydt.config.problems import problems_of_fields
 from raydt.config.protocol import RECIPES
 from raydt.config.recipe import FREE_RECIPE_FIELDS
 from raydt.config.sweep import Sweep
@@ -25,6 +26,7 @@ from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 
 _SWEEP = "sweep.json"
+_WHOLE = "a sweep as a launch wrote it; restore the file, or take another --name"
 # Fields of a sweep that may change from launch to launch without touching what is done: the axes,
 # which only grow a grid or leave a part of it out, and where it runs.
 _AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds"}
@@ -156,6 +158,8 @@ def check_name_is_free(sweep: Sweep) -> None:
         raise bad(f"{sweep.folder.uri}/{_SWEEP}", "a readable sweep.json", error) from None
     if earlier is None:
         return
+    if not isinstance(earlier, Mapping):
+        raise bad(f"{sweep.folder.uri}/{_SWEEP}", _WHOLE, f"{earlier!r:.80}")
     was, now = _flat(_as_read_now(earlier)), _flat(sweep.model_dump(mode="json"))
     problems = [
         Problem(
@@ -203,11 +207,13 @@ def recorded_sweep(storage: str, name: str) -> Sweep:
         raise bad(f"sweep {name}", "a readable sweep.json", error) from None
     if recorded is None:
         raise bad(folder.uri, "the folder of a sweep, with its sweep.json", "no such file")
+    if not isinstance(recorded, Mapping):
+        raise bad(f"{folder.uri}/{_SWEEP}", _WHOLE, f"{recorded!r:.80}")
     # Where it is now, not where it was, or as seen from another working directory.
     try:
         return Sweep.model_validate({**recorded, "storage": storage})
     except ValidationError as error:
-        raise bad(f"{folder.uri}/{_SWEEP}", "the fields of a sweep", error) from None
+        raise InputError(problems_of_fields(error, file=f"{folder.uri}/{_SWEEP}: ")) from None
 
 
 def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -13,10 +13,10 @@ import json
 import time
 import uuid
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from raydt.errors import RunError
 from raydt.storage.folder import Folder
+from raydt.storage.typed import typed
 from raydt.tracking.schema import Status
 
 OPEN = "open"  # the one field of a mark that a cell is open
@@ -62,22 +62,26 @@ def read_result(folder: Folder, name: str) -> Result | None:
     """The result in a file; None if there is no such file or it is open, `RunError` if it is
     none."""
     found = folder.read_json(name)
-    if found is None or OPEN in found:
+    if found is None or _has_mark(found):
         return None
-    try:
-        return Result.model_validate(found)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise RunError(
-            f"{folder.uri}/{name}: expected the result of a cell, found damage "
-            f"({where}: {problem['msg']}); remove the file or restore it"
-        ) from None
+    return typed(Result, found, f"{folder.uri}/{name}", "the result of a cell")
 
 
 def write_result(folder: Folder, name: str, result: Result) -> None:
     """Put a result in place."""
     folder.write(name, result.as_json())
+
+
+def is_open(data: bytes) -> bool:
+    """Whether what stands in the place of a result is a mark that the cell is open."""
+    try:
+        return _has_mark(json.loads(data))
+    except (ValueError, RecursionError):
+        return False  # damage, which `read_result` reports
+
+
+def _has_mark(found: object) -> bool:
+    return isinstance(found, dict) and OPEN in found
 
 
 def open_mark() -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from raydt.config.machine import gpu_places, num_gpus
 from raydt.config.sweep import Sweep
@@ -12,7 +13,7 @@ from raydt.corpora.spec import parse_corpus
 from raydt.errors import InputError, Problem
 from raydt.grid.added import sweep_cells
 from raydt.grid.ledger import check_name_is_free
-from raydt.orchestration.cluster.runtime import on_cluster
+from raydt.orchestration.cluster.runtime import check_cluster, on_cluster
 from raydt.orchestration.grid.outside import check_outside
 from raydt.storage.opening import is_remote
 from raydt.tracking.schema import Stage
@@ -52,16 +53,10 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 
 
 def check_surroundings(sweep: Sweep) -> list[Problem]:
-    """Problems of where the sweep would run: the machine, its storage and its MLflow store."""
-    return _check_machine(sweep) + _check_stores(sweep) + _check_sampling()
-
-
-def _check_sampling() -> list[Problem]:
-    try:
-        sampling_seconds()
-    except InputError as error:
-        return list(error.problems)
-    return []
+    """Problems of where the sweep would run: the cluster or the machine, its storage and its MLflow
+    store."""
+    here = _problems_of(check_cluster) + _check_machine(sweep)
+    return here + _check_stores(sweep) + _problems_of(sampling_seconds)
 
 
 def check_refining(sweep: Sweep) -> list[Problem]:
@@ -74,6 +69,14 @@ def check_refining(sweep: Sweep) -> list[Problem]:
         return []
     needed = "at least two --seeds to begin with, as one says nothing of the noise"
     return [Problem("--until", needed, f"{len(seeds)} in the sweep {sweep.name}")]
+
+
+def _problems_of(check: Callable[[], object]) -> list[Problem]:
+    try:
+        check()
+    except InputError as error:
+        return list(error.problems)
+    return []
 
 
 def _check_machine(sweep: Sweep) -> list[Problem]:

@@ -28,7 +28,7 @@ class Pair:
 def read_pairs(path: Path) -> list[Pair]:
     """The pairs of a file; `InputError` with the first lines that are none, by number."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
     except OSError as error:
         raise bad(str(path), "a file of minimal pairs", error.strerror or error) from None
     is_json = path.suffix in (".jsonl", ".json")
@@ -62,7 +62,7 @@ def _of_tabs(line: bytes) -> Sequence[str]:
 def _of_json(line: bytes) -> Sequence[str]:
     try:
         row = json.loads(_utf8(line))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"a JSON object; found {error}") from None
     for names in _FIELDS:
         if isinstance(row, dict) and all(isinstance(row.get(name), str) for name in names):
@@ -85,4 +85,8 @@ def _pair(good: str, worse: str) -> Pair:
         raise ValueError("two texts; found an empty one")
     if good == worse:
         raise ValueError("two texts that differ; found the same twice")
-    return Pair(good.encode(), worse.encode())
+    try:
+        return Pair(good.encode(), worse.encode())
+    except UnicodeEncodeError as error:
+        found = f"half a surrogate, \\u{ord(error.object[error.start]):04x}"
+        raise ValueError(f"text that UTF-8 has; found {found}") from None

@@ -91,7 +91,7 @@ class Folder(ABC):
             return None
         try:
             return json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(
                 f"{self.uri}/{name}: expected whole JSON, found damage ({error}); "
                 "remove the file or restore it"

@@ -58,6 +58,7 @@ def show_ui(
     """Print how to open the MLflow UI on a store, and the page on which it shows a view of the
     cells (`raydt.tracking.views`)."""
     page = schema.VIEW_PAGE.format(id=experiment_id, view=view)
+    store_uri = without_password(store_uri)
     if store_uri.startswith("http"):
         console.print(f"UI:     {store_uri.rstrip('/')}{page}", soft_wrap=True, markup=False)
         return

@@ -18,7 +18,12 @@ from raydt.tracking.schema import Stage, Status
 
 def find_sweep(storage: str, name: str | None) -> Sweep:
     """A sweep in `storage`; `InputError` if it, or which one is meant, is unclear."""
-    sweeps = recorded_sweeps(open_folder(storage))
+    folder = open_folder(storage)
+    path = folder.local_path
+    if path is not None and not path.is_dir():
+        found = "a file" if path.exists() else "no such folder"
+        raise bad(f"storage {storage}", "a folder with a sweep in it", found)
+    sweeps = recorded_sweeps(folder)
     listed = ", ".join(sweeps) or "no sweep"
     if name is None and len(sweeps) != 1:
         raise bad("sweep", f"a name, as there is not exactly one in {storage}", listed)

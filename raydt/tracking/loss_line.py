@@ -127,10 +127,10 @@ class _Line(ABC):
             number = float(text)  # pandas writes integers beside a missing one as 1.0
         except ValueError:
             number = -1.0
-        if number < 0 or number != int(number if math.isfinite(number) else 0):
-            self._bad(name, "a whole number from 0 on", repr(text))
+        if not (0 <= number < 2**63 and number == int(number)):
+            self._bad(name, "a whole number from 0 to 2^63 - 1", repr(text))
             return default
-        return int(text) if text.isdigit() else int(number)
+        return int(text) if text.isdecimal() else int(number)
 
     def _number(self, name: str, *, positive: bool) -> float | None:
         text = self._text(name)

@@ -19,7 +19,7 @@ _COMPANIONS = ("", "-wal", "-shm", "-journal")  # of a SQLite file, by what is a
 
 def is_absent(path: Path) -> bool:
     """Whether there is no store: no file, or an empty one, as SQLite makes of a path it opens."""
-    return not path.exists() or path.stat().st_size == 0
+    return not path.exists() or (path.is_file() and path.stat().st_size == 0)
 
 
 def make_store(path: Path) -> None:

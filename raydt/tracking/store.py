@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import socket
 import sqlite3
 from contextlib import closing, nullcontext, suppress
@@ -15,7 +14,9 @@ from urllib.parse import urlsplit
 from raydt.errors import InputError, Problem, bad
 from raydt.locks import locked
 from raydt.tracking.new_store import is_absent, make_store
+from raydt.tracking.schema_version import other_version
 from raydt.tracking.server import found_instead
+from raydt.tracking.sqlite_file import WHOLE, check_sqlite
 from raydt.tracking.uri import (
     client_uri,
     is_postgres,
@@ -27,7 +28,6 @@ from raydt.tracking.uri import (
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432}
 _ANSWER_SECONDS = 5.0
-_VERSIONS = re.compile(r"schema \(found version (\w+), (?:but )?expected (\w+)\)")
 
 
 def check_store_uri(uri: str) -> list[Problem]:
@@ -39,7 +39,7 @@ def check_store_uri(uri: str) -> list[Problem]:
             return [
                 Problem("tracking_uri", "an absolute path, sqlite:////folder/mlflow.db", repr(uri))
             ]
-        return check_writable("tracking_uri", path.parent)
+        return check_writable("tracking_uri", path.parent) or check_sqlite(path)
     shown = without_password(uri)
     requirement = "sqlite:////path/mlflow.db, http(s)://host:port or postgresql://..."
     try:
@@ -112,63 +112,26 @@ def open_store(uri: str) -> Any:
         raise bad("tracking_uri", *refusal)
     try:
         with nullcontext() if path is None else locked(path.with_name(f"{path.name}-lock")):
+            if path is not None and is_absent(path):
+                make_store(path)
+            other = other_version(uri)
+            if other is not None:
+                raise bad("tracking_uri", *other)
             if path is not None:
-                _make_or_check(path)
+                _set_mode(path)
             client = MlflowClient(tracking_uri=client_uri(uri))
             client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError) as error:
         wanted = "a store that answers"
-        other = other_version(str(error), uri)
-        if other is not None:
-            raise bad("tracking_uri", *other) from None
         if path is not None:
-            wanted = (
-                "a whole store of MLflow; move the file away, and the next launch, or `raydt "
-                "sync`, writes all cells into a new one"
-            )
+            wanted = WHOLE
         found = f"{without_password(uri)}: {str(error).splitlines()[0]}"
         raise bad("tracking_uri", wanted, found) from None
     return client
 
 
-def other_version(message: str, uri: str) -> tuple[str, str] | None:
-    """What is required and what was found where MLflow says that a store is of another version of
-    it; None if it says something else."""
-    match = _VERSIONS.search(message)
-    if match is None:
-        return None
-    import mlflow
-    from alembic.script import ScriptDirectory
-    from mlflow.store.db.utils import _get_alembic_config
-
-    shown = without_password(uri)
-    script = ScriptDirectory.from_config(_get_alembic_config(""))
-    known = {each.revision for each in script.walk_revisions()}
-    version = mlflow.__version__
-    found = f"{shown} with the schema {match[1]}"
-    if match[1] in known:
-        wanted = (
-            f"a store of MLflow {version}: copy it, then `mlflow db upgrade {shown}` brings it up"
-        )
-        return wanted, f"{found}, of an older MLflow"
-    wanted = (
-        f"a store that MLflow {version} knows: a newer MLflow made this one, which `pip install "
-        "--upgrade mlflow` gets, or name another store"
-    )
-    return wanted, f"{found}, of a newer MLflow"
-
-
-def _make_or_check(path: Path) -> None:
-    """Make the SQLite store if it is not there, and see that the file is SQLite's if it is."""
-    if is_absent(path):
-        make_store(path)
-    try:
-        with closing(sqlite3.connect(path)) as connection:
-            # A store that others made may be in another mode: see `make_store`.
-            # Where that cannot be (no shared memory, a store that may only be read) it stays in its
-            # own.
-            with suppress(sqlite3.OperationalError):
-                connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("SELECT name FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
-        raise bad("tracking_uri", "a SQLite store", f"{path}: {error}") from None
+def _set_mode(path: Path) -> None:
+    """A store that others made may be in another mode: see `make_store`. Where that cannot be (no
+    shared memory, a store that may only be read) it stays in its own."""
+    with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode=WAL")

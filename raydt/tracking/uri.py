@@ -118,6 +118,10 @@ def postgres_refusal(uri: str) -> tuple[str, str] | None:
         engine.dispose()
     except ModuleNotFoundError as error:
         return "a driver of PostgreSQL (pip install 'raydt[postgres]')", str(error)
+    except TypeError as error:  # of a driver that is called with an option it has not
+        wanted = "options that the driver of PostgreSQL knows (sslmode and others of libpq are "
+        wanted += "psycopg2's: pip install psycopg2-binary)"
+        return wanted, f"{without_password(uri)}: {error}"
     except (SQLAlchemyError, AttributeError) as error:
         wanted = f"a PostgreSQL that lets us in (its password comes from {POSTGRES_PASSWORD})"
         if isinstance(error, AttributeError):

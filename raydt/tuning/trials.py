@@ -58,7 +58,7 @@ def _read(folder: Folder) -> dict[str, Finished]:
                 row["weights_sha256"],
                 row["reason"],
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(
                 f"{folder.uri}/{_TRIALS}:{number}: expected a trial, found damage ({error}); "
                 "remove the line, and the trial is made again"

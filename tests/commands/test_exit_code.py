@@ -17,6 +17,7 @@ import sqlalchemy.exc
 
 from raydt.cli import main
 from raydt.commands.exit_code import exit_code_of
+from raydt.errors import Problem
 
 
 def ends(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -88,6 +89,39 @@ def test_a_nul_in_a_file_of_a_sweep_is_one_message(
     path.write_text(f'{field} = ["{value}]\n' if field == "sources" else f'{field} = "{value}\n')
     assert main(["plan", "--sweep", str(path)]) == 2
     assert capsys.readouterr().err.startswith("error ")
+
+
+def test_a_home_that_nobody_has_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        ["push", "~nobody-is-called-so/x", "--to", "a/b"],
+        ["probe", "x", "--pairs", "~nobody-is-called-so/x"],
+    ):
+        assert main(words) == 2
+        shown = capsys.readouterr().err
+        assert "a path with ~" in shown
+        assert len(shown.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["status", "sync", "refine", "cancel", "export"])
+def test_a_storage_that_is_none_is_named_as_what_it_is(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("text")
+    more = {"refine": ["--until", "1.5"], "cancel": ["x"], "export": ["x", "--to", "y"]}
+    for name, found in (("file", "a file"), ("absent", "no such folder")):
+        words = [command, *more.get(command, []), "--storage", str(tmp_path / name)]
+        assert main(words) == 2
+        shown = capsys.readouterr().err
+        assert shown.startswith(f"error storage {tmp_path / name}: ")
+        assert shown.endswith(f"found {found}\n")
+
+
+def test_a_whole_file_in_a_message_is_cut() -> None:
+    shown = str(Problem("field", "a word", "x" * 10_000 + "end"))
+    assert len(shown) < 2_000
+    assert shown.endswith("xend")
 
 
 def test_a_name_that_is_no_utf_8_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,6 +100,18 @@ def test_a_nearly_parallel_pair_is_named(
     assert "en and fi" not in said  # of as many documents the same are held out
 
 
+def test_which_of_several_tables_is_said_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for table, line in (("co_n", "1\t2\t3\n"), ("sentences", "1\tEin Satz.\n")):
+        (tmp_path / f"deu_news-{table}.txt").write_text(line * 50)
+    code, shown = look(capsys, tmp_path)
+    assert code == 2
+    assert "?only=sentences" in shown
+    assert "field=" not in shown  # that of the first table would be another's
+    assert "?field=2" in look(capsys, f"files:{tmp_path}?only=sentences")[1]
+
+
 @pytest.mark.parametrize(
     ("files", "language", "said"),
     [

@@ -38,6 +38,11 @@ def test_pairs_of_tabs_and_of_json_lines(tmp_path: Path) -> None:
     assert read_pairs(tmp_path / "a.jsonl") == pairs
 
 
+def test_the_mark_of_a_windows_editor_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("a b\tb a\n", "utf-8-sig")
+    assert read_pairs(tmp_path / "a.tsv") == [Pair(b"a b", b"b a")]
+
+
 def test_every_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(b"a\tb\nsame\tsame\nempty\t \nalone\nlatin \xe9\tx\n")
@@ -58,6 +63,8 @@ def test_every_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
         ("a.tsv", "", "at least one pair"),
         ("a.jsonl", '{"good": 1, "bad": 2}\n', "an object with the texts"),
         ("a.jsonl", "{\n", "a JSON object"),
+        ("a.jsonl", "[" * 3000, "a JSON object"),
+        ("a.jsonl", '{"good": "a\\ud800", "bad": "b"}\n', r"half a surrogate, .ud800"),
         ("absent.tsv", None, "No such file"),
     ],
 )

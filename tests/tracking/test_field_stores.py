@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -23,23 +24,7 @@ from raydt.errors import InputError
 from raydt.tracking.server import found_instead
 from raydt.tracking.store import open_store
 from raydt.tracking.uri import sqlite_uri
-
-LOSSES = """init_language,target,model_size,data_size,loss
-scratch,de,small,6M,2.5
-scratch,de,small,19M,2.0
-scratch,de,small,60M,1.6
-en,de,small,6M,2.1
-"""
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A storage with one imported sweep, made once."""
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "losses.csv").write_text(LOSSES)
-    words = ["import", str(folder / "losses.csv"), "--storage", str(folder / "runs")]
-    assert main(words) == 0
-    return folder / "runs"
+from tests.tracking.conftest import LOSSES
 
 
 def copied(made: Path, folder: Path) -> Path:
@@ -148,7 +133,9 @@ def test_a_folder_that_was_moved_is_followed(made: Path, tmp_path: Path) -> None
 
 
 @contextmanager
-def answering(routes: dict[str, bytes], login: str | None = None) -> Iterator[str]:
+def answering(
+    routes: dict[str, bytes], login: str | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     """A server that asks for a login, and answers nothing else."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -169,10 +156,12 @@ def answering(routes: dict[str, bytes], login: str | None = None) -> Iterator[st
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
@@ -193,6 +182,38 @@ def test_a_server_behind_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "abc")
     with answering({"/health": b"no"}, "Bearer abc") as uri:
         assert found_instead(uri, 5) is not None  # let in, it is no MLflow
+
+
+def own_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of one's own for 127.0.0.1, and its key."""
+    certificate, key = folder / "own.pem", folder / "own.key"
+    words = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
+    words += f" -addext subjectAltName=IP:127.0.0.1 -out {certificate} -keyout {key}"
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not there to make a certificate")
+    subprocess.run(words.split(), check=True, capture_output=True)
+    return certificate, key
+
+
+def test_a_server_with_a_certificate_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SERVER_CERT_PATH", "INSECURE_TLS"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    certificate, key = own_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with answering({"/health": b"OK"}, tls=context) as uri:
+        said = found_instead(uri, 5) or ""
+        assert "certificate" in said
+        assert "MLFLOW_TRACKING_SERVER_CERT_PATH" in said
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
+        assert found_instead(uri, 5) is None
+        monkeypatch.delenv("MLFLOW_TRACKING_SERVER_CERT_PATH")
+        monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
+        assert found_instead(uri, 5) is None
 
 
 def test_a_server_behind_a_prefix() -> None:

@@ -20,7 +20,7 @@ def test_a_new_store_is_made_in_wal_mode(tmp_path: Path) -> None:
 def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_text("not a database, but somebody's\n" * 100)
-    with pytest.raises(InputError, match="a SQLite store"):
+    with pytest.raises(InputError, match="a whole store of MLflow"):
         open_store(f"sqlite:///{path}")
     assert path.read_text() == "not a database, but somebody's\n" * 100
 

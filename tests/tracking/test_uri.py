@@ -10,6 +10,7 @@ from raydt.grid.ledger import record_sweep, recorded_sweep
 from raydt.tracking.store import check_store_uri, open_store
 from raydt.tracking.uri import (
     client_uri,
+    postgres_refusal,
     sqlite_path,
     sqlite_uri,
     without_password,
@@ -91,3 +92,11 @@ def test_a_store_in_a_folder_of_any_name(name: str, tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
     assert path.exists()
     assert Sweep(storage=tmp_path / name).store_uri == uri
+
+
+def test_an_option_of_another_driver_is_named() -> None:
+    uri = "postgresql+pg8000://me:s3cret@127.0.0.1:1/db?sslmode=require"
+    wanted, found = postgres_refusal(uri) or ("", "")
+    assert "psycopg2" in wanted
+    assert "'sslmode'" in found
+    assert "s3cret" not in found

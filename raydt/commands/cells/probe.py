@@ -38,6 +38,8 @@ def run(parsed: argparse.Namespace) -> int:
     out = None if parsed.out is None else Path(parsed.out).expanduser()
     if out is not None and out.exists():
         raise bad(f"--out {out}", "a new file", "one that is there")
+    if out is not None and not out.parent.is_dir():
+        raise bad(f"--out {out}", "a new file in a folder that is there", f"no folder {out.parent}")
     every = {cell.cell_id: cell for cell in every_cell(sweep)}
     rows = []
     for cell, measured in probe_cells(sweep, cells, every, pairs):

@@ -128,5 +128,5 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(**fields)
     except OSError as error:
         raise bad(str(folder), "a prepared language", error.strerror or error) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise bad(str(path), "a manifest of raydt; prepare the language anew", error) from error

@@ -48,6 +48,7 @@ _OTHER = re.compile(
     r"|ya?ml|toml|cfg|ini|bak|lock|crc|md5|sha256)$|~$",
     re.IGNORECASE,
 )
+_NEXT_TO_ANOTHER = re.compile(r"[a-z]{2,3}-[a-z]{2,3}\.[a-z]{2,3}$")  # a pair, and one of it
 # What lies beside text in published folders and is none of it.
 _ABOUT = re.compile(
     r"(readme|licen[cs]e|copying|changelog|changes|notice|citation|authors|contributors|credits"
@@ -116,6 +117,10 @@ def why_not_read(path: Path) -> str:
         return f"{suffix} holds no text that raydt reads"
     if _MARKED_UP.search(name):
         return f"{suffix} has more in it than text ({{language}}{suffix} in a pattern reads all)"
+    stem = name.removesuffix(suffix)
+    if _NEXT_TO_ANOTHER.search(name):
+        # Of OPUS: Tatoeba.de-fi.de beside Tatoeba.de-fi.fi.
+        return f"{suffix} is no suffix that raydt knows (the pattern {stem}.{{language}} reads it)"
     return f"{suffix} is no suffix that raydt knows (?format=txt reads it)"
 
 

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from raydt.corpora.sources.formats import file_format, unpacked_name
 from raydt.corpora.spec import ALL, FilesCorpus
 from raydt.errors import Problem
 
+CODE = re.compile(r"[a-z]{2,3}([_-][A-Za-z0-9]+)*")  # as languages are mostly named
 _SPLITS = (
     "train training dev devel devtest valid validation val test testing eval evaluation heldout"
 ).split()
@@ -88,6 +90,28 @@ def mixed_kinds(spec: FilesCorpus, language: str, paths: Sequence[Path]) -> Prob
         )
         requirement = f"files of one kind ({option} reads those alone, ?only=all reads all)"
         return Problem(f"files of {language}", requirement, shown)
+    return _languages_of_one_name(spec, language, paths)
+
+
+def _languages_of_one_name(
+    spec: FilesCorpus, language: str, paths: Sequence[Path]
+) -> Problem | None:
+    """Two languages beside each other as OPUS has them, `Tatoeba.de-fi.de` and `Tatoeba.de-fi.fi`,
+    of which a format that is asked for by name would make one."""
+    if spec.format is None or spec.is_glob:
+        return None
+    ends: dict[str, set[str]] = {}
+    for path in paths:
+        stem, _, end = unpacked_name(path.name).rpartition(".")
+        if file_format(path) is None and CODE.fullmatch(end) and not CODE.fullmatch(stem):
+            ends.setdefault(stem, set()).add(f".{end}")
+    for stem, codes in ends.items():
+        if len(codes) > 1:
+            option = f"the pattern {stem}.{{language}} in this folder reads each by itself"
+            requirement = f"files of one language ({option}, ?only=all reads all as one)"
+            return Problem(
+                f"files of {language}", requirement, f"{stem} with {', '.join(sorted(codes))}"
+            )
     return None
 
 

@@ -22,7 +22,7 @@ from raydt.corpora.sources.formats import (
     unpacked_name,
     why_not_read,
 )
-from raydt.corpora.sources.kinds import chosen, is_layer, together
+from raydt.corpora.sources.kinds import CODE, chosen, is_layer, together
 from raydt.corpora.spec import (
     LANGUAGE_NAME,
     PLACEHOLDER,
@@ -32,7 +32,6 @@ from raydt.corpora.spec import (
 )
 
 _NAMES = "letters of ASCII, digits, _ . -"
-_CODE = re.compile(r"[a-z]{2,3}([_-][A-Za-z0-9]+)*")  # as languages are mostly named
 
 
 @dataclass(frozen=True)
@@ -185,9 +184,9 @@ class _Found:
 
     def _has_languages(self, folder: Path) -> bool:
         """Whether a folder, which has no language's name, has folders that do."""
-        if _CODE.fullmatch(folder.name):
+        if CODE.fullmatch(folder.name):
             return False
-        return any(_CODE.fullmatch(path.name) and path.is_dir() for path in folder.iterdir())
+        return any(CODE.fullmatch(path.name) and path.is_dir() for path in folder.iterdir())
 
     def _pass_over(self, path: Path, reason: str) -> None:
         self._passed.append(PassedOver(path, reason))

@@ -16,7 +16,7 @@ from raydt.corpora.options import UTF8
 from raydt.corpora.sources.check import check_language
 from raydt.corpora.sources.files import format_of, read_file
 from raydt.corpora.sources.formats import bare_name, compression
-from raydt.corpora.sources.kinds import is_split
+from raydt.corpora.sources.kinds import is_split, mixed_kinds
 from raydt.corpora.sources.locate import Corpus
 from raydt.corpora.spec import FilesCorpus
 from raydt.errors import InputError
@@ -120,12 +120,14 @@ def _look_at(corpus: Corpus, spec: FilesCorpus, language: str, may_open: bool) -
         documents, num_rows, is_counted = _beginning(spec, paths)
     except InputError as error:
         return replace(found, problem=found.problem or str(error))
+    # Which of several kinds is meant is to be said first.
+    read = [] if mixed_kinds(spec, language, paths) else doubts(documents, spec, paths)
     return replace(
         found,
         num_rows=num_rows,
         is_counted=is_counted,
         samples=tuple(_shown(text) for text in documents if text.strip(b"\0 \t\r\n"))[:_SAMPLES],
-        doubts=(*doubts(documents, spec, paths), *found.doubts, *_blank(documents)),
+        doubts=(*read, *found.doubts, *_blank(documents)),
     )
 
 

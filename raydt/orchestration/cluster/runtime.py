@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
-from raydt.errors import RunError, bad
+from raydt.errors import InputError, RunError, bad
 from raydt.orchestration.cluster.own_folder import own_folder
 from raydt.orchestration.cluster.ray_private import (
     COUNTED_PREEMPTIONS,
@@ -51,6 +56,10 @@ _ON_A_CLUSTER = {MOST_WAITING: "32"}
 TRIAL_RESOURCE = "raydt_trial"
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 _CONNECT_SECONDS = 5.0
+_ADDRESSES = "HOST:PORT, http://HOST:PORT or auto is one"
+_HTTP2_SETTINGS = b"\x04"  # the type of a frame, after its three bytes of length
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _HTTP2_SETTINGS + bytes(5)
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ray": 10001}
 _TOO_SLOW = "timed out during startup"
 _OBJECT_STORE_BYTES = 100 * 10**6  # data travels by files; the object store holds next to nothing
 
@@ -71,8 +80,9 @@ def set_worker_environment() -> None:
 
 
 def on_cluster() -> bool:
-    """Whether a launch joins a cluster that is there, instead of a Ray of its own."""
-    return bool(os.environ.get("RAY_ADDRESS"))
+    """Whether a launch joins a cluster that is there, instead of a Ray of its own (which `local`
+    asks for by name)."""
+    return os.environ.get("RAY_ADDRESS", "") not in ("", "local")
 
 
 @contextmanager
@@ -115,6 +125,8 @@ def _start(num_cpus: int, session_folder: str | None) -> None:
     do it in: then once more."""
     import ray
 
+    # Without one Ray writes one into the home of the user, who may have none.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     for is_last in (False, False, True):
         try:
             ray.init(
@@ -153,16 +165,46 @@ def require_answer(address: str) -> None:
     stack."""
     if address == "auto":
         address = cluster_of_this_machine()
-    # Ray's client, too, would try for half a minute.
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or "/" in host:
-        return  # a URL, which is asked over HTTP
-    if not port.isdecimal():
-        raise ConnectionError("no address: HOST:PORT, http://HOST:PORT or auto is one")
     try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-    except OSError as error:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError as error:  # a port that is no number, a bracket that is not closed
+        raise ConnectionError(f"no address ({error}): {_ADDRESSES}") from None
+    if not parts.hostname or port is None or address != address.strip():
+        raise ConnectionError(f"no address: {_ADDRESSES}")
+    try:
+        # Ray's client, too, would try for half a minute, or wait for ever.
+        with socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS) as there:
+            is_known = parts.scheme not in ("", "ray") or _speaks_grpc(there)
+        if parts.scheme == "http":
+            urlopen(f"{address.rstrip('/')}/api/version", timeout=_CONNECT_SECONDS).close()
+    except HTTPError:
+        return  # it answers, and what it asks for is for Ray's client to know
+    except (OSError, HTTPException) as error:
         raise ConnectionError(f"{address}: {error}") from None
+    if not is_known:
+        raise ConnectionError(f"{address}: something else than Ray listens there")
+
+
+def _speaks_grpc(there: socket.socket) -> bool:
+    """Whether what listens is a server of gRPC, as Ray's head is: it answers HTTP/2's greeting with
+    its settings. An old address may be another program's by now."""
+    if os.environ.get("RAY_USE_TLS", "0") not in ("0", ""):
+        return True  # it greets after a handshake
+    there.sendall(_HTTP2_GREETING)
+    answer = b""
+    while len(answer) < 4 and (more := there.recv(16)):
+        answer += more
+    return answer[3:4] == _HTTP2_SETTINGS
+
+
+def check_cluster() -> None:
+    """`InputError` where `RAY_ADDRESS` is none of a cluster that answers, known within seconds."""
+    if on_cluster():
+        try:
+            require_answer(os.environ["RAY_ADDRESS"])
+        except ConnectionError as error:
+            raise _no_cluster(error) from None
 
 
 def _join() -> None:
@@ -170,13 +212,17 @@ def _join() -> None:
     import ray
     from ray.exceptions import AuthenticationError
 
+    check_cluster()  # once more: languages may have been prepared for an hour
     try:
-        require_answer(os.environ["RAY_ADDRESS"])
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, AuthenticationError, ValueError, RuntimeError) as error:
-        wanted = "the address of a Ray cluster that answers and lets us in (docs/cluster.md)"
-        found = f"{os.environ['RAY_ADDRESS']!r}: {str(error).splitlines()[0]}"
-        raise bad("RAY_ADDRESS", wanted, found) from None
+        raise _no_cluster(error) from None
+
+
+def _no_cluster(error: Exception) -> InputError:
+    wanted = "the address of a Ray cluster that answers and lets us in (docs/cluster.md)"
+    found = f"{os.environ['RAY_ADDRESS']!r}: {str(error).splitlines()[0]}"
+    return bad("RAY_ADDRESS", wanted, found)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

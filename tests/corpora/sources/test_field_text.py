@@ -359,6 +359,21 @@ def test_names_as_they_are_published(tmp_path: Path, name: str, where: str) -> N
     assert locate(spec_of(tmp_path)).languages in (["de"], []) or where
 
 
+def test_two_languages_of_one_name_are_not_one(tmp_path: Path) -> None:
+    for language in ("de", "fi"):
+        put(tmp_path / f"Tatoeba.de-fi.{language}", f"{language}\n" * 3)
+    assert "the pattern Tatoeba.de-fi.{language} reads it" in refusal(spec_of(tmp_path))
+    message = refusal(spec_of(tmp_path, "format=txt"), "Tatoeba")
+    assert "the pattern Tatoeba.de-fi.{language}" in message
+    assert "found Tatoeba.de-fi with .de, .fi" in message
+    assert texts(spec_of(tmp_path / "Tatoeba.de-fi.{language}")) == ["de"] * 3
+    assert len(texts(spec_of(tmp_path, "format=txt&only=all"), "Tatoeba")) == 6
+    # Pieces of one file, as `split` names them.
+    for end in ("aa", "ab"):
+        put(tmp_path / "pieces" / f"de.{end}", f"{end}\n")
+    assert texts(spec_of(tmp_path / "pieces", "format=txt")) == ["aa", "ab"]
+
+
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
 def test_a_name_that_says_packed_of_what_is_not(tmp_path: Path, suffix: str) -> None:
     put(tmp_path / f"de.txt.{suffix}", "plain text\n")

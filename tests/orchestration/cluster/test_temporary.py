@@ -8,14 +8,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from raydt.config.sweep import Sweep
 from raydt.errors import InputError
-from raydt.orchestration.cluster import temporary
-from raydt.orchestration.cluster.runtime import require_answer
+from raydt.orchestration.cluster import runtime, temporary
+from raydt.orchestration.cluster.runtime import on_cluster, require_answer
 from raydt.orchestration.cluster.temporary import MOST_CHARACTERS, ray_folder
+from raydt.orchestration.preflight import check_surroundings
+from tests.local_server import serving
 
 
 @pytest.fixture
@@ -69,10 +74,79 @@ def closed_port() -> int:
         return int(taken.getsockname()[1])
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "http://127.0.0.1:{}"])
 def test_an_address_where_nothing_listens_is_known_at_once(form: str) -> None:
     with pytest.raises(ConnectionError):
         require_answer(form.format(closed_port()))
+
+
+@pytest.mark.parametrize(
+    "address",
+    "foo|127.0.0.1|[::1|127.0.0.1:99999|127.0.0.1:port|http://|ray://| |127.0.0.1:1 |:6379".split(
+        "|"
+    ),
+)
+def test_what_is_no_address_says_what_is_one(address: str) -> None:
+    with pytest.raises(ConnectionError, match=r"no address.*HOST:PORT"):
+        require_answer(address)
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "http://127.0.0.1:{}"])
+def test_an_old_address_that_is_another_program_s_by_now(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An HTTP server answers in its own way, and some say nothing at all.
+    with serving(BaseHTTPRequestHandler) as there:
+        if form.startswith("http"):
+            require_answer(form.format(there.rpartition(":")[2]))  # Ray's client asks it more
+        else:
+            with pytest.raises(ConnectionError, match="something else than Ray"):
+                require_answer(form.format(there.rpartition(":")[2]))
+    monkeypatch.setattr(runtime, "_CONNECT_SECONDS", 0.5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(ConnectionError, match="timed out"):
+            require_answer(form.format(silent.getsockname()[1]))
+
+
+def test_a_head_s_address_answers() -> None:
+    # What Ray's head is to whoever asks: a server of gRPC.
+    grpc = pytest.importorskip("grpc")
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        require_answer(f"127.0.0.1:{port}")
+    finally:
+        server.stop(None)
+
+
+def test_a_launch_is_refused_before_it_prepares_anything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port()}")
+    (problem,) = check_surroundings(Sweep(storage=str(tmp_path)))
+    assert problem.what == "RAY_ADDRESS"
+    assert "refused" in problem.found
+
+
+def test_a_ray_of_our_own_needs_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    asked: list[str | None] = []
+    monkeypatch.setattr("ray.init", lambda **_: asked.append(os.environ.get("RAY_AUTH_TOKEN")))
+    runtime._start(1, None)
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    (token,) = asked
+    assert token is not None
+    assert len(token) == 64
+
+
+def test_a_ray_of_our_own_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert not on_cluster()
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    assert on_cluster()
 
 
 def test_under_uv_nothing_is_shipped() -> None:

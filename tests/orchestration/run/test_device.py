@@ -71,6 +71,7 @@ def test_a_launch_on_one_machine_says_so_before_it_starts(
     assert "torch" in problem.requirement
     assert "wheel for your driver" in problem.found
     assert preflight.check_surroundings(Sweep(storage=str(tmp_path))) == []
+    monkeypatch.setattr(preflight, "check_cluster", lambda: None)  # there is none here
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")  # its workers may have what this head lacks
     assert preflight.check_surroundings(Sweep(gpus_per_cell=1, storage=str(tmp_path))) == []
 
@@ -94,6 +95,7 @@ def test_workers_that_would_wait_for_ever_are_refused(
     assert problems(workers=3, slots=2, cpus_per_cell=2) == [
         "workers: at most 2, the slots of this machine (2 cores for each; --slots); found 3"
     ]
+    monkeypatch.setattr(preflight, "check_cluster", lambda: None)  # there is none here
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")  # it may grow
     assert problems(workers=8, gpus_per_cell=1) == []
 

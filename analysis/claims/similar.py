@@ -93,7 +93,6 @@ def similar(
             "pretrain goes to all its finetunes."
         )
         verdict = Verdict.UNDECIDED
-        notes.append("Needs at least two seeds, that is two pretrains of a source.")
     else:
         p = sources_differ_p(grid, confidence)
         sentence = (

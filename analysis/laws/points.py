@@ -25,19 +25,24 @@ def one_estimator(effective: pd.DataFrame) -> pd.DataFrame:
 def error_log(rows: pd.DataFrame) -> Floats:
     """Standard error of log D_E as its interval has it (n,), NaN without an interval.
 
-    An end off the ladder says little of the error: a row with one has that of the row whose
-    interval is the widest of those inside, or of all where none is.
+    An end off the ladder says little of the error: a row with one has the median of the rows of its
+    D_F whose intervals are inside, or the widest of all inside where its D_F has none. Low rows of
+    the lowest rung are those whose intervals leave the ladder, so any worse error than their
+    neighbours' would weigh points by their outcome.
     """
     size = rows["finetune_bytes"].to_numpy(dtype=float)
     low = size + rows["transferred_low_bytes"].to_numpy(dtype=float)
     high = size + rows["transferred_high_bytes"].to_numpy(dtype=float)
     normal = ndtri((1 + rows["confidence"].to_numpy(dtype=float)) / 2)
     error = np.log(high / low) / (2 * normal)
-    inside = (rows["low_range"] == "inside") & (rows["high_range"] == "inside")
-    whole = error[inside.to_numpy(dtype=bool)]
+    inside = ((rows["low_range"] == "inside") & (rows["high_range"] == "inside")).to_numpy(
+        dtype=bool
+    )
     if np.isfinite(error).any():
-        widest = np.nanmax(whole) if len(whole) else np.nanmax(error)
-        error = np.where(inside, error, np.fmax(error, widest))
+        whole = pd.Series(np.where(inside, error, np.nan))
+        middle = whole.groupby(size).transform("median").to_numpy()
+        widest = np.nanmax(whole) if inside.any() else np.nanmax(error)
+        error = np.where(inside, error, np.where(np.isfinite(middle), middle, widest))
     return np.asarray(error)
 
 

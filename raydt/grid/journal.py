@@ -191,9 +191,13 @@ def decide(cell: Folder, result: Result, launch_id: str, check_held: Callable[[]
 
 
 def set_aside(cell: Folder, result: Result, check_held: Callable[[], None] = lambda: None) -> None:
-    """Make room for another attempt; the result stays beside its journal. `check_held` as of
+    """Make room for another attempt; the result stays beside its journal. Nothing is done where
+    another result is in its place by now: who looked may have slept. `check_held` as of
     `decide`."""
     lease, there = read_if_there(cell, _LEASE), read_if_there(cell, RESULT)
+    found = {} if there is None else json.loads(there)
+    if (found.get("attempt"), found.get("time")) != (result.attempt, result.time):
+        return
     check_held()
     write_result(cell, f"{_PREVIOUS}/{result.attempt}.json", result)
     _open(cell, lease, there)
@@ -226,14 +230,14 @@ def close_to_others(cell: Folder, launch_id: str) -> bool:
     # Other bytes, and nothing else: an attempt that came to its end still counts. Whoever is
     # quicker here was so before the sweep was taken over, which counts as well.
     later = lease.model_copy(update={"time": time.time()})
-    cell.swap(_LEASE, before, json.dumps(later.model_dump(), indent=1).encode())
+    cell.swap(_LEASE, before, later.model_dump_json(indent=1).encode())
     cell.swap(RESULT, there, open_mark())
     return True
 
 
 def _take(cell: Folder, before: bytes | None, attempt_id: str, launch_id: str) -> None:
     lease = Lease(attempt=attempt_id, launch=launch_id, time=time.time())
-    if not cell.swap(_LEASE, before, json.dumps(lease.model_dump(), indent=1).encode()):
+    if not cell.swap(_LEASE, before, lease.model_dump_json(indent=1).encode()):
         raise LeaseLostError(f"cell {cell.uri}: another attempt took it at the same time")
 
 

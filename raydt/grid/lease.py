@@ -7,7 +7,6 @@ once one succeeds, and a launch that was away too long finds another's name in i
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
@@ -246,7 +245,7 @@ def _read(sweep: Folder) -> bytes | None:
 
 
 def _bytes(record: RunningLaunch) -> bytes:
-    return json.dumps(record.model_dump(), indent=1).encode()
+    return record.model_dump_json(indent=1).encode()
 
 
 def _this_machine() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
@@ -63,6 +63,7 @@ def _retry(sweep: Sweep, cells: Iterable[Cell], done_too: bool, lease: LaunchLea
         and statuses[str(c.parent_id)] is Status.DONE
         and c.cell_id in ledger.results
     }
+    _give_up_children(sweep, chosen, every, ledger, lease)
     # Children first: a kill in between leaves none that is done and whose parent is not.
     for cell_id in reversed([cell.cell_id for cell in every if cell.cell_id in chosen]):
         folder = cell_folder(sweep, cell_id)
@@ -119,6 +120,7 @@ def _remove(sweep: Sweep, cells: Iterable[Cell], lease: LaunchLease) -> list[Cel
         # First the store: if it does not answer, nothing has happened yet.
         client = open_store(sweep.store_uri)
         writer = Writer(client, sweep.store_uri, sweep.name, lease.check_held)
+        _give_up_children(sweep, chosen, every, ledger, lease)
         # Children first, and of each its result: a kill in between leaves no cell that is done and
         # lacks its journal, its weights or its run.
         for cell in sorted(there, key=lambda cell: cell.parent_id is None):
@@ -127,6 +129,21 @@ def _remove(sweep: Sweep, cells: Iterable[Cell], lease: LaunchLease) -> list[Cel
             lease.check_held()
             (sweep.folder / "cells").remove(cell.cell_id)
     return there
+
+
+def _give_up_children(
+    sweep: Sweep,
+    parents: Mapping[str, Cell],
+    every: Iterable[Cell],
+    ledger: Ledger,
+    lease: LaunchLease,
+) -> None:
+    """What was made of these cells' weights and is not decided yet: the next launch would take an
+    attempt that came to its end, though it trains the parent again."""
+    for cell in every:
+        undecided = cell.cell_id in ledger.begun and cell.cell_id not in ledger.results
+        if cell.parent_id in parents and undecided:
+            give_up(cell_folder(sweep, cell.cell_id), lease.check_held)
 
 
 @contextmanager

@@ -124,11 +124,12 @@ def _launch(
     record_sweep(sweep)
     record_grid(sweep)
     ledger = _adopt(sweep, cells, inventory.fingerprints, ledger, committer)
-    decided = {c for c, result in ledger.results.items() if result.status in DECIDED}
+    decided = [c for c, result in ledger.results.items() if result.status in DECIDED]
+    settled = {*decided, *ledger.cancelled}
     missing = [
         cell
         for cell_id, cell in cells.items()
-        if cell_id not in decided | ledger.cancelled and not _is_blocked(cell, ledger)
+        if cell_id not in settled and not _is_blocked(cell, ledger)
     ]
     problems = missing_weights(sweep, missing, ledger)
     if problems:
@@ -139,11 +140,11 @@ def _launch(
         attempt = ledger.results[cell_id].attempt
         return is_recorded(cell_folder(sweep, cell_id), sweep.store_uri, experiment, attempt)
 
-    there = dict(zip(decided, each(is_there, list(decided), sweep.folder), strict=True))
-    unrecorded = {cell_id for cell_id in decided if not there[cell_id]}
+    there = dict(zip(decided, each(is_there, decided, sweep.folder), strict=True))
+    unrecorded = [cell_id for cell_id in decided if not there[cell_id]]
     refinement, first = None, []
     if refining is not None:
-        gone = cells.keys() - decided - {cell.cell_id for cell in missing}
+        gone = cells.keys() - {*decided} - {cell.cell_id for cell in missing}
         results = {cell_id: ledger.results[cell_id] for cell_id in decided}
         refinement = Refinement(
             refining, sweep, cells, results, gone, inventory.expected_seconds, lease.check_held
@@ -186,8 +187,8 @@ def _adopt(
     """Cells whose training came to its end after their driver was killed are done all the same."""
     adopted = [
         committer.commit(cell_folder(sweep, cell_id), fingerprints[cell_id])
-        for cell_id in ledger.begun
-        if cell_id not in ledger.results
+        for cell_id in cells
+        if cell_id in ledger.begun and cell_id not in ledger.results
     ]
     return Ledger.read(sweep, cells.values()) if any(adopted) else ledger
 
@@ -205,7 +206,7 @@ def _train(
     inventory: Inventory,
     ledger: Ledger,
     missing: list[Cell],
-    unrecorded: set[str],
+    unrecorded: list[str],
     progress: Progress,
     lease: LaunchLease,
     refinement: Refinement | None,
@@ -241,7 +242,7 @@ def _train(
             return new
 
         recorder.start()
-        for cell_id in ledger.cancelled:
+        for cell_id in sorted(ledger.cancelled):
             recorded_cells.cancelled(cell_id)  # while no launch could see it
         for cell_id in [c for c in cells if c in unrecorded]:  # parents before children
             recorded_cells.ended(cell_id, ledger.results[cell_id])

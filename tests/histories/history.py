@@ -18,8 +18,10 @@ from raydt.orchestration import start as start_module
 from raydt.orchestration.cells import cancel_cells, remove_cells, retry_cells
 from raydt.orchestration.sync import sync_store
 from raydt.tracking.schema import METRIC_TEST_LOSS, METRIC_VAL_LOSS, Stage, Status
+from tests.histories.disk import Disk
 from tests.histories.memory import Memory
 from tests.histories.model_mlflow import ModelStore
+from tests.histories.sqlite_mlflow import SqliteStore
 from tests.histories.wiring import NUM_STEPS, Quiet, loss_of, now
 from tests.histories.world import Faults, Process, ViolationError, World
 
@@ -38,24 +40,37 @@ CELLS = build_grid(SWEEP)
 _CELLS = "x/x/cells/"
 _RESULT = "/result.json"
 MODEL_FILES = {"MLmodel", "model.json", "requirements.txt", "weights.safetensors"}
+_SHARE_OF_DISKS = 0.15  # of the storages; the others are object stores
 _MOST_LAUNCHES = 6  # until all is done, once nothing is disturbed any more
 
 
 class History:
     """Made by `run`, from its seed alone."""
 
-    def __init__(self, seed: int, cache: Path, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        cache: Path,
+        faults: Faults | None = None,
+        make_store: Callable[[World], ModelStore | SqliteStore] = ModelStore,
+    ) -> None:
         self.seed = seed
         self.world = World(seed, faults)
-        self.memory = Memory(self.world, self._watch, is_disk=self.world.random.random() < 0.3)
-        self.store = ModelStore(self.world)
+        self.memory = Memory(self.world, self._watch)
+        self.disk = Disk(cache / "disk") if self.world.random.random() < _SHARE_OF_DISKS else None
+        if self.disk is not None:
+            self.disk.at_sync = self.world.in_the_middle
+            self.world.lose_power = self._lose_power
+        self.store = make_store(self.world)
         self._at_work: list[str] = []  # launches that have read the ledger, the newest last
         self._launch_of: dict[int, str] = {}  # by pid
         self._asked: set[int] = set()  # pids of people who asked for results to go
-        self._num_whole = 0  # drivers that came to their end, with all of it recorded
+        self._num_begun = 0  # that make a run in MLflow for what they do: drivers, and sync
+        self._num_whole = 0  # of those came to their end, with all of it recorded
+        self._num_launches = 0  # of drivers
         self._cache = cache
         now.world, now.memory, now.store = self.world, self.memory, self.store
-        now.cache, now.tasks, now.edition = cache, {}, 0
+        now.disk, now.cache, now.tasks, now.edition = self.disk, cache, {}, 0
 
     def run(self) -> None:
         """Raises `ViolationError`, with the seed and the story."""
@@ -79,18 +94,16 @@ class History:
         world = self.world
         drawn = world.random
         self._launch("L0")
-        people: list[Callable[[int], Process]] = [
-            self._another_launch,
-            self._another_launch,
-            self._another_launch,
-            self._retry,
-            self._cancel,
-            self._remove,
-            self._sync,
-        ]
+        people: dict[str, Callable[[int], Process]] = {
+            "launch": self._another_launch,
+            "retry": self._retry,
+            "cancel": self._cancel,
+            "remove": self._remove,
+            "sync": self._sync,
+        }
         for number in range(1, drawn.choice((1, 2, 3, 5))):
             self._pass(drawn.choice((0.5, 3.0, 20.0, 120.0, 500.0)))
-            drawn.choice(people)(number)
+            people[drawn.choice(world.faults.people)](number)
         self._pass(drawn.choice((5.0, 200.0)))
 
     def _undisturbed(self) -> None:
@@ -111,9 +124,12 @@ class History:
                     f"uncancel{number}", lambda: retry_cells(SWEEP, CELLS, done_too=False)
                 )
                 world.run(lambda uncancel=uncancel: not uncancel.is_alive)
+            num_launches = self._num_launches
             process = self._launch(f"Z{number}", SWEEP)
             world.run(lambda process=process: not process.is_alive)
-            if all(self._status(cell.cell_id) == "done" for cell in CELLS):
+            if self._num_launches > num_launches and all(
+                self._status(cell.cell_id) == "done" for cell in CELLS
+            ):
                 break
             self._pass(100.0)
         else:
@@ -134,10 +150,12 @@ class History:
         def work() -> None:
             with start_module.only_launch(sweep.folder, now.world.tell) as lease:
                 self._launch_of[now.world.process.pid] = lease.launch_id
+                self._num_begun += 1
                 now.world.tell(f"holds the sweep as {lease.launch_id}")
                 came = launch_module._launch(sweep, None, Quiet(), lease)  # type: ignore[arg-type]
                 if not came.not_recorded:
                     self._num_whole += 1
+                    self._num_launches += 1
 
         machine = self.world.random.choice(("m1", "m2"))
         return self.world.start(name, machine, work)
@@ -162,7 +180,13 @@ class History:
         return process
 
     def _sync(self, number: int) -> Process:
-        return self._person(f"sync{number}", lambda: sync_store(SWEEP))
+        def sync() -> object:
+            self._num_begun += 1
+            said = sync_store(SWEEP)
+            self._num_whole += 1
+            return said
+
+        return self._person(f"sync{number}", sync)
 
     def _some(self) -> list[Any]:
         first = self.world.random.randrange(len(CELLS))
@@ -187,14 +211,29 @@ class History:
 
     def _watch(self, key: str, before: bytes | None, after: bytes | None) -> None:
         pid = self.world.process.pid
-        if key == "x/x/sweep.json":
-            self._at_work.append(self._launch_of.get(pid, "?"))
+        launch_id = self._launch_of.get(pid)
+        if key == "x/x/sweep.json" and launch_id == self._holder():
+            self._at_work.append(launch_id)
+        elif before == after:
+            return
+        elif key.endswith("/lease.json"):
+            self._watch_lease(key, before, after)
         elif key.startswith(_CELLS) and key.endswith(_RESULT) and "/attempts/" not in key:
             self._watch_result(
                 key[len(_CELLS) : -len(_RESULT)], pid, _result(before), _result(after)
             )
         elif key.endswith("/outcome.json") and before is not None and after is not None:
             raise ViolationError(f"the outcome {key} was written twice")
+
+    def _watch_lease(self, key: str, before: bytes | None, after: bytes | None) -> None:
+        if before is None or after is None or not self._at_work:
+            return
+        was, taken = json.loads(before)["launch"], json.loads(after)["launch"]
+        holder = self._at_work[-1]
+        if was == holder != taken and taken in self._at_work:
+            raise ViolationError(
+                f"{self.world.process.name} took {key} from the launch that holds the sweep"
+            )
 
     def _watch_result(self, cell_id: str, pid: int, before: Any, after: Any) -> None:
         name = self.world.process.name
@@ -221,6 +260,28 @@ class History:
             if _result(outcome) != after:
                 raise ViolationError(f"{cell_id}: the result is not its attempt's outcome")
 
+    def _lose_power(self) -> None:
+        """What was written to its end is there afterwards."""
+        assert self.disk is not None
+        before = self.memory.files
+        self.disk.cut(self.world.random)
+        root = self.disk.root
+        self.memory.files = {
+            str(path.relative_to(root)): path.read_bytes()
+            for path in root.rglob("*")
+            if path.is_file()
+        }
+        in_flight, self.memory.in_flight = self.memory.in_flight, set()
+        for key in {*before, *self.memory.files} - in_flight:
+            is_result = key.endswith(_RESULT) and "/attempts/" not in key
+            was, is_now = before.get(key), self.memory.files.get(key)
+            if is_result and _result(was) != _result(is_now):
+                self.world.error = ViolationError(f"a power cut made {key} of {was!r}: {is_now!r}")
+
+    def _holder(self) -> str | None:
+        record = self.memory.files.get("x/x/launch.json")
+        return None if record is None else str(json.loads(record)["launch"])
+
     # What must hold in the end
 
     def _status(self, cell_id: str) -> str | None:
@@ -231,10 +292,12 @@ class History:
         runs: dict[str, list[Any]] = {}
         for run in self.store.active("cell"):
             runs.setdefault(run.data.tags["raydt.cell_id"], []).append(run)
+        origins: dict[str, set[float]] = {}  # by parent: whose weights it and its children have
         for cell in CELLS:
             result = _result(self.memory.files.get(f"{_CELLS}{cell.cell_id}{_RESULT}"))
             if result is None or result["status"] != "done":
                 raise ViolationError(f"{cell.cell_id}: in the end {result}")
+            origins.setdefault(cell.parent_id or cell.cell_id, set()).add(result["unseen_share"])
             if result["test_loss"] != loss_of(result["fingerprint"]):
                 raise ViolationError(f"{cell.cell_id}: another loss than it has")
             journal = self.memory.files[
@@ -250,9 +313,14 @@ class History:
             (run,) = runs[cell.cell_id]
             self._check_datasets(cell.cell_id, run, rows[0])
             self._check_models(cell, run, result)
+        # A fence is around what is open: who sleeps in the middle of `retry` and is taken over sets
+        # the next result aside when he wakes, and its children may have been trained meanwhile.
+        slept = any(each.pid in self._asked and each.has_slept for each in self.world.processes)
+        if not slept and any(len(found) > 1 for found in origins.values()):
+            raise ViolationError(f"made from weights that their parent did not end with: {origins}")
         launches = self.store.active("launch")
         running = [run for run in launches if run.info.status == "RUNNING"]
-        if len(running) > len(self._launch_of) - self._num_whole:
+        if len(running) > self._num_begun - self._num_whole:
             raise ViolationError(f"{len(running)} launches are running in MLflow for ever")
 
     def _check_run(self, cell_id: str, result: Any, reports: Any, runs: list[Any]) -> None:

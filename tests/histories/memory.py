@@ -1,8 +1,7 @@
 """A storage in memory, with what an object store promises and no more.
 
 A write is whole; a list is made page by page, and what is written in between is in it or not; a
-conditional write whose answer was lost may be sent again by the client. `is_disk`: an append may be
-cut in the middle, as on a disk.
+conditional write whose answer was lost may be sent again by the client.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raydt.storage.folder import Folder
-from tests.histories.world import Killed, World
+from tests.histories.world import ViolationError, World
 
 Watch = Callable[[str, bytes | None, bytes | None], None]
 
@@ -19,17 +18,19 @@ Watch = Callable[[str, bytes | None, bytes | None], None]
 class Memory:
     """All files, by their whole names; `watch` sees what each was and will be, before it is so."""
 
-    def __init__(self, world: World, watch: Watch, is_disk: bool) -> None:
+    def __init__(self, world: World, watch: Watch) -> None:
         self.world = world
         self.files: dict[str, bytes] = {}
-        self.is_disk = is_disk
+        self.in_flight: set[str] = set()  # whose last write was cut off, on a disk
         self._watch = watch
 
     def put(self, key: str, data: bytes | None) -> None:
         """Write or, None, remove."""
-        before = self.files.get(key)
-        if before != data:
-            self._watch(key, before, data)
+        try:
+            self._watch(key, self.files.get(key), data)
+        except ViolationError as error:
+            self.world.error = error  # whatever the code under test makes of it
+            raise
         if data is None:
             self.files.pop(key, None)
         else:
@@ -52,14 +53,14 @@ class MemoryFolder(Folder):
 
     def read(self, name: str) -> bytes:
         key = f"{self._path}/{name}"
-        data = self._memory.world.do(f"read {_short(key)}", lambda: self._memory.files.get(key))
+        data = self._memory.world.do(f"read {short(key)}", lambda: self._memory.files.get(key))
         if data is None:
             raise FileNotFoundError(key)
         return data
 
     def write(self, name: str, data: bytes) -> None:
         key = f"{self._path}/{name}"
-        self._memory.world.do(f"write {_short(key)}", lambda: self._memory.put(key, data))
+        self._memory.world.do(f"write {short(key)}", lambda: self._memory.put(key, data))
 
     def swap(self, name: str, expected: bytes | None, data: bytes) -> bool:
         key = f"{self._path}/{name}"
@@ -72,42 +73,29 @@ class MemoryFolder(Folder):
             return True
 
         if expected is not None:
-            found = world.do(f"read {_short(key)}", lambda: files.get(key))
+            found = world.do(f"read {short(key)}", lambda: files.get(key))
             if found != expected:
                 return found == data
         try:
-            is_put = world.do(f"swap {_short(key)}", put_if)
+            is_put = world.do(f"swap {short(key)}", put_if)
         except OSError:
             if world.random.random() < 0.5:
                 raise
-            is_put = world.do(f"swap {_short(key)} again", put_if)
-        return is_put or world.do(f"read {_short(key)}", lambda: files.get(key)) == data
+            is_put = world.do(f"swap {short(key)} again", put_if)
+        return is_put or world.do(f"read {short(key)}", lambda: files.get(key)) == data
 
     def append(self, name: str, data: bytes) -> None:
         key = f"{self._path}/{name}"
         world, files = self._memory.world, self._memory.files
-        if not self._memory.is_disk:
-            before = world.do(f"read {_short(key)}", lambda: files.get(key, b""))
-            world.do(f"write {_short(key)}", lambda: self._memory.put(key, before + data))
-            return
-
-        try:
-            world.do(
-                f"append {_short(key)}",
-                lambda: self._memory.put(key, files.get(key, b"") + data),
-            )
-        except Killed:
-            if world.random.random() < 0.3 and files.get(key, b"").endswith(data):
-                cut = len(files[key]) - world.random.randrange(1, len(data))
-                self._memory.put(key, files[key][:cut])
-            raise
+        before = world.do(f"read {short(key)}", lambda: files.get(key, b""))
+        world.do(f"write {short(key)}", lambda: self._memory.put(key, before + data))
 
     def remove(self, name: str) -> None:
         key = f"{self._path}/{name}"
         files = self._memory.files
         for each in sorted(each for each in files if each == key or each.startswith(f"{key}/")):
             self._memory.world.do(
-                f"remove {_short(each)}", lambda each=each: self._memory.put(each, None)
+                f"remove {short(each)}", lambda each=each: self._memory.put(each, None)
             )
 
     def names(self) -> list[str]:
@@ -117,17 +105,17 @@ class MemoryFolder(Folder):
         def page() -> set[str]:
             return {key[len(start) :].partition("/")[0] for key in files if key.startswith(start)}
 
-        found = world.do(f"list {_short(self._path)}", page)
+        found = world.do(f"list {short(self._path)}", page)
         if world.random.random() < 0.1 and len(found) > 1:
             middle = sorted(found)[len(found) // 2]
-            rest = world.do(f"list {_short(self._path)}, page 2", page)
+            rest = world.do(f"list {short(self._path)}, page 2", page)
             found = {n for n in found if n < middle} | {n for n in rest if n >= middle}
         return sorted(found)
 
     def exists(self, name: str) -> bool:
         key = f"{self._path}/{name}"
         files = self._memory.files
-        return self._memory.world.do(f"look for {_short(key)}", lambda: key in files)
+        return self._memory.world.do(f"look for {short(key)}", lambda: key in files)
 
     def upload(self, source: Path, name: str) -> None:
         self.write(name, source.read_bytes())
@@ -139,5 +127,5 @@ class MemoryFolder(Folder):
         return target
 
 
-def _short(key: str) -> str:
+def short(key: str) -> str:
     return key.partition("/cells/")[2] or key.rpartition("/")[2]

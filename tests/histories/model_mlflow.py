@@ -79,6 +79,9 @@ class ModelStore:
         self.runs: dict[str, Run] = {}
         self.models: dict[str, Model] = {}
 
+    def client(self) -> ModelClient:
+        return ModelClient(self)
+
     def active(self, kind: str) -> list[Run]:
         return [
             run

@@ -16,13 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from raydt.tracking.store import open_store
 from tests.histories.history import History
+from tests.histories.sqlite_mlflow import SqliteStore
 from tests.histories.wiring import wire
 from tests.histories.world import Faults
-from tests.unproven import unproven
 
 _MEMORY = Path("/dev/shm")
 _AT_ONCE = 250
+_WITH_SQLITE = 10
 
 
 @pytest.fixture
@@ -50,7 +52,6 @@ def test_a_few_hundred_histories(cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("world")
-@unproven
 @pytest.mark.integration
 @pytest.mark.timeout(1800)
 def test_ten_thousand_histories(cache: Path) -> None:
@@ -58,6 +59,21 @@ def test_ten_thousand_histories(cache: Path) -> None:
     context = multiprocessing.get_context("fork")  # with the world in its place
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), context) as pool:
         assert sum(pool.map(partial(histories, cache), seeds)) == 10_000
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.integration
+def test_histories_with_mlflow_on_sqlite(cache: Path) -> None:
+    empty = cache / "empty.db"
+    open_store(f"sqlite:///{empty}")
+    for seed in range(_WITH_SQLITE):
+        History(
+            seed,
+            cache / str(seed),
+            make_store=lambda world, seed=seed: SqliteStore(
+                world, empty, cache / "stores" / f"{seed}.db"
+            ),
+        ).run()
 
 
 @pytest.mark.usefixtures("world")

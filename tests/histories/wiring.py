@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from raydt.config.sweep import Sweep
 from raydt.corpora.splits import SPLITS
@@ -36,13 +37,16 @@ from raydt.orchestration.run.policy import Loss, Nothing
 from raydt.orchestration.run.task import CellTask, received_report, sent
 from raydt.storage import many as many_module
 from raydt.storage import objects as objects_module
+from raydt.storage.folder import Folder
 from raydt.terminal.progress import Progress
 from raydt.tracking import store as store_module
 from raydt.tracking.schema import Status
 from raydt.training.checkpoints.folder import Checkpoint
 from raydt.training.outcome import Outcome, Report, Resumed
+from tests.histories.disk import Disk, DiskFolder
 from tests.histories.memory import Memory, MemoryFolder
-from tests.histories.model_mlflow import ModelClient, ModelStore
+from tests.histories.model_mlflow import ModelStore
+from tests.histories.sqlite_mlflow import SqliteStore
 from tests.histories.world import Fiber, Process, World
 
 NUM_STEPS = 2
@@ -55,7 +59,8 @@ class Current:
 
     world: World
     memory: Memory
-    store: ModelStore
+    disk: Disk | None = None  # where the storage is one
+    store: ModelStore | SqliteStore
     cache: Path
     edition: int  # of the text, which a person may change
     tasks: dict[int, tuple[CellTask, Callable[[Any], None]]]  # by a worker's pid
@@ -156,34 +161,49 @@ def loss_of(fingerprint: str) -> float:
 
 
 def sum_instead_of_training(
-    config: Any, splits: Any, *, report: Any, checkpoints: Any, resumed: Any, **_: Any
+    config: Any,
+    splits: Any,
+    *,
+    initial_weights: Path | None,
+    report: Any,
+    checkpoints: Any,
+    resumed: Any,
+    **_: Any,
 ) -> Outcome:
-    """As `raydt.training.loop.train`: reports, checkpoints, and the same numbers each time."""
+    """As `raydt.training.loop.train`: reports, checkpoints, and the same numbers each time, but
+    weights that are this attempt's own, as on a GPU. Whose weights it began with stands in the
+    result, as its `unseen_share`."""
     world = now.world
     task, _ = now.tasks[world.process.pid]
     loss = loss_of(task.fingerprint)
     found = checkpoints.newest(config.facts())
     reports = []
+    if initial_weights is None:
+        origin = world.random.random()
+    else:
+        origin = float(load_file(initial_weights)["origin"])
     if found is not None:
+        origin = found.state["origin"]
         reports = [Report(**each) for each in found.state["reports"]]
         resumed(Resumed(100 * found.step, tuple(reports), tuple(checkpoints.damaged)))
-    weights = {"w": torch.tensor([loss])}
+    weights = {"origin": torch.tensor(origin, dtype=torch.float64)}
     for step in range(len(reports), NUM_STEPS):
         world.sleep(world.random.choice((1.0, 1.0, 20.0)))
-        if not world.is_quiet and world.random.random() < 0.01:
+        if not world.is_quiet and world.random.random() * 1000 < world.faults.cell:
             raise RuntimeError("the cell itself failed")
         reports.append(
             Report(100 * (step + 1), 2.0, loss + NUM_STEPS - step, 1.0, time=float(step + 1))
         )
         report(reports[-1])
         if world.random.random() < 0.15:
-            state = {"reports": [asdict(each) for each in reports]}
+            state = {"reports": [asdict(each) for each in reports], "origin": origin}
             checkpoints.write(Checkpoint(step + 1, weights, state), config.facts())
     return Outcome(
         Status.DONE,
         stopped="budget",
         best_val_loss=loss + 1,
         test_loss=loss,
+        unseen_share=origin,
         bytes_seen=100 * NUM_STEPS,
         training_seconds=1.0,
         weights=weights,
@@ -312,11 +332,11 @@ def wire(patch: pytest.MonkeyPatch) -> None:
                    "tracking.writer", "orchestration.run.worker"):  # fmt: skip
         patch.setattr(f"raydt.{module}.time", clock)
     identifiers = SimpleNamespace(uuid4=lambda: uuid.UUID(int=now.world.random.getrandbits(128)))
-    for module in ("grid.lease", "grid.journal", "grid.result"):
+    for module in ("grid.lease", "grid.journal", "grid.result", "storage.local"):
         patch.setattr(f"raydt.{module}.uuid", identifiers)
     patch.setattr(objects_module, "open_object_folder", _open)
     patch.setattr(Sweep, "local_storage", property(lambda _: now.cache))
-    patch.setattr(os, "fsync", lambda _: None)  # of the caches on this machine
+    patch.setattr(os, "fsync", _sync)
     patch.setattr(many_module, "ThreadPoolExecutor", InTurn)
     # The lease
     threads = SimpleNamespace(Thread=SimThread, Event=SimEvent)
@@ -349,7 +369,7 @@ def wire(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("raydt.orchestration.grid.policy.has_room", lambda *_: True)
     patch.setattr("raydt.orchestration.grid.policy.GroupWatch", _NoGroups)
     for module in (launch_module, cells_module, sync_module):
-        patch.setattr(module, "open_store", lambda _: ModelClient(now.store))
+        patch.setattr(module, "open_store", lambda _: now.store.client())
     patch.setattr(sync_module, "experiment_key", _experiment_key)
     patch.setattr(store_module, "open_store", None)
     # The worker
@@ -371,8 +391,16 @@ class _NoGroups:
     def discard(self, cell_id: str) -> None: ...
 
 
-def _open(uri: str) -> MemoryFolder:
-    return MemoryFolder(now.memory, uri.removeprefix("s3://"))
+def _open(uri: str) -> Folder:
+    path = uri.removeprefix("s3://")
+    if now.disk is None:
+        return MemoryFolder(now.memory, path)
+    return DiskFolder(now.memory, now.disk, path)
+
+
+def _sync(descriptor: int) -> None:
+    if now.disk is not None:
+        now.disk.sync(descriptor)
 
 
 def _runs(pid: int) -> bool:

@@ -19,6 +19,7 @@ FoundT = TypeVar("FoundT")
 
 _SECONDS_OF_AN_ANSWER = 0.03
 _MOST_STEPS = 60_000
+_SHARE_OF_MACHINES = 0.3  # of all pauses, that a machine sleeps and not one process alone
 
 
 class Killed(BaseException):
@@ -31,13 +32,18 @@ class ViolationError(Exception):
 
 @dataclass(frozen=True)
 class Faults:
-    """How often what goes wrong, a thousandth of the steps; all 0 in a quiet history."""
+    """How often what goes wrong, a thousandth of the steps. And what people do, by the names of
+    `History`'s methods: each is as likely as it stands here often."""
 
     kill: float = 0.0
     lost_answer: float = 0.0
     no_answer: float = 0.0
     pause: float = 0.0
+    pause_at: str = ""  # only of steps whose names have this
+    power: float = 0.0  # of the steps on a disk, that its power goes
+    cell: float = 10.0  # of a cell's reports, that it fails instead
     switch: float = 0.3  # of all steps, whether another process has its turn
+    people: tuple[str, ...] = ("launch", "launch", "launch", "retry", "cancel", "remove", "sync")
 
     @classmethod
     def drawn(cls, seed: random.Random) -> Faults:
@@ -47,7 +53,7 @@ class Faults:
             return seed.choice((0.0, 0.3, 1.0)) * most
 
         return cls(
-            kill=some(12), lost_answer=some(10), no_answer=some(6), pause=some(12),
+            kill=some(12), lost_answer=some(10), no_answer=some(6), pause=some(12), power=some(4),
             switch=seed.choice((0.05, 0.3, 0.7)),
         )  # fmt: skip
 
@@ -86,6 +92,7 @@ class World:
         self.now = 1_000_000.0
         self.story: list[str] = []
         self.is_quiet = False  # no faults any more
+        self.lose_power: Callable[[], None] | None = None  # where there is a disk
         self.fibers: list[Fiber] = []
         self.processes: list[Process] = []
         self._steps = 0
@@ -176,6 +183,27 @@ class World:
                 if self.is_quiet or self.random.random() < 0.7:
                     self.kill(child, "dies with its driver")
 
+    def cut(self, what: str) -> None:
+        """The power goes, for all."""
+        assert self.lose_power is not None
+        self.tell(f"the power goes at {what}")
+        for process in self.processes:
+            process.is_alive = process.is_alive and not process.may_be_hurt
+        self.lose_power()
+        raise Killed
+
+    def in_the_middle(self) -> None:
+        """Of a write that is not one step: it may end here."""
+        fiber = getcurrent()
+        if not isinstance(fiber, Fiber) or self.is_quiet or not fiber.process.may_be_hurt:
+            return
+        drawn = self.random.random() * 1000
+        if drawn < self.faults.power:
+            self.cut("a sync")
+        if drawn < self.faults.power + self.faults.kill:
+            self.kill(fiber.process, "is killed before a sync")
+            raise Killed
+
     def tell(self, text: str, process: Process | None = None) -> None:
         """A line of the story."""
         name = (process or self.process).name
@@ -211,7 +239,12 @@ class World:
             return effect()
         drawn = self.random.random() * 1000
         faults = self.faults
-        if drawn >= faults.kill + faults.lost_answer + faults.no_answer + faults.pause:
+        if self.lose_power is not None and self.random.random() * 1000 < faults.power:
+            if self.random.random() < 0.5:
+                effect()
+            self.cut(what)
+        pause = faults.pause if faults.pause_at in what else 0.0
+        if drawn >= faults.kill + faults.lost_answer + faults.no_answer + pause:
             return effect()
         if drawn < faults.kill:
             if process.has_slept and not may_die_after_sleep:
@@ -232,12 +265,20 @@ class World:
             raise OSError(f"{what}: no answer")
         if process.never_sleeps:
             return effect()
-        process.has_slept = True
-        process.paused_until = self.now + self.random.choice((5.0, 90.0, 400.0))
-        self.tell(f"is paused at {what} for {process.paused_until - self.now:.0f} s")
+        self._pause(process, what)
         self._give_way(fiber)
         self._check(fiber)
         return effect()
+
+    def _pause(self, process: Process, what: str) -> None:
+        """Alone, or with all of its machine."""
+        seconds = self.random.choice((5.0, 90.0, 400.0))
+        of_machine = self.random.random() < _SHARE_OF_MACHINES
+        self.tell(f"is paused at {what} for {seconds:.0f} s{', as is all here' * of_machine}")
+        for each in self.processes if of_machine else (process,):
+            if each.machine == process.machine and not each.never_sleeps:
+                each.has_slept = True
+                each.paused_until = max(each.paused_until, self.now + seconds)
 
     def sleep(self, seconds: float) -> None:
         """As `time.sleep`."""

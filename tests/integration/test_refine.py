@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.tiny import ROOT, finished, grid, one_run_per_cell, results, wait_for
-from tests.unproven import unproven
 
-pytestmark = [pytest.mark.integration, unproven]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
 DECLARED = "--sources related --sizes 8k --scratch-sizes 2k 32k --seeds 0 1".split()
 REFINED = [*DECLARED, *"--until 1.05 --budget 5s".split()]

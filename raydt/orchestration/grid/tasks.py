@@ -52,6 +52,7 @@ def build_tasks(
         for name, language in languages.items()
     }
     parents = {cell.parent_id for cell in cells}
+    sweep_folder, cache = sweep.folder, str(sweep.local_storage / "cache")
     sample_seconds = sampling_seconds()
     digests: dict[tuple[str, int], str] = {}
     read: dict[tuple[str, int], tuple[ReadData, ...]] = {}
@@ -72,9 +73,9 @@ def build_tasks(
             parent_id=cell.parent_id,
             initial_weights=initial,
             launch=launch_id,
-            sweep=sweep.folder.uri,
+            sweep=sweep_folder.uri,
             folder=cell_folder(sweep, cell.cell_id).uri,
-            cache=str(sweep.local_storage / "cache"),
+            cache=cache,
             fingerprint=fingerprint(cell, sweep, digests[key], parent),
             model=cell.model,
             recipe=None if cell.stage is Stage.ZEROSHOT else protocol.recipe(cell.stage),

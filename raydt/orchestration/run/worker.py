@@ -65,7 +65,7 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
     checkpoints = AttemptCheckpoints(
         attempt.folder,
         work,
-        task.fingerprint,
+        _bound_to(task),
         task.checkpoint_seconds,
         lambda: is_leaving(sweep, task.launch),
     )
@@ -89,12 +89,19 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _bound_to(task: CellTask) -> str:
+    """What checkpoints are of: the cell, and the weights that it started from, which are others
+    where its parent was trained again meanwhile."""
+    weights = task.initial_weights
+    return task.fingerprint if weights is None else f"{task.fingerprint} from {weights.sha256}"
+
+
 def _checkpoints_of_first(task: CellTask, cell: Folder, work: Path) -> AttemptCheckpoints:
     """The checkpoints that the first of a group goes on from."""
     lease = holder(cell)
     assert lease is not None, "the first has taken the cell"
     first = attempt_folder(cell, lease.attempt)
-    checkpoints = AttemptCheckpoints(first, work, task.fingerprint, task.checkpoint_seconds)
+    checkpoints = AttemptCheckpoints(first, work, _bound_to(task), task.checkpoint_seconds)
     if first.local_path is None:
         checkpoints.take_over(cell, lease.attempt, _config(task).facts())
     return checkpoints

@@ -71,13 +71,20 @@ class EndRow(_Row):
     status: Status
 
 
+_ONLY_WHERE_SAID = {"data", "system"}  # a line without them is one of an earlier version
+
 JournalRow = StartRow | ResumeRow | ReportRow | ErrorRow | EndRow
 _ANY_ROW: TypeAdapter[JournalRow] = TypeAdapter(Annotated[JournalRow, Field(discriminator="event")])
 
 
 def line_of(row: JournalRow) -> bytes:
     """The row as a line of the journal."""
-    return (json.dumps(row.model_dump()) + "\n").encode()
+    said = {
+        name: value
+        for name, value in row.model_dump().items()
+        if value or name not in _ONLY_WHERE_SAID
+    }
+    return (json.dumps(said) + "\n").encode()
 
 
 def row_of(line: bytes) -> JournalRow:

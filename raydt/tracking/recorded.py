@@ -133,7 +133,7 @@ class Place:
 
     def put(self, state: Recorded) -> None:
         """Write down how far the cell is written; `RunError` if somebody else did."""
-        data = state.model_dump_json(indent=1).encode()
+        data = state.model_dump_json(indent=1, exclude_unset=True).encode()
         if not self._cell.swap(STATE, self._there, data):
             raise RunError(f"{self._cell.uri}/{STATE}: another launch writes this cell")
         self._there, self.state = data, state

@@ -57,6 +57,9 @@ FAILED = {
 OTHER = {**FAILED, "status": "diverged", "val_loss_at_end": 2.5}
 LINES = [
     '{"event": "start", "time": 1764000000.5, "launch": "L1", "cell_id": "a", "fingerprint": "ff"}',
+    '{"event": "start", "time": 1764000000.5, "launch": "L1", "cell_id": "a", "fingerprint": "ff", '
+    '"data": [{"language": "de", "split": "val", "digest": "0a", "num_bytes": 8, '
+    '"num_documents": 1, "source_type": "local", "source": "{}"}]}',
     '{"event": "resume", "time": 1764000000.75, "bytes_seen": 4096, "damaged": ["step-9.json"]}',
     '{"event": "report", "time": 1764000001.0, "bytes_seen": 4096, "train_loss": null, '
     '"val_loss": 2.25, "bytes_per_second": null, "mfu": null, "mfu_of_matmul": null, '
@@ -64,6 +67,9 @@ LINES = [
     '{"event": "report", "time": 1764000001.5, "bytes_seen": 8192, "train_loss": NaN, '
     '"val_loss": NaN, "bytes_per_second": 400000.0, "mfu": 0.5, '
     '"mfu_of_matmul": 0.625, "val_bpb": NaN}',
+    '{"event": "report", "time": 1764000001.5, "bytes_seen": 8192, "train_loss": 2.5, '
+    '"val_loss": 2.25, "bytes_per_second": 400000.0, "mfu": null, "mfu_of_matmul": null, '
+    '"val_bpb": 3.25, "system": {"cpu_utilization_percentage": 12.5}}',
     '{"event": "error", "time": 1764000002.0, "traceback": "Traceback: no", "windows_at_once": 16}',
     '{"event": "end", "time": 1764000002.5, "status": "done"}',
 ]
@@ -98,13 +104,13 @@ def test_a_journal_is_written_as_it_was_read(folder: Folder) -> None:
     text = "".join(f"{line}\n" for line in LINES)
     (folder / "attempts" / "1").append("journal.jsonl", text.encode())
     rows = read_journal(folder, "1")
-    kinds = [StartRow, ResumeRow, ReportRow, ReportRow, ErrorRow, EndRow]
+    kinds = [StartRow, StartRow, ResumeRow, ReportRow, ReportRow, ReportRow, ErrorRow, EndRow]
     assert [type(row) for row in rows] == kinds
     assert b"".join(line_of(row) for row in rows).decode() == text
 
 
 def test_a_report_of_an_earlier_version_says_nothing_of_the_hardware(folder: Folder) -> None:
-    (first,) = [json.loads(line) for line in LINES[2:3]]
+    (first,) = [json.loads(line) for line in LINES[3:4]]
     del first["mfu"], first["mfu_of_matmul"]
     (folder / "attempts" / "1").append("journal.jsonl", f"{json.dumps(first)}\n".encode())
     (row,) = read_journal(folder, "1")
@@ -151,6 +157,10 @@ def test_how_far_a_cell_is_recorded(folder: Folder) -> None:
     assert folder.read("mlflow.json") == before
     folder.write_json("mlflow.json", {"ended": True})
     assert read_state(folder) is None, "what is not known is written anew"
+    # Of one with a model it says which.
+    with_model = state.model_copy(update={"model_id": "m-1"})
+    Place(folder).put(with_model)
+    assert read_state(folder) == with_model
 
 
 def test_results_for_tests_say_no_more_than_they_are_given(folder: Folder) -> None:

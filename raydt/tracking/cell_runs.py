@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from raydt.errors import RunError
@@ -82,16 +82,18 @@ class CellRuns:
         for run in runs:
             # Those of attempts that were cut off: their numbers stay in their journals.
             if found is not None or run.data.tags.get(schema.TAG_ATTEMPT) != attempt:
-                self.delete(str(run.info.run_id))
+                self.delete(str(run.info.run_id), place.check)
                 continue
             found = self._begun(attempt, str(run.info.run_id))
         if found is not None:
             place.put(found)
         return found
 
-    def delete(self, run_id: str) -> None:
-        """Delete a run and its models."""
-        self._models.delete_of(run_id)
+    def delete(self, run_id: str, check: Callable[[], None]) -> None:
+        """Delete a run and its models. `check` raises if that is not for this launch to do, asked
+        before each: who slept since it looked may have been taken over."""
+        self._models.delete_of(run_id, check)
+        check()
         self._client.delete_run(run_id)
 
     def runs_of(self, cell_id: str) -> list[Any]:

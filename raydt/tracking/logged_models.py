@@ -9,7 +9,7 @@ import json
 import platform
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -69,9 +69,10 @@ class LoggedModels:
         self._client.finalize_logged_model(state.model_id, "READY")
         return state
 
-    def delete_of(self, run_id: str) -> None:
-        """Delete the models of a run."""
+    def delete_of(self, run_id: str, check: Callable[[], None]) -> None:
+        """Delete the models of a run; `check` as of `CellRuns.delete`."""
         for found in self._of(run_id):
+            check()
             self._client.delete_logged_model(found.model_id)
 
     def _of(self, run_id: str) -> list[Any]:

@@ -218,4 +218,4 @@ class Writer:
         runs = self._runs.runs_of(cell_id)
         self._check_held()  # after the list: a run that is made later is another launch's
         for run in runs:
-            self._runs.delete(str(run.info.run_id))
+            self._runs.delete(str(run.info.run_id), self._check_held)

@@ -109,11 +109,11 @@ def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> str:
     if len(leads) < 2 or len(level) >= len(firsts):
         return ""
     who = "; ".join(f"{source} into {listed(where)}" for source, where in leads.items())
-    none = f"; nobody clearly into {listed(level)}" if level else ""
+    none = f"; none clearly into {listed(level)}" if level else ""
     *_, model, target = max(firsts)
     mine = effective[(effective["model"] == model) & (effective["target"] == target)]
     (leader,) = (one for one, where in leads.items() if _named(target, model, several) in where)
-    return f"Who transfers most hangs on the target: {who}{none}. {_finding(mine, noise, leader)}"
+    return f"The best source depends on the target: {who}{none}. {_finding(mine, noise, leader)}"
 
 
 def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> str:

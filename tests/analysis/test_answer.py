@@ -84,7 +84,7 @@ def test_where_every_target_has_its_own_best_source_the_headline_says_which() ->
     world = World(names, 3, lambda *_: values)
     headline = said(tried(world, np.random.default_rng(1), 300)).headline
     assert headline.startswith(
-        "Who transfers most hangs on the target: cc into aa; aa into bb; bb into cc. "
+        "The best source depends on the target: cc into aa; aa into bb; bb into cc. "
     )
     assert " are worth another " in headline
     assert "every source here gives" in headline

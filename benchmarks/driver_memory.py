@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.large_grid import axes_of
 from raydt.config.recipe import Recipe
@@ -61,6 +59,7 @@ def do_nothing(config: dict[str, Any]) -> None:
             time=time.time(),
             status=Status.DONE,
             test_loss=1.0,
+            test_bpb=1.44,
             bytes_seen=1,
             training_seconds=1e-3,
             weights_sha256="0" * 64,
@@ -77,7 +76,6 @@ class Quiet(Progress):
         self._every = every
         self._began = time.perf_counter()
         self.num_ended = 0
-        self.rows: list[tuple[int, float, float]] = []
 
     def say(self, text: str, style: str | None = None) -> None:
         """Nothing."""
@@ -87,7 +85,9 @@ class Quiet(Progress):
         self.num_ended += 1
         if self.num_ended % self._every == 0:
             megabytes = psutil.Process().memory_info().rss / 1e6
-            self.rows.append((self.num_ended, megabytes, time.perf_counter() - self._began))
+            seconds = time.perf_counter() - self._began
+            # As it comes: a curve that is cut off says something, too.
+            print(f"| {self.num_ended:,} | {megabytes:,.0f} | {seconds:,.0f} |", flush=True)
 
 
 def main() -> None:
@@ -97,18 +97,19 @@ def main() -> None:
     parsed = parser.parse_args()
     parsed.folder.mkdir(parents=True)
     try:
-        show(run(parsed.cells, parsed.folder))
+        run(parsed.cells, parsed.folder)
     finally:
         shutil.rmtree(parsed.folder)
 
 
-def run(num_cells: int, folder: Path) -> Quiet:
+def run(num_cells: int, folder: Path) -> None:
     """A launch of at least so many cells."""
     set_environment()
     sweep = Sweep(storage=str(folder), name="nothing", slots=2, **axes_of(num_cells))
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     record_sweep(sweep)
     progress = Quiet(max(1, len(cells) // _ROWS))
+    print("| cells | MB of the driver | s |\n|---|---|---|", flush=True)
 
     def open_writer() -> Writer:
         writer = Writer(open_store(sweep.store_uri), sweep.store_uri, sweep.name)
@@ -161,24 +162,14 @@ def run(num_cells: int, folder: Path) -> Quiet:
         }
         seconds = dict.fromkeys(cells, 1.0)
         recorder = Recorder()
-        recorded = CellRecorder(recorder, writer, sweep, cells, dict.fromkeys(cells, "0" * 64))
+        fingerprints = dict.fromkeys(cells, "0" * 64)
+        recorded = CellRecorder(recorder, writer, sweep, cells, fingerprints, {})
         recorder.start()
         progress.begin(list(cells.values()), list(cells.values()), seconds, 2)
         schedule = Schedule(list(cells.values()), seconds)
         with Idle(sweep, schedule, tasks, progress, recorded) as policy:
             fan_out(policy, sweep.folder, sweep.max_retries)
         recorder.finish("the launch", lambda: None)
-    return progress
-
-
-def show(progress: Quiet) -> None:
-    """The curve as a table."""
-    table = Table(title="the driver over cells that do nothing")
-    for column in ("cells", "MB", "seconds"):
-        table.add_column(column, justify="right")
-    for num, megabytes, seconds in progress.rows:
-        table.add_row(f"{num:,}", f"{megabytes:,.0f}", f"{seconds:,.0f}")
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def test_a_command_of_the_readme(command: str, checkout: Path) -> None:
         assert "D_T" in done.stdout
         assert "report.html" in done.stdout
     if command == "python sweeps/grid.py":
-        assert "27 of 27 cells done" in done.stdout
+        assert "84 of 84 cells done" in done.stdout
 
 
 @pytest.mark.integration

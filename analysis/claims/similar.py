@@ -107,7 +107,8 @@ def similar(
         "Ratio of D_E between sources over the targets and sizes both have (least squares of "
         "source, target, size on log(D_E / D_F)), sizes at which a D_E is a bound or the ladder "
         f"limited by steps left out. Yes: the 90 % interval of every ratio within {SIMILAR_FOLD} "
-        "(two one-sided tests of 5 %, so all at once), and what single pairs add is within it too; "
+        "(two one-sided tests of 5 %, so all at once), what single pairs add is within it too, and "
+        "no interval within a target lies beyond it; "
         f"no: one ratio, over all targets or within one, surely beyond {SIMILAR_FOLD} (max t over "
         "all, 5 %). Resamples carry what all finetunes of a pretrain share; the interval of the "
         "widest ratio holds all ratios at once. p: sum of squares of source effects against the "
@@ -160,9 +161,20 @@ def similar_verdict(grid: Grid, among: Contrasts, left: Comparable) -> Verdict:
     edge = math.log(SIMILAR_FOLD)
     low, high = np.quantile(among.drawn, [LEVEL, 1 - LEVEL], axis=0)
     alike = bool((low > -edge).all() and (high < edge).all())
-    if alike and not left.bounded and pairs_alike(grid):
+    if alike and not left.bounded and pairs_alike(grid) and not _any_beyond(grid):
         return Verdict.YES
     return Verdict.UNDECIDED
+
+
+def _any_beyond(grid: Grid) -> bool:
+    """Whether the 90 % interval of a ratio within a target lies beyond the factor, by itself: too
+    little for a "no" among many, and too much for a "yes"."""
+    drawn = _within_targets(grid)
+    if drawn is None or not drawn.shape[1]:
+        return False
+    low, high = np.quantile(drawn, [LEVEL, 1 - LEVEL], axis=0)
+    edge = math.log(SIMILAR_FOLD)
+    return bool(((low > edge) | (high < -edge)).any())
 
 
 def pairs_alike(grid: Grid) -> bool:

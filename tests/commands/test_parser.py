@@ -77,7 +77,7 @@ def test_all_cells_are_shown_and_not_trained(
 
     monkeypatch.setattr("raydt.commands.grid.train", never)
     assert script_main("sweeps/grid.py", ["--all"]) == 0
-    assert capsys.readouterr().out.count("→") == 81 - 9
+    assert capsys.readouterr().out.count("→") == 168 - 12
 
 
 def test_unknown_columns_are_passed_over_and_named(

@@ -15,7 +15,7 @@ from raydt.grid.grids import every_cell
 from raydt.tracking.schema import Stage
 from raydt.units import Size
 
-PRETRAIN = Cell(Stage.PRETRAIN, "related", None, Size(800_000, "800k"), 7, "nano")
+PRETRAIN = Cell(Stage.PRETRAIN, "related", None, Size(400_000, "400k"), 7, "nano")
 FINETUNE = Cell(Stage.FINETUNE, "related", "alba", Size(2_000, "2k"), 7, "nano", PRETRAIN.cell_id)
 
 

@@ -50,6 +50,7 @@ def plan_of(
 ) -> SearchPlan:
     values = {
         "sources": ["related", "nonsense"],
+        "targets": ["alba", "brio"],
         "sizes": ["2k", "8k", "32k"],
         "pretrain_size": "8k",
         "protocol": PROTOCOL,

@@ -169,7 +169,7 @@ def test_a_process_that_was_lost_after_its_work_was_done_has_done_it(world: Worl
 
 
 def test_a_cancelled_cell_is_not_handed_out_and_blocks_its_children(world: World) -> None:
-    cell_id = "pretrain/related/800k/nano/s0"
+    cell_id = "pretrain/related/400k/nano/s0"
     cancel(cell_folder(world.sweep, cell_id))
     assert cell_id not in [world.take().cell_id for _ in range(2)]
     assert ("said", f"{cell_id}: cancelled") in world.shown.seen

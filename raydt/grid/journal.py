@@ -182,6 +182,14 @@ def decide(cell: Folder, result: Result, launch_id: str, check_held: Callable[[]
         decided = read_result(cell, RESULT)
         if decided is not None:
             return decided
+        if there is None:
+            # No file is also what `raydt rm` leaves, which takes the mark of a fence away with the
+            # rest: a driver that slept meanwhile would find the place as it had read it, and write.
+            # What was never there before is not found again.
+            check_held()
+            there = open_mark()
+            if not cell.swap(RESULT, None, there):
+                continue
         lease = read_if_there(cell, _LEASE)
         if lease is None or _lease_of(cell, lease).attempt != result.attempt:
             check_held()

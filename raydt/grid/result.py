@@ -4,7 +4,8 @@ The one place that knows their fields. Only what was said is written, and what a
 raydt said beside them is kept.
 
 In the place of a cell's result may stand a mark that the cell is open: left where a result was set
-aside, or where a launch was taken over, so that nobody who read the place before can write there.
+aside, where a launch was taken over, or where a driver is about to put the first result, so that
+nobody who read the place before can write there.
 """
 
 from __future__ import annotations

@@ -223,6 +223,7 @@ class Planted:
 # What only a process that sleeps at the wrong moment does is found where they sleep often.
 SLEEPY = Faults(kill=10.0, pause=30.0)
 ON_RESULTS = Faults(kill=5.0, pause=200.0, pause_at="result.json", cell=100.0, people=("launch",))
+ASLEEP_ON_RESULTS = Faults(pause=200.0, pause_at="result.json", people=("launch",))
 ON_LEASES = Faults(kill=5.0, pause=100.0, pause_at="lease.json", people=("launch",))
 BY_HAND = Faults(kill=20.0, people=("retry", "remove", "launch"))
 BY_HAND_ASLEEP = Faults(kill=5.0, pause=60.0, people=("retry", "remove", "sync", "launch"))
@@ -231,7 +232,9 @@ CANCELLING = Faults(
 )
 POWER = Faults(power=20.0)
 
-EVERY = [SLEEPY, ON_RESULTS, ON_LEASES, BY_HAND, BY_HAND_ASLEEP, CANCELLING, POWER]
+EVERY = [
+    SLEEPY, ON_RESULTS, ASLEEP_ON_RESULTS, ON_LEASES, BY_HAND, BY_HAND_ASLEEP, CANCELLING, POWER,
+]  # fmt: skip
 
 BUGS = [
     Planted(the_outcome_is_before_the_journal),
@@ -243,7 +246,7 @@ BUGS = [
     Planted(a_model_is_linked_again),
     Planted(another_attempt_is_taken_for_recorded),
     Planted(the_lease_is_not_looked_at, ON_RESULTS),
-    Planted(nothing_is_fenced, SLEEPY),
+    Planted(nothing_is_fenced, ASLEEP_ON_RESULTS),
     Planted(people_take_no_lock, BY_HAND_ASLEEP),
     Planted(a_lost_driver_fails_cells, ON_RESULTS),
     Planted(who_slept_takes_the_cell, ON_LEASES),

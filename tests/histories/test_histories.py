@@ -21,6 +21,7 @@ from tests.histories.history import History
 from tests.histories.sqlite_mlflow import SqliteStore
 from tests.histories.wiring import wire
 from tests.histories.world import Faults
+from tests.unproven import unproven
 
 _MEMORY = Path("/dev/shm")
 _AT_ONCE = 250
@@ -51,6 +52,8 @@ def test_a_few_hundred_histories(cache: Path) -> None:
     histories(cache, range(250))
 
 
+# Seed 701: a launch finds a cell done whose run a sync had ended as cancelled, and leaves it so.
+@unproven
 @pytest.mark.usefixtures("world")
 @pytest.mark.integration
 @pytest.mark.timeout(1800)

@@ -34,7 +34,8 @@ class Recorded(BaseModel):
     model_id: str | None = None  # of its LoggedModel, if it has one
     attempt: str
     num_reports: int
-    ended: bool
+    ended: bool  # with its result
+    cancelled: bool = False  # its run ended without one, which may still come
 
 
 def is_recorded(

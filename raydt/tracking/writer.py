@@ -203,7 +203,7 @@ class Writer:
         place = Place(folder)
         self._check_held()
         state = place.state
-        if state is None or state.ended or state.run_id is None:
+        if state is None or state.ended or state.cancelled or state.run_id is None:
             return
         known = self._runs.state_of(place, state.attempt)
         if known is None or known.run_id is None:
@@ -211,7 +211,8 @@ class Writer:
         tags = [RunTag(schema.TAG_STATUS, Status.CANCELLED)]
         self._client.log_batch(known.run_id, tags=tags)
         self._client.set_terminated(known.run_id, "KILLED")
-        place.put(known.model_copy(update={"ended": True}))
+        # Not `ended`: an attempt that was over before the cell was cancelled counts after a retry.
+        place.put(known.model_copy(update={"cancelled": True}))
 
     def delete(self, cell_id: str) -> None:
         """Delete every run of a cell that the store has."""

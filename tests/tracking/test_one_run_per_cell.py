@@ -112,18 +112,21 @@ def test_of_a_storage_that_was_moved_nothing_is_written_anew(place: Place, tmp_p
     assert moved.history() == [2.5, 2.25]
 
 
-def test_a_cell_that_was_cancelled_ends(place: Place) -> None:
-    place.sync("1", 1)
+@pytest.mark.parametrize("counts", ["1", "2"])
+def test_a_cell_that_was_cancelled_ends(place: Place, counts: str) -> None:
+    place.sync("1", 2)
     writer = Writer(open_store(place.uri), place.uri, "sweep")
     writer.cancelled(place.folder)
     (run,) = place.runs()
     assert run.info.status == "KILLED"
     assert run.data.tags[schema.TAG_STATUS] == "cancelled"
     writer.cancelled(place.folder)  # again, and nothing happens
-    # After `raydt retry` another attempt takes its place.
-    place.sync("2", 2, done=True)
+    # After `raydt retry` another attempt takes its place, or it counts itself: it was over before.
+    assert not is_recorded(place.folder, place.uri, experiment_key(place.uri, "sweep"), "1")
+    place.sync(counts, 2, done=True)
     (run,) = place.runs()
     assert run.info.status == "FINISHED"
+    assert run.data.tags[schema.TAG_STATUS] == "done"
 
 
 def test_rm_deletes_every_run_of_a_cell(place: Place) -> None:

@@ -52,7 +52,7 @@ def test_a_few_hundred_histories(cache: Path) -> None:
     histories(cache, range(250))
 
 
-# Seed 701: a launch finds a cell done whose run a sync had ended as cancelled, and leaves it so.
+# Not seen to pass whole since seeds 9598 and 701 were mended, which draws other histories.
 @unproven
 @pytest.mark.usefixtures("world")
 @pytest.mark.integration

@@ -18,6 +18,7 @@ from raydt import __version__
 from raydt.commands.exit_code import exit_code_of
 from raydt.commands.parser import CommandParser, HelpFormatter
 from raydt.errors import InputError, bad
+from raydt.storage.disks import ensure_home
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,12 @@ def script_main(script: str, arguments: Sequence[str] | None = None) -> int:
 def _run(prog: str, command: Command, words: Sequence[str]) -> int:
     module = cast(CommandModule, import_module(f"raydt.commands.{command.module}"))
     parser = module.make_parser(prog, command.about)
-    return exit_code_of(lambda: module.run(parser.read(words)))
+
+    def run() -> int:
+        ensure_home()
+        return module.run(parser.read(words))
+
+    return exit_code_of(run)
 
 
 def _overview() -> argparse.ArgumentParser:

@@ -55,6 +55,17 @@ def cache_folder() -> Path:
         return temporary_folder()
 
 
+def ensure_home() -> None:
+    """Gives a user who has no home a folder among the temporary files as one, for this process and
+    those it starts: MLflow asks for a home while it is imported, and knows no way without."""
+    try:
+        Path.home()
+    except RuntimeError:
+        folder = temporary_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.environ["HOME"] = str(folder)
+
+
 def temporary_folder() -> Path:
     """This user's own among the temporary files."""
     return Path(tempfile.gettempdir()) / f"raydt-{os.getuid()}"

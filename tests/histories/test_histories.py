@@ -21,7 +21,6 @@ from tests.histories.history import History
 from tests.histories.sqlite_mlflow import SqliteStore
 from tests.histories.wiring import wire
 from tests.histories.world import Faults
-from tests.unproven import unproven
 
 _MEMORY = Path("/dev/shm")
 _AT_ONCE = 250
@@ -52,8 +51,7 @@ def test_a_few_hundred_histories(cache: Path) -> None:
     histories(cache, range(250))
 
 
-# Not seen to pass whole since seeds 9598 and 701 were mended, which draws other histories.
-@unproven
+@pytest.mark.long
 @pytest.mark.usefixtures("world")
 @pytest.mark.integration
 @pytest.mark.timeout(1800)

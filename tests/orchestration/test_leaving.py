@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,6 @@ from raydt.grid.ledger import Ledger, cell_folder
 from raydt.orchestration.leaving import leaving_when_told
 
 CELL = "pretrain/related/20k/nano/s0"
-
-
-@pytest.fixture(autouse=True)
-def interrupts() -> Iterator[None]:
-    """A shell lets what it starts in the background ignore Ctrl-C, by which a launch ends."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def told(sweep: Sweep, said: list[str]) -> None:

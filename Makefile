@@ -25,7 +25,7 @@ test: $(VENV)/installed ## all units, and one small grid through Ray, MLflow and
 test-all: test ## and clusters, servers and kills
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "integration and not long"
 
-test-long: $(VENV)/installed ## storms over machines, the ledger's audit, a SLURM: an hour
+test-long: $(VENV)/installed ## storms over machines, the audit of the ledger, ten thousand histories, a SLURM: an hour
 	$(BIN)/python -m pytest -m long
 
 lint: $(VENV)/installed ## ruff and mypy --strict

@@ -43,16 +43,7 @@ COLUMNS = {
     "added_for": "str",  # why a refinement added it, NaN for a cell that was declared
     "run_id": "str",
 }
-_METRICS = {
-    "test_loss": schema.METRIC_TEST_LOSS,
-    "test_loss_stderr": schema.METRIC_TEST_LOSS_STDERR,
-    "best_val_loss": schema.METRIC_BEST_VAL_LOSS,
-    "best_bytes_seen": schema.METRIC_BEST_BYTES_SEEN,
-    "bytes_seen": schema.METRIC_BYTES_SEEN,
-    "seconds": schema.METRIC_SECONDS,
-    "unfinished": schema.METRIC_UNFINISHED,
-    "unseen_share": schema.METRIC_UNSEEN_SHARE,
-}
+_METRICS = {name: key for name, key in schema.FINAL_METRICS.items() if name != "test_bpb"}
 T = TypeVar("T")
 
 # MLflow's SQL stores keep an infinite metric as the largest double.

@@ -20,17 +20,6 @@ _HISTORY = {
     "mfu": schema.METRIC_MFU,
     "mfu_of_matmul": schema.METRIC_MFU_OF_MATMUL,
 }
-_FINAL = {
-    "test_loss": schema.METRIC_TEST_LOSS,
-    "test_bpb": schema.METRIC_TEST_BPB,
-    "test_loss_stderr": schema.METRIC_TEST_LOSS_STDERR,
-    "best_val_loss": schema.METRIC_BEST_VAL_LOSS,
-    "best_bytes_seen": schema.METRIC_BEST_BYTES_SEEN,
-    "bytes_seen": schema.METRIC_BYTES_SEEN,
-    "seconds": schema.METRIC_SECONDS,
-    "unfinished": schema.METRIC_UNFINISHED,
-    "unseen_share": schema.METRIC_UNSEEN_SHARE,
-}
 ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
 # What a final number was measured on.
 _SPLIT_OF = {
@@ -65,7 +54,7 @@ def history_of(reports: Iterable[ReportRow]) -> Iterator[Number]:
 
 def final_of(result: Result) -> Iterator[Number]:
     """What a result says, likewise."""
-    for field, name in _FINAL.items():
+    for field, name in schema.FINAL_METRICS.items():
         value = getattr(result, field)
         if value is not None and math.isfinite(value):
             split = _SPLIT_OF.get(name)

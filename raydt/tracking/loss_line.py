@@ -31,15 +31,8 @@ _NO_LOSS = frozenset(
 # Of names: what stands for none, and what YAML makes of `no`, Norwegian.
 _NO_NAMES = frozenset("n/a #n/a <na> #ref! #value! true false".split())
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
-METRICS = {
-    "test_loss_stderr": schema.METRIC_TEST_LOSS_STDERR,
-    "best_val_loss": schema.METRIC_BEST_VAL_LOSS,
-    "best_bytes_seen": schema.METRIC_BEST_BYTES_SEEN,
-    "bytes_seen": schema.METRIC_BYTES_SEEN,
-    "seconds": schema.METRIC_SECONDS,
-    "unfinished": schema.METRIC_UNFINISHED,
-    "unseen_share": schema.METRIC_UNSEEN_SHARE,
-}
+_READ_APART = ("test_loss", "test_bpb")
+METRICS = {name: key for name, key in schema.FINAL_METRICS.items() if name not in _READ_APART}
 _LOSSES = ("test_loss", "best_val_loss")
 _LANGUAGES = ("init_language", "source", "target")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")

@@ -106,6 +106,18 @@ METRIC_UNFINISHED = "final/unfinished"
 # Of a finetune or zeroshot: which share of the bytes of the target's test split never occurs in the
 # source's training data.
 METRIC_UNSEEN_SHARE = "final/unseen_share"
+# What a cell ends with, by its name in results, tables and imported rows.
+FINAL_METRICS = {
+    "test_loss": METRIC_TEST_LOSS,
+    "test_bpb": METRIC_TEST_BPB,
+    "test_loss_stderr": METRIC_TEST_LOSS_STDERR,
+    "best_val_loss": METRIC_BEST_VAL_LOSS,
+    "best_bytes_seen": METRIC_BEST_BYTES_SEEN,
+    "bytes_seen": METRIC_BYTES_SEEN,
+    "seconds": METRIC_SECONDS,
+    "unfinished": METRIC_UNFINISHED,
+    "unseen_share": METRIC_UNSEEN_SHARE,
+}
 METRIC_SCORE = "score"  # of a trial: the smaller the better, 0 is the recipe as it was
 
 # What `raydt analyze` adds to the cells that were finetuned: D_E and D_T of the cell's source,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.claims.evidence import Evidence
-from analysis.telling import SURE, telling
+from analysis.telling import SURE, Telling, telling
 from analysis.wording import counted, listed, size_name, unfinished_mark, worth
 from raydt.tracking.schema import Stage
 
@@ -34,10 +34,17 @@ def answer(effective: pd.DataFrame, noise: Evidence | None = None) -> Answer:
         return Answer(
             "No D_T yet: no target has both a scratch ladder and a finetuned cell.", [], []
         )
+    return Answer(_headline(effective, noise), _per_target(effective, noise), _cautions(effective))
+
+
+def _places(
+    rows: pd.DataFrame, noise: Evidence | None
+) -> Iterator[tuple[str, str, pd.DataFrame, Telling]]:
+    """Model, target, their rows, and at which size something can be told there."""
     distrusted = frozenset() if noise is None else noise.distrusted
-    return Answer(
-        _headline(effective, noise), _per_target(effective, noise, distrusted), _cautions(effective)
-    )
+    for (model, target), group in rows.groupby(["model", "target"], sort=True):
+        suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
+        yield str(model), str(target), group, telling(group, noise, suspect)
 
 
 def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
@@ -92,13 +99,11 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
 
 def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> str:
     """Who leads where, when another source leads clearly into each of most targets; else ""."""
-    distrusted = frozenset() if noise is None else noise.distrusted
     leads: dict[str, list[str]] = {}
     level, firsts = [], []
     several = effective["model"].nunique() > 1
-    for (model, target), rows in effective.groupby(["model", "target"], sort=True):
-        suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
-        best = rows[rows["finetune_bytes"] == telling(rows, noise, suspect).best]
+    for model, target, rows, told in _places(effective, noise):
+        best = rows[rows["finetune_bytes"] == told.best]
         first = best.sort_values("loss", kind="stable").iloc[0]
         where = _named(target, model, several)
         if first["leads_share"] >= SURE:
@@ -121,13 +126,10 @@ def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> st
     of it the least of the sources gives."""
     trained = effective[effective["stage"] == Stage.FINETUNE]
     rows = trained if len(trained) else effective
-    distrusted = frozenset() if noise is None else noise.distrusted
-    places = []
-    for (model, target), group in rows.groupby(["model", "target"], sort=True):
-        suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
-        best = telling(group, noise, suspect).best
-        places.append(group[(group["source"] == source) & (group["finetune_bytes"] == best)])
-    mine = pd.concat(places)
+    mine = pd.concat(
+        group[(group["source"] == source) & (group["finetune_bytes"] == told.best)]
+        for _, _, group, told in _places(rows, noise)
+    )
     width = np.log(mine["effective_high_bytes"] / mine["effective_low_bytes"])
     ratio = mine["effective_bytes"] / mine["finetune_bytes"].clip(lower=1)
     order = mine.assign(
@@ -184,16 +186,10 @@ def _duels(effective: pd.DataFrame, noise: Evidence | None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "other", "won", "compared", "sure"])
 
 
-def _per_target(
-    effective: pd.DataFrame,
-    noise: Evidence | None,
-    distrusted: Collection[tuple[str, str, int]],
-) -> list[str]:
+def _per_target(effective: pd.DataFrame, noise: Evidence | None) -> list[str]:
     sentences = []
     several = effective["model"].nunique() > 1
-    for (model, target), rows in effective.groupby(["model", "target"], sort=True):
-        suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
-        told = telling(rows, noise, suspect)
+    for model, target, rows, told in _places(effective, noise):
         best = rows[rows["finetune_bytes"] == told.best].sort_values("loss")
         first, *rest = best.to_dict("records")
         where = _named(target, model, several)
@@ -218,8 +214,8 @@ def _per_target(
     return sentences
 
 
-def _named(target: object, model: object, several: bool) -> str:
-    return f"{target}, {model}" if several else str(target)
+def _named(target: str, model: str, several: bool) -> str:
+    return f"{target}, {model}" if several else target
 
 
 def _how_sure(first: dict[object, object]) -> str:

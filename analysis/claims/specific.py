@@ -76,7 +76,7 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         )
     assert left is not None
     tables = {
-        "Share of the farthest, all sizes and by size": pd.DataFrame([whole, *fits]),
+        SHARES: pd.DataFrame([whole, *fits]),
         **tables,
     }
     share, low, high = (float(str(whole[name])) for name in ("agnostic_share", "low", "high"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,31 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 def test_what_the_package_does_not_have() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'teach'"):
         raydt.teach  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(600)
+def test_a_notebook_that_has_imported_ray(tmp_path: Path) -> None:
+    """Ray has read its environment by then; one that runs there is not ours to end."""
+    program = (
+        "import ray, ray.tune, raydt\n"
+        "from raydt.errors import InputError\n"
+        "small = {'val_bytes': '2k', 'test_bytes': '2k', 'pretrain': {'epochs': 1}}\n"
+        "axes = dict(sources=['related'], targets=['alba'], sizes=['2k'], seeds=[0], pretrain_size='2k')\n"
+        "sweep = raydt.plan(**axes, slots=1, name='small', protocol=small).sweep\n"
+        "ray.init(address='local', num_cpus=1)\n"
+        "try:\n"
+        "    raydt.train(sweep)\n"
+        "except InputError as error:\n"
+        "    print('ray.shutdown()' in str(error), ray.is_initialized())\n"
+        "ray.shutdown()\n"
+        "print(raydt.train(sweep).whole, ray.is_initialized())"
+    )
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=kept
+    )
+    assert done.stdout.splitlines()[-2:] == ["True True", "True False"], done.stderr
 
 
 @pytest.mark.integration

@@ -46,6 +46,22 @@ class NotPickled:
         return (object, ())
 
 
+def read_environment_again() -> None:
+    """Ray reads some of its environment once, when it is imported, and a token once, when it is
+    first asked for: in a notebook that may be before a launch has set them, and then the processes
+    that Ray starts would ask for a token that this one does not send."""
+    from ray import _raylet
+    from ray._private import ray_constants
+
+    native: Any = _raylet  # its stubs do not have these
+    native.Config.initialize("")
+    native.AuthenticationTokenLoader.instance().reset_cache()
+    names = {"ENABLE_RAY_CLUSTER": LOOPBACK_ONLY, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": NO_SHIPPING}
+    for constant, (variable,) in names.items():
+        read = ray_constants.env_bool(variable, getattr(ray_constants, constant))
+        setattr(ray_constants, constant, read)
+
+
 def keep_credentials_here() -> None:
     """Keep Tune from forwarding the credentials of AWS to its trials by way of their runtime
     environment, which Ray writes into a log that anybody on the machine can read. A Ray of our own

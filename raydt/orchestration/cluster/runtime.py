@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,7 @@ from raydt.orchestration.cluster.ray_private import (
     NO_SHIPPING,
     OLD_OUTPUT,
     cluster_of_this_machine,
+    read_environment_again,
 )
 from raydt.orchestration.cluster.temporary import MOST_CHARACTERS, ray_folder
 
@@ -92,6 +94,7 @@ def ray_started(num_slots: int, cpus_per_cell: int, gpus_per_cell: float) -> Ite
     set_environment()
     import ray
 
+    read_environment_again()
     logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"ray\..*")
     with ExitStack() as stack:
@@ -199,7 +202,12 @@ def _speaks_grpc(there: socket.socket) -> bool:
 
 
 def check_cluster() -> None:
-    """`InputError` where `RAY_ADDRESS` is none of a cluster that answers, known within seconds."""
+    """`InputError` where `RAY_ADDRESS` is none of a cluster that answers, known within seconds, or
+    where this process (a notebook) has a Ray of its own."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        found = "one (ray.shutdown() ends it; RAY_ADDRESS is what a launch joins a cluster by)"
+        raise bad("Ray in this process", "none", found)
     if on_cluster():
         try:
             require_answer(os.environ["RAY_ADDRESS"])

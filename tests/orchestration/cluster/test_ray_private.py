@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -44,6 +45,39 @@ def test_only_this_module_knows_private_parts() -> None:
             assert private not in text.replace("ray_private.", ""), f"{path}: {private}"
 
 
+def test_what_ray_read_when_it_was_imported_is_read_again() -> None:
+    """Without `Config.initialize`, `AuthenticationTokenLoader.reset_cache` and the two constants a
+    launch in a process that has imported Ray before (a notebook) does not reach its own Ray.
+    tests/test_library.py tries it."""
+    program = f"""
+import os, ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, get_authentication_mode
+from {ray_private.__name__} import LOOPBACK_ONLY, NO_SHIPPING, read_environment_again
+loader = AuthenticationTokenLoader.instance()
+def seen():
+    token = loader.get_raw_token() if loader.has_token() else None
+    constants = ray_constants.ENABLE_RAY_CLUSTER, ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV
+    return (get_authentication_mode() == AuthenticationMode.TOKEN, token, *constants)
+print(seen())
+os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="a" * 8, **LOOPBACK_ONLY, **NO_SHIPPING)
+read_environment_again()
+print(seen())
+os.environ["RAY_AUTH_TOKEN"] = "b" * 8
+read_environment_again()
+print(seen())
+"""
+    own = ("RAY_AUTH_", *ray_private.LOOPBACK_ONLY, *ray_private.NO_SHIPPING)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(own)}
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.stdout.splitlines() == [
+        "(False, None, True, True)",
+        "(True, 'aaaaaaaa', False, False)",
+        "(True, 'bbbbbbbb', False, False)",
+    ], done.stderr
+
+
 def test_credentials_are_not_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the change of `class_cache.ENV_VARS_TO_PROPAGATE` Tune puts AWS_SECRET_ACCESS_KEY
     into the runtime environment of its trials, and Ray writes that into a log (0644).
@@ -52,7 +86,8 @@ def test_credentials_are_not_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     from ray.tune.execution import class_cache
 
-    before = class_cache.ENV_VARS_TO_PROPAGATE
+    # As Ray has it: a launch in this process, of another test, would have changed it.
+    before = runpy.run_path(class_cache.__file__)["ENV_VARS_TO_PROPAGATE"]
     monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", before)
     assert "AWS_SECRET_ACCESS_KEY" in before
     assert "ENV_VARS_TO_PROPAGATE:" in inspect.getsource(class_cache._ActorClassCache.get)

@@ -27,6 +27,7 @@ from analysis.ladder import cell_means, ladders
 from analysis.laws.ladders import fit_ladders
 from analysis.laws.one_law import one_law_tests
 from analysis.laws.transfer_table import transfer_laws
+from analysis.probes import probe_table
 from analysis.report.folder import require_ours
 from analysis.report.logged import log_answer
 from analysis.report.outputs import write_outputs
@@ -41,6 +42,7 @@ from raydt.tracking.schema import (
     PARAM_MODEL,
     PARAM_NUM_PARAMETERS,
     PARAM_STAGE,
+    TAG_PROBES,
     Stage,
 )
 
@@ -160,6 +162,15 @@ def computed(
     resamples = Resamples(drawn, confidence)
     estimates = executor.submit(estimates_table, means, resamples)
     effective, draws = effective_with_draws(means, resamples, estimator=estimator, noise=noise)
+    probes = probe_table(
+        table.cells,
+        {run.run_id: run.tags[TAG_PROBES] for run in runs.cells if TAG_PROBES in run.tags},
+        effective,
+        estimator=estimator,
+        confidence=confidence,
+        num_resamples=num_resamples,
+        random_seed=random_seed,
+    )
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
     parameters = _parameters(runs)
@@ -197,7 +208,7 @@ def computed(
         alarms=[str(alarm) for alarm in raised],
         raised=raised,
         claims=claims,
-        notes=[*runs.notes, *filter(None, [curves.note])],
+        notes=[*runs.notes, *probes.notes, *filter(None, [curves.note])],
         methods=Methods(estimator, confidence, num_resamples, random_seed, noise, NUM_PERMUTATIONS),
         out_dir=out_dir,
         report_path=out_dir / REPORT,
@@ -207,6 +218,7 @@ def computed(
         crossovers=curves.crossings,
         drawn_curves=curves.drawn,
         flops_per_byte=cost,
+        probes=probes,
     )
 
 

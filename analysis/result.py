@@ -13,6 +13,7 @@ from analysis.claims.claim import ClaimAnswer
 from analysis.curves.drawn import DrawnCurves
 from analysis.ladder import Ladder
 from analysis.laws.scaling import ScalingLaw
+from analysis.probes import Probes
 from analysis.table import CellTable
 from analysis.uncertainty.noise import Noise
 
@@ -66,6 +67,7 @@ class Analysis:
     # Columns `analysis.effective.ESTIMATES_COLUMNS`: every estimator side by side.
     estimates: pd.DataFrame = field(default_factory=pd.DataFrame)
     raised: list[Alarm] = field(default_factory=list)  # `alarms` with kind and place
+    probes: Probes = field(default_factory=Probes)  # by minimal pairs, where cells were scored
     logged: bool = False  # whether the folder is also an artifact of the newest launch
 
     @property

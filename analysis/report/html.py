@@ -18,6 +18,7 @@ from analysis.report.claim_tables import claims
 from analysis.report.crossover_table import crossover_table
 from analysis.report.drawing import Drawing, Kind
 from analysis.report.inline_svg import inline_svg
+from analysis.report.probe_tables import probe_tables
 from analysis.report.shown_table import ShownTable, shown_table
 from analysis.report.tables import estimator_spread, ladder_law, one_law, transfer, transfer_law
 from analysis.result import Analysis
@@ -73,6 +74,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, draw
         confidence=f"{analysis.methods.confidence:.0%}",
         any_interval=bool(analysis.effective["transferred_low_bytes"].notna().any()),
         any_unfinished=any(row.if_trained_on for part in parts for row in part.rows),
+        probes=probe_tables(analysis.probes),
         unseen=_unseen(analysis.cells),
         added=_added(analysis.cells),
         alarms_count=counted(len(analysis.alarms), "alarm"),
@@ -214,6 +216,7 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         ("Sizes", "True bytes; k, M, G are powers of ten. A label is only a name."),
         ("Law", "Variable projection over β, E and B not negative, residuals relative to loss."),
         *(("Claim: " + one.question, one.answers[0].tested) for one in claims(analysis.claims)),
+        *_probe_methods(analysis),
         (
             "Distances",
             "URIEL (Littell et al. 2017) as carried by urielplus 1.3.2 and lang2vec 1.1.2, "
@@ -226,6 +229,19 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         *(("Note", note) for note in analysis.notes),
         ("Written", f"{when.strftime('%Y-%m-%d %H:%M')} UTC, {versions()}"),
     ]
+
+
+def _probe_methods(analysis: Analysis) -> list[tuple[str, str]]:
+    if analysis.probes.table.empty:
+        return []
+    text = (
+        "A pair is right if the good text has the higher probability: the sum over its bytes, "
+        "after a separator; a tie counts half. D_E is read off the ladder of the share of wrong "
+        "pairs, (wrong + ½) / (pairs + 1), in place of the loss; estimator, pooling and intervals "
+        "are those of losses, with the noise of seeds of that share. Which pairs were asked is not "
+        "in the intervals."
+    )
+    return [("Minimal pairs", text)]
 
 
 def versions() -> str:

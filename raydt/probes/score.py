@@ -6,7 +6,7 @@ As texts of a pair may differ in length, the sum and not the mean decides, as in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,15 @@ _TEXTS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The share of pairs whose good text is the more probable; a tie counts half."""
+    """Of how many pairs the good text is the more probable; a tie counts half."""
 
-    share: float
+    num_right: float
     num_pairs: int
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1; 0.5 is what guessing has."""
+        return self.num_right / self.num_pairs
 
     @property
     def stderr(self) -> float:
@@ -34,13 +39,21 @@ class Accuracy:
         return float(np.sqrt(self.share * (1 - self.share) / self.num_pairs))
 
 
-def accuracy(model: Decoder, pairs: Sequence[Pair]) -> Accuracy:
-    """Of a model on pairs, computed in float32."""
+def accuracies(model: Decoder, pairs: Sequence[Pair]) -> dict[str, Accuracy]:
+    """Of a model on pairs, by their kinds, computed in float32."""
     texts = list({text for pair in pairs for text in (pair.good, pair.bad)})
     nats = dict(zip(texts, text_nats(model, texts), strict=True))
-    margins = np.array([nats[pair.bad] - nats[pair.good] for pair in pairs])
-    share = (np.count_nonzero(margins > 0) + 0.5 * np.count_nonzero(margins == 0)) / len(pairs)
-    return Accuracy(float(share), len(pairs))
+    right: dict[str, list[float]] = {}
+    for pair in pairs:
+        margin = nats[pair.bad] - nats[pair.good]
+        right.setdefault(pair.kind, []).append((1 + np.sign(margin)) / 2)
+    return {kind: Accuracy(float(sum(each)), len(each)) for kind, each in right.items()}
+
+
+def overall(by_kind: Mapping[str, Accuracy]) -> Accuracy:
+    """Over the pairs of all kinds."""
+    every = by_kind.values()
+    return Accuracy(sum(one.num_right for one in every), sum(one.num_pairs for one in every))
 
 
 def text_nats(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:

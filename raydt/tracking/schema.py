@@ -66,6 +66,8 @@ TAG_STATUS = "raydt.status"
 TAG_REASON = "raydt.reason"  # why a cell failed or diverged, one line
 TAG_STOPPED = "raydt.stopped"  # why training ended: a `Stop`
 TAG_PRECISION = "raydt.precision"  # the dtype that a cell was computed in
+# What `raydt probe` found, in JSON: {"pairs": DIGEST, "kinds": {KIND: [num_right, num_pairs]}}.
+TAG_PROBES = "raydt.probes"
 TAG_TRIAL_ID = "raydt.trial_id"
 TAG_IMPORT = "raydt.import"  # launch: digest of the rows that `raydt import` took in
 
@@ -118,6 +120,10 @@ FINAL_METRICS = {
     "unfinished": METRIC_UNFINISHED,
     "unseen_share": METRIC_UNSEEN_SHARE,
 }
+# What `raydt probe` adds to a cell: the share of minimal pairs whose good text it finds the more
+# probable, of all and of each kind.
+METRIC_PROBE_ACCURACY = "probe/accuracy"
+METRIC_PROBE_ACCURACY_OF = "probe/accuracy_{kind}"
 METRIC_SCORE = "score"  # of a trial: the smaller the better, 0 is the recipe as it was
 
 # What `raydt analyze` adds to the cells that were finetuned: D_E and D_T of the cell's source,
@@ -125,6 +131,10 @@ METRIC_SCORE = "score"  # of a trial: the smaller the better, 0 is the recipe as
 # number.
 METRIC_EFFECTIVE_BYTES = "D_E/bytes"
 METRIC_TRANSFERRED_BYTES = "D_T/bytes"
+
+# The same, read off a ladder of the share of minimal pairs that cells get wrong.
+METRIC_EFFECTIVE_BY_ACCURACY = "D_E/by_accuracy_bytes"
+METRIC_TRANSFERRED_BY_ACCURACY = "D_T/by_accuracy_bytes"
 
 # Headline numbers of a launch (the parent run). The last are written by `raydt analyze`, one for
 # each source, target and size that is worth showing: D_T in bytes.

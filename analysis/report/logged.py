@@ -117,7 +117,7 @@ def _table(effective: pd.DataFrame) -> Iterator[str]:
 
 
 def _probes(analysis: Analysis) -> Iterator[str]:
-    """D_T by minimal pairs, over all kinds; of many rows those of the leading sources by loss."""
+    """D_T by minimal pairs, over all kinds; nothing where they are many: the report has them."""
     rows = analysis.probes.table
     rows = rows[rows["kind"] == ALL_KINDS]
     if rows.empty or len(rows) > MOST_HEADLINES:

@@ -71,8 +71,8 @@ def _beside(table: pd.DataFrame) -> pd.DataFrame:
             "kind": table["kind"],
             "accuracy": [f"{row['accuracy']:.3f}" for row in rows],
             "scratch": [scratch_accuracy(row) for row in rows],
-            "D_T by accuracy": [minus(by_accuracy(row)) for row in rows],
-            "D_T by loss": [minus(by_loss(row)) for row in rows],
+            "by_accuracy": [minus(by_accuracy(row)) for row in rows],
+            "by_loss": [minus(by_loss(row)) for row in rows],
             APART: [APART if row["apart"] else "" for row in rows],
         }
     )

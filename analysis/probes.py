@@ -129,9 +129,7 @@ def probe_table(
     return Probes(table.sort_values(order, kind="stable", ignore_index=True), scores, notes)
 
 
-def scored_cells(
-    cells: pd.DataFrame, probes: Mapping[str, str], notes: list[str]
-) -> pd.DataFrame:
+def scored_cells(cells: pd.DataFrame, probes: Mapping[str, str], notes: list[str]) -> pd.DataFrame:
     """A row for each cell that was scored and each kind of its pairs, `all` first: the columns of
     `cells`, and kind, num_right, num_pairs, accuracy. What cannot be read is named in `notes`."""
     done = cells[(cells["status"] == Status.DONE) & (cells["stage"] != Stage.PRETRAIN)]

@@ -1,4 +1,4 @@
-"""What minimal pairs say, as texts: accuracies of the ladders, and D_T by accuracy beside by loss."""
+"""What minimal pairs say, as texts: ladders of accuracy, and D_T by accuracy beside by loss."""
 
 from __future__ import annotations
 

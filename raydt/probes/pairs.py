@@ -22,7 +22,7 @@ _SHOWN = 10  # problems of one file
 
 @dataclass(frozen=True)
 class Pair:
-    """Two texts in UTF-8, neither of which is empty, and which differ; `kind`: in what, if known."""
+    """Two texts in UTF-8, none of them empty, that differ; `kind`: in what, if it is known."""
 
     good: bytes
     bad: bytes

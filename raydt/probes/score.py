@@ -57,15 +57,17 @@ def overall(by_kind: Mapping[str, Accuracy]) -> Accuracy:
 
 
 def text_nats(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:
-    """Minus the log-probability of each text, in nats; (len(texts),).
+    """Minus the log-probability of each text after a separator, in nats; (len(texts),).
 
     A text that is longer than the window is computed in windows that overlap by half.
     """
     window = model.config.window_bytes
     nats = np.zeros(len(texts))
-    short = [place for place, text in enumerate(texts) if len(text) <= window]
     evaluator = Evaluator(window // 2, precision="float32")
-    for place in set(range(len(texts))).difference(short):
+    # Those of one length beside each other: what fills rows up is computed too.
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    short = [place for place in order if len(texts[place]) <= window]
+    for place in order[len(short) :]:
         data = np.frombuffer(texts[place], dtype=np.uint8)
         nats[place] = evaluator.byte_losses(model, data).sum()
     for start in range(0, len(short), _TEXTS_AT_ONCE):
@@ -75,18 +77,16 @@ def text_nats(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:
 
 
 def _short(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:
-    """Of texts within a window, each at the end of one that begins with separators, as a split is
-    evaluated."""
-    window = model.config.window_bytes
+    """Of texts within a window; what fills rows up comes after them, and they do not see it."""
     device = next(model.parameters()).device
-    row_BT1 = torch.zeros(len(texts), window + 1, dtype=torch.long)
-    for row, text in zip(row_BT1, texts, strict=True):
-        row[window + 1 - len(text) :] = torch.tensor(list(text))
-    y_BT = row_BT1[:, 1:].clone()
-    for row, text in zip(y_BT, texts, strict=True):
-        row[: window - len(text)] = IGNORED_TARGET
+    longest = max(map(len, texts))
+    x_BT = torch.zeros(len(texts), longest, dtype=torch.long)
+    y_BT = torch.full((len(texts), longest), IGNORED_TARGET)
+    for x_T, y_T, text in zip(x_BT, y_BT, texts, strict=True):
+        y_T[: len(text)] = torch.tensor(list(text))
+        x_T[1 : len(text)] = y_T[: len(text) - 1]
     with torch.inference_mode():
-        logits = model(row_BT1[:, :-1].to(device)).float()
+        logits = model(x_BT.to(device)).float()
         loss_BT = F.cross_entropy(
             logits.mT, y_BT.to(device), reduction="none", ignore_index=IGNORED_TARGET
         )

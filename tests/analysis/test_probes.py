@@ -1,4 +1,4 @@
-"""D_E by minimal pairs: planted worths come back, beside those of loss, and what cannot is named."""
+"""D_E by minimal pairs: planted worths come back, beside those of loss; what cannot is named."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def tags(cells: pd.DataFrame) -> dict[str, str]:
 def table_of(cells: pd.DataFrame, tags: Mapping[str, str], estimator: str = "guided") -> Probes:
     means = cell_means(cells)
     noise = pooled_noise(means, cells)
-    drawn = draw_means(
-        means, noise, num_resamples=200, random=np.random.default_rng(0)
-    )
+    drawn = draw_means(means, noise, num_resamples=200, random=np.random.default_rng(0))
     effective = effective_table(means, Resamples(drawn, 0.9), estimator=estimator, noise=noise)
     return probe_table(
         cells,
@@ -159,9 +157,7 @@ def test_without_probes_there_is_nothing(cells: pd.DataFrame) -> None:
     assert not found.notes
 
 
-def test_report_tables_and_store_have_both(
-    store: Any, make_cell: Any, tmp_path: Path
-) -> None:
+def test_report_tables_and_store_have_both(store: Any, make_cell: Any, tmp_path: Path) -> None:
     ladder = ((8_000, 2.0), (32_000, 1.5), (128_000, 1.2))
     cells = [make_cell("scratch", None, "de", size, loss=loss) for size, loss in ladder]
     cells.append(make_cell("finetune", "en", "de", 8_000, loss=1.7))

@@ -93,9 +93,20 @@ def test_a_file_without_pairs(name: str, text: str | None, said: str, tmp_path: 
 
 
 def test_a_text_has_the_nats_of_a_split(model: Decoder) -> None:
-    texts = [b"short", b"x" * 128, b"longer than a window " * 20]
+    texts = [b"x" * 128, b"longer than a window " * 20]
     evaluator = Evaluator(64, precision="float32")
     expected = [evaluator.byte_losses(model, np.frombuffer(text, np.uint8)).sum() for text in texts]
+    np.testing.assert_allclose(text_nats(model, texts), expected, rtol=1e-5)
+
+
+def test_a_short_text_is_scored_after_a_separator_whatever_stands_beside_it(model: Decoder) -> None:
+    texts = [b"short", b"a", b"not so short as the others"] * 20 + [b"x" * 100]
+    expected = []
+    for text in texts:
+        with torch.no_grad():
+            logits = model(torch.tensor([[0, *text[:-1]]]))[0]
+        chosen = logits.log_softmax(-1)[torch.arange(len(text)), torch.tensor(list(text))]
+        expected.append(-float(chosen.double().sum()))
     np.testing.assert_allclose(text_nats(model, texts), expected, rtol=1e-5)
 
 

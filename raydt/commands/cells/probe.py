@@ -27,7 +27,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 def run(parsed: argparse.Namespace) -> int:
     from raydt.grid.grids import every_cell
     from raydt.orchestration.cells import matching_cells
-    from raydt.probes.cells import score, scorable_cells
+    from raydt.probes.cells import scorable_cells, score
     from raydt.probes.declared import declared_pairs, language_of
     from raydt.probes.pairs import digest
     from raydt.probes.score import overall

@@ -177,6 +177,6 @@ def _brackets(
         for good in islice(documents(), per_kind - len(pairs)):
             text = np.frombuffer(good, dtype=np.uint8).copy()
             place = rng.choice(np.flatnonzero(np.isin(text, CLOSING)))
-            text[place] = rng.choice(CLOSING[CLOSING != text[place]])
+            text[place] = rng.choice(CLOSING[text[place] != CLOSING])
             pairs.append(ControlledPair("brackets", good, text.tobytes()))
     return pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,15 @@ def sweep(tmp_path: Path) -> Sweep:
     for number, cell in enumerate(build_grid(sweep)):
         finish(sweep, cell, seed=number)
     return sweep
+
+
+@pytest.fixture(autouse=True)
+def few_threads() -> Iterator[None]:
+    """Torch has been imported by now, and does not read the environment again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def finish(sweep: Sweep, cell: Cell, seed: int) -> None:

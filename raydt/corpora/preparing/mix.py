@@ -77,8 +77,8 @@ def prepare_mix(
     try:
         work.parent.mkdir(parents=True, exist_ok=True)
         with locked(work.with_name(f"{work.name}.lock")):
-            existing = _find(folder, mix, parts)
-            if existing is not None and _is_enough(existing, asked):
+            existing = _find(folder, _texts(mix, parts))
+            if existing is not None and _is_enough(existing, parts, asked):
                 return existing
             new = work / "new"
             shutil.rmtree(new, ignore_errors=True)
@@ -94,30 +94,24 @@ def prepare_mix(
     return open_language(folder)
 
 
-def _texts(mix: Mix, parts: Mapping[str, Manifest]) -> str:
-    of_each = [(str(mix.shares[n]), part.source.text_digest) for n, part in parts.items()]
-    return hashlib.sha256(repr(of_each).encode()).hexdigest()
-
-
-def _hashes(language: PreparedLanguage) -> dict[Split, str]:
-    return {split: record.sha256 for split, record in language.manifest.splits.items()}
-
-
-def _find(folder: Path, mix: Mix, parts: Mapping[str, PreparedLanguage]) -> PreparedLanguage | None:
-    """What is there, if it is this mixture of languages as they are now."""
+def _find(folder: Path, texts: str) -> PreparedLanguage | None:
+    """What is there, if it is this mixture of these texts."""
     try:
         existing = open_language(folder)
         if not existing.is_whole():
             return None
     except InputError:
         return None  # not there, half-written or damaged: to be written again
-    there = {part.language: (part.share, part.drawn_from) for part in existing.manifest.parts or ()}
-    now = {name: (str(mix.shares[name]), _hashes(part)) for name, part in parts.items()}
-    return existing if there == now else None
+    return existing if existing.manifest.source.mixed == texts else None
 
 
-def _is_enough(existing: PreparedLanguage, asked: Mapping[Split, int]) -> bool:
+def _is_enough(
+    existing: PreparedLanguage, parts: Mapping[str, PreparedLanguage], asked: Mapping[Split, int]
+) -> bool:
     stored = existing.manifest.splits
+    drawn_from = {part.language: part.drawn_from for part in existing.manifest.parts or ()}
+    if drawn_from != {name: _hashes(part) for name, part in parts.items()}:
+        return False  # of a language that is longer now there may be more
     return stored["train"].num_bytes >= asked["train"] and all(
         stored[split].num_bytes >= asked[split] or asked[split] == at_most(split, None)
         for split in HELD_OUT
@@ -197,7 +191,7 @@ def _manifest(
     licences = {part.licence for part in parts.values()}
     return Manifest(
         language=mix.name,
-        source=Source(corpus=first.source.corpus, mixed=_texts(mix, parts)),
+        source=Source(corpus=first.source.corpus, mixed=_texts(mix, languages)),
         licence=None if None in licences else ", ".join(sorted(map(str, licences))),
         split_rule=f"as of {', '.join(parts)}: of each split the first documents, by turns",
         split_seed=first.split_seed,
@@ -217,8 +211,11 @@ def _manifest(
     )
 
 
-def _texts(mix: Mix, parts: Mapping[str, Manifest]) -> str:
-    of_each = [(str(mix.shares[n]), part.source.text_digest) for n, part in parts.items()]
+def _texts(mix: Mix, parts: Mapping[str, PreparedLanguage]) -> str:
+    of_each = [
+        (str(mix.shares[name]), part.manifest.source.text_digest, name == mix.evaluated)
+        for name, part in parts.items()
+    ]
     return hashlib.sha256(repr(of_each).encode()).hexdigest()
 
 

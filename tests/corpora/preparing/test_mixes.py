@@ -126,9 +126,15 @@ def test_of_what_is_generated_there_is_always_enough(root: Path) -> None:
     shares = {"alba": Fraction(1, 2), "brio": Fraction(1, 2)}
     mixture = mixed(ControlledCorpus(), root, shares, 20_000)
     assert mixture.manifest.splits["train"].num_bytes >= 20_000
-    assert mixture.train(20_000).tobytes() == (
-        mixed(ControlledCorpus(), root, shares, 60_000).train(20_000).tobytes()
-    )
+    data = mixture.train(20_000).tobytes()
+    longer = mixed(ControlledCorpus(), root, shares, 60_000)
+    assert longer.train(20_000).tobytes() == data
+    # Another sweep has a language made longer: the mixture stays as long as it was.
+    prepare_corpus(locate(ControlledCorpus()), {"alba": 90_000}, 300, 300, root)
+    again = mixed(ControlledCorpus(), root, shares, 20_000)
+    assert again.manifest.splits == longer.manifest.splits
+    assert again.manifest.parts != longer.manifest.parts
+    assert mixture.train(20_000).tobytes() == data
     assert mixture.manifest.contamination.reason == (
         "of alba: a controlled language is no natural one"
     )

@@ -17,7 +17,7 @@ from rich.console import Console
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means
 from analysis.probes import Probes, probe_table, scored_cells
-from analysis.report.terminal import print_analysis
+from analysis.report.terminal import print_findings
 from analysis.reuse import analyzed
 from analysis.uncertainty.noise import pooled_noise
 from analysis.uncertainty.resample import draw_means
@@ -201,7 +201,7 @@ def test_report_tables_and_store_have_both(store: Any, make_cell: Any, tmp_path:
     assert "| D_T by accuracy | D_T by loss |" in launch.data.tags[schema.TAG_NOTE]
 
     out = StringIO()
-    print_analysis(analysis, Console(file=out, width=100))
+    print_findings(analysis, Console(file=out, width=100))
     assert "By 200 minimal pairs, into de" in out.getvalue()
     # Other answers to the pairs are another analysis; the same are not.
     assert analyzed(store.uri, "probed", tmp_path / "report")[1]

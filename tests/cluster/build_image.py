@@ -3,7 +3,8 @@ as the user of the image. As root, where mmdebstrap, Debian's packages and PyPI 
 
 python tests/cluster/build_image.py FOLDER [KIND=cuda]
 
-It takes minutes, and so is no test of `make test-all`; docs/places/image.md has how long.
+It takes minutes, and so is a test of `make test-long` (tests/integration/test_image.py);
+docs/places/image.md has how long.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def main(folder: Path, *arguments: str) -> None:
         user,
         place,
     )
-    print(f"{time.monotonic() - began:6.0f} s  all of it")
+    print(f"{time.monotonic() - began:6.0f} s  all of it, {size(folder)}")
 
 
 def mount(folder: Path) -> None:
@@ -100,6 +101,18 @@ def run(folder: Path, words: str, environment: dict[str, str], user: str, place:
     chroot = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin")
     assert chroot is not None, "apt-get install coreutils"
     subprocess.run([chroot, folder, "sh", "-c", inner], env=env, check=True)
+
+
+def size(folder: Path) -> str:
+    """Of the image, and of raydt's environment in it, as a person reads it."""
+    mounted = [f"--exclude={folder / name[1:]}" for name in FOLDERS]
+    said = [
+        subprocess.run(
+            ["du", "-sh", *mounted, place], capture_output=True, text=True, check=True
+        ).stdout.split()[0]
+        for place in (folder, folder / "opt/venv")
+    ]
+    return f"{said[0]}, {said[1]} of it in /opt/venv"
 
 
 if __name__ == "__main__":

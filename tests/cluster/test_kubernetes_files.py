@@ -1,5 +1,5 @@
-"""`cluster/rayjob.yaml` and `cluster/mlflow.yaml` without a cluster: KubeRay's own schemas, and
-what has to be the same in several places."""
+"""`cluster/rayjob.yaml` and `cluster/mlflow.yaml` without a cluster: KubeRay's and Kubernetes' own
+schemas, and what has to be the same in several places."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 
-from tests.cluster.manifests import ROOT, documents, pod_schema, pods, problems, schema
+from tests.cluster.manifests import ROOT, documents, pods, problems, schema
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +84,39 @@ def test_a_planted_mistake_is_found(
     assert all(expected in problem for problem in found)
 
 
-def test_the_pods_of_mlflow_are_pods(rayjob_schema: dict[str, Any]) -> None:
-    template = pod_schema(rayjob_schema)
-    found = [pod for document in documents("mlflow.yaml") for pod in pods(document)]
-    assert len(found) == 2
-    for pod in found:
-        assert problems(template, pod) == []
-    planted = copy.deepcopy(found[0])
-    planted["spec"]["containers"][0]["port"] = planted["spec"]["containers"][0].pop("ports")
-    (problem,) = problems(template, planted)
-    assert "'port' was unexpected" in problem
+def problem(document: dict[str, Any]) -> str:
+    """What Kubernetes' own schema has against a resource of its own; "" if nothing."""
+    version = kubernetes_validate.latest_version()
+    try:
+        kubernetes_validate.validate(document, version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def test_kubernetes_takes_mlflow() -> None:
+    declared = documents("mlflow.yaml")
+    assert [problem(document) for document in declared] == [""] * 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("PersistentVolumeClaim", "accessModes"),
+        ("Deployment", "strategy"),
+        ("Deployment", "template.spec.containers.0.ports"),
+        ("Deployment", "template.spec.containers.0.env.3.valueFrom.secretKeyRef"),
+        ("Service", "selector"),
+    ],
+)
+def test_a_misspelt_field_of_mlflow_is_found(kind: str, field: str) -> None:
+    planted = next(each for each in documents("mlflow.yaml") if each["kind"] == kind)
+    place = planted["spec"]
+    *steps, last = field.split(".")
+    for step in steps:
+        place = place[int(step) if step.isdigit() else step]
+    place[f"{last}s"] = place.pop(last)
+    assert f"'{last}s' was unexpected" in problem(planted)
 
 
 def test_services_select_pods_that_are_there() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from tests.cluster.manifests import ROOT, documents, pods, problems, schema
 
@@ -82,6 +83,22 @@ def test_a_planted_mistake_is_found(
     found = problems(rayjob_schema, planted)
     assert found
     assert all(expected in problem for problem in found)
+
+
+def test_what_stands_there_as_a_comment_would_be_taken(rayjob_schema: dict[str, Any]) -> None:
+    text = (ROOT / "cluster" / "rayjob.yaml").read_text()
+    for line in ("labels: {kueue.x-k8s.io/queue-name: research}", "lifecycle: {postStart:"):
+        assert text.count(f"  # {line}") == 1
+        text = text.replace(f"  # {line}", f"  {line}")
+    planted = yaml.safe_load(text)
+    (worker, *_) = planted["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    (container,) = worker["template"]["spec"]["containers"]
+    assert container["lifecycle"]["postStart"]["exec"]["command"][2:] == [
+        "nvidia-cuda-mps-control",
+        "-d",
+    ]
+    assert planted["metadata"]["labels"]
+    assert problems(rayjob_schema, planted) == []
 
 
 def problem(document: dict[str, Any]) -> str:
@@ -167,7 +184,13 @@ def test_versions_and_the_image_are_the_same_everywhere(rayjob: dict[str, Any]) 
     ]
     own = {image for image in named if "raydt" in image}
     (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
-    assert own == {f"registry.example/raydt:{version}-{kind}" for kind in ("cpu", "cuda")}
+    kinds = {f"registry.example/raydt:{version}-{kind}" for kind in ("cpu", "cuda")}
+    assert own == kinds
+    pages = [*(ROOT / "docs" / "places").iterdir(), *(ROOT / "cluster").iterdir()]
+    for path in (*pages, ROOT / "cluster.yaml"):
+        assert set(re.findall(r"registry\.example/raydt:[\w.-]+\w", path.read_text())) <= kinds
+    for name in ("cluster.yaml", "cluster/gcp.yaml", "docs/places/slurm.md"):
+        assert f"registry.example/raydt:{version}-cuda" in (ROOT / name).read_text()
 
 
 def test_no_secret_is_in_them() -> None:

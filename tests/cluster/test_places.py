@@ -1,5 +1,5 @@
-"""The guides in `docs/places`: the same headings in each, commands that there are, lines that may be
-uncommented, and what README's table names."""
+"""The guides in `docs/places`: the same headings in each, commands that there are, lines that may
+be uncommented, and what README's table names."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 from tests.cluster.slurm import CPUS, NODES, ROOT, Slurm, slurm
 from tests.integration.tiny import NUM_CELLS, TINY, results
 
-pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 BATCH = str(ROOT / "cluster" / "slurm.sbatch")
 # Pretrains that last until SLURM, which looks every 30 seconds, sees that the time is up.
@@ -95,6 +95,7 @@ def calm(two_nodes: Slurm) -> Path:
     return storage
 
 
+@pytest.mark.long
 def test_a_sweep_has_what_slurm_gave_and_no_more(two_nodes: Slurm, calm: Path) -> None:
     (path,) = calm.glob("*.log")
     said = path.read_text(errors="replace")
@@ -105,6 +106,7 @@ def test_a_sweep_has_what_slurm_gave_and_no_more(two_nodes: Slurm, calm: Path) -
     assert len(results(calm)) == NUM_MORE_CELLS
 
 
+@pytest.mark.long
 def test_out_of_time_it_queues_again_and_ends_the_same(two_nodes: Slurm, calm: Path) -> None:
     storage = two_nodes.shared / "timed"
     job = submit(two_nodes, storage, "--time=60")
@@ -126,6 +128,7 @@ def test_out_of_time_it_queues_again_and_ends_the_same(two_nodes: Slurm, calm: P
     assert min(resumed) > 0
 
 
+@pytest.mark.long
 def test_a_lost_node_queues_it_again_and_after_scancel_it_resumes(
     two_nodes: Slurm, calm: Path
 ) -> None:

@@ -3,8 +3,7 @@ as the user of the image. As root, where mmdebstrap, Debian's packages and PyPI 
 
 python tests/cluster/build_image.py FOLDER [KIND=cuda]
 
-It takes minutes, and so is a test of `make test-long` (tests/integration/test_image.py);
-docs/places/image.md has how long.
+It takes minutes, and so is no test of `make test-all`; docs/places/image.md has how long.
 """
 
 from __future__ import annotations

@@ -48,6 +48,11 @@ ESTIMATOR_TEXTS = {
         "law: inverse of the fitted L = E + B·D^-β, led through the scratch loss at D_F so that "
         "its sign is that of the comparison at equal size. Off the ladder it is a bound."
     ),
+    "pooled": (
+        "pooled: inverse of L = E + B·D^-β of the scratch ladder, whose β and E were drawn towards "
+        "those of the model's other targets (fitted together by marginal likelihood); its sign is "
+        "that of the comparison at equal size. Off the ladder it is a bound."
+    ),
     "reference": f"reference: {CAUTIONS['reference']}.",
 }
 

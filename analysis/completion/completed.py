@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.arrays import Floats
@@ -145,7 +146,7 @@ class _Residuals:
 
     total: Floats  # by the mean of the others
     by: dict[str, Floats]
-    held: Floats
+    held: npt.NDArray[np.bool_]
     num_bounds: int
 
 

@@ -139,7 +139,7 @@ def assumed_covariance(languages: Languages) -> Floats:
     """Covariance (N, N) of pairs of which none is measured, in units of what is a pair's own; the
     mean is taken to be as unsure as a source."""
     middle = Spreads(*np.array(_MIDDLE)[:, None])
-    return _Alike.of(languages).covariance(middle, 0) + 1.0
+    return np.asarray(_Alike.of(languages).covariance(middle, 0) + 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +202,7 @@ class _Alike:
         the mean."""
         source, target = self.languages.source, self.languages.target
         likeness = _likeness(self.languages.distance, float(spreads.length[way]))
-        found = spreads.source[way] ** 2 * self.source
+        found: Floats = spreads.source[way] ** 2 * self.source
         found += spreads.target[way] ** 2 * self.target
         found += spreads.slope[way] ** 2 * self.slope
         near = likeness[source][:, source] * likeness[target][:, target]

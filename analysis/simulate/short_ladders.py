@@ -41,7 +41,7 @@ def short_ladders(
     """
     noise, sd_beta, sd_e, num_rungs = WORLDS[world]
     random = np.random.default_rng([trial, list(WORLDS).index(world)])
-    rungs: Floats = FIRST_RUNG_BYTES * 4.0 ** np.arange(num_rungs)
+    rungs = np.asarray(FIRST_RUNG_BYTES * 4.0 ** np.arange(num_rungs), dtype=np.float64)
     true: Floats = FIRST_RUNG_BYTES * np.array(FOLDS)
     planted = [_planted(random, sd_beta, sd_e) for _ in range(num_targets)]
     runs = np.stack([_log_loss(one, rungs) for one in planted])[..., None]

@@ -71,6 +71,7 @@ def analyze(
     corpora_dir: Path | None = None,
     executor: Executor | None = None,
     on_step: Callable[[str], None] = lambda _: None,
+    on_computed: Callable[[Analysis], None] = lambda _: None,
 ) -> Analysis:
     """Analyse a sweep of a store (the most recently launched one if none is named).
 
@@ -80,7 +81,8 @@ def analyze(
     fails, the analysis stands and says so in its notes. `corpora_dir` holds prepared corpora, whose
     manifests give bytes per character and contamination. `runs`: what `read_sweep` gave for this
     store and sweep, where it was read before. `executor` computes and draws what others do not wait
-    for (`analysis.beside`); without one this process does. `on_step` hears what is being done.
+    for (`analysis.beside`); without one this process does. `on_step` hears what is being done, and
+    `on_computed` is given the analysis before anything of it is written, which takes as long again.
 
     Raises `InputError` for a store or sweep that is not there, an unknown estimator, a confidence
     or a number of resamples out of range, or an `out_dir` with files that are not ours; `RunError`
@@ -108,6 +110,7 @@ def analyze(
         executor=executor,
         on_step=on_step,
     )
+    on_computed(analysis)
     meanwhile = [partial(_import_mlflow, store_uri)] if log_to_store else []
     write_outputs(analysis, executor, meanwhile, on_step)
     if log_to_store:

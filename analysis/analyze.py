@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -41,7 +42,9 @@ from raydt.tracking.schema import (
     PARAM_FLOPS_PER_BYTE,
     PARAM_MODEL,
     PARAM_NUM_PARAMETERS,
+    PARAM_SOURCE,
     PARAM_STAGE,
+    TAG_MIXTURE,
     Stage,
 )
 
@@ -213,6 +216,7 @@ def computed(
         drawn_curves=curves.drawn,
         flops_per_byte=cost,
         completed=missing.result(),
+        mixtures=_mixtures(runs),
     )
 
 
@@ -241,6 +245,22 @@ def _flops_per_byte(runs: SweepRuns) -> dict[str, float]:
         model, number = run.params.get(PARAM_MODEL), run.params.get(PARAM_FLOPS_PER_BYTE)
         if model is not None and number is not None and number.isdigit():
             found[model] = float(number)
+    return found
+
+
+def _mixtures(runs: SweepRuns) -> dict[str, str]:
+    """The shares of each source that is several languages: "0.7 of en, 0.3 of pt"."""
+    said = {
+        r.params.get(PARAM_SOURCE): r.tags[TAG_MIXTURE] for r in runs.cells if TAG_MIXTURE in r.tags
+    }
+    found = {}
+    for source, text in sorted((s, t) for s, t in said.items() if s is not None):
+        try:
+            shares = {str(name): float(share) for name, share in json.loads(text).items()}
+        except (ValueError, TypeError, AttributeError):
+            found[source] = text  # by another hand than ours: as it stands
+        else:
+            found[source] = ", ".join(f"{share:.4g} of {name}" for name, share in shares.items())
     return found
 
 

@@ -21,6 +21,7 @@ from analysis.beside import Here
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
 from analysis.claims.evidence import evidence
 from analysis.claims.predictors import CorpusFacts, corpus_facts
+from analysis.completion.completed import completed
 from analysis.curves.stored import stored_crossovers
 from analysis.effective import Resamples, effective_with_draws, estimates_table
 from analysis.estimators.registry import DEFAULT, estimator_named
@@ -177,6 +178,7 @@ def computed(
         num_resamples=num_resamples,
         random_seed=random_seed,
     )
+    missing = executor.submit(completed, effective, confidence)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
     parameters = _parameters(runs)
@@ -225,6 +227,7 @@ def computed(
         drawn_curves=curves.drawn,
         flops_per_byte=cost,
         probes=probes,
+        completed=missing.result(),
         mixtures=_mixtures(runs),
     )
 

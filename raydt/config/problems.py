@@ -10,7 +10,6 @@ from functools import partial
 from pydantic import ValidationError
 
 from raydt.config.fields import FIELDS
-from raydt.config.model import MODELS
 from raydt.config.protocol import RECIPES
 from raydt.config.sweep import Sweep
 from raydt.config.wording import requirement_of
@@ -108,7 +107,7 @@ def _source_below_a_window(sweep: Sweep) -> list[Problem]:
 
 
 def _sizes_below_a_window(sweep: Sweep, sizes: tuple[Size, ...]) -> list[Problem]:
-    windows = {model: MODELS[model].window_bytes for model in sweep.models}
+    windows = {model: sweep.model(model).window_bytes for model in sweep.models}
     return [
         Problem(
             f"size {size}",
@@ -118,6 +117,17 @@ def _sizes_below_a_window(sweep: Sweep, sizes: tuple[Size, ...]) -> list[Problem
         for model, window in windows.items()
         for size in sizes
         if size.num_bytes < window
+    ]
+
+
+def _escapes_in_hub_models(sweep: Sweep) -> list[Problem]:
+    """Rows of theirs belong to ids, and not to bytes."""
+    return [
+        Problem(f"protocol.{stage}.unseen_bytes", f"train, of a model of the Hub ({name})", "escape")
+        for name in sweep.models
+        for stage in RECIPES
+        if sweep.model(name).family == "hub"
+        and getattr(sweep.protocol, stage).unseen_bytes == "escape"
     ]
 
 
@@ -187,6 +197,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Sweep], list[Problem]]], ...] = 
     (("models", "sizes", "scratch_sizes"), _rungs_below_a_window),
     (("models", "pretrain_size"), _source_below_a_window),
     (("sizes", "scratch_sizes"), _equal_rungs),
+    (("models", "protocol"), _escapes_in_hub_models),
     *(
         ((f"protocol.{stage}.{field}",), partial(_empty_budget, stage, field))
         for stage in RECIPES

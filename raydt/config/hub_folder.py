@@ -39,8 +39,9 @@ _NAMES = {
 }
 # What of a config decides nothing of what is computed.
 _ASIDE = frozenset(
-    "_name_or_path architectures dtype torch_dtype transformers_version use_cache id2label label2id "
-    "bos_token_id eos_token_id pad_token_id problem_type finetuning_task task_specific_params".split()
+    "_name_or_path architectures dtype torch_dtype transformers_version use_cache id2label "
+    "label2id bos_token_id eos_token_id pad_token_id problem_type finetuning_task "
+    "task_specific_params".split()
 )
 _BYT5_OFFSET = 3  # padding, end and unknown stand before the bytes
 _A_MODEL = "a folder that `raydt export` wrote, or a causal byte-level model of the Hub's form"
@@ -98,7 +99,7 @@ def _of_hub(what: str, folder: Path, config: Mapping[str, Any]) -> ModelConfig |
     if isinstance(num_parameters, str):
         return Problem(what, f"weights in {MODEL}, whole or in parts", num_parameters)
     inner = config.get("intermediate_size") or config.get("n_inner") or 4 * shape["width"]
-    decisive = {name: value for name, value in config.items() if name not in _ASIDE}
+    decisive = {n: _without_dropout(n, value) for n, value in config.items() if n not in _ASIDE}
     hub = HubModel(
         config=json.dumps(decisive, sort_keys=True),
         byte_ids=byte_ids,
@@ -108,6 +109,12 @@ def _of_hub(what: str, folder: Path, config: Mapping[str, Any]) -> ModelConfig |
         return ModelConfig(**shape, hidden=inner, conv_bytes=1, family="hub", hub=hub)
     except ValueError as error:
         return Problem(what, "the config of a model", f"damage ({error})")
+
+
+def _without_dropout(name: str, value: object) -> object:
+    """Nothing is dropped, as in raydt's own families: some models do so without a module for it."""
+    drops = isinstance(value, float) and ("dropout" in name or name.endswith("pdrop"))
+    return 0.0 if drops else value
 
 
 def _byte_ids(folder: Path, config: Mapping[str, Any]) -> tuple[int, ...] | str:

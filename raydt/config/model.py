@@ -42,7 +42,9 @@ class ModelConfig(BaseModel):
     hidden: int = Field(gt=0, description="width of the feed-forward layer")
     window_bytes: int = Field(gt=1, description="bytes of context")
     conv_bytes: int = Field(4, ge=1, description="reach of the causal convolution; 1 is none")
-    family: Family = Field("default", description="the blocks: raydt's own, the published, or one of the Hub")
+    family: Family = Field(
+        "default", description="the blocks: raydt's own, the published, or one of the Hub"
+    )
     mask_documents: bool = Field(
         False, description="nothing is seen of what stands before the last separator (byte 0)"
     )

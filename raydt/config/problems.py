@@ -10,6 +10,7 @@ from functools import partial
 from pydantic import ValidationError
 
 from raydt.config.fields import FIELDS
+from raydt.config.model import MODELS
 from raydt.config.protocol import RECIPES
 from raydt.config.sweep import Sweep
 from raydt.config.wording import requirement_of
@@ -123,11 +124,19 @@ def _sizes_below_a_window(sweep: Sweep, sizes: tuple[Size, ...]) -> list[Problem
 def _escapes_in_hub_models(sweep: Sweep) -> list[Problem]:
     """Rows of theirs belong to ids, and not to bytes."""
     return [
-        Problem(f"protocol.{stage}.unseen_bytes", f"train, of a model of the Hub ({name})", "escape")
+        Problem(f"protocol.{stage}.unseen_bytes", f"train, for the Hub's model {name}", "escape")
         for name in sweep.models
         for stage in RECIPES
         if sweep.model(name).family == "hub"
         and getattr(sweep.protocol, stage).unseen_bytes == "escape"
+    ]
+
+
+def _labels_of_own_models(sweep: Sweep) -> list[Problem]:
+    return [
+        Problem(f"sources: {label}", "another label than that of a model of raydt's", label)
+        for label in sweep.hub_models
+        if label in MODELS
     ]
 
 
@@ -197,6 +206,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Sweep], list[Problem]]], ...] = 
     (("models", "sizes", "scratch_sizes"), _rungs_below_a_window),
     (("models", "pretrain_size"), _source_below_a_window),
     (("sizes", "scratch_sizes"), _equal_rungs),
+    (("sources",), _labels_of_own_models),
     (("models", "protocol"), _escapes_in_hub_models),
     *(
         ((f"protocol.{stage}.{field}",), partial(_empty_budget, stage, field))

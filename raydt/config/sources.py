@@ -1,8 +1,8 @@
 """What a finetune may start from besides a pretrain of its own sweep: weights that are there.
 
-`ckpt:FOLDER` is a folder that `raydt export` wrote or a model of the Hub's form, `cell:SWEEP/CELL` a
-cell of another sweep in the same storage. `LABEL=` before it names the source where it is not to be
-called after its place.
+`ckpt:FOLDER` is a folder that `raydt export` wrote or a model of the Hub's form, `cell:SWEEP/CELL`
+a cell of another sweep in the same storage. `LABEL=` before it names the source where it is not to
+be called after its place.
 """
 
 from __future__ import annotations

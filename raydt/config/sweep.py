@@ -91,7 +91,6 @@ class Sweep(BaseModel):
     )
     models: Models = Field(
         default_factory=lambda fields: default_models(fields),
-        validate_default=True,
         description=f"one or more of {', '.join(MODELS)}, or the label of a source of the Hub's "
         "form, whose architecture all cells then have [that of the first such source, else nano]",
     )

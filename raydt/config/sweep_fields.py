@@ -46,8 +46,6 @@ def _check_sources(sources: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_model(name: str, others: ValidationInfo) -> str:
     of_hub = others.data.get("hub_models", {})
-    if name in MODELS and name in of_hub:
-        raise PydanticCustomError("model", "another label than that of a model of raydt's")
     if name not in MODELS and name not in of_hub:
         known = ", ".join([*MODELS, *of_hub])
         about = {"models": known, "why": why_no_model(others.data.get("sources", ()), name)}

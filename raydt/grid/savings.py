@@ -55,7 +55,7 @@ def savings(
         if kind not in val_samples:
             val_samples[kind] = _val_sample(cell, costs[cell.cell_id], sweep)
         val_sample += val_samples[kind]
-    stopped, budgets = _left_over(cells, costs, results)
+    stopped, budgets = _left_over(cells, sweep, costs, results)
     errors = [
         result.test_loss_stderr
         for result in results.values()
@@ -81,7 +81,10 @@ def _val_sample(cell: Cell, cost: Cost, sweep: Sweep) -> int:
 
 
 def _left_over(
-    cells: Sequence[Cell], costs: Mapping[str, Cost], results: Mapping[str, Result]
+    cells: Sequence[Cell],
+    sweep: Sweep,
+    costs: Mapping[str, Cost],
+    results: Mapping[str, Result],
 ) -> tuple[int, int]:
     """FLOPs of training that done cells did not use, and those of their budgets."""
     left = budgets = 0

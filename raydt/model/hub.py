@@ -2,8 +2,7 @@
 
 Shape suffixes: B batch, T bytes of a window, V vocabulary, I ids of the model.
 
-A byte is the id that the model has for it, and the softmax is over these 256 alone. Dropout is off,
-as in raydt's own families.
+A byte is the id that the model has for it, and the softmax is over these 256 alone.
 """
 
 from __future__ import annotations
@@ -34,9 +33,6 @@ class HubDecoder(Decoder):
         super().__init__(config)
         assert config.hub is not None
         self.model = _new_model(config.hub.fields) if model is None else model
-        for module in self.model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
         self.register_buffer("id_V", torch.tensor(config.hub.byte_ids), persistent=False)
         self.blocks = nn.ModuleList()  # none that compile alike: see `compile_blocks`
         own = {name for name, _ in self.named_parameters()}
@@ -61,8 +57,10 @@ class HubDecoder(Decoder):
 
     def restrict(self, alphabet: Alphabet) -> None:
         if alphabet.escape is not None:
-            raise RunError("a model of the Hub's form: expected a softmax over all bytes, got an "
-                           "escape for unseen ones; unseen_bytes = train has none")  # fmt: skip
+            raise RunError(
+                "a model of the Hub's form: expected a softmax over all bytes (unseen_bytes = "
+                "train), got an escape for unseen ones"
+            )
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Each weight once."""
@@ -78,7 +76,7 @@ class HubDecoder(Decoder):
 
 def _new_model(fields: Mapping[str, Any]) -> nn.Module:
     try:
-        config = AutoConfig.for_model(**without_dropout(fields))
+        config = AutoConfig.for_model(**fields)
         model: nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         found = str(error).partition("\n")[0]
@@ -87,15 +85,3 @@ def _new_model(fields: Mapping[str, Any]) -> nn.Module:
             f"version of transformers, got {found:.300}"
         ) from None
     return model
-
-
-def without_dropout(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A config in which nothing is dropped: some models do so without a module."""
-    return {
-        name: 0.0 if isinstance(value, float) and _drops(name) else value
-        for name, value in fields.items()
-    }
-
-
-def _drops(name: str) -> bool:
-    return "dropout" in name or name.endswith("pdrop")

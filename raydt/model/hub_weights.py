@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from raydt.config.model import HubModel, ModelConfig
 from raydt.errors import Problem
-from raydt.model.hub import HubDecoder, without_dropout
+from raydt.model.hub import HubDecoder
 
 # What can be computed twice differs by no more, relative to the largest logit.
 _ROUNDING = 1e-4
@@ -26,7 +26,7 @@ def read_hub_weights(what: str, folder: Path, config: ModelConfig) -> HubDecoder
     assert config.hub is not None
     with _quiet():
         try:
-            settings = AutoConfig.for_model(**without_dropout(config.hub.fields))
+            settings = AutoConfig.for_model(**config.hub.fields)
             model, found = AutoModelForCausalLM.from_pretrained(
                 folder, config=settings, dtype=torch.float32, output_loading_info=True
             )

@@ -14,13 +14,14 @@ from raydt.config.sources import CKPT, Checkpoint
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.errors import InputError, Problem, RunError
-from raydt.grid.ledger import recorded_sweep
 from raydt.grid.journal import RESULT, WEIGHTS, attempt_folder
+from raydt.grid.ledger import recorded_sweep
 from raydt.grid.result import read_result
 from raydt.orchestration.run.task import Weights
 from raydt.tracking.schema import Status
 
 # The folder of the storage that has those which machines do not share; no sweep is called so.
+_FEW = 8  # differences in a message
 PUBLISHED = ".checkpoints"
 
 
@@ -115,11 +116,9 @@ def _other_models(sweep: Sweep, checkpoint: Checkpoint, model: ModelConfig) -> l
     problems = []
     for name in sweep.models:
         own, its = _fields(sweep.model(name)), _fields(model)
-        differ = [
-            f"{field} {its.get(field)}, not {own.get(field)}"
-            for field in dict.fromkeys([*own, *its])
-            if its.get(field) != own.get(field)
-        ]
+        fields = dict.fromkeys([*own, *its])
+        others = [field for field in fields if its.get(field) != own.get(field)][:_FEW]
+        differ = [f"{field} {its.get(field)}, not {own.get(field)}" for field in others]
         if differ:
             what = f"sources: {checkpoint}"
             problems.append(Problem(what, f"a model {name}, as of --models", ", ".join(differ)))
@@ -127,8 +126,12 @@ def _other_models(sweep: Sweep, checkpoint: Checkpoint, model: ModelConfig) -> l
 
 
 def _fields(model: ModelConfig) -> dict[str, object]:
-    fields = model.model_dump(exclude={"hub"})
-    return fields if model.hub is None else {**fields, **model.hub.fields}
+    """A shape by the names of its fields, with the ids of bytes and what its own config has."""
+    fields: dict[str, object] = model.model_dump(exclude={"hub"})
+    if model.hub is None:
+        return fields
+    ids = " ".join(map(str, model.hub.byte_ids))
+    return {"model_type": None, **fields, **model.hub.fields, "ids of bytes": ids}
 
 
 def _converted(sweep: Sweep, checkpoint: Checkpoint, model: ModelConfig) -> Weights | Problem:

@@ -62,7 +62,7 @@ class HubDecoder(Decoder):
                 "train), got an escape for unseen ones"
             )
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Each weight once."""
         every: dict[str, Any] = super().state_dict(*args, **kwargs)
         return {name: tensor for name, tensor in every.items() if name not in self._tied}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -40,7 +41,9 @@ from raydt.tracking.schema import (
     PARAM_FLOPS_PER_BYTE,
     PARAM_MODEL,
     PARAM_NUM_PARAMETERS,
+    PARAM_SOURCE,
     PARAM_STAGE,
+    TAG_MIXTURE,
     Stage,
 )
 
@@ -70,6 +73,7 @@ def analyze(
     corpora_dir: Path | None = None,
     executor: Executor | None = None,
     on_step: Callable[[str], None] = lambda _: None,
+    on_computed: Callable[[Analysis], None] = lambda _: None,
 ) -> Analysis:
     """Analyse a sweep of a store (the most recently launched one if none is named).
 
@@ -79,7 +83,8 @@ def analyze(
     fails, the analysis stands and says so in its notes. `corpora_dir` holds prepared corpora, whose
     manifests give bytes per character and contamination. `runs`: what `read_sweep` gave for this
     store and sweep, where it was read before. `executor` computes and draws what others do not wait
-    for (`analysis.beside`); without one this process does. `on_step` hears what is being done.
+    for (`analysis.beside`); without one this process does. `on_step` hears what is being done, and
+    `on_computed` is given the analysis before anything of it is written, which takes as long again.
 
     Raises `InputError` for a store or sweep that is not there, an unknown estimator, a confidence
     or a number of resamples out of range, or an `out_dir` with files that are not ours; `RunError`
@@ -107,6 +112,7 @@ def analyze(
         executor=executor,
         on_step=on_step,
     )
+    on_computed(analysis)
     meanwhile = [partial(_import_mlflow, store_uri)] if log_to_store else []
     write_outputs(analysis, executor, meanwhile, on_step)
     if log_to_store:
@@ -207,6 +213,7 @@ def computed(
         crossovers=curves.crossings,
         drawn_curves=curves.drawn,
         flops_per_byte=cost,
+        mixtures=_mixtures(runs),
     )
 
 
@@ -235,6 +242,22 @@ def _flops_per_byte(runs: SweepRuns) -> dict[str, float]:
         model, number = run.params.get(PARAM_MODEL), run.params.get(PARAM_FLOPS_PER_BYTE)
         if model is not None and number is not None and number.isdigit():
             found[model] = float(number)
+    return found
+
+
+def _mixtures(runs: SweepRuns) -> dict[str, str]:
+    """The shares of each source that is several languages: "0.7 of en, 0.3 of pt"."""
+    said = {
+        r.params.get(PARAM_SOURCE): r.tags[TAG_MIXTURE] for r in runs.cells if TAG_MIXTURE in r.tags
+    }
+    found = {}
+    for source, text in sorted((s, t) for s, t in said.items() if s is not None):
+        try:
+            shares = {str(name): float(share) for name, share in json.loads(text).items()}
+        except (ValueError, TypeError, AttributeError):
+            found[source] = text  # by another hand than ours: as it stands
+        else:
+            found[source] = ", ".join(f"{share:.4g} of {name}" for name, share in shares.items())
     return found
 
 

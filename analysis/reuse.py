@@ -55,12 +55,13 @@ def analyzed(
     out_dir: Path | Callable[[str], Path],
     on_step: Callable[[str], None] = lambda _: None,
     beside: Beside = this_process,
+    on_computed: Callable[[Analysis], None] = lambda _: None,
     **options: Unpack[Options],
 ) -> tuple[Analysis, bool]:
     """`analysis.analyze.analyze`, or what it gave before; and whether it was taken from before.
 
     Takes the same arguments and raises the same errors. `beside` gives a new analysis help, such as
-    `second_process`.
+    `second_process`; `on_computed` is given a new one before its tables and figures are written.
     """
     on_step("reading the store")
     runs = read_sweep(store_uri, sweep)
@@ -76,7 +77,14 @@ def analyzed(
         from analysis.analyze import analyze
 
         analysis = analyze(
-            store_uri, sweep, folder, runs=runs, executor=executor, on_step=on_step, **options
+            store_uri,
+            sweep,
+            folder,
+            runs=runs,
+            executor=executor,
+            on_step=on_step,
+            on_computed=on_computed,
+            **options,
         )
     # A report that could not be logged is not kept: the next analysis tries again.
     if analysis.logged or not options.get("log_to_store", True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -211,6 +211,7 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
             "On the test split, of the checkpoint with the best validation loss; nats per byte "
             "(divide by ln 2 for bits per byte).",
         ),
+        *_mixtures(analysis.mixtures),
         ("Sizes", "True bytes; k, M, G are powers of ten. A label is only a name."),
         ("Law", "Variable projection over β, E and B not negative, residuals relative to loss."),
         *(("Claim: " + one.question, one.answers[0].tested) for one in claims(analysis.claims)),
@@ -226,6 +227,14 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         *(("Note", note) for note in analysis.notes),
         ("Written", f"{when.strftime('%Y-%m-%d %H:%M')} UTC, {versions()}"),
     ]
+
+
+def _mixtures(mixtures: Mapping[str, str]) -> list[tuple[str, str]]:
+    if not mixtures:
+        return []
+    each = "; ".join(f"{name}: {shares}" for name, shares in mixtures.items())
+    rule = "of the bytes pretrained on, drawn by document: every prefix has these shares"
+    return [("Mixtures", f"{each} {rule}. How far one is from a language is not known.")]
 
 
 def versions() -> str:

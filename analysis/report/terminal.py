@@ -26,9 +26,8 @@ from analysis.wording import (
 MOST_ALARMS = 12  # the report has them all
 
 
-def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
-    """Print an analysis; reads well from 80 columns on, with and without a terminal."""
-    out = console if console is not None else Console(highlight=False)
+def print_findings(analysis: Analysis, out: Console) -> None:
+    """Print what was found; reads well from 80 columns on, with and without a terminal."""
     done = f"{analysis.num_done} of {analysis.table.num_expected} cells done"
     out.print(f"[bold]{escape(analysis.sweep)}[/] · {done} · {analysis.seeds}", highlight=False)
     out.print()
@@ -42,6 +41,10 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
         _print_ladders(out, analysis)
     _lines(out, _noise_of_seeds(analysis), style="dim")
     _print_alarms(out, analysis)
+
+
+def print_report(analysis: Analysis, out: Console) -> None:
+    """Print what there is to say once the report is written, and where it is."""
     _lines(out, analysis.notes, style="dim")
     # Never wrapped, so that it can be clicked and copied.
     out.print(Text(f"Report: {analysis.report_path}", style="bold"), soft_wrap=True)

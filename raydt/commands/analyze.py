@@ -32,7 +32,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 def run(parsed: argparse.Namespace) -> int:
     from analysis.beside import second_process
-    from analysis.report.terminal import print_analysis
+    from analysis.report.terminal import print_findings, print_report
     from analysis.reuse import analyzed
     from raydt.tracking.uri import sqlite_uri
 
@@ -47,11 +47,14 @@ def run(parsed: argparse.Namespace) -> int:
             parsed.out or (lambda name: storage / name / "report"),
             lambda step: status.update(f"Analysing: {step}"),
             second_process,
+            lambda found: print_findings(found, console),
             estimator=parsed.estimator,
             confidence=parsed.confidence,
             corpora_dir=storage / "corpora",
         )
-    print_analysis(result, console)
+    if unchanged:
+        print_findings(result, console)
+    print_report(result, console)
     if unchanged:
         console.print("Nothing has changed in the store: this is the report that was there.")
     if result.logged and not unchanged:

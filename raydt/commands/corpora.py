@@ -122,8 +122,8 @@ def show_prepared(storage: Path) -> int:
                     (record.num_bytes, record.num_documents) for record in manifest.splits.values()
                 ),
                 num_duplicates=entry.num_duplicates,
-                foreign_share=manifest.contamination.foreign(manifest.language),
-                largest_foreign=manifest.contamination.largest_foreign(manifest.language),
+                foreign_share=manifest.contamination.foreign(*manifest.languages),
+                largest_foreign=manifest.contamination.largest_foreign(*manifest.languages),
                 byte_premium=entry.byte_premium,
             )
         )

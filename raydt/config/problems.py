@@ -99,6 +99,19 @@ def _targets_without_source(sweep: Sweep) -> list[Problem]:
     ]
 
 
+def _targets_in_mixtures(sweep: Sweep) -> list[Problem]:
+    return [
+        Problem(
+            f"sources: {name}",
+            "a mixture without any target, whose text a finetune would have read before",
+            f"target {target}",
+        )
+        for name, mixture in sweep.mixtures.items()
+        for target in sweep.targets
+        if target in mixture.languages
+    ]
+
+
 def _rungs_below_a_window(sweep: Sweep) -> list[Problem]:
     return _sizes_below_a_window(sweep, sweep.ladder)
 
@@ -203,6 +216,7 @@ def _workers_on_one_gpu(sweep: Sweep) -> list[Problem]:
 # Each with the fields that it reads.
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Sweep], list[Problem]]], ...] = (
     (("sources", "targets"), _targets_without_source),
+    (("sources", "targets"), _targets_in_mixtures),
     (("models", "sizes", "scratch_sizes"), _rungs_below_a_window),
     (("models", "pretrain_size"), _source_below_a_window),
     (("sizes", "scratch_sizes"), _equal_rungs),

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from raydt.config.machine import gpu_places, num_cpus, num_gpus
+from raydt.config.mixtures import Mixture, mixture_of
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Protocol
 from raydt.config.size_field import SizeField
@@ -68,9 +69,9 @@ class Sweep(BaseModel):
     )
     sources: Sources = Field(
         DEMO_LANGUAGES,
-        description="languages to pretrain on, or weights that are there: ckpt:FOLDER as `raydt "
-        "export` wrote it or a byte-level model of the Hub's form, cell:SWEEP/CELL of the same "
-        "storage; LABEL=ckpt:FOLDER names it",
+        description="languages to pretrain on; mixtures of them, en+es or 'en*0.7+pt*0.3'; or "
+        "weights that are there: ckpt:FOLDER as `raydt export` wrote it or a byte-level model of "
+        "the Hub's form, cell:SWEEP/CELL of the same storage; LABEL=ckpt:FOLDER names it",
     )
     # As they are in the folders now: what a recorded sweep is stays known without them.
     hub_models: dict[str, ModelConfig] = Field(
@@ -212,9 +213,17 @@ class Sweep(BaseModel):
     def train_bytes(self) -> dict[str, int]:
         """Bytes of training data that each language must have."""
         needed = dict.fromkeys(self.targets, max(self.ladder).num_bytes)
+        size_bytes = self.pretrain_size.num_bytes
         for source in self.source_languages:
-            needed[source] = max(needed.get(source, 0), self.pretrain_size.num_bytes)
+            needed[source] = max(needed.get(source, 0), size_bytes)
+        for mixture in self.mixtures.values():
+            for language, num_bytes in mixture.bytes_of(size_bytes).items():
+                needed[language] = max(needed.get(language, 0), num_bytes)
         return needed
+
+    def mixed_bytes(self) -> dict[str, int]:
+        """Bytes of training data of each mixture."""
+        return dict.fromkeys(self.mixtures, self.pretrain_size.num_bytes)
 
     def pairs(self) -> list[tuple[str, str]]:
         """Source and target of every transfer. A language is not transferred to itself: its
@@ -223,17 +232,25 @@ class Sweep(BaseModel):
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """What sources are called: languages, and the labels of checkpoints."""
+        """What sources are called: languages, mixtures of them, and the labels of checkpoints."""
         found = [(source, checkpoint_of(source)) for source in self.sources]
         return tuple(source if c is None else c.label for source, c in found)
 
     @property
     def source_languages(self) -> tuple[str, ...]:
-        """The sources that are pretrained on."""
-        return tuple(source for source in self.sources if checkpoint_of(source) is None)
+        """The sources that are one language each."""
+        others = self.checkpoints.keys() | self.mixtures.keys()
+        return tuple(name for name in self.source_names if name not in others)
+
+    @property
+    def mixtures(self) -> dict[str, Mixture]:
+        """The sources that are several languages, by what they are called."""
+        plain = [source for source in self.sources if checkpoint_of(source) is None]
+        found = ((source, mixture_of(source)) for source in plain)
+        return {source: each for source, each in found if each is not None}
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint]:
-        """The other sources, by their labels."""
+        """The sources that are weights, by their labels."""
         found = (checkpoint_of(source) for source in self.sources)
         return {each.label: each for each in found if each is not None}

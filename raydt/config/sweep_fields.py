@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from raydt.config.mixtures import mixture_of
 from raydt.config.model import MODELS
 from raydt.config.size_field import SizeField
 from raydt.config.sources import checkpoint_of, whole_text, why_no_model
@@ -34,8 +35,13 @@ def _check_name(name: str) -> str:
 def _check_source(source: str) -> str:
     text = whole_text(source)
     found = checkpoint_of(text)
-    _check_name(source if found is None else found.label)
-    return text
+    if found is not None:
+        _check_name(found.label)
+        return text
+    mixture = mixture_of(source)
+    for language in (source,) if mixture is None else mixture.languages:
+        _check_name(language)
+    return text if mixture is None else str(mixture)
 
 
 def _check_sources(sources: tuple[str, ...]) -> tuple[str, ...]:

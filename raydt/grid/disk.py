@@ -47,7 +47,10 @@ def disk(cells: Iterable[Cell], sweep: Sweep, num_at_once: int) -> Disk:
             for cell in trained
             if sweep.keep_weights == "all" or cell.cell_id in kept
         ),
-        languages_bytes=sum(size + held_out for size in sweep.train_bytes().values()),
+        languages_bytes=sum(
+            size + held_out
+            for size in (*sweep.train_bytes().values(), *sweep.mixed_bytes().values())
+        ),
         checkpoints_bytes=_KEPT * sum(checkpoints[:num_at_once]),
     )
 

@@ -31,7 +31,7 @@ def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) 
     recipe = None
     if cell.stage is not Stage.ZEROSHOT:
         recipe = protocol.recipe(cell.stage).identity()
-    identity = {
+    identity: dict[str, object] = {
         "numerics": NUMERICS_VERSION,
         "stage": cell.stage,
         "model": decisive_fields(sweep.model(cell.model), _FIRST_MODEL_FIELDS),
@@ -46,4 +46,7 @@ def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) 
         "test_stride_bytes": protocol.test_stride(sweep.model(cell.model).window_bytes),
         "parent": parent,
     }
+    mixture = sweep.mixtures.get(cell.source or "") if cell.stage is Stage.PRETRAIN else None
+    if mixture is not None:
+        identity["shares"] = sorted(str(share) for _, share in mixture.shares)
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -14,6 +14,8 @@ from raydt.config.machine import mps_is_on, num_gpus
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, evaluation_bytes
 from raydt.corpora.prepared.language import PreparedLanguage
+from raydt.corpora.preparing.mix import Mix
+from raydt.corpora.preparing.mixes import prepare_mixes
 from raydt.corpora.preparing.prepare import prepare_corpus
 from raydt.corpora.sources.locate import Corpus
 from raydt.grid.lease import LaunchLease
@@ -67,6 +69,14 @@ def prepare_languages(
         protocol.asked_test_bytes,
         root,
     )
+    languages = prepare_mixes(
+        corpus,
+        _mixes(sweep),
+        languages,
+        protocol.asked_val_bytes,
+        protocol.asked_test_bytes,
+        root,
+    )
     storage = sweep.storage_folder
     locations = {
         name: str(language.folder)
@@ -75,6 +85,12 @@ def prepare_languages(
         for name, language in languages.items()
     }
     return languages, locations
+
+
+def _mixes(sweep: Sweep) -> Iterator[Mix]:
+    """What is to be mixed of a sweep's languages."""
+    for name, num_bytes in sweep.mixed_bytes().items():
+        yield Mix(name, dict(sweep.mixtures[name].shares), num_bytes)
 
 
 def smaller_evaluations(sweep: Sweep, languages: Mapping[str, PreparedLanguage]) -> str:

@@ -67,12 +67,13 @@ def missing_weights(sweep: Sweep, missing: Iterable[Cell], ledger: Ledger) -> li
     ]
     if not gone:
         return []
+    more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
     return [
         Problem(
             "cells that are missing",
             "the weights of their parents on the storage; `raydt retry --done-too` trains a parent "
             "again, and all that was made from it",
-            f"{len(gone)} parents whose weights were removed, such as {gone[0]}",
+            f"none of {', '.join(gone[:3])}{more}: they were removed",
         )
     ]
 

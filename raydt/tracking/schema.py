@@ -60,6 +60,7 @@ TAG_ATTEMPT = "raydt.attempt"  # which attempt at the cell the run shows
 TAG_PARENT_CELL = "raydt.parent_cell_id"  # what a finetune or zeroshot cell starts from
 TAG_PARENT_RUN = "raydt.parent_run"  # where the run of that cell is: an address, or runs:/ID
 TAG_CHECKPOINT = "raydt.checkpoint"  # what it starts from, if that is no cell of its sweep
+TAG_MIXTURE = "raydt.mixture"  # JSON, language -> share of the bytes, of a source that is several
 TAG_VERSION = "raydt.version"  # of raydt, that wrote the run
 TAG_ADDED_FOR = "raydt.added_for"  # why a refinement added the cell to its sweep, one line
 TAG_STATUS = "raydt.status"

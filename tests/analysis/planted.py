@@ -29,6 +29,7 @@ class Cell:
     precision: str | None = None
     unfinished: float | None = None
     unseen_share: float | None = None
+    mixture: str | None = None  # the tag of a source that is several languages
 
     @property
     def size(self) -> str:

@@ -79,6 +79,8 @@ class Store:
             tags[schema.TAG_STOPPED] = str(cell.stopped)
         if cell.precision is not None:
             tags[schema.TAG_PRECISION] = cell.precision
+        if cell.mixture is not None:
+            tags[schema.TAG_MIXTURE] = cell.mixture
         params = {
             schema.PARAM_STAGE: str(cell.stage),
             schema.PARAM_SIZE: cell.size,

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from analysis.analyze import analyze
 from analysis.effective import COLUMNS
-from analysis.report.terminal import print_analysis
+from analysis.report.terminal import print_findings, print_report
 from analysis.result import Analysis
 from raydt.errors import InputError, RunError
 from raydt.tracking import schema
@@ -23,7 +23,9 @@ from raydt.tracking import schema
 
 def printed(analysis: Analysis, width: int = 80) -> str:
     stream = io.StringIO()
-    print_analysis(analysis, Console(file=stream, width=width))
+    console = Console(file=stream, width=width)
+    print_findings(analysis, console)
+    print_report(analysis, console)
     return stream.getvalue()
 
 

@@ -80,6 +80,25 @@ def test_the_second_time_it_is_there_until_something_changes(
     assert run(corpora_dir=corpora)[1]
 
 
+def test_what_was_found_is_told_before_anything_is_written(
+    store: Any, make_cell: Any, cache: Path, tmp_path: Path
+) -> None:
+    sizes = ((8_000, 2.0), (32_000, 1.5))
+    store.write(
+        "early", [make_cell("scratch", None, "de", size, loss=loss) for size, loss in sizes]
+    )
+    out = tmp_path / "report"
+    told: list[tuple[str, bool]] = []
+
+    def hears(found: Any) -> None:
+        told.append((found.answer.headline, out.exists()))
+
+    for _ in range(2):
+        done, unchanged = analyzed(store.uri, "early", out, on_computed=hears, log_to_store=False)
+        assert told == [(done.answer.headline, False)]
+    assert unchanged, "what was told before is for the caller to tell again"
+
+
 def test_an_entry_that_is_broken_is_made_anew_and_old_ones_go(
     store: Any, make_cell: Any, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from analysis.analyze import analyze
 from analysis.effective import Resamples, effective_table
 from analysis.ladder import cell_means
-from analysis.report.terminal import print_analysis
+from analysis.report.terminal import print_findings, print_report
 from analysis.uncertainty.noise import Noise, pooled_noise
 from analysis.uncertainty.unfinished import beyond_noise, standard_errors
 from analysis.wording import if_trained_on, unfinished_mark
@@ -151,7 +151,9 @@ def test_report_terminal_and_note_show_it_where_it_is_and_only_there(
         store.write(name, cells)
         result = analyze(store.uri, name, tmp_path / name)
         stream = io.StringIO()
-        print_analysis(result, Console(file=stream, width=80))
+        console = Console(file=stream, width=80)
+        print_findings(result, console)
+        print_report(result, console)
         note = store.client.get_run(result.launch_run_id).data.tags["mlflow.note.content"]
         return stream.getvalue(), result.report_path.read_text(), result.effective, note
 

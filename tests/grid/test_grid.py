@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 
@@ -181,6 +182,32 @@ def test_a_fingerprint_holds_what_decides_and_nothing_else() -> None:
     assert fingerprint(cell, changed, "data", None) != base
     pretrain = next(cell for cell in build_grid(sweep) if cell.stage is Stage.PRETRAIN)
     assert fingerprint(pretrain, changed, "d", None) == fingerprint(pretrain, sweep, "d", None)
+
+
+def test_the_fingerprints_of_sweeps_without_mixtures_are_those_of_before_there_were_any() -> None:
+    """As commit 8353042 made them: what was trained then is resumed."""
+    files = Sweep(corpus="files:/texts", sources=("en", "zh"), targets=("de",), sizes=("8k",))
+    for sweep, expected in (
+        (Sweep(), "e7d98a953aef1c6d4325f2402b848f191b942884d7f4ff411e6743e46cb938d3"),
+        (files, "5ec57bdd8693ebfeaa5d47061919e6c493312fb04cb93bc9406d804b8e8aeacf"),
+    ):
+        lines = [
+            f"{cell.cell_id} {fingerprint(cell, sweep, 'data', 'parent')}"
+            for cell in build_grid(sweep)
+        ]
+        assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == expected
+
+
+def test_the_shares_of_a_mixture_are_in_the_fingerprint_of_its_pretrain() -> None:
+    prints = set()
+    for source in ("en+pt", "en*0.7+pt*0.3", "en"):
+        sweep = Sweep(sources=(source,), targets=("de",), seeds=(0,), sizes=("2k",))
+        pretrain = build_grid(sweep)[0]
+        assert pretrain.cell_id == f"pretrain/{source}/400k/nano/s0"
+        prints.add(fingerprint(pretrain, sweep, "data", None))
+    assert len(prints) == 3
+    renamed = Sweep(sources=("a+b",), targets=("de",), seeds=(0,), sizes=("2k",))
+    assert fingerprint(build_grid(renamed)[0], renamed, "data", None) in prints
 
 
 def put_result(sweep: Sweep, cell: Cell, status: Status) -> None:

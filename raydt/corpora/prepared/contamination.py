@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,18 +41,53 @@ class Contamination:
     restricted: dict[str, float] | None = None
     full: dict[str, float] | None = None
 
-    def foreign(self, language: str) -> float | None:
-        """The share of windows that the restricted set says are of another language."""
+    def foreign(self, *languages: str) -> float | None:
+        """The share of windows that the restricted set says are of none of these languages: of the
+        one, or of all of a mixture."""
         if self.restricted is None:
             return None
-        return 1 - self.restricted.get(_code(language) or "", 0.0)
+        return 1 - sum(self.restricted.get(code or "", 0.0) for code in {*map(_code, languages)})
 
-    def largest_foreign(self, language: str) -> str | None:
+    def largest_foreign(self, *languages: str) -> str | None:
         """The other language that the full set says is there most, with its share."""
         if self.full is None:
             return None
-        others = [code for code in self.full if code != _code(language)]
+        own = {*map(_code, languages)}
+        others = [code for code in self.full if code not in own]
         return f"{others[0]} {self.full[others[0]]:.1%}" if others else "none"
+
+
+def mixed_contamination(
+    shares: Mapping[str, float], found: Mapping[str, Contamination]
+) -> Contamination:
+    """Of a mixture: what was found of each of its languages, by its share. Not judged where one of
+    them is not, and not among a set that is not that of all."""
+    for language in shares:
+        if found[language].reason is not None:
+            return Contamination(f"of {language}: {found[language].reason}")
+    sets = {each.among for each in found.values()}
+    in_one_set = len(sets) == 1 and all(each.restricted is not None for each in found.values())
+    return Contamination(
+        num_windows=sum(each.num_windows for each in found.values()),
+        among=next(iter(sets)) if in_one_set else (),
+        restricted=(
+            _weighted(shares, {n: f.restricted for n, f in found.items()}) if in_one_set else None
+        ),
+        full=_weighted(shares, {n: f.full for n, f in found.items()}),
+    )
+
+
+def _weighted(
+    shares: Mapping[str, float], found: Mapping[str, Mapping[str, float] | None]
+) -> dict[str, float] | None:
+    total: dict[str, float] = {}
+    for language, share in shares.items():
+        judged = found[language]
+        if judged is None:
+            return None
+        for code, of_it in judged.items():
+            total[code] = total.get(code, 0.0) + share * of_it
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
 def load_model(language: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -44,6 +45,7 @@ class Source:
     num_text_bytes: int | None = None  # of these, but of none that an aligned corpus loses
     is_all: bool = False  # nothing more can be had of it
     aligned: str | None = None  # digest of the documents that an aligned corpus loses everywhere
+    mixed: str | None = None  # digest of the texts that a mixture is of, and of their shares
 
     def same_text(self, other: Source) -> bool:
         """Whether both give the same bytes, wherever and whenever they were read."""
@@ -52,8 +54,13 @@ class Source:
     def _identity(self) -> tuple[object, ...]:
         hashes = None if self.files is None else tuple(file.sha256 for file in self.files)
         drawn = (self.seed, self.generator)
-        read = (hashes, self.revision, self.num_documents, self.aligned)
+        read = (hashes, self.revision, self.num_documents, self.aligned, self.mixed)
         return drawn + read
+
+    @property
+    def text_digest(self) -> str:
+        """SHA-256 (hex) of what decides its bytes: see `same_text`."""
+        return hashlib.sha256(repr(self._identity()).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,18 @@ class SplitRecord:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What a mixture has of one language: the first documents of each split, which are whole."""
+
+    language: str
+    share: str  # of the bytes that was asked for, exactly: "7/10"
+    num_bytes: Mapping[Split, int]  # that were taken
+    drawn_from: Mapping[Split, str]  # SHA-256 of the language's own splits
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """All that is known of a prepared language."""
+    """All that is known of a prepared language, or of a mixture of some."""
 
     language: str
     source: Source
@@ -84,6 +101,12 @@ class Manifest:
     splits: Mapping[Split, SplitRecord]
     raydt_version: str
     format: int = FORMAT
+    parts: tuple[Part, ...] | None = None  # of a mixture
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Itself, or what it is a mixture of."""
+        return (self.language,) if self.parts is None else tuple(p.language for p in self.parts)
 
     @property
     def num_bytes(self) -> int:
@@ -125,6 +148,8 @@ def read_manifest(folder: Path) -> Manifest:
         among = tuple(fields["contamination"].pop("among"))
         fields["contamination"] = Contamination(**fields["contamination"], among=among)
         fields["splits"] = {split: SplitRecord(**fields["splits"][split]) for split in SPLITS}
+        if fields.get("parts") is not None:
+            fields["parts"] = tuple(Part(**part) for part in fields["parts"])
         return Manifest(**fields)
     except OSError as error:
         raise bad(str(folder), "a prepared language", error.strerror or error) from error

@@ -21,6 +21,8 @@ def corpus_doubts(corpus: Corpus, languages: Mapping[str, PreparedLanguage]) -> 
     spec = corpus.spec
     if not isinstance(spec, FilesCorpus):
         return []
+    # A mixture has no files of its own, and of its languages' it is said.
+    languages = {n: each for n, each in languages.items() if each.manifest.parts is None}
     found: dict[str, list[str]] = {}
     for name in languages:
         try:

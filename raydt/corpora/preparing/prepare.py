@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,21 +9,20 @@ from pathlib import Path
 from filelock import Timeout
 
 from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, check_evaluation
-from raydt.corpora.prepared.language import PreparedLanguage, open_language, split_path
-from raydt.corpora.prepared.manifest import FILE_NAME, Manifest, Source, write_manifest
-from raydt.corpora.prepared.stamps import hash_file, write_stamps
+from raydt.corpora.prepared.language import PreparedLanguage, open_language
+from raydt.corpora.prepared.manifest import Source
+from raydt.corpora.prepared.stamps import hash_file
 from raydt.corpora.preparing.aligned import Lost, lost_documents
 from raydt.corpora.preparing.generate import generated_source, write_generated
+from raydt.corpora.preparing.place import WORK, put_in_place
 from raydt.corpora.preparing.shuffle import OnBytes, shuffle_text
 from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.files import stamp
 from raydt.corpora.sources.locate import Corpus
 from raydt.corpora.spec import ControlledCorpus, FilesCorpus
-from raydt.corpora.splits import SPLITS, Split
+from raydt.corpora.splits import Split
 from raydt.errors import InputError, Problem, bad
 from raydt.locks import locked
-
-_WORK = ".work"  # beside the corpora; a corpus's own folder has nothing but whole languages
 
 
 def prepare_corpus(
@@ -124,12 +122,12 @@ def _find_or_write(
     lost: Lost | None = None
     if isinstance(spec, FilesCorpus) and spec.aligned == "yes":
         _check_files(corpus, corpus_languages)
-        work = root / _WORK / spec.key
+        work = root / WORK / spec.key
         lost = lost_documents(spec, corpus.files, work, language, corpus_languages)
         key = f"{spec.key}-{lost.key}" if lost.key else spec.key
     folder = root / key / language
     existing = _find(corpus, language, folder, lost)
-    work = root / _WORK / key / language
+    work = root / WORK / key / language
     if existing is not None and _is_enough(existing, asked):
         _sweep(work)
         return existing
@@ -160,15 +158,7 @@ def _find_or_write(
         except InputError:
             shutil.rmtree(work, ignore_errors=True)  # the source is to change; begin anew then
             raise
-        _seal(manifest, new)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
-            shutil.rmtree(work / "old", ignore_errors=True)
-            # Out of the way in one step; whoever has its files open keeps them.
-            folder.rename(work / "old")
-        new.rename(folder)
-        _sync_folder(folder.parent)
-        shutil.rmtree(work)
+        put_in_place(manifest, new, folder, work)
     return open_language(folder)
 
 
@@ -226,22 +216,3 @@ def _same_files(source: Source, paths: Sequence[Path]) -> bool:
         if not is_as_it_was and hash_file(path) != file.sha256:
             return False
     return True
-
-
-def _seal(manifest: Manifest, folder: Path) -> None:
-    """The manifest, last, and all of it on disk before this returns."""
-    write_stamps([split_path(folder, split) for split in SPLITS], folder)
-    path = folder / FILE_NAME
-    write_manifest(manifest, path)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

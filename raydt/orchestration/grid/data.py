@@ -48,7 +48,10 @@ def _read(
 
 def _source(language: PreparedLanguage) -> tuple[str, str]:
     """As `mlflow.data` has it: a type, and JSON from which `mlflow.data.get_source` makes it."""
-    source = language.manifest.source
+    source, parts = language.manifest.source, language.manifest.parts
+    if parts is not None:
+        mixed = {part.language: part.share for part in parts}
+        return "code", json.dumps({"tags": {"corpus": source.corpus, "mixture": mixed}})
     spec = parse_corpus(source.corpus)
     if isinstance(spec, HubCorpus):
         config = spec.config_of(language.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -37,6 +38,9 @@ def cell_facts(
         facts[schema.TAG_PARENT_CELL] = cell.parent_id
     elif cell.source in sweep.checkpoints:
         facts[schema.TAG_CHECKPOINT] = sweep.checkpoints[cell.source]
+    if cell.source in sweep.mixtures:
+        shares = {name: float(share) for name, share in sweep.mixtures[cell.source].shares}
+        facts[schema.TAG_MIXTURE] = json.dumps(shares)
     if added_for is not None:
         facts[schema.TAG_ADDED_FOR] = added_for
     if cell.stage is not Stage.ZEROSHOT:

@@ -12,6 +12,7 @@ import pytest
 import analysis.distances
 from analysis.claims.predictors import CorpusFacts, corpus_facts, predictors
 from analysis.distances.table import KINDS, PREDICTED, iso639_3, language_distances
+from raydt.corpora.controlled.distance import controlled_distance
 
 FOLDER = Path(analysis.distances.__file__ or "").parent
 CORPORA = ["ar", "de", "en", "es", "fi", "ja", "ko", "pt", "ru", "zh"]
@@ -103,3 +104,15 @@ def test_facts_come_from_manifests_and_contradictions_are_left_out(tmp_path: Pat
     matrices = predictors(["en", "de"], facts)
     assert matrices["target's text in source"].loc["en", "de"] == 0.1
     assert matrices["source's text in target"].loc["de", "en"] == 0.1
+
+
+def test_how_far_a_mixture_is_from_a_language_is_missing_and_not_made_up() -> None:
+    table = language_distances(["en+es", "en*0.7+es*0.3", "pt"])
+    of_mixture = table[(table["language"] != table["other"]) & (table["language"] != "pt")]
+    assert of_mixture[list(KINDS)].isna().all(axis=None)
+    for one in ("alba+brio", "alba*0.7+brio*0.3"):
+        assert controlled_distance(one, "related") is None
+    known = predictors(["en+es", "en", "pt"], CorpusFacts())
+    for square in known.values():
+        assert math.isnan(square.loc["en+es", "pt"])
+        assert math.isnan(square.loc["en", "en+es"])

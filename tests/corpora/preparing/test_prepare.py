@@ -15,7 +15,7 @@ import pytest
 from raydt.corpora.controlled.catalog import generate, generator_version
 from raydt.corpora.prepared.language import PreparedLanguage, open_language
 from raydt.corpora.prepared.manifest import FORMAT, read_manifest
-from raydt.corpora.preparing import prepare
+from raydt.corpora.preparing import place
 from raydt.corpora.preparing.prepare import prepare_corpus, prepare_language
 from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import ControlledCorpus, CorpusSpec, FilesCorpus
@@ -176,7 +176,7 @@ def test_a_failure_leaves_nothing_behind(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(prepare, "write_manifest", full)
+    monkeypatch.setattr(place, "write_manifest", full)
     with pytest.raises(InputError, match="No space left") as caught:
         prepare_en(corpus, root)
     assert str(root) in str(caught.value)

@@ -50,9 +50,9 @@ prepare_language(locate(FilesCorpus(Path(sys.argv[1]))), "en", 5000, 100, 100, P
         ("assemble", "os.fsync", 2),
         ("assemble", "ShardWriter", 3),
         ("shuffle", "find_contamination", 1),
-        ("prepare", "write_manifest", 1),
-        ("prepare", "_sync_folder", 1),
-        ("prepare", "_sync_folder", 2),
+        ("place", "write_manifest", 1),
+        ("place", "_sync_folder", 1),
+        ("place", "_sync_folder", 2),
         ("prepare", "shutil.rmtree", 2),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from xxhash import xxh3_128_hexdigest
@@ -12,9 +13,11 @@ from raydt.corpora.preparing.prepare import prepare_corpus
 from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus
 from raydt.grid.build import build_grid
+from raydt.orchestration.grid.facts import cell_facts
 from raydt.orchestration.grid.tasks import build_tasks, with_parent
 from raydt.orchestration.run.task import CellTask, Weights
-from raydt.orchestration.start import smaller_evaluations
+from raydt.orchestration.start import prepare_languages, smaller_evaluations
+from raydt.units import Size
 from tests.grid.results import result_of
 
 
@@ -100,3 +103,28 @@ def test_what_a_cell_reads_is_named_by_its_bytes(tmp_path: Path) -> None:
     assert train.num_documents == len(text.split(b"\0")) - text.endswith(b"\0")
     assert test.num_documents == languages["de"].manifest.splits["test"].num_excerpts
     assert (train.source_type, train.source) == ("local", f'{{"uri": "{corpus.path}"}}')
+
+
+def test_a_mixture_is_read_as_a_language_and_named_for_what_it_is(tmp_path: Path) -> None:
+    corpus, _ = prepared(tmp_path)
+    (corpus.path / "es.txt").write_text((corpus.path / "en.txt").read_text().replace("en", "es"))
+    sweep = sweep_of(corpus, tmp_path).model_copy(
+        update={"sources": ("en*0.75+es*0.25",), "pretrain_size": Size(40_000, "40k")}
+    )
+    languages, locations = prepare_languages(sweep, locate(corpus))
+    sent = tasks(sweep, languages)
+    task = sent["pretrain/en*0.75+es*0.25/40k/nano/s0"]
+    text = languages["en*0.75+es*0.25"].train(40_000).tobytes()
+    lines = text.split(b"\0")
+    spanish = sum(len(line) + 1 for line in lines if line.startswith(b"es"))
+    assert abs(spanish - 10_000) <= max(map(len, lines)) + 1
+    train, val, _ = task.data
+    assert (train.language, train.num_bytes) == ("en*0.75+es*0.25", 40_000)
+    assert train.digest == xxh3_128_hexdigest(text)
+    assert json.loads(train.source)["tags"]["mixture"] == {"en": "3/4", "es": "1/4"}
+    assert val.num_bytes == task.val_bytes == 32_000
+    assert {Path(each).name for each in locations.values()} == {"en", "es", "de", train.language}
+    for cell in build_grid(sweep):
+        facts = cell_facts(cell, sweep, "")
+        assert ("raydt.mixture" in facts) == (cell.source is not None)
+    assert json.loads(str(facts["raydt.mixture"])) == {"en": 0.75, "es": 0.25}

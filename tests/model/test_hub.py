@@ -14,10 +14,14 @@ from safetensors.torch import load_file, save_file
 from raydt.config.hub_folder import model_in
 from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
+from raydt.config.sweep import Sweep
 from raydt.corpora.controlled.catalog import generate
-from raydt.errors import Problem, RunError
+from raydt.errors import InputError, Problem, RunError
+from raydt.grid.journal import WEIGHTS
 from raydt.model.alphabet import EVERY_BYTE, Alphabet
 from raydt.model.families import new_decoder
+from raydt.orchestration.grid.outside import outside_weights
+from raydt.probes.pyfunc import _load_pyfunc
 from raydt.training.checkpoints.folder import CheckpointFolder
 from raydt.training.checkpoints.weights import load_weights, save_weights
 from raydt.training.evaluate import Evaluator
@@ -207,3 +211,28 @@ def test_weights_in_bfloat16_and_in_parts(tmp_path: Path) -> None:
     whole, parts = read(folder).state_dict(), read(tmp_path / "parts").state_dict()
     assert all(t.dtype == torch.float32 for t in parts.values())
     assert all(torch.equal(parts[n], whole[n].bfloat16().float()) for n in whole)
+
+
+def test_weights_are_known_by_what_is_in_them(tmp_path: Path) -> None:
+    first, same, other = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    write_llama(first)
+    write_llama(same)
+    write_llama(other, seed=1)
+    sources = tuple(f"{each.name}=ckpt:{each}" for each in (first, same, other))
+    found = outside_weights(Sweep(sources=sources, targets=("alba",), storage=str(tmp_path / "s")))
+    assert found["a"] == found["b"]
+    assert found["a"].sha256 != found["c"].sha256
+    (first / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="files that are damaged"):
+        outside_weights(Sweep(sources=sources, targets=("alba",), storage=str(tmp_path / "s")))
+
+
+@both
+def test_it_scores_texts_where_a_cell_of_it_is_loaded(kind: str, tmp_path: Path) -> None:
+    """From what MLflow has of a model: its shape and its weights."""
+    decoder = read(WRITERS[kind](tmp_path / "there"))
+    save_weights(decoder.state_dict(), tmp_path / WEIGHTS, EVERY_BYTE)
+    (tmp_path / "model.json").write_text(json.dumps(decoder.config.model_dump(mode="json")))
+    (nats,) = _load_pyfunc(str(tmp_path)).predict([TEXT.decode()])
+    ours = Evaluator(precision="float32").byte_losses(decoder, np.frombuffer(TEXT, np.uint8))
+    assert nats == pytest.approx(ours.mean(), rel=1e-5)

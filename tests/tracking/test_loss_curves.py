@@ -28,15 +28,13 @@ KNOWN = 20 ** (1 / 0.3)  # 100·x^-0.5 = 5·x^-0.2
 
 
 def curves() -> str:
-    rows = [f"scratch,,de,8k,0,tiny,{x:.0f},{100 * x**-0.5!r}\n" for x in STEPS]
-    rows += [f"finetune,en,de,8k,0,tiny,{x:.0f},{5 * x**-0.2!r}\n" for x in STEPS[::-1]]
+    rows = [f"scratch,,de,8k,0,tiny,{x:.0f},{float(100 * x**-0.5)!r}\n" for x in STEPS]
+    rows += [f"finetune,en,de,8k,0,tiny,{x:.0f},{float(5 * x**-0.2)!r}\n" for x in STEPS[::-1]]
     return HEAD + "".join(rows)
 
 
-def read(
-    folder: Path, text: str, losses: str = LOSSES, *, per_token: str | None = None
-) -> LossTable:
-    (folder / "losses.csv").write_text(losses, encoding="utf-8")
+def read(folder: Path, text: str, per_token: str | None = None) -> LossTable:
+    (folder / "losses.csv").write_text(LOSSES, encoding="utf-8")
     (folder / "curves.csv").write_text(text, encoding="utf-8")
     declared = read_declared([], [], read_unit("nats", per_token))
     table = read_losses(folder / "losses.csv", [], declared)

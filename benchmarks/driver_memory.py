@@ -99,7 +99,7 @@ def main() -> None:
     try:
         run(parsed.cells, parsed.folder)
     finally:
-        shutil.rmtree(parsed.folder)
+        shutil.rmtree(parsed.folder, ignore_errors=True)  # a process of Ray may still write
 
 
 def run(num_cells: int, folder: Path) -> None:
@@ -142,6 +142,7 @@ def run(num_cells: int, folder: Path) -> None:
                 sample_seconds=None,
                 data=(),
                 model=cell.model,
+                shape=sweep.model(cell.model),
                 recipe=Recipe(),
                 size_bytes=cell.size.num_bytes,
                 seed=cell.seed,

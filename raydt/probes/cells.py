@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from raydt.config.model import MODELS
+from raydt.config.model import ModelConfig
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, Problem
 from raydt.grid.cell import Cell
@@ -29,6 +29,7 @@ class Scorable(NamedTuple):
     """A cell that is done, the folder that has its weights, and its run in the store."""
 
     cell: Cell
+    model: ModelConfig
     weights: Folder
     run_id: str
 
@@ -78,12 +79,12 @@ def _scorable(
     if not recorded or state is None or state.run_id is None:
         requirement = f"a run in {without_password(sweep.store_uri)} (`raydt sync` makes it)"
         return Problem(what, requirement, "none")
-    return Scorable(cell, kept.folder, state.run_id)
+    return Scorable(cell, sweep.model(cell.model), kept.folder, state.run_id)
 
 
 def score(scorable: Scorable, pairs: Sequence[Pair]) -> dict[str, Accuracy]:
     """The accuracy of a cell, by kind of pairs."""
-    model = new_decoder(MODELS[scorable.cell.model])
+    model = new_decoder(scorable.model)
     with tempfile.TemporaryDirectory() as cache:
         weights = scorable.weights.fetch(WEIGHTS, Path(cache) / WEIGHTS)
         alphabet = load_weights(model, weights)

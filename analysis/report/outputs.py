@@ -91,6 +91,8 @@ def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
         found["one_law"] = analysis.one_law
     if len(analysis.crossovers):
         found["crossovers"] = analysis.crossovers
+    if len(analysis.bilingual):
+        found["bilingual"] = analysis.bilingual
     if len(analysis.estimates):
         found["estimates"] = analysis.estimates
     for module in _CLAIMS:

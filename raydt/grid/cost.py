@@ -54,7 +54,7 @@ def cell_cost(
     `seen_bytes` per kind of cell where some are done."""
     model = MODELS[cell.model]
     protocol = sweep.protocol
-    size_bytes = cell.size.num_bytes
+    size_bytes = cell.train_bytes
     budget_bytes = expected_bytes = 0
     if cell.stage is not Stage.ZEROSHOT:
         recipe = protocol.recipe(cell.stage)
@@ -149,7 +149,7 @@ def compile_seconds(cells: Iterable[Cell], sweep: Sweep) -> float:
             cell.model,
             what_compiles(
                 sweep.protocol.recipe(cell.stage),
-                cell.size.num_bytes,
+                cell.train_bytes,
                 MODELS[cell.model],
                 on_gpu,
             ),
@@ -169,5 +169,5 @@ def workers_of(cell: Cell, sweep: Sweep, seconds: float) -> int:
     if cell.stage is Stage.ZEROSHOT or seconds < sweep.large_cell_seconds or sweep.workers == 0:
         return 0
     window_bytes = MODELS[cell.model].window_bytes
-    batch = sweep.protocol.recipe(cell.stage).batch_windows(cell.size.num_bytes, window_bytes)
+    batch = sweep.protocol.recipe(cell.stage).batch_windows(cell.train_bytes, window_bytes)
     return max(number for number in range(1, sweep.workers + 1) if batch % number == 0)

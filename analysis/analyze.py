@@ -22,6 +22,7 @@ from analysis.beside import Here
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
 from analysis.claims.evidence import evidence
 from analysis.claims.predictors import CorpusFacts, corpus_facts
+from analysis.completion.completed import completed
 from analysis.curves.scores_in_words import bilingual_sentences
 from analysis.curves.stored import stored_crossovers
 from analysis.effective import Resamples, effective_with_draws, estimates_table
@@ -168,6 +169,7 @@ def computed(
     resamples = Resamples(drawn, confidence)
     estimates = executor.submit(estimates_table, means, resamples)
     effective, draws = effective_with_draws(means, resamples, estimator=estimator, noise=noise)
+    missing = executor.submit(completed, effective, confidence)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
     parameters = _parameters(runs)
@@ -216,6 +218,7 @@ def computed(
         drawn_curves=curves.drawn,
         flops_per_byte=cost,
         bilingual=curves.bilingual,
+        completed=missing.result(),
         mixtures=_mixtures(runs),
     )
 

@@ -11,11 +11,13 @@ import pandas as pd
 from analysis.arrays import Floats
 from analysis.effective_columns import answered, columns_of, if_trained_on, spread_of, stacked
 from analysis.estimators.answer import Estimate
+from analysis.estimators.pooled import pools
 from analysis.estimators.registry import (
     BELIEVED,
     CAUTIONS,
     DEFAULT,
     ESTIMATORS,
+    POOLED,
     estimator_named,
 )
 from analysis.ladder import Ladder, ladders
@@ -110,7 +112,8 @@ def effective_table(
     whose target has no ladder are left out here and named by `analysis.alarms`. `finetune_bytes`
     are true bytes also where the estimator counts in nominal ones (`reference`), whose D_T is then
     less its own D_F. `noise` decides which cells are unfinished beyond it, and is estimated from
-    `means` if it is not given. `InputError` if the estimator is unknown.
+    `means` if it is not given. `InputError` if the estimator is unknown, or is `pooled` and a model
+    has too few targets for it.
     """
     return effective_with_draws(means, resamples, estimator=estimator, noise=noise)[0]
 
@@ -182,7 +185,7 @@ def estimates_table(means: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
     Takes what `effective_table` takes. The rows of an estimator in `NOMINAL` have the sizes that
     labels name, D_F included, so that D_T = D_E - D_F holds in every row; match rows of different
     estimators by model, source, target and `size`. `caution` says why an estimator is not to be
-    used.
+    used. `pooled` has no rows where a model has too few targets.
     """
     parts: list[dict[str, object]] = []
     for ladder, drawn_ladder, group in _groups(means, ladders(means), resamples):
@@ -190,6 +193,8 @@ def estimates_table(means: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
         losses = group["log_loss"].to_numpy(dtype=float)
         size = float(group["size_bytes"].iloc[0])
         for name in ESTIMATORS:
+            if name in POOLED and not pools(ladder):
+                continue
             resampled = None
             # An interval around a number that is not to be believed would only dress it up.
             if name not in CAUTIONS and drawn_ladder is not None and np.isfinite(drawn).all():

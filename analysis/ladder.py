@@ -28,13 +28,15 @@ class Ladder:
 
     num_bytes: (K,) true bytes; log_loss: (..., K) log of nats per byte, leading axes are
     resamples; num_seeds: (K,) runs behind each rung, the weights when rungs are pooled; labels: (K)
-    the names of the sizes, where there are any.
+    the names of the sizes, where there are any; pool: the ladders of the same model, this one
+    among them, from which the estimator `pooled` has its prior.
     """
 
     num_bytes: Floats
     log_loss: Floats
     num_seeds: Floats
     labels: tuple[str, ...] = ()
+    pool: Pool | None = None
 
     def monotone(self) -> Floats:
         """`log_loss` made non-increasing, shape (..., K)."""
@@ -69,6 +71,17 @@ class Ladder:
             self.num_seeds[order],
             tuple(self.labels[place] for place in order) if self.labels else (),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The ladders of one model, one a target; what is fitted to them is kept by identity.
+
+    sd_log_loss: of one scratch run, pooled over all rungs; 0 where one seed leaves it unknown.
+    """
+
+    ladders: tuple[Ladder, ...]
+    sd_log_loss: float
 
 
 def non_increasing(values: Floats, weights: Floats) -> Floats:
@@ -146,15 +159,32 @@ def cell_means(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def ladders(means: pd.DataFrame) -> dict[tuple[str, str], Ladder]:
-    """The ladder of every (model, target) that has at least one scratch cell done."""
+    """The ladder of every (model, target) that has at least one scratch cell done; those of a model
+    share a pool."""
     scratch = means[means["stage"] == Stage.SCRATCH]
     found: dict[tuple[str, str], Ladder] = {}
-    for (model, target), rungs in scratch.groupby(["model", "target"], sort=True):
-        ordered = rungs.sort_values("size_bytes")
-        found[str(model), str(target)] = Ladder(
-            ordered["size_bytes"].to_numpy(dtype=float),
-            ordered["log_loss"].to_numpy(dtype=float),
-            ordered["num_seeds"].to_numpy(dtype=float),
-            tuple(str(label) for label in ordered["size"]),
-        )
+    for model, rungs in scratch.groupby("model", sort=True):
+        mine = {str(target): _ladder(rows) for target, rows in rungs.groupby("target", sort=True)}
+        pool = Pool(tuple(mine.values()), _sd_log_loss(rungs))
+        found |= {(str(model), target): replace(one, pool=pool) for target, one in mine.items()}
     return found
+
+
+def _ladder(rungs: pd.DataFrame) -> Ladder:
+    ordered = rungs.sort_values("size_bytes")
+    return Ladder(
+        ordered["size_bytes"].to_numpy(dtype=float),
+        ordered["log_loss"].to_numpy(dtype=float),
+        ordered["num_seeds"].to_numpy(dtype=float),
+        tuple(str(label) for label in ordered["size"]),
+    )
+
+
+def _sd_log_loss(rungs: pd.DataFrame) -> float:
+    freedom = rungs["num_seeds"].to_numpy(dtype=float) - 1
+    # Tables made by hand need not have the column.
+    sd = rungs.get("sd_log_loss", pd.Series(np.nan, rungs.index)).to_numpy(dtype=float)
+    told = (freedom > 0) & np.isfinite(sd)
+    if not told.any():
+        return 0.0
+    return float(np.sqrt((sd[told] ** 2 * freedom[told]).sum() / freedom[told].sum()))

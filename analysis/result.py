@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.alarms.alarm import Alarm
 from analysis.answer import Answer
 from analysis.claims.claim import ClaimAnswer
+from analysis.completion.completed import Completed
 from analysis.curves.drawn import DrawnCurves
 from analysis.ladder import Ladder
 from analysis.laws.scaling import ScalingLaw
@@ -64,6 +65,8 @@ class Analysis:
     bilingual: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixtures: dict[str, str] = field(default_factory=dict)  # sources that are several languages
     flops_per_byte: dict[str, float] = field(default_factory=dict)  # of training, by model
+    # Pairs that were not measured, predicted; in no other table.
+    completed: Completed = field(default_factory=Completed)
     tables: list[Path] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)
     # Columns `analysis.effective.ESTIMATES_COLUMNS`: every estimator side by side.

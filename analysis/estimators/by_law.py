@@ -35,28 +35,37 @@ def law(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
     Shapes as in `loglog`. Source: the inverse of Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.2.
     """
     log_loss = np.asarray(log_loss, dtype=float)
-    answer = loglog(ladder, log_loss, finetune_bytes)
     if len(ladder.num_bytes) < MIN_RUNGS:
-        return answer
+        return loglog(ladder, log_loss, finetune_bytes)
     E, B, beta = _law_of(ladder)
     scratch = scratch_log_loss(ladder, finetune_bytes)
-    anchored = bool(np.isfinite(scratch).all())
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         factor = np.asarray(1.0)
-        if anchored:
+        if np.isfinite(scratch).all():
             factor = np.asarray((E + B * finetune_bytes**-beta) / np.exp(scratch))
         reducible = np.exp(log_loss) * factor - E
         effective = np.where(reducible > 0, (reducible / B) ** (-1 / beta), np.inf)
-    if anchored:
+    return placed(ladder, effective, log_loss, finetune_bytes)
+
+
+def placed(
+    ladder: Ladder, effective_bytes: Floats, log_loss: Floats, finetune_bytes: float
+) -> Estimate:
+    """What a law says (...), within the ladder and on the side of D_F that the losses say.
+
+    D_E > D_F where, and only where, the finetuned loss is under that of scratch at D_F; what lies
+    off the ladder by its loss is a bound, and the same one for every estimator.
+    """
+    effective, scratch = effective_bytes, scratch_log_loss(ladder, finetune_bytes)
+    if np.isfinite(scratch).all():
         gap = np.sign(scratch - log_loss)
-        # What is left of the other sign is rounding, or a law so flat that it has no inverse.
         effective = np.where(gap > 0, np.fmax(effective, finetune_bytes), effective)
         effective = np.where(gap < 0, np.fmin(effective, finetune_bytes), effective)
         effective = np.where(gap == 0, finetune_bytes, effective)
     low, high = ladder.num_bytes[0], ladder.num_bytes[-1]
     place = np.where(effective > high, Range.ABOVE, np.where(effective < low, Range.BELOW, 0))
-    # What lies off the ladder by its loss is a bound, and the same one for every estimator.
-    place = np.where(answer.range != Range.INSIDE, answer.range, place).astype(np.int8)
+    by_loss = loglog(ladder, log_loss, finetune_bytes).range
+    place = np.where(by_loss != Range.INSIDE, by_loss, place).astype(np.int8)
     effective = np.where(place == Range.ABOVE, high, np.where(place == Range.BELOW, low, effective))
     return Estimate(effective, place)
 

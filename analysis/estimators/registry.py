@@ -9,6 +9,7 @@ from __future__ import annotations
 from analysis.estimators.answer import Estimator
 from analysis.estimators.by_law import law
 from analysis.estimators.interpolated import guided, linear, loglog, pchip
+from analysis.estimators.pooled import pooled
 from analysis.estimators.reference import CAUTION, reference
 from raydt.errors import bad
 
@@ -18,6 +19,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "loglog": loglog,
     "linear": linear,
     "law": law,
+    "pooled": pooled,
     "reference": reference,
 }
 DEFAULT = "guided"
@@ -27,6 +29,8 @@ DEFAULT = "guided"
 BELIEVED = ("guided", "pchip")
 # Those whose answer must not be believed, and why.
 CAUTIONS = {"reference": CAUTION}
+# Those that read a ladder with the help of the model's other targets, and refuse too few of them.
+POOLED = {"pooled"}
 # Those that are given the sizes that labels name, and not the true bytes.
 NOMINAL = {"reference"}
 

@@ -101,7 +101,9 @@ def _wanted(analysis: Analysis, picked: Chosen) -> Iterator[_Wanted]:
         if model not in picked.models or num_bytes not in picked.sizes:
             continue
         size = size_name(rows.iloc[0].to_dict())
-        yield _Wanted("map", str(model), size, (rows,))
+        guesses = analysis.completed.predicted
+        mine = guesses[(guesses["model"] == model) & (guesses["finetune_bytes"] == num_bytes)]
+        yield _Wanted("map", str(model), size, (rows, mine))
         if num_bytes > 0:  # of a zeroshot all is transferred
             yield _Wanted("share", str(model), size, (rows,))
     sources = sorted(effective["source"].unique())

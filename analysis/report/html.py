@@ -19,6 +19,7 @@ from analysis.report.claim_tables import claims
 from analysis.report.crossover_table import crossover_table
 from analysis.report.drawing import Drawing, Kind
 from analysis.report.inline_svg import inline_svg
+from analysis.report.predicted_table import left_out_table, predicted_table
 from analysis.report.shown_table import ShownTable, shown_table
 from analysis.report.tables import estimator_spread, ladder_law, one_law, transfer, transfer_law
 from analysis.result import Analysis
@@ -48,6 +49,11 @@ ESTIMATOR_TEXTS = {
     "law": (
         "law: inverse of the fitted L = E + B·D^-β, led through the scratch loss at D_F so that "
         "its sign is that of the comparison at equal size. Off the ladder it is a bound."
+    ),
+    "pooled": (
+        "pooled: inverse of L = E + B·D^-β of the scratch ladder, whose β and E were drawn towards "
+        "those of the model's other targets (fitted together by marginal likelihood); its sign is "
+        "that of the comparison at equal size. Off the ladder it is a bound."
     ),
     "reference": f"reference: {CAUTIONS['reference']}.",
 }
@@ -87,6 +93,8 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, draw
         one_law=one_law(analysis.one_law, several),
         crossovers=crossover_table(analysis.crossovers, several),
         bilingual=bilingual_table(analysis.bilingual, several),
+        predicted=predicted_table(analysis.completed.predicted, several),
+        left_out=left_out_table(analysis.completed.left_out, several),
         estimates=_spread(analysis.estimates),
         missing=[
             {key: "" if pd.isna(value) else value for key, value in row.items()}

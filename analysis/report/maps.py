@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -10,20 +13,24 @@ from matplotlib.figure import Figure
 
 from analysis.curves.scores_in_words import score_text
 from analysis.report.figures import STYLE
+from analysis.report.predicted_table import predicted_text
 from analysis.wording import share_of_effective, transferred
 
 WIDE_GRID = 6  # targets from which on cells are narrower and text smaller
 
 
-def transfer_heatmap(rows: pd.DataFrame) -> Figure:
+def transfer_heatmap(rows: pd.DataFrame, predicted: pd.DataFrame) -> Figure:
     """D_T of source x target at one size (one model).
 
-    `rows` are rows of the effective table; cells that are not there stay empty.
+    `rows` are rows of the effective table. Of cells that are not there, those that are `predicted`
+    (columns `analysis.completion.completed.PREDICTED_COLUMNS`) have their number marked and no
+    colour; the others stay empty.
     """
     values = _with_a_sign(rows, rows["transferred_bytes"])
     limit = float(values.abs().max())
     limit = limit if limit > 0 else 1.0  # nothing, or no sign at all
-    return _map(rows, values, [transferred(row) for row in _records(rows)], limit)
+    guesses = {(row["source"], row["target"]): predicted_text(row) for row in _records(predicted)}
+    return _map(rows, values, [transferred(row) for row in _records(rows)], limit, guesses)
 
 
 def share_heatmap(rows: pd.DataFrame) -> Figure:
@@ -54,7 +61,13 @@ def _records(rows: pd.DataFrame) -> list[dict[object, object]]:
     return list(rows.to_dict("records"))
 
 
-def _map(rows: pd.DataFrame, values: pd.Series, texts: list[str], limit: float) -> Figure:
+def _map(
+    rows: pd.DataFrame,
+    values: pd.Series,
+    texts: list[str],
+    limit: float,
+    predicted: Mapping[tuple[object, object], str] = MappingProxyType({}),
+) -> Figure:
     sources, targets = sorted(rows["source"].unique()), sorted(rows["target"].unique())
     large = len(targets) > WIDE_GRID
     with mpl.rc_context(STYLE):
@@ -77,6 +90,17 @@ def _map(rows: pd.DataFrame, values: pd.Series, texts: list[str], limit: float) 
                 va="center",
                 color=ink,
                 fontsize=8.5 if large else 10,
+            )
+        for (source, target), text in predicted.items():
+            axes.text(
+                targets.index(target),
+                sources.index(source),
+                text,
+                ha="center",
+                va="center",
+                color="#6b6b6b",
+                fontsize=8.5 if large else 10,
+                style="italic",
             )
         # A mesh of rectangles and not an image: it stays sharp, and needs no embedded bitmap.
         axes.pcolormesh(grid, cmap=colours, norm=norm, edgecolors="none", clip_on=False)

@@ -93,6 +93,10 @@ def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
         found["crossovers"] = analysis.crossovers
     if len(analysis.bilingual):
         found["bilingual"] = analysis.bilingual
+    if len(analysis.completed.predicted):
+        found["predicted"] = analysis.completed.predicted
+    if len(analysis.completed.left_out):
+        found["predicted_r2"] = analysis.completed.left_out
     if len(analysis.estimates):
         found["estimates"] = analysis.estimates
     for module in _CLAIMS:

@@ -14,10 +14,12 @@ from rich.text import Text
 
 from analysis.alarms.alarm import Alarm, Kind
 from analysis.claims.claim import Verdict
+from analysis.completion.completed import ALL_SIZES
 from analysis.result import Analysis
 from analysis.wording import (
     LEGEND,
     UNFINISHED_LEGEND,
+    counted,
     size_name,
     transferred_with_interval,
     unfinished_mark,
@@ -37,6 +39,7 @@ def print_findings(analysis: Analysis, out: Console) -> None:
     _print_claims(out, analysis)
     if not analysis.effective.empty:
         _print_transfer(out, analysis)
+    _lines(out, _predicted(analysis), style="dim")
     if analysis.ladders:
         _print_ladders(out, analysis)
     _lines(out, _noise_of_seeds(analysis), style="dim")
@@ -174,6 +177,22 @@ def law_text(E: float, B: float, beta: float) -> str:
     """ "1.20 + 31.4·D^-0.41"; E is left out where it is 0."""
     power = f"{B:.3g}·D^-{beta:.3g}"
     return f"{E:.3g} + {power}" if E > 0 else power
+
+
+def _predicted(analysis: Analysis) -> list[str]:
+    """A line where pairs that were not measured are predicted."""
+    found = analysis.completed
+    if found.predicted.empty:
+        return []
+    whole = found.left_out[found.left_out["size"] == ALL_SIZES]
+    judged = whole if len(whole) else found.left_out
+    r2 = ", ".join(f"{value:.2f}" for value in judged["r2"])
+    pairs = found.predicted[["source", "target"]].drop_duplicates()
+    return [
+        f"{counted(len(pairs), 'pair')} not measured: D_T predicted in the report, marked ≈ and "
+        f"nowhere used (R² of measured pairs, each left out: {r2}).",
+        "",
+    ]
 
 
 def _noise_of_seeds(analysis: Analysis) -> list[str]:

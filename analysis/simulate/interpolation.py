@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arrays import Floats
-from analysis.estimators.registry import CAUTIONS, ESTIMATORS
+from analysis.estimators.registry import CAUTIONS, ESTIMATORS, POOLED
 from analysis.ladder import Ladder
 from analysis.simulate.world import Curve, law, sigmoid, step_limited
 
@@ -35,7 +35,7 @@ def interpolation_errors() -> pd.DataFrame:
         for reach, folds in (("near", NEAR), ("all", FAR)):
             row: dict[str, object] = {"curve": name, "reach": reach}
             for estimator, read in ESTIMATORS.items():
-                if estimator in CAUTIONS:
+                if estimator in CAUTIONS or estimator in POOLED:
                     continue
                 errors = []
                 for finetune_bytes in RUNGS[:3]:

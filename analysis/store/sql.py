@@ -163,8 +163,9 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """A SQLite file for reading, also where nothing may be written beside it; raises
     `sqlite3.Error`.
 
-    A store in WAL mode takes a file of shared memory beside it, even to be read. Where there may be
-    none, the store is read as it is, or with what a writer left in its WAL as a copy.
+    A store in WAL mode takes a file of shared memory beside it, even to be read; one whose writer
+    was killed while it wrote is to be rolled back first. Where that may not be, it is read as it
+    is, or a copy of it with what the writer left in its WAL or its journal.
     """
     with ExitStack() as stack:
         connection = stack.enter_context(closing(_connect(path, "mode=ro")))
@@ -173,10 +174,11 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
         except sqlite3.OperationalError as error:
             if is_held(error):
                 raise
-            wal = path.with_name(f"{path.name}-wal")
-            if wal.exists() and wal.stat().st_size:
+            beside = [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal")]
+            left = [file for file in beside if file.exists() and file.stat().st_size]
+            if left:
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="raydt-store-")))
-                for file in (path, wal):
+                for file in (path, *left):
                     shutil.copyfile(file, folder / file.name)
                 connection = stack.enter_context(closing(_connect(folder / path.name, "mode=rw")))
             else:

@@ -21,8 +21,8 @@ def make_parser(prog: str, about: str) -> CommandParser:
         "--estimator",
         default="guided",
         metavar="NAME",
-        help="how D_E is read off the ladder: guided, pchip, loglog, linear, law or reference "
-        "(only to reproduce published tables) [guided]",
+        help="how D_E is read off the ladder: guided, pchip, loglog, linear, law, pooled (over "
+        "targets) or reference (only to reproduce published tables) [guided]",
     )
     parser.add_argument(
         "--confidence", type=float, default=0.9, help="coverage of the intervals [0.9]"

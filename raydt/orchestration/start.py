@@ -122,13 +122,21 @@ def unused_gpus(sweep: Sweep) -> str:
 
 
 def shared_gpus(sweep: Sweep) -> str:
-    """Whether cells that share a GPU of this machine run at once; "" if none do. What is on the
-    nodes of a cluster is not known here."""
-    if not 0 < sweep.gpus_per_cell < 1 or on_cluster():
+    """Whether cells that share a GPU run at once, and how to have that; "" if none do. What is on
+    the nodes of a cluster, which come and go, is not known here."""
+    if not 0 < sweep.gpus_per_cell < 1:
         return ""
+    if on_cluster():
+        return (
+            "Cells that share a GPU take turns, but on nodes where NVIDIA's MPS was started before "
+            "Ray (docs/cluster.md#gpus)"
+        )
     if mps_is_on():
         return "Cells that share a GPU run at once: NVIDIA's MPS is on"
-    return "Cells that share a GPU take turns: NVIDIA's MPS is off (docs/cluster.md#gpus)"
+    return (
+        "Cells that share a GPU take turns: NVIDIA's MPS is off, and `nvidia-cuda-mps-control -d` "
+        "starts it (docs/cluster.md#gpus)"
+    )
 
 
 def _interrupt() -> None:

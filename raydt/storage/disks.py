@@ -10,7 +10,8 @@ from pathlib import Path
 _MOUNTS = Path("/proc/self/mounts")
 # Those behind a network, by the names that the kernel has for them.
 _NETWORK = (
-    *("nfs", "cifs", "smb", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "9p"),
+    *("nfs", "cifs", "smb", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "wekafs", "panfs"),
+    "9p",
     *(f"fuse.{name}" for name in ("s3fs", "mount-s3", "gcsfuse", "goofys", "rclone", "sshfs")),
     *(f"fuse.{name}" for name in ("ceph", "glusterfs", "juicefs", "blobfuse")),
 )

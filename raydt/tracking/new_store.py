@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from raydt.storage.disks import is_on_network
 from raydt.tracking.uri import client_uri, sqlite_uri
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal")  # of a SQLite file, by what is added to its name
@@ -33,8 +34,7 @@ def make_store(path: Path) -> None:
         artifacts = (path.parent / "mlflow-artifacts").as_uri()
         SqlAlchemyStore(client_uri(sqlite_uri(making)), artifacts).engine.dispose()
         with closing(sqlite3.connect(making)) as connection:
-            # Readers (the UI) and the writer do not wait for each other; half the time per write.
-            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA journal_mode={journal_mode(path)}")
             # All of it in the one file that is renamed.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with making.open("rb+") as file:
@@ -44,6 +44,17 @@ def make_store(path: Path) -> None:
             making.replace(path)
     finally:
         _remove(making)
+
+
+def journal_mode(path: Path) -> str:
+    """Of SQLite, for a store at `path`.
+
+    With WAL readers (the UI) and the writer do not wait for each other, and a write takes half the
+    time. But WAL is shared memory of one machine: on a network file system, where a login node
+    reads what a driver elsewhere writes, the one would not see what the other did, or spoil it
+    (sqlite.org/wal.html). There they wait for each other, by locks on the file.
+    """
+    return "DELETE" if is_on_network(path) else "WAL"
 
 
 def _remove(path: Path) -> None:

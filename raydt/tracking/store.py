@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from raydt.errors import InputError, Problem, bad
 from raydt.locks import locked
-from raydt.tracking.new_store import is_absent, make_store
+from raydt.tracking.new_store import is_absent, journal_mode, make_store
 from raydt.tracking.schema_version import other_version
 from raydt.tracking.server import found_instead
 from raydt.tracking.sqlite_file import WHOLE, check_sqlite
@@ -131,7 +131,7 @@ def open_store(uri: str) -> Any:
 
 
 def _set_mode(path: Path) -> None:
-    """A store that others made may be in another mode: see `make_store`. Where that cannot be (no
+    """A store that others made may be in another mode: see `journal_mode`. Where that cannot be (no
     shared memory, a store that may only be read) it stays in its own."""
     with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.OperationalError):
-        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA journal_mode={journal_mode(path)}")

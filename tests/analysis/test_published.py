@@ -10,6 +10,7 @@ import pytest
 
 from analysis.alarms.alarm import Kind
 from analysis.analyze import analyze
+from analysis.completion.completed import ALL_SIZES
 from analysis.effective import ESTIMATES_COLUMNS
 from analysis.report.tables import estimator_spread
 from analysis.result import Analysis
@@ -134,3 +135,23 @@ def test_the_spread_over_estimators_stands_beside_each_answer(published: Analysi
         assert low <= (order[row["range"]], row["transferred_bytes"]) <= high
     finite = table[table["estimators_high_range"] == "inside"]
     assert (finite["estimators_low_bytes"] < finite["estimators_high_bytes"]).any()
+
+
+def test_pairs_that_the_authors_did_not_train_are_predicted_and_marked(
+    published: Analysis,
+) -> None:
+    found = published.completed
+    whole = found.left_out.set_index("size").loc[ALL_SIZES]
+    assert whole["num_pairs"] == 74
+    assert whole["r2"] > whole[["r2_sources", "r2_targets", "r2_two_way"]].max()
+    assert 0.8 <= whole["held"] <= 1
+    assert {("pt", "ar"), ("pt", "de")} <= set(
+        zip(found.predicted["source"], found.predicted["target"], strict=True)
+    )
+    measured = published.effective.set_index(["source", "target", "finetune_bytes"]).index
+    keys = found.predicted.set_index(["source", "target", "finetune_bytes"]).index
+    assert not keys.isin(measured).any()
+    folder = published.out_dir
+    assert pd.read_csv(folder / "predicted.csv")["predicted"].all()
+    assert len(pd.read_csv(folder / "predicted_r2.csv")) == 7
+    assert "Pairs that were not measured, predicted" in published.report_path.read_text()

@@ -64,7 +64,7 @@ def main(folder: Path, *arguments: str) -> None:
         user,
         place,
     )
-    print(f"{time.monotonic() - began:6.0f} s  all of it")
+    print(f"{time.monotonic() - began:6.0f} s  all of it, {size(folder)}")
 
 
 def mount(folder: Path) -> None:
@@ -100,6 +100,18 @@ def run(folder: Path, words: str, environment: dict[str, str], user: str, place:
     chroot = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin")
     assert chroot is not None, "apt-get install coreutils"
     subprocess.run([chroot, folder, "sh", "-c", inner], env=env, check=True)
+
+
+def size(folder: Path) -> str:
+    """Of the image, and of raydt's environment in it, as a person reads it."""
+    mounted = [f"--exclude={folder / name[1:]}" for name in FOLDERS]
+    said = [
+        subprocess.run(
+            ["du", "-sh", *mounted, place], capture_output=True, text=True, check=True
+        ).stdout.split()[0]
+        for place in (folder, folder / "opt/venv")
+    ]
+    return f"{said[0]}, {said[1]} of it in /opt/venv"
 
 
 if __name__ == "__main__":

@@ -39,13 +39,6 @@ def problems(schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
     return [f"{'.'.join(str(part) for part in e.absolute_path)}: {e.message}" for e in found]
 
 
-def pod_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """That of a pod's template, which is Kubernetes' own, as RayCluster includes it."""
-    spec = schema["properties"]["spec"]["properties"]["rayClusterSpec"]
-    found: dict[str, Any] = spec["properties"]["headGroupSpec"]["properties"]["template"]
-    return found
-
-
 def pods(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The pods' templates of a RayJob or a Deployment."""
     spec = document["spec"]

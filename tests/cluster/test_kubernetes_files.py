@@ -1,5 +1,5 @@
-"""`cluster/rayjob.yaml` and `cluster/mlflow.yaml` without a cluster: KubeRay's own schemas, and
-what has to be the same in several places."""
+"""`cluster/rayjob.yaml` and `cluster/mlflow.yaml` without a cluster: KubeRay's and Kubernetes' own
+schemas, and what has to be the same in several places."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
+import yaml
 
-from tests.cluster.manifests import ROOT, documents, pod_schema, pods, problems, schema
+from tests.cluster.manifests import ROOT, documents, pods, problems, schema
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +85,55 @@ def test_a_planted_mistake_is_found(
     assert all(expected in problem for problem in found)
 
 
-def test_the_pods_of_mlflow_are_pods(rayjob_schema: dict[str, Any]) -> None:
-    template = pod_schema(rayjob_schema)
-    found = [pod for document in documents("mlflow.yaml") for pod in pods(document)]
-    assert len(found) == 2
-    for pod in found:
-        assert problems(template, pod) == []
-    planted = copy.deepcopy(found[0])
-    planted["spec"]["containers"][0]["port"] = planted["spec"]["containers"][0].pop("ports")
-    (problem,) = problems(template, planted)
-    assert "'port' was unexpected" in problem
+def test_what_stands_there_as_a_comment_would_be_taken(rayjob_schema: dict[str, Any]) -> None:
+    text = (ROOT / "cluster" / "rayjob.yaml").read_text()
+    for line in ("labels: {kueue.x-k8s.io/queue-name: research}", "lifecycle: {postStart:"):
+        assert text.count(f"  # {line}") == 1
+        text = text.replace(f"  # {line}", f"  {line}")
+    planted = yaml.safe_load(text)
+    (worker, *_) = planted["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    (container,) = worker["template"]["spec"]["containers"]
+    assert container["lifecycle"]["postStart"]["exec"]["command"][2:] == [
+        "nvidia-cuda-mps-control",
+        "-d",
+    ]
+    assert planted["metadata"]["labels"]
+    assert problems(rayjob_schema, planted) == []
+
+
+def problem(document: dict[str, Any]) -> str:
+    """What Kubernetes' own schema has against a resource of its own; "" if nothing."""
+    version = kubernetes_validate.latest_version()
+    try:
+        kubernetes_validate.validate(document, version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def test_kubernetes_takes_mlflow() -> None:
+    declared = documents("mlflow.yaml")
+    assert [problem(document) for document in declared] == [""] * 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("PersistentVolumeClaim", "accessModes"),
+        ("Deployment", "strategy"),
+        ("Deployment", "template.spec.containers.0.ports"),
+        ("Deployment", "template.spec.containers.0.env.3.valueFrom.secretKeyRef"),
+        ("Service", "selector"),
+    ],
+)
+def test_a_misspelt_field_of_mlflow_is_found(kind: str, field: str) -> None:
+    planted = next(each for each in documents("mlflow.yaml") if each["kind"] == kind)
+    place = planted["spec"]
+    *steps, last = field.split(".")
+    for step in steps:
+        place = place[int(step) if step.isdigit() else step]
+    place[f"{last}s"] = place.pop(last)
+    assert f"'{last}s' was unexpected" in problem(planted)
 
 
 def test_services_select_pods_that_are_there() -> None:
@@ -143,7 +184,13 @@ def test_versions_and_the_image_are_the_same_everywhere(rayjob: dict[str, Any]) 
     ]
     own = {image for image in named if "raydt" in image}
     (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
-    assert own == {f"registry.example/raydt:{version}-{kind}" for kind in ("cpu", "cuda")}
+    kinds = {f"registry.example/raydt:{version}-{kind}" for kind in ("cpu", "cuda")}
+    assert own == kinds
+    pages = [*(ROOT / "docs" / "places").iterdir(), *(ROOT / "cluster").iterdir()]
+    for path in (*pages, ROOT / "cluster.yaml"):
+        assert set(re.findall(r"registry\.example/raydt:[\w.-]+\w", path.read_text())) <= kinds
+    for name in ("cluster.yaml", "cluster/gcp.yaml", "docs/places/slurm.md"):
+        assert f"registry.example/raydt:{version}-cuda" in (ROOT / name).read_text()
 
 
 def test_no_secret_is_in_them() -> None:

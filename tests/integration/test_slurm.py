@@ -15,7 +15,7 @@ from tests.cluster.slurm import CPUS, NODES, ROOT, Slurm, slurm
 from tests.integration.tiny import NUM_CELLS, TINY, results
 from tests.unproven import unproven
 
-pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 BATCH = str(ROOT / "cluster" / "slurm.sbatch")
 # Pretrains that last until SLURM, which looks every 30 seconds, sees that the time is up.
@@ -84,6 +84,7 @@ def calm(two_nodes: Slurm) -> Path:
     return storage
 
 
+@pytest.mark.long
 def test_a_sweep_has_what_slurm_gave_and_no_more(two_nodes: Slurm, calm: Path) -> None:
     (path,) = calm.glob("*.log")
     said = path.read_text(errors="replace")
@@ -97,6 +98,7 @@ def test_a_sweep_has_what_slurm_gave_and_no_more(two_nodes: Slurm, calm: Path) -
     assert "D_T" in analysis.stdout
 
 
+@pytest.mark.long
 def test_out_of_time_it_queues_again_and_ends_the_same(two_nodes: Slurm, calm: Path) -> None:
     storage = two_nodes.shared / "timed"
     job = submit(two_nodes, storage, "--time=60")
@@ -120,6 +122,7 @@ def test_out_of_time_it_queues_again_and_ends_the_same(two_nodes: Slurm, calm: P
     assert min(resumed) > 0
 
 
+@pytest.mark.long
 @unproven
 def test_a_lost_node_queues_it_again_and_scancel_ends_it(two_nodes: Slurm) -> None:
     storage = two_nodes.shared / "lost"
@@ -136,3 +139,23 @@ def test_a_lost_node_queues_it_again_and_scancel_ends_it(two_nodes: Slurm) -> No
     two_nodes.until(lambda: at_work(storage) == [], "nothing that works on")
     status = two_nodes.said("raydt", "status", "tiny", "--storage", str(storage))
     assert "running" not in status, "nobody is at it"
+
+
+@pytest.mark.parametrize(
+    ("line", "planted"),
+    [
+        ("--ntasks-per-node=1", "--ntask-per-node=1"),
+        ("--time=04:00:00", "--time=four-hours"),
+        ("--signal=B:USR1@300", "--signal=B:USR7@300"),
+        ("--nodes=2", "--nodes=3"),
+    ],
+)
+def test_a_planted_mistake_is_found(line: str, planted: str, two_nodes: Slurm) -> None:
+    """By `sbatch --test-only`, which takes the file as it is."""
+    tried = ("sbatch", "--test-only", "--cpus-per-task=1")
+    assert two_nodes.run(*tried, BATCH, "x").returncode == 0
+    text = Path(BATCH).read_text()
+    assert text.count(f"#SBATCH {line}\n") == 1
+    path = two_nodes.shared / "planted.sbatch"
+    path.write_text(text.replace(f"#SBATCH {line}\n", f"#SBATCH {planted}\n"))
+    assert two_nodes.run(*tried, str(path), "x").returncode != 0

@@ -20,6 +20,7 @@ from mlflow.store.db.utils import _get_alembic_config
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from sqlalchemy import create_engine
 
+from analysis.store.sql import read_only
 from raydt.cli import main
 from tests.tracking.conftest import LOSSES
 
@@ -142,3 +143,28 @@ def test_a_store_that_another_process_holds_is_not_read_half_written(
                 assert "locked" in shown
         finally:
             holder.kill()
+
+
+def test_a_store_whose_writer_was_killed_while_it_wrote_is_read_as_it_was(tmp_path: Path) -> None:
+    """As on a network file system, where stores have a journal and no WAL."""
+    store = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("CREATE TABLE metrics (value, note)")
+        rows = [(0, "x" * 500)] * 2000
+        connection.executemany("INSERT INTO metrics VALUES (?, ?)", rows)
+        connection.commit()
+    program = (
+        "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        "c.execute('PRAGMA cache_size=5'); c.execute('BEGIN IMMEDIATE'); "
+        "c.execute(\"UPDATE metrics SET value = 1, note = note || 'y'\"); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(store)], check=False)
+    left = store.read_bytes()
+    assert store.with_name("mlflow.db-journal").stat().st_size
+    asked = "SELECT count(*), sum(value) FROM metrics"
+    with read_only(store) as connection:
+        assert connection.execute(asked).fetchone() == (2000, 0)
+    assert store.read_bytes() == left, "whoever writes next rolls it back, and not a reader"
+    store.with_name("mlflow.db-journal").unlink()
+    with pytest.raises((sqlite3.DatabaseError, AssertionError)), read_only(store) as connection:
+        assert connection.execute(asked).fetchone() == (2000, 0), "half of it was written"

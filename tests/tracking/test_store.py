@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from raydt.errors import InputError
+from raydt.storage import disks
 from raydt.tracking.store import check_store_uri, check_writable, open_store
 
 
@@ -15,6 +17,25 @@ def test_a_new_store_is_made_in_wal_mode(tmp_path: Path) -> None:
     assert client.get_experiment_by_name("absent") is None
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_on_a_network_file_system_machines_share_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a login node and the first node of a job do: SQLite's WAL is of one machine."""
+    shared = tmp_path / "shared"
+    made_here, copied, made_there = tmp_path / "a.db", shared / "b.db", shared / "c.db"
+    open_store(f"sqlite:///{made_here}")
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nfs@tcp:/work {shared} lustre rw,flock 0 0\n")
+    monkeypatch.setattr(disks, "_MOUNTS", mounts)
+    shared.mkdir()
+    shutil.copy(made_here, copied)
+    for path in (copied, made_there):
+        open_store(f"sqlite:///{path}").create_experiment("shared")
+        assert not path.with_name(f"{path.name}-shm").exists()
+        with sqlite3.connect(path) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
 def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path: Path) -> None:

@@ -36,5 +36,5 @@ def test_a_tag_by_another_hand_is_shown_as_it_stands(store: Store, tmp_path: Pat
     store.write("odd", [replace(each, mixture=tags.get(str(each.source))) for each in cells])
     found = analyze(store.uri, "odd", tmp_path / "report", num_resamples=100)
     assert found.mixtures == {"alba+brio": "half and half"}
-    (explained,) = [one for one in found.claims if one.name == "explained"]
+    (explained,) = [one for one in found.claims if one.name == "similarity"]
     assert explained.verdict is Verdict.UNDECIDED

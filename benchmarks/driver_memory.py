@@ -99,7 +99,7 @@ def main() -> None:
     try:
         run(parsed.cells, parsed.folder)
     finally:
-        shutil.rmtree(parsed.folder)
+        shutil.rmtree(parsed.folder, ignore_errors=True)  # a process of Ray may still write
 
 
 def run(num_cells: int, folder: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from raydt.commands.next_pairs import planned_next
+from raydt.terminal.status import find_sweep
 from tests.integration.tiny import NUM_CELLS, finished, grid, one_run_per_cell, results
 
 
@@ -39,3 +41,13 @@ def test_a_grid_is_trained_recorded_and_analyzed(tmp_path: Path) -> None:
     assert "D_T" in analyzed
     assert "related" in analyzed
     assert (tmp_path / "tiny" / "report" / "report.html").exists()
+
+    # What would be measured next, were there another target: known from the ledger and the store.
+    sweep = find_sweep(str(tmp_path), "tiny")
+    assert planned_next(sweep, 1).pairs == []
+    grown = sweep.model_copy(update={"targets": (*sweep.targets, "brio")})
+    chosen = planned_next(grown, 9)
+    assert {one.target for one in chosen.pairs} == {"brio"}
+    assert chosen.num_missing == len(chosen.pairs) == len(sweep.sources)
+    # The first pays brio's ladder, no pretrain any more; the others their finetunes alone.
+    assert all(0 < one.flops < chosen.pairs[0].flops for one in chosen.pairs[1:])

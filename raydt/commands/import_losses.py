@@ -20,6 +20,13 @@ def make_parser(prog: str, about: str) -> CommandParser:
         help="CSV, JSON lines or parquet, nats per byte: init_language,target,model_size,data_size,"
         "loss or stage,source,target,size,loss with seed, model, size_bytes, ...",
     )
+    parser.add_argument(
+        "--curves",
+        type=Path,
+        metavar="FILE",
+        help="validation losses of its cells while they trained: the columns that name a cell, and "
+        "bytes_seen,loss",
+    )
     parser.add_argument("--name", help="name of the sweep [that of the file]")
     parser.add_storage()
     parser.add_argument("--into", metavar="URI", help="MLflow store [sqlite in the storage]")
@@ -72,6 +79,7 @@ def run(parsed: argparse.Namespace) -> int:
     from raydt.terminal.loss_rows import show_understood
     from raydt.tracking.imported import import_losses
     from raydt.tracking.loss_columns import read_declared
+    from raydt.tracking.loss_curves import with_curves
     from raydt.tracking.loss_table import read_losses
     from raydt.tracking.loss_units import read_unit
     from raydt.tracking.uri import sqlite_uri, without_password
@@ -79,6 +87,8 @@ def run(parsed: argparse.Namespace) -> int:
     unit = read_unit(parsed.unit, parsed.bytes_per_token)
     declared = read_declared(parsed.column, parsed.set, unit)
     table = read_losses(parsed.file, [*parsed.sizes, *parsed.size], declared)
+    if parsed.curves is not None:
+        table = with_curves(table, parsed.curves, [*parsed.sizes, *parsed.size], declared)
     console = Console(highlight=False, soft_wrap=True)
     if parsed.dry_run:
         if not console.is_terminal:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from raydt.commands.next_pairs import planned_next
 from raydt.commands.parser import CommandParser
 from raydt.commands.sweep_parser import SweepParser
 from raydt.config.machine import gpu_here, num_gpus
@@ -32,12 +33,21 @@ def make_parser(prog: str, about: str) -> CommandParser:
         help="the file of `ray up`, for whose GPUs time and cost are planned "
         f"[{CLUSTER_FILE}, where the sweep asks for GPUs and this machine has none]",
     )
+    shown.add_argument(
+        "--next",
+        type=int,
+        metavar="N",
+        help="and the N pairs, of those not measured yet, that would narrow the matrix of D_E most "
+        "per FLOP",
+    )
     parser.add_sweep_options()
     return parser
 
 
 def run(parsed: argparse.Namespace) -> int:
-    return show(read_sweep(parsed.typed), parsed.all, parsed.cluster)
+    if parsed.next is not None and parsed.next < 1:
+        raise bad("--next", "a number of pairs, 1 or more", parsed.next)
+    return show(read_sweep(parsed.typed), parsed.all, parsed.cluster, num_next=parsed.next)
 
 
 def show(
@@ -45,13 +55,16 @@ def show(
     every_cell: bool,
     cluster_file: str | None = None,
     refining: Refining | None = None,
+    num_next: int | None = None,
 ) -> int:
-    """Print the plan of a sweep and of what would refine it; nothing is started."""
+    """Print the plan of a sweep, of what would refine it and of the pairs to measure next; nothing
+    is started."""
     from analysis.claims.answerable import Axes, answerable
     from raydt.grid.cost import with_gpu
     from raydt.orchestration.grid.refinement import forecast
     from raydt.orchestration.preflight import check_declaration, check_refining
     from raydt.terminal.answers import show_answers
+    from raydt.terminal.next_pairs import show_next
     from raydt.terminal.plan import show_plan
     from raydt.terminal.refined import show_forecast
 
@@ -70,6 +83,10 @@ def show(
     show_plan(sweep, console, every_cell, cluster.most if cluster else None)
     axes = Axes(sweep.source_names, sweep.targets, len(sweep.sizes), len(sweep.seeds))
     show_answers([(one.question, one.can, one.detail) for one in answerable(axes)], console)
+    if num_next is not None:
+        chosen = planned_next(sweep, num_next)
+        rows = [(one.source, one.target, one.flops, one.narrowing) for one in chosen.pairs]
+        show_next(rows, chosen.num_measured, chosen.num_missing, console)
     if refining is not None:
         show_forecast(refining, forecast(refining, sweep), console)
     return 0

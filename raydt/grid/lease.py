@@ -68,8 +68,8 @@ class LaunchLease:
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.launch_id = f"{int(time.time() * 1000)}-{uuid.uuid4().hex[:8]}"
-        # Whether the launch before this one was cut off: it may still believe that it holds the
-        # sweep, see `raydt.grid.fence`.
+        # Whether a launch before this one was cut off and may still believe that it holds the
+        # sweep: see `raydt.grid.fence`, and `has_fenced`.
         self.was_cut_off = False
         self._sweep = sweep
         self._on_lost = on_lost
@@ -103,9 +103,15 @@ class LaunchLease:
         self._ending.set()
         self._thread.join()
         try:
-            self.beat(ended=True)
+            # One that found another cut off, and ended before it had fenced, leaves that to the
+            # next: it ends as if cut off itself.
+            self.beat(ended=not self.was_cut_off)
         finally:
             self._release()
+
+    def has_fenced(self) -> None:
+        """From now on no launch before this one decides anything."""
+        self.was_cut_off = False
 
     def check_held(self) -> None:
         """`LeaseLostError` if another launch has taken the sweep."""

@@ -154,4 +154,5 @@ def at_rest(sweep: Sweep) -> Iterator[LaunchLease]:
         if lease.was_cut_off:
             begun = begun_cells(sweep, [cell.cell_id for cell in every_cell(sweep)])
             fence([cell_folder(sweep, c) for c in begun], lease.launch_id, sweep.folder)
+            lease.has_fenced()
         yield lease

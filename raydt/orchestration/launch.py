@@ -104,6 +104,7 @@ def _launch(
         begun = begun_cells(sweep, [cell.cell_id for cell in all_cells])
         folders = [cell_folder(sweep, cell_id) for cell_id in begun]
         fence(folders, lease.launch_id, sweep.folder)
+        lease.has_fenced()
     ledger = Ledger.read(sweep, all_cells)
     committer = Committer(sweep.folder, lease.launch_id)
     priced = sweep if on_cluster() else with_gpu(sweep, gpu_here())

@@ -172,13 +172,14 @@ def _write(client: Any, experiment_id: str, launch_id: str, sweep: str, row: Los
         metrics[schema.METRIC_TEST_LOSS] = row.test_loss
         metrics[schema.METRIC_TEST_BPB] = row.test_loss * _BITS_PER_NAT
     now = int(time.time() * 1000)
+    curve = [Metric(schema.METRIC_VAL_LOSS, loss, now, seen) for seen, loss in row.curve]
     step = int(metrics.get(schema.METRIC_BYTES_SEEN, 0))
     run = client.create_run(experiment_id, start_time=now, tags=tags, run_name=row.run_name)
     run_id = str(run.info.run_id)
     log(
         client,
         run_id,
-        [Metric(name, value, now, step) for name, value in metrics.items()],
+        [*(Metric(name, value, now, step) for name, value in metrics.items()), *curve],
         {name: value for name, value in params.items() if value is not None},
         {},
     )

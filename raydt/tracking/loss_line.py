@@ -87,6 +87,15 @@ class _Line(ABC):
         problems += self._found
         return None if self._found else LossRow(**values)
 
+    def bytes_seen(self, problems: list[Problem]) -> int | None:
+        """The bytes seen at an evaluation, or None with what is wrong added to `problems`."""
+        self._found = []
+        seen = self._count("bytes_seen", -1)
+        if seen < 0:
+            self._bad("bytes_seen", "the bytes trained on so far", "nothing")
+        problems += self._found
+        return None if self._found else self._rules.unit.num_bytes(seen)
+
     @abstractmethod
     def _values(self) -> dict[str, Any]:
         """The fields of the row."""

@@ -28,6 +28,9 @@ class LossRow:
     precision: str | None = None  # the dtype it was computed in
     metrics: Mapping[str, float] = field(default_factory=dict)  # by their names in the schema
 
+    # Evaluations of `val`, (bytes seen, nats per byte), in order of bytes.
+    curve: tuple[tuple[int, float], ...] = ()
+
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it a cell of its own."""
@@ -52,5 +55,7 @@ class LossRow:
         said = asdict(self)
         if self.precision is None:  # rows that were imported before it could be said stay the same
             del said["precision"]
+        if not self.curve:
+            del said["curve"]
         text = json.dumps(said, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(f"imported {text}".encode()).hexdigest()

@@ -40,6 +40,7 @@ def main() -> None:
             if lease.was_cut_off:
                 names = (folder / "cells").names()
                 fence([folder / "cells" / name for name in names], lease.launch_id, folder)
+                lease.has_fenced()
             print("held", flush=True)
         elif word == "release":
             assert lease is not None

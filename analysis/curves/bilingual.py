@@ -7,8 +7,9 @@ halves is at l on the target, and
     BTS = -(sigma(L_t(d)) - 2d) / d
 
 0: a byte of the target is worth as much beside the source as alone; above, the source helps (1: a
-byte of it is worth one of the target); below, it interferes. In bytes of the target alone the model of both has
-seen sigma / 2 and the share of the target's bytes that is spared is 1 - sigma / 2d, a half of it.
+byte of it is worth one of the target); below, it interferes. In bytes of the target alone the model
+of both has seen sigma / 2, and the share of the target's bytes that is spared is 1 - sigma / 2d, a
+half of it.
 
 Both train on the same bytes of the target, so that what is repeated is repeated alike. d is where
 the mean curve of the target alone is at its best. Curves are those of `curve`: running minima of

@@ -142,6 +142,7 @@ def run(num_cells: int, folder: Path) -> None:
                 sample_seconds=None,
                 data=(),
                 model=cell.model,
+                shape=sweep.model(cell.model),
                 recipe=Recipe(),
                 size_bytes=cell.size.num_bytes,
                 seed=cell.seed,

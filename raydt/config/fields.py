@@ -61,6 +61,8 @@ def _leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Sw
     for name, info in model.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             yield from _leaves(info.annotation, (*prefix, name))
+        elif get_origin(info.annotation) is dict:
+            continue  # follows from others: nothing to type
         else:
             several = get_origin(info.annotation) is tuple
             yield SweepField(

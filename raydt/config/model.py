@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 VOCABULARY = 256  # one token is one byte
 RELATIVE_BUCKETS = 32  # of the paper family's relative positions
 
-Family = Literal["default", "paper"]
+Family = Literal["default", "paper", "hub"]
+
+
+class HubModel(BaseModel):
+    """What a model of family `hub` is, which `transformers` builds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: str = Field(description="its config.json, as far as it decides what is computed")
+    byte_ids: tuple[int, ...] = Field(
+        min_length=VOCABULARY, max_length=VOCABULARY, description="the id of each byte"
+    )
+    num_parameters: int = Field(gt=0, description="of its files: tied weights count once")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The config, read."""
+        fields: dict[str, Any] = json.loads(self.config)
+        return fields
 
 
 class ModelConfig(BaseModel):
@@ -23,10 +42,13 @@ class ModelConfig(BaseModel):
     hidden: int = Field(gt=0, description="width of the feed-forward layer")
     window_bytes: int = Field(gt=1, description="bytes of context")
     conv_bytes: int = Field(4, ge=1, description="reach of the causal convolution; 1 is none")
-    family: Family = Field("default", description="the blocks: raydt's own, or the published")
+    family: Family = Field(
+        "default", description="the blocks: raydt's own, the published, or one of the Hub"
+    )
     mask_documents: bool = Field(
         False, description="nothing is seen of what stands before the last separator (byte 0)"
     )
+    hub: HubModel | None = Field(None, description="of family hub: all that this shape leaves open")
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelConfig:
@@ -35,7 +57,7 @@ class ModelConfig(BaseModel):
                 f"width must be a multiple of 2 x num_heads (rotary positions turn pairs); "
                 f"found {self.width} and {self.num_heads}"
             )
-        if self.width % self.num_heads:
+        if self.family != "hub" and self.width % self.num_heads:
             raise ValueError(
                 f"width must be a multiple of num_heads; found {self.width} and {self.num_heads}"
             )
@@ -49,12 +71,23 @@ class ModelConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _family_hub_is_told(self) -> ModelConfig:
+        if (self.family == "hub") != (self.hub is not None):
+            raise ValueError(f"hub must be there in family hub alone; found {self.family}")
+        return self
+
     @property
     def num_matrix_parameters(self) -> int:
         """Parameters that are multiplied with once per byte: all but norms, mixes, embedding.
 
-        The output embedding counts, tied or not: it is multiplied with.
+        The output embedding counts, tied or not: it is multiplied with. Of family `hub` norms,
+        biases and positions count too, which are few.
         """
+        if self.hub is not None:
+            tied = self.hub.fields.get("tie_word_embeddings", True)
+            embedding = 0 if tied else self.hub.fields["vocab_size"] * self.width
+            return self.hub.num_parameters - embedding
         attention = 4 * self.width * self.width
         # The gate of the paper family is a third matrix.
         feed_forward = (3 if self.family == "paper" else 2) * self.width * self.hidden
@@ -62,7 +95,9 @@ class ModelConfig(BaseModel):
 
     @property
     def num_parameters(self) -> int:
-        """All parameters; input and output embeddings are tied in family `paper` alone."""
+        """All parameters; of raydt's own families embeddings are tied in `paper` alone."""
+        if self.hub is not None:
+            return self.hub.num_parameters
         norms = (2 * self.num_layers + 1) * self.width
         if self.family == "paper":
             return self.num_matrix_parameters + norms + RELATIVE_BUCKETS * self.num_heads

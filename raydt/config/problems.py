@@ -121,7 +121,7 @@ def _source_below_a_window(sweep: Sweep) -> list[Problem]:
 
 
 def _sizes_below_a_window(sweep: Sweep, sizes: tuple[Size, ...]) -> list[Problem]:
-    windows = {model: MODELS[model].window_bytes for model in sweep.models}
+    windows = {model: sweep.model(model).window_bytes for model in sweep.models}
     return [
         Problem(
             f"size {size}",
@@ -131,6 +131,25 @@ def _sizes_below_a_window(sweep: Sweep, sizes: tuple[Size, ...]) -> list[Problem
         for model, window in windows.items()
         for size in sizes
         if size.num_bytes < window
+    ]
+
+
+def _escapes_in_hub_models(sweep: Sweep) -> list[Problem]:
+    """Rows of theirs belong to ids, and not to bytes."""
+    return [
+        Problem(f"protocol.{stage}.unseen_bytes", f"train, for the Hub's model {name}", "escape")
+        for name in sweep.models
+        for stage in RECIPES
+        if sweep.model(name).family == "hub"
+        and getattr(sweep.protocol, stage).unseen_bytes == "escape"
+    ]
+
+
+def _labels_of_own_models(sweep: Sweep) -> list[Problem]:
+    return [
+        Problem(f"sources: {label}", "another label than that of a model of raydt's", label)
+        for label in sweep.hub_models
+        if label in MODELS
     ]
 
 
@@ -201,6 +220,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Sweep], list[Problem]]], ...] = 
     (("models", "sizes", "scratch_sizes"), _rungs_below_a_window),
     (("models", "pretrain_size"), _source_below_a_window),
     (("sizes", "scratch_sizes"), _equal_rungs),
+    (("sources",), _labels_of_own_models),
+    (("models", "protocol"), _escapes_in_hub_models),
     *(
         ((f"protocol.{stage}.{field}",), partial(_empty_budget, stage, field))
         for stage in RECIPES

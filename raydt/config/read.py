@@ -24,7 +24,7 @@ from raydt.config.toml_file import read_toml
 from raydt.errors import InputError, Problem, bad
 
 # Their defaults follow from other fields.
-DERIVED = {"name", "scratch_sizes", "pretrain_size", "seeds"}
+DERIVED = {"name", "scratch_sizes", "pretrain_size", "seeds", "hub_models", "models"}
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,27 @@
 """What a finetune may start from besides a pretrain of its own sweep: weights that are there.
 
-`ckpt:FOLDER` is a folder that `raydt export` wrote, `cell:SWEEP/CELL` a cell of another sweep in
-the same storage. `LABEL=` before it names the source where it is not to be called after its place.
+`ckpt:FOLDER` is a folder that `raydt export` wrote or a model of the Hub's form, `cell:SWEEP/CELL`
+a cell of another sweep in the same storage. `LABEL=` before it names the source where it is not to
+be called after its place.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic_core import PydanticCustomError
 
-from raydt.config.model import VOCABULARY, ModelConfig
+from raydt.config.hub_folder import model_in
+from raydt.config.model import ModelConfig
 from raydt.errors import Problem
 
 CKPT, CELL = "ckpt", "cell"
 _TEXT = re.compile(rf"(?:(?P<label>[^=:]*)=)?(?P<kind>{CKPT}|{CELL}):(?P<place>.*)", re.S)
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9_.-]+")
-# The fields of a model by the names that transformers' users know them by: an exported config.
-HUB_SHAPE = {
-    "family": "family",
-    "width": "hidden_size",
-    "num_layers": "num_hidden_layers",
-    "num_heads": "num_attention_heads",
-    "hidden": "intermediate_size",
-    "window_bytes": "max_position_embeddings",
-    "conv_bytes": "conv_bytes",
-    "mask_documents": "mask_documents",
-}
-HUB_MODEL_TYPE = "raydt"
 
 
 class Checkpoint(NamedTuple):
@@ -70,19 +60,26 @@ def whole_text(source: str) -> str:
     return f"{found.label}={found}"
 
 
-def model_of_hub(what: str, config: Mapping[str, Any]) -> ModelConfig | Problem:
-    """The shape in the `config.json` of an exported folder, or why it is none; `what` names it."""
-    kind = str(config.get("model_type"))
-    if config.get("is_encoder_decoder"):
-        found = f"{kind}, an encoder and a decoder"
-        return Problem(what, "a model that reads from left to right alone", found)
-    vocabulary = config.get("vocab_size")
-    if vocabulary != VOCABULARY:
-        requirement = f"{VOCABULARY} bytes for a vocabulary"
-        return Problem(what, requirement, f"{kind} with {vocabulary} tokens")
-    if kind != HUB_MODEL_TYPE:
-        return Problem(what, "a folder that `raydt export` wrote", f"a model of type {kind}")
-    try:
-        return ModelConfig(**{ours: config[theirs] for ours, theirs in HUB_SHAPE.items()})
-    except (KeyError, ValueError) as error:
-        return Problem(what, "the config of an exported model", f"damage ({error})")
+def hub_models(sources: Iterable[str]) -> dict[str, ModelConfig]:
+    """The models of the Hub's form among sources, by label: a sweep may train them from scratch."""
+    found = {each.label: each for each in map(checkpoint_of, sources) if each is not None}
+    models = {
+        label: model_in(str(each), Path(each.place))
+        for label, each in found.items()
+        if each.kind == CKPT
+    }
+    return {
+        label: model
+        for label, model in models.items()
+        if isinstance(model, ModelConfig) and model.family == "hub"
+    }
+
+
+def why_no_model(sources: Iterable[str], label: str) -> str:
+    """Of a source that is called so and is no model of the Hub's form: the reason, in brackets."""
+    for each in map(checkpoint_of, sources):
+        if each is not None and each.label == label and each.kind == CKPT:
+            found = model_in(str(each), Path(each.place))
+            if isinstance(found, Problem):
+                return f" ({found})"
+    return ""

@@ -9,13 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from raydt.config.machine import gpu_places, num_cpus, num_gpus
 from raydt.config.mixtures import Mixture, mixture_of
-from raydt.config.model import MODELS
+from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Protocol
 from raydt.config.size_field import SizeField
-from raydt.config.sources import Checkpoint, checkpoint_of
+from raydt.config.sources import Checkpoint, checkpoint_of, hub_models
 from raydt.config.sweep_defaults import (
     DEMO_LANGUAGES,
     DEMO_SIZES,
+    default_models,
     default_name,
     default_pretrain_size,
     default_protocol,
@@ -69,8 +70,14 @@ class Sweep(BaseModel):
     sources: Sources = Field(
         DEMO_LANGUAGES,
         description="languages to pretrain on; mixtures of them, en+es or 'en*0.7+pt*0.3'; or "
-        "weights that are there: ckpt:FOLDER as `raydt export` wrote it, cell:SWEEP/CELL of the "
-        "same storage; LABEL=ckpt:FOLDER names it",
+        "weights that are there: ckpt:FOLDER as `raydt export` wrote it or a byte-level model of "
+        "the Hub's form, cell:SWEEP/CELL of the same storage; LABEL=ckpt:FOLDER names it",
+    )
+    # As they are in the folders now: what a recorded sweep is stays known without them.
+    hub_models: dict[str, ModelConfig] = Field(
+        default_factory=lambda fields: hub_models(fields.get("sources", ())),
+        repr=False,
+        description="models of the Hub's form that sources are, by label",
     )
     targets: Names = Field(DEMO_LANGUAGES, description="languages to transfer to")
     sizes: Sizes = Field(DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
@@ -83,7 +90,11 @@ class Sweep(BaseModel):
         default_factory=default_pretrain_size,
         description="bytes of source data to pretrain on [400k of controlled languages, else 800k]",
     )
-    models: Models = Field(("nano",), description=f"one or more of {', '.join(MODELS)}")
+    models: Models = Field(
+        default_factory=lambda fields: default_models(fields),
+        description=f"one or more of {', '.join(MODELS)}, or the label of a source of the Hub's "
+        "form, whose architecture all cells then have [that of the first such source, else nano]",
+    )
     seeds: Seeds = Field(
         default_factory=default_seeds,
         description="each cell is trained once per seed [0 1 in the demo, else 0 1 2]",
@@ -188,6 +199,10 @@ class Sweep(BaseModel):
     def ladder(self) -> tuple[Size, ...]:
         """All rungs of the scratch ladder."""
         return tuple(sorted({*self.sizes, *self.scratch_sizes}))
+
+    def model(self, name: str) -> ModelConfig:
+        """The shape of one of its models."""
+        return self.hub_models[name] if name in self.hub_models else MODELS[name]
 
     def logs_model(self, stage: Stage) -> bool:
         """Whether MLflow gets the models of a stage."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from raydt.config.protocol import DEMO_PROTOCOL, Protocol
 from raydt.units import Size
@@ -50,6 +51,11 @@ def default_scratch_sizes(fields: Mapping[str, object]) -> tuple[Size, ...]:
 def default_pretrain_size(fields: Mapping[str, object]) -> Size:
     """What a ladder of a few rungs can tell of controlled languages, and more of real text."""
     return Size(400_000, "400k") if _is_controlled(fields) else Size(800_000, "800k")
+
+
+def default_models(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """A checkpoint of another architecture is compared with scratch of its own."""
+    return (next(iter(fields.get("hub_models", ())), "nano"),)
 
 
 def default_seeds(fields: Mapping[str, object]) -> tuple[int, ...]:

@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from raydt.config.mixtures import mixture_of
 from raydt.config.model import MODELS
 from raydt.config.size_field import SizeField
-from raydt.config.sources import checkpoint_of, whole_text
+from raydt.config.sources import checkpoint_of, whole_text, why_no_model
 from raydt.config.sweep_defaults import RESERVED
 from raydt.gpus import GPUS, known_gpu
 from raydt.storage.opening import is_remote
@@ -50,9 +50,12 @@ def _check_sources(sources: tuple[str, ...]) -> tuple[str, ...]:
     return sources
 
 
-def _check_model(name: str) -> str:
-    if name not in MODELS:
-        raise PydanticCustomError("model", "one of {models}", {"models": ", ".join(MODELS)})
+def _check_model(name: str, others: ValidationInfo) -> str:
+    of_hub = others.data.get("hub_models", {})
+    if name not in MODELS and name not in of_hub:
+        known = ", ".join([*MODELS, *of_hub])
+        about = {"models": known, "why": why_no_model(others.data.get("sources", ()), name)}
+        raise PydanticCustomError("model", "one of {models}{why}", about)
     return name
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.manifest import Manifest, read_manifest
 from raydt.corpora.spec import parse_corpus
@@ -73,6 +72,9 @@ def _look(sweep: Sweep, cell: Cell, ledger: Ledger, folder: Path) -> _Ready | Pr
         owner = cell.parent_id or sweep.checkpoints[str(cell.source)]
         requirement = f"a cell with weights of its own; those of this one are {owner}'s"
         return Problem(f"cell {cell.cell_id}", requirement, "a zeroshot")
+    if sweep.model(cell.model).family == "hub":
+        requirement = "a cell of one of raydt's own models"
+        return Problem(f"cell {cell.cell_id}", requirement, f"{cell.model}, of the Hub's form")
     kept = weights_of(sweep, cell, ledger)
     if isinstance(kept, Problem):
         return kept
@@ -113,7 +115,7 @@ def _write(sweep: Sweep, ready: _Ready) -> None:
         f"raydt-{folder_name(cell)}",
         cell,
         result,
-        MODELS[cell.model],
+        sweep.model(cell.model),
         recipe,
         ready.manifests,
         start,
@@ -131,6 +133,6 @@ def _write(sweep: Sweep, ready: _Ready) -> None:
             with safe_open(weights, "np") as file:
                 alphabet = Alphabet.of_metadata(file.metadata() or {})
             ready.folder.parent.mkdir(parents=True, exist_ok=True)
-            write_model(ready.folder, MODELS[cell.model], weights, alphabet, card, facts)
+            write_model(ready.folder, sweep.model(cell.model), weights, alphabet, card, facts)
         except (OSError, SafetensorError) as error:
             raise RunError(f"{cell.cell_id} could not be exported: {error}") from None

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from raydt import __version__
+from raydt.config.hub_folder import CONFIG, HUB_MODEL_TYPE, HUB_SHAPE, MODEL
 from raydt.config.model import VOCABULARY, ModelConfig
-from raydt.config.sources import HUB_MODEL_TYPE, HUB_SHAPE
 from raydt.export.tokenizer import write_tokenizer
 from raydt.model.alphabet import Alphabet
 
-CONFIG = "config.json"
-MODEL = "model.safetensors"
 CARD = "README.md"
 _CODE = "modeling_raydt.py"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from raydt.config.hub_folder import CONFIG, MODEL
 from raydt.corpora.sources.hub import check_reachable
 from raydt.errors import InputError, Problem, RunError, bad
-from raydt.export.folder import CARD, CONFIG, MODEL
+from raydt.export.folder import CARD
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _MADE_BY_THE_HUB = {".gitattributes"}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raydt.config.model import VOCABULARY
+from raydt.config.hub_folder import byte_letters
 
 # A text that holds byte 0 holds a separator. GPT-2's letter for it, Ā, stands in real texts.
 _SEPARATOR = "\0"
@@ -70,9 +70,5 @@ def _config(window_bytes: int) -> Mapping[str, Any]:
 
 
 def _letters() -> list[str]:
-    """GPT-2's letter of each byte: itself where it can be seen, else one from U+0100 on."""
-    seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = (chr(0x100 + number) for number in range(VOCABULARY))
-    letters = [chr(byte) if byte in seen else next(others) for byte in range(VOCABULARY)]
-    letters[0] = _SEPARATOR
-    return letters
+    """GPT-2's, but for the separator."""
+    return [_SEPARATOR, *byte_letters()[1:]]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import median
 
 from raydt.config.compiling import COMPILE_SECONDS, what_compiles
-from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.gpus import ASSUMED_GPU, Gpu, known_gpu
 from raydt.grid.cell import Cell
@@ -52,7 +51,7 @@ def cell_cost(
 ) -> Cost:
     """Cost of a cell, `flops_per_second` measured per model where there is a measurement, and
     `seen_bytes` per kind of cell where some are done."""
-    model = MODELS[cell.model]
+    model = sweep.model(cell.model)
     protocol = sweep.protocol
     size_bytes = cell.size.num_bytes
     budget_bytes = expected_bytes = 0
@@ -150,7 +149,7 @@ def compile_seconds(cells: Iterable[Cell], sweep: Sweep) -> float:
             what_compiles(
                 sweep.protocol.recipe(cell.stage),
                 cell.size.num_bytes,
-                MODELS[cell.model],
+                sweep.model(cell.model),
                 on_gpu,
             ),
         )
@@ -168,6 +167,6 @@ def workers_of(cell: Cell, sweep: Sweep, seconds: float) -> int:
     """
     if cell.stage is Stage.ZEROSHOT or seconds < sweep.large_cell_seconds or sweep.workers == 0:
         return 0
-    window_bytes = MODELS[cell.model].window_bytes
+    window_bytes = sweep.model(cell.model).window_bytes
     batch = sweep.protocol.recipe(cell.stage).batch_windows(cell.size.num_bytes, window_bytes)
     return max(number for number in range(1, sweep.workers + 1) if batch % number == 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
 from raydt.tracking.schema import Stage
@@ -44,7 +43,7 @@ def disk(cells: Iterable[Cell], sweep: Sweep, num_at_once: int) -> Disk:
     held_out = protocol.most_val_bytes + protocol.most_test_bytes
     return Disk(
         weights_bytes=sum(
-            _BYTES * MODELS[cell.model].num_parameters * (1 + logged[cell.stage])
+            _BYTES * sweep.model(cell.model).num_parameters * (1 + logged[cell.stage])
             for cell in trained
             if sweep.keep_weights == "all" or cell.cell_id in kept
         ),
@@ -60,4 +59,4 @@ def checkpoint_bytes(cell: Cell, sweep: Sweep) -> int:
     """Of one checkpoint of a cell: weights, two moments of AdamW (Muon has one), the best weights
     so far and, where there is one, the average."""
     copies = 4 + (sweep.protocol.recipe(cell.stage).average != "none")
-    return copies * _BYTES * MODELS[cell.model].num_parameters
+    return copies * _BYTES * sweep.model(cell.model).num_parameters

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 
-from raydt.config.model import MODELS
 from raydt.config.recipe import decisive_fields
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
@@ -35,7 +34,7 @@ def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) 
     identity: dict[str, object] = {
         "numerics": NUMERICS_VERSION,
         "stage": cell.stage,
-        "model": decisive_fields(MODELS[cell.model], _FIRST_MODEL_FIELDS),
+        "model": decisive_fields(sweep.model(cell.model), _FIRST_MODEL_FIELDS),
         "recipe": recipe,
         "evaluation_growth": protocol.evaluation_growth,
         "evaluations": protocol.evaluations,
@@ -44,7 +43,7 @@ def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) 
         "size_bytes": cell.size.num_bytes,
         "data": data_digest,
         "seed": cell.seed,
-        "test_stride_bytes": protocol.test_stride(MODELS[cell.model].window_bytes),
+        "test_stride_bytes": protocol.test_stride(sweep.model(cell.model).window_bytes),
         "parent": parent,
     }
     mixture = sweep.mixtures.get(cell.source or "") if cell.stage is Stage.PRETRAIN else None

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from raydt.config.model import MODELS
 from raydt.config.problems import problems_of_fields
 from raydt.config.protocol import RECIPES
 from raydt.config.recipe import FREE_RECIPE_FIELDS
@@ -33,7 +32,7 @@ _AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seed
 _PLACE = {"storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers"}
 _PLACE |= {"gpu", "dollars_per_gpu_hour"}
 _FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
-_FREE_FIELDS |= {"keep_weights", "log_models"}
+_FREE_FIELDS |= {"keep_weights", "log_models", "hub_models"}
 # And of its recipes what changes no more than time and rounding, which no fingerprint has either.
 _FREE_PATHS = {f"protocol.{stage}.{name}" for stage in RECIPES for name in FREE_RECIPE_FIELDS}
 
@@ -105,7 +104,7 @@ class Ledger:
         for result in self.results.values():
             if result.training_seconds > 0 and _runs_alike(result, sweep):
                 speed = result.bytes_seen / result.training_seconds / result.num_ranks
-                flops = speed * MODELS[result.model].training_flops_per_byte
+                flops = speed * sweep.model(result.model).training_flops_per_byte
                 rates.setdefault(result.model, []).append(flops)
         return {model: median(speeds) for model, speeds in rates.items()}
 

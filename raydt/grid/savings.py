@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from raydt.config.model import MODELS
 from raydt.config.protocol import forwarded_bytes
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
@@ -56,7 +55,7 @@ def savings(
         if kind not in val_samples:
             val_samples[kind] = _val_sample(cell, costs[cell.cell_id], sweep)
         val_sample += val_samples[kind]
-    stopped, budgets = _left_over(cells, costs, results)
+    stopped, budgets = _left_over(cells, sweep, costs, results)
     errors = [
         result.test_loss_stderr
         for result in results.values()
@@ -73,7 +72,7 @@ def savings(
 
 
 def _val_sample(cell: Cell, cost: Cost, sweep: Sweep) -> int:
-    model, protocol = MODELS[cell.model], sweep.protocol
+    model, protocol = sweep.model(cell.model), sweep.protocol
     val = forwarded_bytes(protocol.most_val_bytes, model.window_bytes)
     test = forwarded_bytes(protocol.most_test_bytes, model.window_bytes)
     spared = max(0, test - val) * model.forward_flops_per_byte
@@ -82,7 +81,10 @@ def _val_sample(cell: Cell, cost: Cost, sweep: Sweep) -> int:
 
 
 def _left_over(
-    cells: Sequence[Cell], costs: Mapping[str, Cost], results: Mapping[str, Result]
+    cells: Sequence[Cell],
+    sweep: Sweep,
+    costs: Mapping[str, Cost],
+    results: Mapping[str, Result],
 ) -> tuple[int, int]:
     """FLOPs of training that done cells did not use, and those of their budgets."""
     left = budgets = 0
@@ -90,7 +92,7 @@ def _left_over(
         result = results.get(cell.cell_id)
         if result is None or result.status is not Status.DONE or cell.stage is Stage.ZEROSHOT:
             continue
-        per_byte = MODELS[cell.model].training_flops_per_byte
+        per_byte = sweep.model(cell.model).training_flops_per_byte
         budget_bytes = costs[cell.cell_id].budget_bytes
         budgets += budget_bytes * per_byte
         left += (budget_bytes - result.bytes_seen) * per_byte

@@ -1,9 +1,10 @@
-"""What both families of byte-level decoders share: a softmax over bytes, and its loss.
+"""What all families of byte-level decoders share: a softmax over bytes, and its loss.
 
 Shape suffixes: B batch, T bytes of a window, D width, V vocabulary, S the bytes that the softmax is
 over, N = B T.
 
-`default.py` is raydt's own family, `paper.py` the published model; `families.py` makes either.
+`default.py` is raydt's own family, `paper.py` the published model, `hub.py` what `transformers`
+builds; `families.py` makes any.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ class Decoder(nn.Module, ABC):
         self.is_compiled = False
         self.register_buffer("seen_S", None, persistent=False)
         self.register_buffer("place_V", None, persistent=False)
-        self.embedding = nn.Embedding(VOCABULARY, config.width)
 
     def compile_blocks(self) -> None:
         """Compile each block for training. They are alike, so that the compiler works on one."""
@@ -104,7 +104,7 @@ class Decoder(nn.Module, ABC):
         self.seen_S = self.place_V = None
         if alphabet.escape is None:
             return
-        device = self.embedding.weight.device
+        device = next(self.parameters()).device
         self.seen_S = torch.tensor(sorted(alphabet.seen), device=device)
         # An unseen byte has a place that does not exist: as a target of training it is an error.
         self.place_V = torch.full((VOCABULARY,), len(alphabet.seen), device=device)

@@ -31,6 +31,7 @@ class DefaultDecoder(Decoder):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
+        self.embedding = nn.Embedding(VOCABULARY, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.final_norm = nn.LayerNorm(config.width, bias=False)
         self.head = nn.Linear(config.width, VOCABULARY, bias=False)

@@ -12,4 +12,8 @@ _FAMILIES: dict[str, type[Decoder]] = {"default": DefaultDecoder, "paper": Paper
 
 def new_decoder(config: ModelConfig) -> Decoder:
     """A decoder of the config's family, with weights as they are before any training."""
+    if config.family == "hub":
+        from raydt.model.hub import HubDecoder  # needs `transformers`, which is optional
+
+        return HubDecoder(config)
     return _FAMILIES[config.family](config)

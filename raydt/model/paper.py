@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from raydt.config.model import RELATIVE_BUCKETS, ModelConfig
+from raydt.config.model import RELATIVE_BUCKETS, VOCABULARY, ModelConfig
 from raydt.model.decoder import Decoder
 from raydt.model.distance_bias import (
     MAX_DISTANCE_BYTES,
@@ -38,6 +38,7 @@ class PaperDecoder(Decoder):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
+        self.embedding = nn.Embedding(VOCABULARY, config.width)
         self.position_bias = RelativePositionBias(config)
         self.blocks = nn.ModuleList(PaperBlock(config) for _ in range(config.num_layers))
         self.final_norm = nn.RMSNorm(config.width, eps=_NORM_EPSILON)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from raydt.config.model import MODELS
+from raydt.config.model import ModelConfig
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, Problem, bad
 from raydt.grid.cell import Cell
@@ -47,7 +47,7 @@ def probe_cells(
     for cell in cells:
         kept = found[cell.cell_id]
         assert not isinstance(kept, Problem)
-        yield cell, _accuracy(cell, kept, pairs)
+        yield cell, _accuracy(sweep.model(cell.model), kept, pairs)
 
 
 def write_table(path: Path, rows: Sequence[tuple[Cell, Accuracy]]) -> None:
@@ -69,12 +69,12 @@ def _owner(cell: Cell, every: Mapping[str, Cell]) -> Cell | None:
     return None if cell.parent_id is None else every[cell.parent_id]
 
 
-def _accuracy(cell: Cell, kept: Kept, pairs: Sequence[Pair]) -> Accuracy:
-    model = new_decoder(MODELS[cell.model])
+def _accuracy(model: ModelConfig, kept: Kept, pairs: Sequence[Pair]) -> Accuracy:
+    decoder = new_decoder(model)
     with tempfile.TemporaryDirectory() as cache:
-        alphabet = load_weights(model, kept.folder.fetch(WEIGHTS, Path(cache) / WEIGHTS))
-    model.restrict(alphabet or EVERY_BYTE)
-    return accuracy(model.eval(), pairs)
+        alphabet = load_weights(decoder, kept.folder.fetch(WEIGHTS, Path(cache) / WEIGHTS))
+    decoder.restrict(alphabet or EVERY_BYTE)
+    return accuracy(decoder.eval(), pairs)
 
 
 def _row(cell: Cell, measured: Accuracy) -> list[object]:

@@ -166,5 +166,6 @@ def _describe(folder: Path, model_id: str, run_id: str, model: ModelOf) -> None:
     )
     described.save(str(folder / "MLmodel"))
     (folder / _SHAPE).write_text(json.dumps(dict(model.shape), indent=1) + "\n", "utf-8")
-    needed = [f"{name}=={version(name)}\n" for name in _PACKAGES]
+    packages = (*_PACKAGES, "transformers") if model.shape.get("hub") else _PACKAGES
+    needed = [f"{name}=={version(name)}\n" for name in packages]
     (folder / "requirements.txt").write_text("".join(needed), "utf-8")

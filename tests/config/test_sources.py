@@ -6,16 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from raydt.config.model import MODELS
-from raydt.config.sources import checkpoint_of, model_of_hub
+from raydt.config.sources import checkpoint_of
 from raydt.config.sweep import Sweep
-from raydt.errors import Problem
-from raydt.export.folder import _config
 from raydt.grid.build import build_grid
 from raydt.tracking.schema import Stage
 from tests.sweep_words import problems, read
-
-EXPORTED = {**_config(MODELS["nano"], None, {}), "is_encoder_decoder": False}
 
 
 def test_a_checkpoint_is_called_after_its_place_or_as_it_is_named() -> None:
@@ -55,22 +50,3 @@ def test_two_sources_of_one_label() -> None:
 
 def test_a_language_is_no_checkpoint() -> None:
     assert checkpoint_of("en") is None
-
-
-def test_the_shape_of_an_exported_config() -> None:
-    assert model_of_hub("x", EXPORTED) == MODELS["nano"]
-
-
-@pytest.mark.parametrize(
-    ("other", "found"),
-    [
-        ({"model_type": "t5", "is_encoder_decoder": True}, "t5, an encoder and a decoder"),
-        ({"model_type": "llama", "vocab_size": 32_000}, "llama with 32000 tokens"),
-        ({"model_type": "llama"}, "a model of type llama"),
-        ({"hidden_size": "wide"}, "damage"),
-    ],
-)
-def test_what_is_refused_by_name(other: dict[str, object], found: str) -> None:
-    problem = model_of_hub("sources: ckpt:/x", {**EXPORTED, **other})
-    assert isinstance(problem, Problem)
-    assert found in problem.found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
 from raydt.orchestration.run.task import CellTask, Processes
 
@@ -19,6 +20,7 @@ def cell_task(cell_id: str, **said: Any) -> CellTask:
         "folder": f"runs/x/cells/{cell_id}",
         "cache": "cache",
         "model": "nano",
+        "shape": MODELS["nano"],
         "recipe": Recipe(),
         "size_bytes": 2_000,
         "seed": 0,

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
 from raydt.grid.ledger import Ledger, cell_folder
@@ -21,7 +20,7 @@ def cell_facts(
 ) -> dict[str, object]:
     """The cell's params and tags, by their names in the schema; `added_for`: why a refinement added
     it."""
-    model = MODELS[cell.model]
+    model = sweep.model(cell.model)
     facts: dict[str, object] = {
         schema.PARAM_STAGE: cell.stage,
         schema.PARAM_SOURCE: cell.source,
@@ -60,7 +59,7 @@ def model_of(cell: Cell, sweep: Sweep) -> ModelOf | None:
     """The cell's model as MLflow is to have it; None if it is not to have it."""
     if not sweep.logs_model(cell.stage):
         return None
-    return ModelOf(cell.cell_id, MODELS[cell.model].model_dump(mode="json"))
+    return ModelOf(cell.cell_id, sweep.model(cell.model).model_dump(mode="json"))
 
 
 def parent_folder(cell: Cell, sweep: Sweep) -> Folder | None:

@@ -4,20 +4,24 @@ fetch them."""
 from __future__ import annotations
 
 import json
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
-from raydt.config.model import MODELS, ModelConfig
-from raydt.config.sources import CKPT, Checkpoint, model_of_hub
+from raydt.config.hub_folder import CONFIG, MODEL, model_in
+from raydt.config.model import ModelConfig
+from raydt.config.sources import CKPT, Checkpoint
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.errors import InputError, Problem, RunError
 from raydt.grid.journal import RESULT, WEIGHTS, attempt_folder
+from raydt.grid.ledger import recorded_sweep
 from raydt.grid.result import read_result
 from raydt.orchestration.run.task import Weights
 from raydt.tracking.schema import Status
 
-_CONFIG, _MODEL = "config.json", "model.safetensors"  # of an exported folder
 # The folder of the storage that has those which machines do not share; no sweep is called so.
+_FEW = 8  # differences in a message
 PUBLISHED = ".checkpoints"
 
 
@@ -40,7 +44,14 @@ def outside_weights(sweep: Sweep) -> dict[str, Weights]:
         found = _look(sweep, checkpoint)
         if isinstance(found, Problem):
             continue
-        _, place = found
+        model, place = found
+        if place is None:
+            converted = _converted(sweep, checkpoint, model)
+            if isinstance(converted, Problem):
+                problems.append(converted)
+            else:
+                weights[label] = converted
+            continue
         if checkpoint.kind == CKPT:
             path = Path(place.folder, place.name)
             sha256 = hash_file(path)
@@ -54,29 +65,30 @@ def outside_weights(sweep: Sweep) -> dict[str, Weights]:
     return weights
 
 
-def _look(sweep: Sweep, checkpoint: Checkpoint) -> tuple[ModelConfig, Weights] | Problem:
+def _look(sweep: Sweep, checkpoint: Checkpoint) -> tuple[ModelConfig, Weights | None] | Problem:
+    """The model, and its weights where they are as raydt reads them; None: in the Hub's form."""
     what = f"sources: {checkpoint}"
     if checkpoint.kind == CKPT:
-        return _exported(what, Path(checkpoint.place))
+        return _in_folder(what, Path(checkpoint.place))
     return _cell(what, sweep, *checkpoint.place.split("/", 1))
 
 
-def _exported(what: str, folder: Path) -> tuple[ModelConfig, Weights] | Problem:
-    try:
-        config = json.loads((folder / _CONFIG).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        return Problem(what, "a folder that `raydt export` wrote", f"{_CONFIG}: {error}")
-    if not isinstance(config, dict):
-        return Problem(what, "a folder that `raydt export` wrote", f"another {_CONFIG}")
-    model = model_of_hub(what, config)
+def _in_folder(what: str, folder: Path) -> tuple[ModelConfig, Weights | None] | Problem:
+    model = model_in(what, folder)
     if isinstance(model, Problem):
         return model
-    if not (folder / _MODEL).is_file():
-        return Problem(what, f"weights in {_MODEL}", "no such file")
+    if model.family == "hub":
+        if find_spec("transformers") is None:
+            requirement = "transformers, which builds models of the Hub's form"
+            return Problem(what, f"{requirement} (pip install 'raydt[hf]')", "none")
+        return model, None
+    if not (folder / MODEL).is_file():
+        return Problem(what, f"weights in {MODEL}", "no such file")
+    config = json.loads((folder / CONFIG).read_text("utf-8"))
     sha256 = config.get("raydt", {}).get("weights_sha256")
     if not isinstance(sha256, str):
-        return Problem(what, f"the SHA-256 of its weights in {_CONFIG}", "none")
-    return model, Weights(folder=str(folder), name=_MODEL, sha256=sha256)
+        return Problem(what, f"the SHA-256 of its weights in {CONFIG}", "none")
+    return model, Weights(folder=str(folder), name=MODEL, sha256=sha256)
 
 
 def _cell(
@@ -96,20 +108,52 @@ def _cell(
     if result.weights_sha256 is None or not folder.exists(WEIGHTS):
         return Problem(what, "weights on the storage", "none")
     weights = Weights(folder=folder.uri, name=WEIGHTS, sha256=result.weights_sha256)
-    return MODELS[result.model], weights
+    return recorded_sweep(sweep.storage, name).model(result.model), weights
 
 
 def _other_models(sweep: Sweep, checkpoint: Checkpoint, model: ModelConfig) -> list[Problem]:
     """Where scratch would be of another architecture there is nothing to compare."""
     problems = []
     for name in sweep.models:
-        own, its = MODELS[name].model_dump(), model.model_dump()
-        others = [field for field in own if its[field] != own[field]]
-        differ = [f"{field} {its[field]}, not {own[field]}" for field in others]
+        own, its = _fields(sweep.model(name)), _fields(model)
+        fields = dict.fromkeys([*own, *its])
+        others = [field for field in fields if its.get(field) != own.get(field)][:_FEW]
+        differ = [f"{field} {its.get(field)}, not {own.get(field)}" for field in others]
         if differ:
             what = f"sources: {checkpoint}"
             problems.append(Problem(what, f"a model {name}, as of --models", ", ".join(differ)))
     return problems
+
+
+def _fields(model: ModelConfig) -> dict[str, object]:
+    """A shape by the names of its fields, with the ids of bytes and what its own config has."""
+    fields: dict[str, object] = model.model_dump(exclude={"hub"})
+    if model.hub is None:
+        return fields
+    ids = " ".join(map(str, model.hub.byte_ids))
+    return {"model_type": None, **fields, **model.hub.fields, "ids of bytes": ids}
+
+
+def _converted(sweep: Sweep, checkpoint: Checkpoint, model: ModelConfig) -> Weights | Problem:
+    """Weights of the Hub's form as raydt's, on the storage: whole, float32, by one set of names.
+
+    Their digest is of these, however they were divided into files.
+    """
+    # They need torch and transformers, which is optional.
+    from raydt.model.hub_weights import read_hub_weights
+    from raydt.training.checkpoints.weights import save_weights
+
+    decoder = read_hub_weights(f"sources: {checkpoint}", Path(checkpoint.place), model)
+    if isinstance(decoder, Problem):
+        return decoder
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, WEIGHTS)
+        save_weights(decoder.state_dict(), path)
+        sha256 = hash_file(path)
+        place = sweep.storage_folder / PUBLISHED / sha256
+        if not place.exists(WEIGHTS):
+            place.upload(path, WEIGHTS)
+    return Weights(folder=place.uri, name=WEIGHTS, sha256=sha256)
 
 
 def _published(sweep: Sweep, weights: Weights) -> Weights:

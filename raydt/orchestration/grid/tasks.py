@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from raydt.config.model import MODELS
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.evaluation import evaluation_bytes
 from raydt.corpora.prepared.language import PreparedLanguage
@@ -78,6 +77,7 @@ def build_tasks(
             cache=cache,
             fingerprint=fingerprint(cell, sweep, digests[key], parent),
             model=cell.model,
+            shape=sweep.model(cell.model),
             recipe=None if cell.stage is Stage.ZEROSHOT else protocol.recipe(cell.stage),
             size_bytes=cell.size.num_bytes,
             seed=cell.seed,
@@ -85,7 +85,7 @@ def build_tasks(
             evaluations=protocol.evaluations,
             tolerance=protocol.tolerance,
             patience=protocol.patience,
-            test_stride_bytes=protocol.test_stride(MODELS[cell.model].window_bytes),
+            test_stride_bytes=protocol.test_stride(sweep.model(cell.model).window_bytes),
             # A zeroshot has no recipe: it is evaluated as its weights were.
             precision=protocol.pretrain.precision,
             checkpoint_seconds=sweep.checkpoint_seconds,

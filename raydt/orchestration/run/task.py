@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from raydt.config.model import ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.grid.journal_rows import ReportRow
 from raydt.grid.read_data import ReadData
@@ -48,6 +49,7 @@ class Task(_Sent):
     """What is trained, on what, and with how many processes."""
 
     model: str
+    shape: ModelConfig
     recipe: Recipe | None  # None: nothing is trained, the weights are evaluated as they are
     size_bytes: int
     seed: int

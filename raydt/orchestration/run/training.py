@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raydt.config.model import MODELS
 from raydt.corpora.prepared.language import digest_of, open_language
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.errors import RunError
@@ -18,7 +17,7 @@ from raydt.training.loop import Splits, TrainConfig
 def train_config(task: Task) -> TrainConfig:
     """Model, recipe and when it ends."""
     return TrainConfig(
-        model=MODELS[task.model],
+        model=task.shape,
         recipe=task.recipe,
         size_bytes=task.size_bytes,
         seed=task.seed,

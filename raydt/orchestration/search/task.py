@@ -59,6 +59,7 @@ def search_task(
     return SearchTask(
         trial_id=trial.trial_id,
         model=plan.model_name,
+        shape=plan.model,
         recipe=trial.recipe,
         size_bytes=trial.size.num_bytes,
         seed=trial.seed,

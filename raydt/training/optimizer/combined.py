@@ -121,7 +121,7 @@ class Optimizer:
 
 def _unseen(model: Decoder) -> Tensor:
     """The bytes that the softmax of `model` is not over; (U,)."""
-    is_unseen_V = torch.zeros(VOCABULARY, dtype=torch.bool, device=model.embedding.weight.device)
+    is_unseen_V = torch.zeros(VOCABULARY, dtype=torch.bool, device=next(model.parameters()).device)
     if model.seen_S is not None:
         is_unseen_V[:] = True
         is_unseen_V[model.seen_S] = False

@@ -12,7 +12,7 @@ from raydt.config.sweep import Sweep
 from raydt.errors import InputError
 from raydt.export.folder import write_model
 from raydt.grid.journal import RESULT, WEIGHTS, attempt_folder
-from raydt.grid.ledger import cell_folder
+from raydt.grid.ledger import cell_folder, record_sweep
 from raydt.grid.result import write_result
 from raydt.orchestration.grid.outside import check_outside, outside_weights
 from raydt.orchestration.preflight import check_refining
@@ -77,6 +77,7 @@ def test_cells_that_cannot_be(tmp_path: Path) -> None:
     write_result(folder, RESULT, result_of(CELL, weights_sha256=SHA256))
     assert "weights on the storage" in found(tmp_path, source)
     attempt_folder(folder, "1").write(WEIGHTS, b"weights")
+    record_sweep(first)
     assert check_outside(sweep_of(tmp_path, source)) == []
     weights = outside_weights(sweep_of(tmp_path, f"a={source}"))["a"]
     assert weights.sha256 == SHA256

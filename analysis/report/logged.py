@@ -182,7 +182,7 @@ def _plain(text: Any) -> str:
 
 def _log_cells(client: MlflowClient, analysis: Analysis) -> None:
     keys = ["model", "stage", "source", "target"]
-    inside = _inside(analysis)
+    inside = _inside_ladders(analysis)
     cells = analysis.cells[
         (analysis.cells["stage"] == Stage.FINETUNE) & (analysis.cells["status"] == "done")
     ].merge(
@@ -201,7 +201,7 @@ def _log_cells(client: MlflowClient, analysis: Analysis) -> None:
         client.log_batch(str(row["run_id"]), metrics=_metrics(values))
 
 
-def _inside(analysis: Analysis) -> pd.DataFrame:
+def _inside_ladders(analysis: Analysis) -> pd.DataFrame:
     """D_E and D_T that lie inside their ladder, by loss and by accuracy, by the names of their
     metrics; NaN where one of the two does not."""
     keys = ["model", "stage", "source", "target", "finetune_bytes"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -15,13 +16,14 @@ import pandas as pd
 
 from analysis.alarms.alarm import step_limited
 from analysis.alarms.every import alarms
-from analysis.answer import answer
+from analysis.answer import Answer, answer
 from analysis.arrays import Floats
 from analysis.beside import Here
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
 from analysis.claims.evidence import evidence
 from analysis.claims.predictors import CorpusFacts, corpus_facts
 from analysis.completion.completed import completed
+from analysis.curves.scores_in_words import bilingual_sentences
 from analysis.curves.stored import stored_crossovers
 from analysis.effective import Resamples, effective_with_draws, estimates_table
 from analysis.estimators.registry import DEFAULT, estimator_named
@@ -156,7 +158,7 @@ def computed(
     trained = [
         run.run_id
         for run in runs.cells
-        if run.params.get(PARAM_STAGE) in (Stage.SCRATCH, Stage.FINETUNE)
+        if run.params.get(PARAM_STAGE) in (Stage.SCRATCH, Stage.FINETUNE, Stage.JOINT)
     ]
     crossed = executor.submit(
         stored_crossovers, store_uri, runs.experiment_id, trained, table.cells, confidence, cost
@@ -201,7 +203,7 @@ def computed(
         effective=effective,
         law_fits=law_fits,
         laws=laws,
-        answer=answer(effective, known),
+        answer=_told(answer(effective, known), curves.bilingual),
         alarms=[str(alarm) for alarm in raised],
         raised=raised,
         claims=claims,
@@ -215,9 +217,15 @@ def computed(
         crossovers=curves.crossings,
         drawn_curves=curves.drawn,
         flops_per_byte=cost,
+        bilingual=curves.bilingual,
         completed=missing.result(),
         mixtures=_mixtures(runs),
     )
+
+
+def _told(found: Answer, bilingual: pd.DataFrame) -> Answer:
+    """The answer, with what training together says."""
+    return replace(found, per_target=[*found.per_target, *bilingual_sentences(bilingual)])
 
 
 def _import_mlflow(store_uri: str) -> None:

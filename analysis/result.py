@@ -61,6 +61,8 @@ class Analysis:
     # Columns `analysis.curves.crossover.CROSSOVER_COLUMNS`: from when on scratch is ahead.
     crossovers: pd.DataFrame = field(default_factory=pd.DataFrame)
     drawn_curves: list[DrawnCurves] = field(default_factory=list)
+    # Columns `analysis.curves.bilingual.BILINGUAL_COLUMNS`, empty without joint cells.
+    bilingual: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixtures: dict[str, str] = field(default_factory=dict)  # sources that are several languages
     flops_per_byte: dict[str, float] = field(default_factory=dict)  # of training, by model
     # Pairs that were not measured, predicted; in no other table.

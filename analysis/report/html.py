@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis.estimators.registry import CAUTIONS
 from analysis.report.added_seeds import added_seeds
+from analysis.report.bilingual_table import bilingual_table
 from analysis.report.claim_tables import claims
 from analysis.report.crossover_table import crossover_table
 from analysis.report.drawing import Drawing, Kind
@@ -91,6 +92,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, draw
         transfer_laws=[transfer_law(row) for row in analysis.transfer_laws.to_dict("records")],
         one_law=one_law(analysis.one_law, several),
         crossovers=crossover_table(analysis.crossovers, several),
+        bilingual=bilingual_table(analysis.bilingual, several),
         predicted=predicted_table(analysis.completed.predicted, several),
         left_out=left_out_table(analysis.completed.left_out, several),
         estimates=_spread(analysis.estimates),
@@ -155,6 +157,7 @@ def _figure(drawing: Drawing) -> _Figure:
         "ladder": (f"into {what}", f"Loss over bytes of {what}, from scratch and finetuned"),
         "transfer-law": (f"into {what}", f"D_T into {what} over bytes finetuned on"),
         "crossover": (f"into {what}", f"Loss into {what} over what training it cost"),
+        "bilingual": (what, f"Bilingual transfer score of every source and target, {what}"),
         "effects": ("", "Effects of sources and targets with intervals"),
         "distances": ("", "Transfer over each distance between languages"),
     }[drawing.kind]

@@ -48,10 +48,11 @@ def log_answer(store_uri: str, analysis: Analysis) -> None:
     client.log_artifacts(launch, str(analysis.out_dir), artifact_path=schema.ARTIFACT_REPORT)
     client.log_batch(
         launch,
-        metrics=_metrics(headlines(analysis.effective)),
+        metrics=_metrics(headlines(analysis.effective) | _scores(analysis.bilingual)),
         tags=[RunTag(schema.TAG_NOTE, note(analysis))],
     )
     _log_cells(client, analysis)
+    _log_joint_cells(client, analysis)
 
 
 def headlines(effective: pd.DataFrame) -> dict[str, float]:
@@ -68,6 +69,47 @@ def headlines(effective: pd.DataFrame) -> dict[str, float]:
         name += f" {row['model']}" if several else ""
         found[_REFUSED.sub("_", name)] = float(round(row["transferred_bytes"]))
     return found
+
+
+def _scores(bilingual: pd.DataFrame) -> dict[str, float]:
+    """Bilingual transfer scores by the name of their metric, where they are no bounds."""
+    found = {}
+    several = len(bilingual) > 0 and bilingual["model"].nunique() > 1
+    for row in _inside(bilingual).head(MOST_HEADLINES).to_dict("records"):
+        name = schema.METRIC_LAUNCH_BILINGUAL.format(
+            target=row["target"], size=row["size"], source=row["source"]
+        )
+        name += f" {row['model']}" if several else ""
+        found[_REFUSED.sub("_", name)] = float(row["score"])
+    return found
+
+
+def _inside(bilingual: pd.DataFrame) -> pd.DataFrame:
+    return bilingual[bilingual["range"] == "inside"] if len(bilingual) else bilingual
+
+
+def _log_joint_cells(client: MlflowClient, analysis: Analysis) -> None:
+    """The score of their pair and size into the runs of joint cells, the same for all seeds."""
+    scores = _inside(analysis.bilingual)
+    if scores.empty:
+        return
+    keys = ["model", "source", "target"]
+    cells = analysis.cells[
+        (analysis.cells["stage"] == Stage.JOINT) & (analysis.cells["status"] == "done")
+    ].merge(
+        scores[[*keys, "target_bytes", "score"]],
+        left_on=[*keys, "size_bytes"],
+        right_on=[*keys, "target_bytes"],
+    )
+    if len(cells) > MOST_CELLS:
+        analysis.notes.append(
+            f"Bilingual transfer scores stand in the report and not beside each run in MLflow: "
+            f"{len(cells)} runs are more than {MOST_CELLS}."
+        )
+        return
+    for row in cells.to_dict("records"):
+        values = {schema.METRIC_BILINGUAL_SCORE: float(row["score"])}
+        client.log_batch(str(row["run_id"]), metrics=_metrics(values))
 
 
 def note(analysis: Analysis) -> str:

@@ -91,6 +91,8 @@ def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
         found["one_law"] = analysis.one_law
     if len(analysis.crossovers):
         found["crossovers"] = analysis.crossovers
+    if len(analysis.bilingual):
+        found["bilingual"] = analysis.bilingual
     if len(analysis.completed.predicted):
         found["predicted"] = analysis.completed.predicted
     if len(analysis.completed.left_out):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache
 
@@ -23,6 +24,8 @@ def provenance() -> Mapping[str, str]:
 
     As `mlflow.start_run` would find them, from whatever contexts are plugged into MLflow.
     """
+    # Else GitPython says at length, while it is imported, that a machine has no git, as an image.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     from mlflow.tracking.context.registry import resolve_tags
 
     found = resolve_tags()

@@ -17,6 +17,7 @@ class Stage(StrEnum):
     SCRATCH = "scratch"  # a target, a size
     FINETUNE = "finetune"  # a source, a target, a size
     ZEROSHOT = "zeroshot"  # a source, a target: evaluate only
+    JOINT = "joint"  # a source, a target, a size of it: both at once from scratch, by halves
 
 
 class Status(StrEnum):
@@ -32,7 +33,8 @@ class Status(StrEnum):
 
 
 # Params of a cell's run. Few: each costs reading time. `source` is absent from scratch cells and
-# `target` from pretrain cells; `size_bytes` is the bytes of training data (0 for zeroshot).
+# `target` from pretrain cells; `size_bytes` is the bytes of training data (0 for zeroshot; of joint
+# cells those of the target, which are half of what they read).
 PARAM_STAGE = "stage"
 PARAM_SOURCE = "source"
 PARAM_TARGET = "target"
@@ -119,6 +121,8 @@ FINAL_METRICS = {
     "unfinished": METRIC_UNFINISHED,
     "unseen_share": METRIC_UNSEEN_SHARE,
 }
+# What `raydt analyze` adds to the cells that were trained on two languages at once.
+METRIC_BILINGUAL_SCORE = "BTS"
 METRIC_SCORE = "score"  # of a trial: the smaller the better, 0 is the recipe as it was
 
 # What `raydt analyze` adds to the cells that were finetuned: D_E and D_T of the cell's source,
@@ -133,6 +137,7 @@ METRIC_CELLS_DONE = "cells/done"
 METRIC_CELLS_TOTAL = "cells/total"
 METRIC_CELLS_WITH_STATUS = "cells/{status}"
 METRIC_LAUNCH_BYTES_SEEN = "cells/bytes_seen"  # by all cells of the sweep that have a result
+METRIC_LAUNCH_BILINGUAL = "BTS/{target} {size} with {source}"
 METRIC_LAUNCH_TRANSFERRED = "D_T/{target} {size} from {source}"
 
 # The UI opens on launches, their cells folded away; these are views of it that say more (see

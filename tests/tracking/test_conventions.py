@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,17 @@ def test_the_commit_of_the_source_is_a_tag(tmp_path: Path) -> None:
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     said = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
     assert said.stdout == head.stdout
+    # On a machine without git, as in an image, there is none, and nobody is told at length.
+    program = "from raydt.tracking.provenance import provenance; print(*provenance())"
+    without = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "mlflow.user" in without.stdout
+    assert "git" not in without.stdout + without.stderr
 
 
 def test_a_run_is_found_by_its_data(uri: str, cell: RecordedCell) -> None:

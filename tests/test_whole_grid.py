@@ -36,6 +36,7 @@ def test_a_grid_is_trained_recorded_and_analyzed(tmp_path: Path) -> None:
         line.split() for line in raydt(tmp_path, "status", "tiny", "--storage", ".").splitlines()
     ]
     counted = {row[0]: row[2] for row in rows if len(row) == 7 and row[0] != "stage"}
+    assert counted.pop("joint") == "·"
     assert counted == {"pretrain": "2", "scratch": "2", "finetune": "4", "zeroshot": "2"}
     probed = raydt(tmp_path, "probe", "[!p]*", "--storage", ".")
     assert sum(" ± " in line for line in probed.splitlines()) == NUM_CELLS - 2

@@ -73,7 +73,7 @@ finetunes = analysis.effective.query("stage == 'finetune'")
 finetunes[["source", "size", "loss", "effective_bytes", "transferred_bytes", "range"]]
 
 # %%
-ladder = analysis.cells.query("stage == 'scratch'").groupby("size_bytes")["loss"].mean()
+ladder = analysis.cells.query("stage == 'scratch'").groupby("size_bytes")["test_loss"].mean()
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
 axes.plot(ladder.index, ladder, "o-", color="black", label="from scratch")
 for number, row in enumerate(finetunes.itertuples()):

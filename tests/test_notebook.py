@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import time
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-MOST_SECONDS = 180
 
 
 @pytest.fixture
@@ -43,11 +39,8 @@ def test_it_runs(
     monkeypatch.setenv("PYTHONPATH", str(root))
     notebook = nbformat.read(maker.NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
-    before = time.monotonic()
     where = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=600, resources=where).execute()
-    # Of what is measured elsewhere: CI has two cores for several tests at once.
-    assert time.monotonic() - before < MOST_SECONDS * max(1, os.getloadavg()[0])
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert any("transferred_bytes" in o.get("data", {}).get("text/plain", "") for o in outputs)
     assert any("image/png" in output.get("data", {}) for output in outputs)

@@ -36,8 +36,9 @@ METRICS = {name: key for name, key in schema.FINAL_METRICS.items() if name not i
 _LOSSES = ("test_loss", "best_val_loss")
 _LANGUAGES = ("init_language", "source", "target")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")
-_HAS_SOURCE = (Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT)
-_HAS_TARGET = (Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT)
+_HAS_SOURCE = (Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT, Stage.JOINT)
+_SIZED = (Stage.PRETRAIN, Stage.FINETUNE, Stage.JOINT)
+_HAS_TARGET = (Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT, Stage.JOINT)
 
 
 class LineRules:
@@ -270,7 +271,7 @@ class OwnLine(_Line):
         size_bytes = self._given_bytes(given) if given else self._bytes_of(str(label))
         if stage is Stage.ZEROSHOT and size_bytes:
             self._bad("size", "0 in a zeroshot row", f"{size_bytes} bytes")
-        if stage in (Stage.FINETUNE, Stage.PRETRAIN) and not size_bytes and not self._found:
+        if stage in _SIZED and not size_bytes and not self._found:
             self._bad("size", f"more than 0 in a {stage} row", "0 bytes")
         return _label(label or "", size_bytes), size_bytes
 

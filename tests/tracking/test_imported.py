@@ -114,7 +114,8 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
             "scratch,,de,32000,0,1.1\n"
             "scratch,,de,32k\n"
             "scratch,,de,9q,0,1.0\n"
-            "scratch,,fi,8k,0,\n",
+            "scratch,,fi,8k,0,\n"
+            "joint,,de,8k,0,1.0\n",
         )
     text = str(raised.value)
     for part in (
@@ -123,11 +124,12 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         "line 5: source: a name; found nothing",
         "line 5: loss",
         "line 6: size: more than 0 in a finetune row",
-        "line 7: stage: one of pretrain, scratch, finetune, zeroshot; found 'tuned'",
+        "line 7: stage: one of pretrain, scratch, finetune, zeroshot, joint; found 'tuned'",
         "line 9: each cell once",
         "also in line 8",
         "6 values a line, separated by commas; found 4 in line 10",
         "line 11: size: a number of bytes",
+        "line 13: source: a name; found nothing",
     ):
         assert part in text, part
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.curves.stored import stored_crossovers
@@ -102,3 +103,23 @@ def test_one_evaluation_is_said_to_be_none_and_tokens_become_bytes(tmp_path: Pat
     notes = "; ".join(table.notes)
     assert "1 curves have one evaluation of trained weights" in notes
     assert "1 rows without a loss" in notes
+
+
+def test_somebodys_joint_cells_are_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half as much again of both together is as good as the target alone: BTS is 2 - 1.5."""
+    rows = [f"scratch,,de,8k,0,tiny,{x:.0f},{float(100 * x**-0.5)!r}\n" for x in STEPS]
+    rows += [f"joint,en,de,8k,0,tiny,{3 * x:.0f},{float(100 * (2 * x) ** -0.5)!r}\n" for x in STEPS]
+    (tmp_path / "losses.csv").write_text(
+        "stage,source,target,size,seed,model,loss,bytes_seen\n"
+        "scratch,,de,8k,0,tiny,0.1,1000000\n"
+        "joint,en,de,8k,0,tiny,0.07,3000000\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "curves.csv").write_text(HEAD + "".join(rows), encoding="utf-8")
+    words = ["import", str(tmp_path / "losses.csv"), "--curves", str(tmp_path / "curves.csv")]
+    assert cli.main([*words, "--storage", str(tmp_path)]) == 0
+    assert cli.main(["analyze", "losses", "--storage", str(tmp_path)]) == 0
+    table = pd.read_csv(tmp_path / "losses" / "report" / "bilingual.csv")
+    assert table["score"].tolist() == pytest.approx([0.5], abs=0.01)

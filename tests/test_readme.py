@@ -39,6 +39,7 @@ ELSEWHERE = {
     "raydt push models/zh --to OWNER/NAME": "tests/export/test_push.py",
     "raydt refine texts --until 1.5 --dry-run": "tests/commands/test_refine.py",
     "raydt refine texts --until 1.5 --budget 30m": "tests/integration/test_refine.py",
+    "raydt probe": "tests/test_whole_grid.py",
     "raydt submit": "tests/integration/test_jobs.py",
     "raydt logs -f": "tests/integration/test_jobs.py",
     "raydt stop": "tests/integration/test_jobs.py",

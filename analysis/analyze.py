@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -15,13 +16,14 @@ import pandas as pd
 
 from analysis.alarms.alarm import step_limited
 from analysis.alarms.every import alarms
-from analysis.answer import answer
+from analysis.answer import Answer, answer
 from analysis.arrays import Floats
 from analysis.beside import Here
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
 from analysis.claims.evidence import evidence
 from analysis.claims.predictors import CorpusFacts, corpus_facts
 from analysis.completion.completed import completed
+from analysis.curves.scores_in_words import bilingual_sentences
 from analysis.curves.stored import stored_crossovers
 from analysis.effective import Resamples, effective_with_draws, estimates_table
 from analysis.estimators.registry import DEFAULT, estimator_named
@@ -29,6 +31,7 @@ from analysis.ladder import cell_means, ladders
 from analysis.laws.ladders import fit_ladders
 from analysis.laws.one_law import one_law_tests
 from analysis.laws.transfer_table import transfer_laws
+from analysis.probes import probe_table
 from analysis.report.folder import require_ours
 from analysis.report.logged import log_answer
 from analysis.report.outputs import write_outputs
@@ -45,6 +48,7 @@ from raydt.tracking.schema import (
     PARAM_SOURCE,
     PARAM_STAGE,
     TAG_MIXTURE,
+    TAG_PROBES,
     Stage,
 )
 
@@ -156,7 +160,7 @@ def computed(
     trained = [
         run.run_id
         for run in runs.cells
-        if run.params.get(PARAM_STAGE) in (Stage.SCRATCH, Stage.FINETUNE)
+        if run.params.get(PARAM_STAGE) in (Stage.SCRATCH, Stage.FINETUNE, Stage.JOINT)
     ]
     crossed = executor.submit(
         stored_crossovers, store_uri, runs.experiment_id, trained, table.cells, confidence, cost
@@ -167,6 +171,15 @@ def computed(
     resamples = Resamples(drawn, confidence)
     estimates = executor.submit(estimates_table, means, resamples)
     effective, draws = effective_with_draws(means, resamples, estimator=estimator, noise=noise)
+    probes = probe_table(
+        table.cells,
+        {run.run_id: run.tags[TAG_PROBES] for run in runs.cells if TAG_PROBES in run.tags},
+        effective,
+        estimator=estimator,
+        confidence=confidence,
+        num_resamples=num_resamples,
+        random_seed=random_seed,
+    )
     missing = executor.submit(completed, effective, confidence)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
@@ -201,11 +214,11 @@ def computed(
         effective=effective,
         law_fits=law_fits,
         laws=laws,
-        answer=answer(effective, known),
+        answer=_told(answer(effective, known), curves.bilingual),
         alarms=[str(alarm) for alarm in raised],
         raised=raised,
         claims=claims,
-        notes=[*runs.notes, *filter(None, [curves.note])],
+        notes=[*runs.notes, *probes.notes, *filter(None, [curves.note])],
         methods=Methods(estimator, confidence, num_resamples, random_seed, noise, NUM_PERMUTATIONS),
         out_dir=out_dir,
         report_path=out_dir / REPORT,
@@ -215,9 +228,16 @@ def computed(
         crossovers=curves.crossings,
         drawn_curves=curves.drawn,
         flops_per_byte=cost,
+        probes=probes,
+        bilingual=curves.bilingual,
         completed=missing.result(),
         mixtures=_mixtures(runs),
     )
+
+
+def _told(found: Answer, bilingual: pd.DataFrame) -> Answer:
+    """The answer, with what training together says."""
+    return replace(found, per_target=[*found.per_target, *bilingual_sentences(bilingual)])
 
 
 def _import_mlflow(store_uri: str) -> None:

@@ -123,12 +123,13 @@ def above_uniform(cells: pd.DataFrame) -> pd.Series:
 
 
 def interpreted(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells whose losses are read: done, no pretrain, and no group with a seed that is
+    """The cells that D_T is of: done, no pretrain, not joint, and no group with a seed that is
     `above_uniform`.
 
     The group goes as a whole: to leave out some of its seeds would be to choose by their outcome.
     """
-    done = cells[(cells["status"] == Status.DONE) & (cells["stage"] != Stage.PRETRAIN)]
+    others = cells["stage"].isin([Stage.PRETRAIN, Stage.JOINT])
+    done = cells[(cells["status"] == Status.DONE) & ~others]
     above = above_uniform(done)
     if not above.any():
         return done

@@ -14,6 +14,7 @@ from analysis.completion.completed import Completed
 from analysis.curves.drawn import DrawnCurves
 from analysis.ladder import Ladder
 from analysis.laws.scaling import ScalingLaw
+from analysis.probes import Probes
 from analysis.table import CellTable
 from analysis.uncertainty.noise import Noise
 
@@ -61,6 +62,8 @@ class Analysis:
     # Columns `analysis.curves.crossover.CROSSOVER_COLUMNS`: from when on scratch is ahead.
     crossovers: pd.DataFrame = field(default_factory=pd.DataFrame)
     drawn_curves: list[DrawnCurves] = field(default_factory=list)
+    # Columns `analysis.curves.bilingual.BILINGUAL_COLUMNS`, empty without joint cells.
+    bilingual: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixtures: dict[str, str] = field(default_factory=dict)  # sources that are several languages
     flops_per_byte: dict[str, float] = field(default_factory=dict)  # of training, by model
     # Pairs that were not measured, predicted; in no other table.
@@ -70,6 +73,7 @@ class Analysis:
     # Columns `analysis.effective.ESTIMATES_COLUMNS`: every estimator side by side.
     estimates: pd.DataFrame = field(default_factory=pd.DataFrame)
     raised: list[Alarm] = field(default_factory=list)  # `alarms` with kind and place
+    probes: Probes = field(default_factory=Probes)  # by minimal pairs, where cells were scored
     logged: bool = False  # whether the folder is also an artifact of the newest launch
 
     @property

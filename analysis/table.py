@@ -48,8 +48,8 @@ T = TypeVar("T")
 
 # MLflow's SQL stores keep an infinite metric as the largest double.
 _STORED_INFINITY = sys.float_info.max
-_HAS_SOURCE = {Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT}
-_HAS_TARGET = {Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT}
+_HAS_SOURCE = {Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT, Stage.JOINT}
+_HAS_TARGET = {Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT, Stage.JOINT}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def raydt(folder: Path, *words: str) -> str:
 
 @pytest.mark.timeout(600)
 def test_a_grid_is_trained_recorded_and_analyzed(tmp_path: Path) -> None:
-    code, out, err = finished(grid(tmp_path))
+    code, out, err = finished(grid(tmp_path, "--keep-weights", "all"))
     assert code == 0, err
     assert f"{NUM_CELLS} of {NUM_CELLS} cells done" in out
     done = results(tmp_path)
@@ -36,9 +36,13 @@ def test_a_grid_is_trained_recorded_and_analyzed(tmp_path: Path) -> None:
         line.split() for line in raydt(tmp_path, "status", "tiny", "--storage", ".").splitlines()
     ]
     counted = {row[0]: row[2] for row in rows if len(row) == 7 and row[0] != "stage"}
+    assert counted.pop("joint") == "·"
     assert counted == {"pretrain": "2", "scratch": "2", "finetune": "4", "zeroshot": "2"}
+    probed = raydt(tmp_path, "probe", "[!p]*", "--storage", ".")
+    assert sum(" ± " in line for line in probed.splitlines()) == NUM_CELLS - 2
     analyzed = raydt(tmp_path, "analyze", "tiny", "--storage", ".")
     assert "D_T" in analyzed
+    assert "By 1000 minimal pairs, into alba" in analyzed
     assert "related" in analyzed
     assert (tmp_path / "tiny" / "report" / "report.html").exists()
 

@@ -74,7 +74,8 @@ def explained_by_similarity(
         drawn = label_permutations(
             grid.sources, grid.targets, num_permutations=num_permutations, random=random
         )
-        if len(drawn.sources) < MIN_PERMUTATIONS:
+        # Where the one target is unknown no pair is left, however many sources are.
+        if len(drawn.sources) < MIN_PERMUTATIONS or not (grid.sources and grid.targets):
             continue
         x = square.loc[list(grid.sources), list(grid.targets)].to_numpy(dtype=float)
         for measure in ("Pearson", "Spearman") if explore else ("Pearson",):

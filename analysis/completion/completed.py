@@ -200,19 +200,17 @@ def _mean_of_others(y: Floats, group: np.ndarray, otherwise: Floats | None = Non
 def _two_way_of_others(
     y: Floats, source: np.ndarray, target: np.ndarray, otherwise: Floats
 ) -> Floats:
-    """Additive effects by least squares without each pair; `otherwise` where they are not told."""
+    """Additive effects by least squares without each pair; `otherwise` where they are not told.
+
+    Of a least squares fit the residual without the pair is e / (1 - h), h its leverage.
+    """
     design = np.hstack(
         [np.ones((len(y), 1)), np.eye(source.max() + 1)[source], np.eye(target.max() + 1)[target]]
     )
-    found = otherwise.copy()
-    for place in range(len(y)):
-        rest = np.arange(len(y)) != place
-        weights = np.linalg.pinv(design[rest])
-        row = design[place]
-        # Told by the others: the row lies in the space of theirs.
-        if np.allclose(row @ weights @ design[rest], row, atol=1e-8):
-            found[place] = row @ weights @ y[rest]
-    return found
+    hat = design @ np.linalg.pinv(design)
+    left = 1 - np.diag(hat)
+    told = left > 1e-8  # else the pair alone decides an effect
+    return np.asarray(np.where(told, y - (y - hat @ y) / np.where(told, left, 1.0), otherwise))
 
 
 def _bytes(

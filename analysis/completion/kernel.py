@@ -165,16 +165,20 @@ def _one_way(total: Floats, there: npt.NDArray[np.bool_], y: Floats) -> _Way:
     freedom = len(y) - 1
     log_density = -(np.linalg.slogdet(known)[1] + np.log(ones) + freedom * np.log(squares)) / 2
     mean = float(told @ y) / ones
-    weights = total[:, there] @ inverse
+    # What is measured is known; the rest is of the pairs that are not.
+    gone = ~there
+    weights = total[np.ix_(gone, there)] @ inverse
     missed = 1 - weights.sum(axis=1)
-    left = total - weights @ total[there] + np.outer(missed, missed) / ones
-    covariance = left * squares / freedom
+    left = total[np.ix_(gone, gone)] - weights @ total[np.ix_(there, gone)]
+    covariance = np.zeros(total.shape)
+    covariance[np.ix_(gone, gone)] = (left + np.outer(missed, missed) / ones) * squares / freedom
     sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     diagonal = np.diag(precision)
     residual = from_mean / diagonal
     rest = squares - from_mean * residual  # the squares of the others alone
     left_sd = np.sqrt(np.maximum(rest, 1e-300) / (freedom - 1) / diagonal)
-    value = mean + weights @ (y - mean)
+    value = np.empty(len(there))
+    value[there], value[gone] = y, mean + weights @ (y - mean)
     return _Way(float(log_density), value, sd, covariance, y - residual, left_sd)
 
 

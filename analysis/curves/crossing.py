@@ -75,6 +75,20 @@ def contest(
     return Contest(places, ahead, _half_width(ours, theirs, confidence, len(places)))
 
 
+def reached(curves: Sequence[Curve], levels: Floats, confidence: float) -> Crossing:
+    """From where on the mean of `curves`, one a seed, is at a level or under it; `levels` (S,) are
+    log losses, of as many seeds, of which the mean counts."""
+    starts = [float(curve.num_bytes[curve.num_bytes > 0][0]) for curve in curves]
+    places = np.geomspace(min(starts), max(curve.end_bytes for curve in curves), _NUM_PLACES)
+    ours = log_losses_at(curves, places)
+    theirs = np.repeat(levels[:, None], len(places), axis=1)
+    with np.errstate(invalid="ignore"):
+        ahead = theirs.mean(axis=0) - ours.mean(axis=0)
+    return ahead_for_good(
+        Contest(places, ahead, _half_width(ours, theirs, confidence, len(places)))
+    )
+
+
 def _half_width(ours: Floats, theirs: Floats, confidence: float, num_places: int) -> Floats:
     squares, freedom, per_mean = 0.0, 0, 0.0
     known = np.isfinite(ours).all(axis=0) & np.isfinite(theirs).all(axis=0)

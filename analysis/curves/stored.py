@@ -1,4 +1,4 @@
-"""Crossovers of a sweep from the validation curves in its store, all that a report has of them."""
+"""What a report has of the validation curves in a sweep's store: crossovers, bilingual scores."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.curves.bilingual import bilingual_scores
 from analysis.curves.crossover import crossovers
 from analysis.curves.drawn import DrawnCurves, drawn_curves
 from analysis.store.curves import read_curves
@@ -14,10 +15,12 @@ from analysis.store.curves import read_curves
 
 @dataclass(frozen=True)
 class Crossed:
-    """crossings: columns of `analysis.curves.crossover.CROSSOVER_COLUMNS`; note: what a reader must
-    know of how they were read, "" if nothing."""
+    """crossings: columns of `analysis.curves.crossover.CROSSOVER_COLUMNS`; bilingual: those of
+    `analysis.curves.bilingual.BILINGUAL_COLUMNS`; note: what a reader must know of how they were
+    read, "" if nothing."""
 
     crossings: pd.DataFrame
+    bilingual: pd.DataFrame
     drawn: list[DrawnCurves]
     note: str
 
@@ -30,11 +33,12 @@ def stored_crossovers(
     confidence: float,
     flops_per_byte: Mapping[str, float],
 ) -> Crossed:
-    """Crossovers of cells from the curves of `run_ids`.
+    """Crossovers and bilingual scores of cells from the curves of `run_ids`.
 
     Some hundred thousand evaluations are read here and not passed on. `InputError` where the store
     cannot be read.
     """
     points, note = read_curves(store_uri, experiment_id, run_ids)
     crossings = crossovers(cells, points, confidence, flops_per_byte)
-    return Crossed(crossings, drawn_curves(cells, points, crossings), note)
+    bilingual = bilingual_scores(cells, points, confidence)
+    return Crossed(crossings, bilingual, drawn_curves(cells, points, crossings), note)

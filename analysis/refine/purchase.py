@@ -29,7 +29,7 @@ class Stock:
     def add(self, cell: Cell) -> None:
         if cell.stage is Stage.PRETRAIN:
             self.pretrains[cell.model, str(cell.source)].append(cell)
-        else:
+        elif cell.stage is not Stage.JOINT:  # of which no D_E is read
             self.of_group[group_of_cell(cell)].append(cell)
 
     def groups_from(self, model: str, source: str) -> list[Group]:

@@ -22,6 +22,7 @@ from raydt.tracking.schema import Stage, Status
 
 # How much more the widest counts than the others: squares of variances over the wanted variance.
 _POWER = 2.0
+_NOT_READ = (Stage.PRETRAIN, Stage.JOINT)  # no D_E comes of their losses
 # Enough to see what a plan comes to; a plan of more is out of reach anyway.
 _MOST_PURCHASES = 2000
 
@@ -69,7 +70,7 @@ def cell_frame(cells: Iterable[Cell], known: Known) -> pd.DataFrame:
     rows = []
     for cell in cells:
         result = known.results.get(cell.cell_id)
-        if result is None or result.status is not Status.DONE or cell.stage is Stage.PRETRAIN:
+        if result is None or result.status is not Status.DONE or cell.stage in _NOT_READ:
             continue
         group = dict(
             zip(

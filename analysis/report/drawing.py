@@ -16,7 +16,9 @@ from analysis.report.chosen import Chosen, chosen
 from analysis.result import Analysis
 from analysis.wording import size_name
 
-Kind = Literal["map", "share", "ladder", "transfer-law", "crossover", "effects", "distances"]
+Kind = Literal[
+    "map", "share", "ladder", "transfer-law", "crossover", "bilingual", "effects", "distances"
+]
 Files = tuple[bytes, bytes]  # SVG and PDF
 
 
@@ -77,7 +79,7 @@ def drawn(kind: Kind, *facts: Any) -> Files | None:
     from analysis.report.curve_figures import crossover_figure
     from analysis.report.figures import encoded, target_figure
     from analysis.report.law_figures import transfer_law_figure
-    from analysis.report.maps import share_heatmap, transfer_heatmap
+    from analysis.report.maps import bilingual_heatmap, share_heatmap, transfer_heatmap
 
     draw: dict[Kind, Any] = {
         "map": transfer_heatmap,
@@ -85,6 +87,7 @@ def drawn(kind: Kind, *facts: Any) -> Files | None:
         "ladder": target_figure,
         "transfer-law": transfer_law_figure,
         "crossover": crossover_figure,
+        "bilingual": bilingual_heatmap,
         "effects": effects_figure,
         "distances": correlates_figure,
     }
@@ -122,6 +125,9 @@ def _wanted(analysis: Analysis, picked: Chosen) -> Iterator[_Wanted]:
         cost = analysis.flops_per_byte.get(curves.model, nan)
         facts = (curves, analysis.crossovers, cost, sources)
         yield _Wanted("crossover", curves.model, f"{curves.target}, {curves.size}", facts)
+    if len(analysis.bilingual):
+        for (model, _), rows in analysis.bilingual.groupby(["model", "target_bytes"], sort=True):
+            yield _Wanted("bilingual", str(model), f"{rows['size'].iloc[0]} of the target", (rows,))
     for answer in analysis.claims:
         if similar.EFFECTS in answer.tables:
             about = "effects of source and target"

@@ -14,11 +14,13 @@ import pandas as pd
 
 from analysis.estimators.registry import CAUTIONS
 from analysis.report.added_seeds import added_seeds
+from analysis.report.bilingual_table import bilingual_table
 from analysis.report.claim_tables import claims
 from analysis.report.crossover_table import crossover_table
 from analysis.report.drawing import Drawing, Kind
 from analysis.report.inline_svg import inline_svg
 from analysis.report.predicted_table import left_out_table, predicted_table
+from analysis.report.probe_tables import probe_tables
 from analysis.report.shown_table import ShownTable, shown_table
 from analysis.report.tables import estimator_spread, ladder_law, one_law, transfer, transfer_law
 from analysis.result import Analysis
@@ -79,6 +81,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, draw
         confidence=f"{analysis.methods.confidence:.0%}",
         any_interval=bool(analysis.effective["transferred_low_bytes"].notna().any()),
         any_unfinished=any(row.if_trained_on for part in parts for row in part.rows),
+        probes=probe_tables(analysis.probes),
         unseen=_unseen(analysis.cells),
         added=_added(analysis.cells),
         alarms_count=counted(len(analysis.alarms), "alarm"),
@@ -91,6 +94,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, draw
         transfer_laws=[transfer_law(row) for row in analysis.transfer_laws.to_dict("records")],
         one_law=one_law(analysis.one_law, several),
         crossovers=crossover_table(analysis.crossovers, several),
+        bilingual=bilingual_table(analysis.bilingual, several),
         predicted=predicted_table(analysis.completed.predicted, several),
         left_out=left_out_table(analysis.completed.left_out, several),
         estimates=_spread(analysis.estimates),
@@ -155,6 +159,7 @@ def _figure(drawing: Drawing) -> _Figure:
         "ladder": (f"into {what}", f"Loss over bytes of {what}, from scratch and finetuned"),
         "transfer-law": (f"into {what}", f"D_T into {what} over bytes finetuned on"),
         "crossover": (f"into {what}", f"Loss into {what} over what training it cost"),
+        "bilingual": (what, f"Bilingual transfer score of every source and target, {what}"),
         "effects": ("", "Effects of sources and targets with intervals"),
         "distances": ("", "Transfer over each distance between languages"),
     }[drawing.kind]
@@ -223,6 +228,7 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         ("Sizes", "True bytes; k, M, G are powers of ten. A label is only a name."),
         ("Law", "Variable projection over β, E and B not negative, residuals relative to loss."),
         *(("Claim: " + one.question, one.answers[0].tested) for one in claims(analysis.claims)),
+        *_probe_methods(analysis),
         (
             "Distances",
             "URIEL (Littell et al. 2017) as carried by urielplus 1.3.2 and lang2vec 1.1.2, "
@@ -235,6 +241,19 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         *(("Note", note) for note in analysis.notes),
         ("Written", f"{when.strftime('%Y-%m-%d %H:%M')} UTC, {versions()}"),
     ]
+
+
+def _probe_methods(analysis: Analysis) -> list[tuple[str, str]]:
+    if analysis.probes.table.empty:
+        return []
+    text = (
+        "A pair is right if the good text has the higher probability: the sum over its bytes, "
+        "after a separator; a tie counts half. D_E is read off the ladder of the share of wrong "
+        "pairs, (wrong + ½) / (pairs + 1), in place of the loss; estimator, pooling and intervals "
+        "are those of losses, with the noise of seeds of that share. Which pairs were asked is not "
+        "in the intervals."
+    )
+    return [("Minimal pairs", text)]
 
 
 def _mixtures(mixtures: Mapping[str, str]) -> list[tuple[str, str]]:

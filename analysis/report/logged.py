@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analysis.probes import ALL_KINDS
+from analysis.report.probe_tables import by_accuracy, by_loss, scratch_accuracy
 from analysis.result import REPORT, Analysis
 from analysis.store.read import open_store
 from analysis.wording import (
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 MOST_HEADLINES = 40
 # A call for each cell: more than these take longer than the analysis, and the tables have them all.
 MOST_CELLS = 2_000
+_OF_CELLS = (
+    schema.METRIC_EFFECTIVE_BYTES,
+    schema.METRIC_TRANSFERRED_BYTES,
+    schema.METRIC_EFFECTIVE_BY_ACCURACY,
+    schema.METRIC_TRANSFERRED_BY_ACCURACY,
+)
 # MLflow takes these in the name of a metric, and languages may have any letters.
 _REFUSED = re.compile(r"[^\w\-./ :]", re.ASCII)
 
@@ -48,10 +56,11 @@ def log_answer(store_uri: str, analysis: Analysis) -> None:
     client.log_artifacts(launch, str(analysis.out_dir), artifact_path=schema.ARTIFACT_REPORT)
     client.log_batch(
         launch,
-        metrics=_metrics(headlines(analysis.effective)),
+        metrics=_metrics(headlines(analysis.effective) | _scores(analysis.bilingual)),
         tags=[RunTag(schema.TAG_NOTE, note(analysis))],
     )
     _log_cells(client, analysis)
+    _log_joint_cells(client, analysis)
 
 
 def headlines(effective: pd.DataFrame) -> dict[str, float]:
@@ -70,6 +79,47 @@ def headlines(effective: pd.DataFrame) -> dict[str, float]:
     return found
 
 
+def _scores(bilingual: pd.DataFrame) -> dict[str, float]:
+    """Bilingual transfer scores by the name of their metric, where they are no bounds."""
+    found = {}
+    several = len(bilingual) > 0 and bilingual["model"].nunique() > 1
+    for row in _inside(bilingual).head(MOST_HEADLINES).to_dict("records"):
+        name = schema.METRIC_LAUNCH_BILINGUAL.format(
+            target=row["target"], size=row["size"], source=row["source"]
+        )
+        name += f" {row['model']}" if several else ""
+        found[_REFUSED.sub("_", name)] = float(row["score"])
+    return found
+
+
+def _inside(bilingual: pd.DataFrame) -> pd.DataFrame:
+    return bilingual[bilingual["range"] == "inside"] if len(bilingual) else bilingual
+
+
+def _log_joint_cells(client: MlflowClient, analysis: Analysis) -> None:
+    """The score of their pair and size into the runs of joint cells, the same for all seeds."""
+    scores = _inside(analysis.bilingual)
+    if scores.empty:
+        return
+    keys = ["model", "source", "target"]
+    cells = analysis.cells[
+        (analysis.cells["stage"] == Stage.JOINT) & (analysis.cells["status"] == "done")
+    ].merge(
+        scores[[*keys, "target_bytes", "score"]],
+        left_on=[*keys, "size_bytes"],
+        right_on=[*keys, "target_bytes"],
+    )
+    if len(cells) > MOST_CELLS:
+        analysis.notes.append(
+            f"Bilingual transfer scores stand in the report and not beside each run in MLflow: "
+            f"{len(cells)} runs are more than {MOST_CELLS}."
+        )
+        return
+    for row in cells.to_dict("records"):
+        values = {schema.METRIC_BILINGUAL_SCORE: float(row["score"])}
+        client.log_batch(str(row["run_id"]), metrics=_metrics(values))
+
+
 def note(analysis: Analysis) -> str:
     """The launch's page in MLflow: the answer, D_T as a table, and where the report is."""
     lines = [
@@ -79,6 +129,7 @@ def note(analysis: Analysis) -> str:
         "",
         *_table(analysis.effective),
         "",
+        *_probes(analysis),
         f"{analysis.num_done} of {analysis.table.num_expected} cells done, {analysis.seeds}; "
         f"{len(analysis.alarms)} alarms. The whole report is the artifact "
         f"`{schema.ARTIFACT_REPORT}/{REPORT}`.",
@@ -107,18 +158,35 @@ def _table(effective: pd.DataFrame) -> Iterator[str]:
         )
 
 
+def _probes(analysis: Analysis) -> Iterator[str]:
+    """D_T by minimal pairs, over all kinds; nothing where they are many: the report has them."""
+    rows = analysis.probes.table
+    rows = rows[rows["kind"] == ALL_KINDS]
+    if rows.empty or len(rows) > MOST_HEADLINES:
+        return
+    yield "| into | on | source | accuracy | scratch | D_T by accuracy | D_T by loss |"
+    yield "|---|---|---|---:|---:|---:|---:|"
+    for row in rows.to_dict("records"):
+        yield (
+            f"| {_plain(row['target'])} | {size_name(row)} | {_plain(row['source'])} "
+            f"| {row['accuracy']:.3f} | {scratch_accuracy(row)} "
+            f"| {_plain(by_accuracy(row))} | {_plain(by_loss(row))} |"
+        )
+    yield ""
+
+
 def _plain(text: Any) -> str:
     """As text, where markdown would read marks."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", str(text))
 
 
 def _log_cells(client: MlflowClient, analysis: Analysis) -> None:
-    inside = analysis.effective[analysis.effective["range"] == "inside"]
     keys = ["model", "stage", "source", "target"]
+    inside = _inside_ladders(analysis)
     cells = analysis.cells[
         (analysis.cells["stage"] == Stage.FINETUNE) & (analysis.cells["status"] == "done")
     ].merge(
-        inside[[*keys, "finetune_bytes", "effective_bytes", "transferred_bytes"]],
+        inside,
         left_on=[*keys, "size_bytes"],
         right_on=[*keys, "finetune_bytes"],
     )
@@ -129,11 +197,29 @@ def _log_cells(client: MlflowClient, analysis: Analysis) -> None:
         )
         return
     for row in cells.to_dict("records"):
-        values = {
-            schema.METRIC_EFFECTIVE_BYTES: float(round(row["effective_bytes"])),
-            schema.METRIC_TRANSFERRED_BYTES: float(round(row["transferred_bytes"])),
-        }
+        values = {name: float(round(row[name])) for name in _OF_CELLS if not pd.isna(row[name])}
         client.log_batch(str(row["run_id"]), metrics=_metrics(values))
+
+
+def _inside_ladders(analysis: Analysis) -> pd.DataFrame:
+    """D_E and D_T that lie inside their ladder, by loss and by accuracy, by the names of their
+    metrics; NaN where one of the two does not."""
+    keys = ["model", "stage", "source", "target", "finetune_bytes"]
+    by_pairs = analysis.probes.table
+    tables = (
+        (analysis.effective, schema.METRIC_EFFECTIVE_BYTES, schema.METRIC_TRANSFERRED_BYTES),
+        (
+            by_pairs[by_pairs["kind"] == ALL_KINDS],
+            schema.METRIC_EFFECTIVE_BY_ACCURACY,
+            schema.METRIC_TRANSFERRED_BY_ACCURACY,
+        ),
+    )
+    found = []
+    for table, effective, transferred in tables:
+        names = {"effective_bytes": effective, "transferred_bytes": transferred}
+        inside = table[table["range"] == "inside"]
+        found.append(inside[[*keys, *names]].rename(columns=names))
+    return found[0].merge(found[1].astype({"finetune_bytes": "int64"}), on=keys, how="outer")
 
 
 def _metrics(values: Mapping[str, float]) -> list[Any]:

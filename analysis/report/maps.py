@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
+from analysis.curves.scores_in_words import score_text
 from analysis.report.figures import STYLE
 from analysis.report.predicted_table import predicted_text
 from analysis.wording import share_of_effective, transferred
@@ -40,6 +41,14 @@ def share_heatmap(rows: pd.DataFrame) -> Figure:
     share = rows["transferred_bytes"] / rows["effective_bytes"]
     values = _with_a_sign(rows, share.clip(-1, 1))
     return _map(rows, values, [share_of_effective(row) for row in _records(rows)], 1.0)
+
+
+def bilingual_heatmap(rows: pd.DataFrame) -> Figure:
+    """Bilingual transfer score of source x target at one size (one model)."""
+    values = _with_a_sign(rows, rows["score"])
+    limit = float(values.abs().max())
+    limit = limit if limit > 0 else 1.0
+    return _map(rows, values, [score_text(row) for row in _records(rows)], limit)
 
 
 def _with_a_sign(rows: pd.DataFrame, values: pd.Series) -> pd.Series:

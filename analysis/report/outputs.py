@@ -14,6 +14,7 @@ from analysis.alarms.every import alarms_table
 from analysis.claims import commutative, explained, hurt, similar, specific
 from analysis.claims.claim import ClaimAnswer
 from analysis.ladder import above_uniform
+from analysis.probes import SCORED_COLUMNS
 from analysis.report.added_seeds import added_seeds
 from analysis.report.drawing import Drawings
 from analysis.report.folder import MARKER, written_whole
@@ -23,7 +24,7 @@ from analysis.result import REPORT, Analysis
 from analysis.unseen import unseen_shares
 
 # Long lists of cells are for machines; what a paper prints is in LaTeX too.
-FOR_MACHINES = ("cells", "missing")
+FOR_MACHINES = ("cells", "missing", "probe_cells")
 _CLAIMS = (similar, explained, commutative, specific, hurt)
 
 
@@ -91,12 +92,18 @@ def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
         found["one_law"] = analysis.one_law
     if len(analysis.crossovers):
         found["crossovers"] = analysis.crossovers
+    if len(analysis.bilingual):
+        found["bilingual"] = analysis.bilingual
     if len(analysis.completed.predicted):
         found["predicted"] = analysis.completed.predicted
     if len(analysis.completed.left_out):
         found["predicted_r2"] = analysis.completed.left_out
     if len(analysis.estimates):
         found["estimates"] = analysis.estimates
+    if len(analysis.probes.scores):
+        found["probe_cells"] = analysis.probes.scores[list(SCORED_COLUMNS)]
+    if len(analysis.probes.table):
+        found["probes"] = analysis.probes.table
     for module in _CLAIMS:
         mine = [answer for answer in analysis.claims if answer.name == module.NAME]
         titles = {title: None for answer in mine for title in answer.tables}

@@ -37,6 +37,8 @@ _HEADS = {
     "transferred_low_bytes": "low",
     "transferred_high_bytes": "high",
     "unseen_share": "unseen bytes",
+    "by_accuracy": "D_T by accuracy",
+    "by_loss": "D_T by loss",
 }
 _PERCENT = ("share_source", "share_target", "share_rest", "agnostic_share", "unseen_share")
 

@@ -15,6 +15,8 @@ from rich.text import Text
 from analysis.alarms.alarm import Alarm, Kind
 from analysis.claims.claim import Verdict
 from analysis.completion.completed import ALL_SIZES
+from analysis.probes import ALL_KINDS
+from analysis.report.probe_tables import by_accuracy, by_loss, scratch_accuracy
 from analysis.result import Analysis
 from analysis.wording import (
     LEGEND,
@@ -39,6 +41,7 @@ def print_findings(analysis: Analysis, out: Console) -> None:
     _print_claims(out, analysis)
     if not analysis.effective.empty:
         _print_transfer(out, analysis)
+    _print_probes(out, analysis)
     _lines(out, _predicted(analysis), style="dim")
     if analysis.ladders:
         _print_ladders(out, analysis)
@@ -150,6 +153,36 @@ def _long(mine: pd.DataFrame, title: str) -> Table:
         )
         last = row["finetune_bytes"]
     return table
+
+
+def _print_probes(out: Console, analysis: Analysis) -> None:
+    """By minimal pairs, over all kinds."""
+    rows = analysis.probes.table
+    rows = rows[rows["kind"] == ALL_KINDS]
+    several = rows["model"].nunique() > 1
+    for (model, target), mine in rows.groupby(["model", "target"], sort=True):
+        title = f"By {mine['num_pairs'].iloc[0]} minimal pairs, into {target}"
+        table = _table(title + (f" · {model}" if several else ""))
+        table.add_column("on", no_wrap=True)
+        table.add_column("source", overflow="fold")
+        table.add_column("right", justify="right", no_wrap=True)
+        table.add_column("scratch", justify="right", no_wrap=True)
+        table.add_column("D_T by accuracy", overflow="fold")
+        table.add_column("by loss", overflow="fold")
+        for row in mine.to_dict("records"):
+            table.add_row(
+                size_name(row),
+                Text(str(row["source"])),
+                f"{row['accuracy']:.3f}",
+                scratch_accuracy(row),
+                Text(by_accuracy(row), style="bold" if row["apart"] else ""),
+                Text(by_loss(row)),
+            )
+        out.print(table)
+        out.print()
+    if rows["apart"].any():
+        out.print(Text("Bold: the intervals have no byte in common.", style="dim"))
+        out.print()
 
 
 def _print_ladders(out: Console, analysis: Analysis) -> None:

@@ -29,6 +29,7 @@ WANTED_TAGS = (
     schema.TAG_STOPPED,
     schema.TAG_PARENT_CELL,
     schema.TAG_ADDED_FOR,
+    schema.TAG_PROBES,
     schema.TAG_MIXTURE,
 )
 WANTED_METRICS = (

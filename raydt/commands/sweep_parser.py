@@ -40,7 +40,8 @@ class SweepParser(CommandParser):
                 *field.spellings,
                 dest=field.dotted,
                 metavar=field.value,
-                nargs="+" if field.several else None,
+                nargs="+" if field.several else "?" if field.is_switch else None,
+                const="true" if field.is_switch else None,
                 default=argparse.SUPPRESS,
                 help=argparse.SUPPRESS,
             )

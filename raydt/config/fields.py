@@ -14,6 +14,7 @@ from raydt.config.by_size import FromSize
 from raydt.config.sweep import Sweep
 from raydt.units import Size
 
+SWITCH = "true|false"
 # Words at the end of a field's name that say what its number is.
 _UNITS = {"bytes", "seconds", "steps", "windows"}
 
@@ -30,6 +31,11 @@ class SweepField:
     description: str
     value: str
     several: bool
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the option alone says enough."""
+        return self.value == SWITCH
 
     @property
     def dotted(self) -> str:
@@ -76,7 +82,7 @@ def _value(name: str, info: FieldInfo, several: bool) -> str:
     if get_origin(info.annotation) is Literal:
         return "|".join(get_args(info.annotation))
     if bool in kinds:
-        return "true|false"
+        return SWITCH
     if Size in kinds:
         return "SIZE"
     if FromSize in kinds:

@@ -37,11 +37,27 @@ class Mixture(NamedTuple):
         """Of each language in so many bytes of the mixture, to within a document."""
         return {language: ceil(share * num_bytes) for language, share in self.shares}
 
-    def halved_with(self, target: str) -> Mixture:
-        """A half of it and a half of `target`, which it does not have."""
+    def joined(self, target: str, target_bytes: int) -> Mixed:
+        """A half of it and a half of `target`, which it does not have, for what is evaluated in
+        the target."""
         assert target not in self.languages
         shares = [(language, share / 2) for language, share in self.shares]
-        return Mixture(tuple(sorted([*shares, (target, Fraction(1, 2))])))
+        halves = Mixture(tuple(sorted([*shares, (target, Fraction(1, 2))])))
+        return Mixed(f"{halves}@{target}", halves, 2 * target_bytes, target)
+
+
+class Mixed(NamedTuple):
+    """A mixture that a sweep has prepared as a language of its own."""
+
+    name: str  # of its folder and its datasets; nothing is read back from it
+    mixture: Mixture
+    train_bytes: int
+    evaluated: str | None = None  # the language whose `val` and `test` it has, if no mixed ones
+
+
+def of_one(language: str) -> Mixture:
+    """A language as a mixture of nothing else."""
+    return Mixture(((language, Fraction(1)),))
 
 
 def mixture_of(source: str) -> Mixture | None:

@@ -112,6 +112,12 @@ def _targets_in_mixtures(sweep: Sweep) -> list[Problem]:
     ]
 
 
+def _joint_without_text(sweep: Sweep) -> list[Problem]:
+    if not sweep.joint or sweep.source_languages or sweep.mixtures:
+        return []
+    return [Problem("joint", "a source that is text, and not weights alone", "none")]
+
+
 def _rungs_below_a_window(sweep: Sweep) -> list[Problem]:
     return _sizes_below_a_window(sweep, sweep.ladder)
 
@@ -217,6 +223,7 @@ def _workers_on_one_gpu(sweep: Sweep) -> list[Problem]:
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Sweep], list[Problem]]], ...] = (
     (("sources", "targets"), _targets_without_source),
     (("sources", "targets"), _targets_in_mixtures),
+    (("sources", "joint"), _joint_without_text),
     (("models", "sizes", "scratch_sizes"), _rungs_below_a_window),
     (("models", "pretrain_size"), _source_below_a_window),
     (("sizes", "scratch_sizes"), _equal_rungs),

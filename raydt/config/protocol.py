@@ -89,11 +89,12 @@ class Protocol(BaseModel):
     )
 
     def recipe(self, stage: Stage) -> Recipe:
-        """The recipe of a stage that trains."""
+        """The recipe of a stage that trains; joint cells start from scratch, and have its."""
         recipes = {
             Stage.PRETRAIN: self.pretrain,
             Stage.SCRATCH: self.scratch,
             Stage.FINETUNE: self.finetune,
+            Stage.JOINT: self.scratch,
         }
         return recipes[stage]
 

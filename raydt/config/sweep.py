@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from raydt.config.machine import gpu_places, num_cpus, num_gpus
-from raydt.config.mixtures import Mixture, mixture_of
+from raydt.config.mixtures import Mixed, Mixture, mixture_of, of_one
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Protocol
 from raydt.config.size_field import SizeField
@@ -98,6 +98,11 @@ class Sweep(BaseModel):
     seeds: Seeds = Field(
         default_factory=default_seeds,
         description="each cell is trained once per seed [0 1 in the demo, else 0 1 2]",
+    )
+    joint: bool = Field(
+        False,
+        description="also train each source and target together from scratch, by halves, at every "
+        "size: for the bilingual transfer score",
     )
     protocol: Protocol = Field(default_factory=lambda fields: default_protocol(fields))
 
@@ -216,14 +221,16 @@ class Sweep(BaseModel):
         size_bytes = self.pretrain_size.num_bytes
         for source in self.source_languages:
             needed[source] = max(needed.get(source, 0), size_bytes)
-        for mixture in self.mixtures.values():
-            for language, num_bytes in mixture.bytes_of(size_bytes).items():
+        for mixed in self.mixed():
+            for language, num_bytes in mixed.mixture.bytes_of(mixed.train_bytes).items():
                 needed[language] = max(needed.get(language, 0), num_bytes)
         return needed
 
-    def mixed_bytes(self) -> dict[str, int]:
-        """Bytes of training data of each mixture."""
-        return dict.fromkeys(self.mixtures, self.pretrain_size.num_bytes)
+    def mixed(self) -> list[Mixed]:
+        """What is prepared as mixtures: sources, and what joint cells read."""
+        size_bytes = self.pretrain_size.num_bytes
+        sources = [Mixed(name, each, size_bytes) for name, each in self.mixtures.items()]
+        return [*sources, *self.joint_pairs.values()]
 
     def pairs(self) -> list[tuple[str, str]]:
         """Source and target of every transfer. A language is not transferred to itself: its
@@ -248,6 +255,16 @@ class Sweep(BaseModel):
         plain = [source for source in self.sources if checkpoint_of(source) is None]
         found = ((source, mixture_of(source)) for source in plain)
         return {source: each for source, each in found if each is not None}
+
+    @property
+    def joint_pairs(self) -> dict[tuple[str, str], Mixed]:
+        """Source and target of the joint cells, with what they read; none of a checkpoint, which
+        has no text."""
+        if not self.joint:
+            return {}
+        languages = {name: of_one(name) for name in self.source_languages} | self.mixtures
+        most = max(self.sizes).num_bytes
+        return {(s, t): languages[s].joined(t, most) for s, t in self.pairs() if s in languages}
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint]:

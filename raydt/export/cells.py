@@ -108,6 +108,8 @@ def _write(sweep: Sweep, ready: _Ready) -> None:
     start = None
     if cell.source in sweep.checkpoints:
         start = f"started from {sweep.checkpoints[cell.source]}"
+    elif cell.stage is Stage.JOINT:
+        start = f"trained from scratch on {cell.source} and {cell.target}, by halves"
     elif cell.source is not None:
         size = approximate_bytes(sweep.pretrain_size.num_bytes)
         start = f"pretrained on {size} bytes of {cell.source}"

@@ -12,9 +12,9 @@ from raydt.tracking.schema import Stage
 
 def build_grid(sweep: Sweep) -> list[Cell]:
     """Sources x targets x sizes x seeds x models: pretrains, scratch ladders, zero-shots and
-    finetunes."""
+    finetunes; and joint cells, where they are asked for."""
     cells: list[Cell] = []
-    checkpoints = sweep.checkpoints
+    checkpoints, joint_pairs = sweep.checkpoints, sweep.joint_pairs
     for model in sweep.models:
         for seed in sweep.seeds:
             pretrains = {
@@ -36,6 +36,11 @@ def build_grid(sweep: Sweep) -> list[Cell]:
                     Cell(Stage.FINETUNE, source, target, size, seed, model, parent)
                     for size in sweep.sizes
                 ]
+            cells += [
+                Cell(Stage.JOINT, source, target, size, seed, model)
+                for source, target in joint_pairs
+                for size in sweep.sizes
+            ]
     repeated = sorted(
         cell_id for cell_id, n in Counter(cell.cell_id for cell in cells).items() if n > 1
     )

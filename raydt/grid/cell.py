@@ -31,10 +31,18 @@ class Cell:
         return f"{self.stage}/{languages}/{self.size.label}/{self.model}/s{self.seed}"
 
     @property
+    def train_bytes(self) -> int:
+        """Bytes of training data: of a joint cell its size of the target, and as much of the
+        source."""
+        return self.size.num_bytes * (2 if self.stage is Stage.JOINT else 1)
+
+    @property
     def run_name(self) -> str:
         """How the cell is called where people look: `en→de 6M`."""
         if self.stage is Stage.PRETRAIN:
             name = f"pretrain {self.source}"
+        elif self.stage is Stage.JOINT:
+            name = f"joint {self.source}, {self.target} {self.size.label}"
         else:
             amount = Stage.ZEROSHOT if self.stage is Stage.ZEROSHOT else self.size.label
             name = f"{self.source or Stage.SCRATCH}→{self.target} {amount}"

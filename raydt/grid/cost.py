@@ -53,7 +53,7 @@ def cell_cost(
     `seen_bytes` per kind of cell where some are done."""
     model = sweep.model(cell.model)
     protocol = sweep.protocol
-    size_bytes = cell.size.num_bytes
+    size_bytes = cell.train_bytes
     budget_bytes = expected_bytes = 0
     if cell.stage is not Stage.ZEROSHOT:
         recipe = protocol.recipe(cell.stage)
@@ -148,7 +148,7 @@ def compile_seconds(cells: Iterable[Cell], sweep: Sweep) -> float:
             cell.model,
             what_compiles(
                 sweep.protocol.recipe(cell.stage),
-                cell.size.num_bytes,
+                cell.train_bytes,
                 sweep.model(cell.model),
                 on_gpu,
             ),
@@ -168,5 +168,5 @@ def workers_of(cell: Cell, sweep: Sweep, seconds: float) -> int:
     if cell.stage is Stage.ZEROSHOT or seconds < sweep.large_cell_seconds or sweep.workers == 0:
         return 0
     window_bytes = sweep.model(cell.model).window_bytes
-    batch = sweep.protocol.recipe(cell.stage).batch_windows(cell.size.num_bytes, window_bytes)
+    batch = sweep.protocol.recipe(cell.stage).batch_windows(cell.train_bytes, window_bytes)
     return max(number for number in range(1, sweep.workers + 1) if batch % number == 0)

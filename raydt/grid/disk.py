@@ -49,7 +49,7 @@ def disk(cells: Iterable[Cell], sweep: Sweep, num_at_once: int) -> Disk:
         ),
         languages_bytes=sum(
             size + held_out
-            for size in (*sweep.train_bytes().values(), *sweep.mixed_bytes().values())
+            for size in (*sweep.train_bytes().values(), *(m.train_bytes for m in sweep.mixed()))
         ),
         checkpoints_bytes=_KEPT * sum(checkpoints[:num_at_once]),
     )

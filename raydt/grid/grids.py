@@ -12,7 +12,7 @@ from raydt.grid.cell import Cell
 from raydt.storage.typed import typed
 
 _GRIDS = "grids.json"
-_AXES = ("sources", "targets", "sizes", "scratch_sizes", "models", "seeds")
+_AXES = ("sources", "targets", "sizes", "scratch_sizes", "models", "seeds", "joint")
 
 
 def record_grid(sweep: Sweep) -> None:

@@ -40,7 +40,7 @@ def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) 
         "evaluations": protocol.evaluations,
         "tolerance": protocol.tolerance,
         "patience": protocol.patience,
-        "size_bytes": cell.size.num_bytes,
+        "size_bytes": cell.train_bytes,
         "data": data_digest,
         "seed": cell.seed,
         "test_stride_bytes": protocol.test_stride(sweep.model(cell.model).window_bytes),

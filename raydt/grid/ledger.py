@@ -28,7 +28,7 @@ _SWEEP = "sweep.json"
 _WHOLE = "a sweep as a launch wrote it; restore the file, or take another --name"
 # Fields of a sweep that may change from launch to launch without touching what is done: the axes,
 # which only grow a grid or leave a part of it out, and where it runs.
-_AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds"}
+_AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds", "joint"}
 _PLACE = {"storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers"}
 _PLACE |= {"gpu", "dollars_per_gpu_hour"}
 _FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}

@@ -76,7 +76,7 @@ def _val_sample(cell: Cell, cost: Cost, sweep: Sweep) -> int:
     val = forwarded_bytes(protocol.most_val_bytes, model.window_bytes)
     test = forwarded_bytes(protocol.most_test_bytes, model.window_bytes)
     spared = max(0, test - val) * model.forward_flops_per_byte
-    evaluations = protocol.num_evaluations(cell.stage, cell.size.num_bytes, cost.expected_bytes)
+    evaluations = protocol.num_evaluations(cell.stage, cell.train_bytes, cost.expected_bytes)
     return evaluations * spared
 
 

@@ -89,8 +89,8 @@ def prepare_languages(
 
 def _mixes(sweep: Sweep) -> Iterator[Mix]:
     """What is to be mixed of a sweep's languages."""
-    for name, num_bytes in sweep.mixed_bytes().items():
-        yield Mix(name, dict(sweep.mixtures[name].shares), num_bytes)
+    for mixed in sweep.mixed():
+        yield Mix(mixed.name, dict(mixed.mixture.shares), mixed.train_bytes, mixed.evaluated)
 
 
 def smaller_evaluations(sweep: Sweep, languages: Mapping[str, PreparedLanguage]) -> str:

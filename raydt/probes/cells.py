@@ -2,83 +2,91 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from raydt.config.model import ModelConfig
 from raydt.config.sweep import Sweep
-from raydt.errors import InputError, Problem, bad
+from raydt.errors import InputError, Problem
 from raydt.grid.cell import Cell
 from raydt.grid.journal import WEIGHTS
-from raydt.grid.ledger import Ledger
-from raydt.grid.weights import Kept, weights_of
+from raydt.grid.ledger import Ledger, cell_folder
+from raydt.grid.weights import weights_of
 from raydt.model.alphabet import EVERY_BYTE
 from raydt.model.families import new_decoder
 from raydt.probes.pairs import Pair
-from raydt.probes.score import Accuracy, accuracy
-from raydt.tracking.schema import Stage
+from raydt.probes.score import Accuracy, accuracies
+from raydt.storage.folder import Folder
+from raydt.tracking.recorded import experiment_key, is_recorded, read_state
+from raydt.tracking.schema import Stage, Status
+from raydt.tracking.uri import without_password
 from raydt.training.checkpoints.weights import load_weights
 
-_COLUMNS = "stage source target size size_bytes seed model loss".split()
+
+class Scorable(NamedTuple):
+    """A cell that is done, the folder that has its weights, and its run in the store."""
+
+    cell: Cell
+    model: ModelConfig
+    weights: Folder
+    run_id: str
 
 
-def probe_cells(
-    sweep: Sweep, cells: Sequence[Cell], every: Mapping[str, Cell], pairs: Sequence[Pair]
-) -> Iterator[tuple[Cell, Accuracy]]:
-    """The accuracy of each cell, one after the other; a zeroshot has its parent's.
+def scorable_cells(
+    sweep: Sweep, cells: Sequence[Cell], every: Mapping[str, Cell]
+) -> list[Scorable]:
+    """These cells with their weights; a zeroshot has its parent's. `every` has the parents.
 
-    `InputError` for cells that are not done or whose weights are gone: all of them, before any is
-    computed. `every` has the parents.
+    `InputError` for cells that are not done, whose weights are gone, or that the store does not
+    have: all of them.
     """
     ledger = Ledger.read(sweep, every.values())
-    found: dict[str, Kept | Problem] = {}
+    experiment = experiment_key(sweep.store_uri, sweep.name)
+    found: list[Scorable] = []
+    problems: list[Problem] = []
     for cell in cells:
-        owner = _owner(cell, every)
-        if owner is None:
-            requirement = "a cell of this sweep that has weights; those of this one are outside it"
-            found[cell.cell_id] = Problem(f"cell {cell.cell_id}", requirement, "a zeroshot")
+        one = _scorable(sweep, cell, every, ledger, experiment)
+        if isinstance(one, Problem):
+            problems.append(one)
         else:
-            found[cell.cell_id] = weights_of(sweep, owner, ledger)
-    problems = [each for each in found.values() if isinstance(each, Problem)]
+            found.append(one)
     if problems:
         raise InputError(dict.fromkeys(problems))
-    for cell in cells:
-        kept = found[cell.cell_id]
-        assert not isinstance(kept, Problem)
-        yield cell, _accuracy(sweep.model(cell.model), kept, pairs)
+    return found
 
 
-def write_table(path: Path, rows: Sequence[tuple[Cell, Accuracy]]) -> None:
-    """Write what `raydt import` reads; in the place of a loss stands the share of pairs that a cell
-    gets wrong. `InputError` if there is such a file."""
-    try:
-        with path.open("x", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(_COLUMNS)
-            writer.writerows(_row(cell, measured) for cell, measured in rows)
-    except OSError as error:
-        raise bad(f"--out {path}", "a new file", error.strerror or error) from None
+def _scorable(
+    sweep: Sweep, cell: Cell, every: Mapping[str, Cell], ledger: Ledger, experiment: str | None
+) -> Scorable | Problem:
+    what = f"cell {cell.cell_id}"
+    owner: Cell | None = cell
+    if cell.stage is Stage.ZEROSHOT:
+        owner = None if cell.parent_id is None else every[cell.parent_id]
+        if ledger.status(cell) is not Status.DONE:
+            return Problem(what, "a cell that is done", ledger.status(cell))
+    if owner is None:
+        requirement = "a cell of this sweep that has weights; those of this one are outside it"
+        return Problem(what, requirement, "a zeroshot")
+    kept = weights_of(sweep, owner, ledger)
+    if isinstance(kept, Problem):
+        return kept
+    folder = cell_folder(sweep, cell.cell_id)
+    attempt = ledger.results[cell.cell_id].attempt
+    state = read_state(folder)
+    recorded = is_recorded(folder, sweep.store_uri, experiment, attempt)
+    if not recorded or state is None or state.run_id is None:
+        requirement = f"a run in {without_password(sweep.store_uri)} (`raydt sync` makes it)"
+        return Problem(what, requirement, "none")
+    return Scorable(cell, sweep.model(cell.model), kept.folder, state.run_id)
 
 
-def _owner(cell: Cell, every: Mapping[str, Cell]) -> Cell | None:
-    """The cell that has its weights; None if that is no cell of the sweep."""
-    if cell.stage is not Stage.ZEROSHOT:
-        return cell
-    return None if cell.parent_id is None else every[cell.parent_id]
-
-
-def _accuracy(model: ModelConfig, kept: Kept, pairs: Sequence[Pair]) -> Accuracy:
-    decoder = new_decoder(model)
+def score(scorable: Scorable, pairs: Sequence[Pair]) -> dict[str, Accuracy]:
+    """The accuracy of a cell, by kind of pairs."""
+    model = new_decoder(scorable.model)
     with tempfile.TemporaryDirectory() as cache:
-        alphabet = load_weights(decoder, kept.folder.fetch(WEIGHTS, Path(cache) / WEIGHTS))
-    decoder.restrict(alphabet or EVERY_BYTE)
-    return accuracy(decoder.eval(), pairs)
-
-
-def _row(cell: Cell, measured: Accuracy) -> list[object]:
-    # A rate of zero has no logarithm: half a pair is what cannot be told from none.
-    wrong = max(1 - measured.share, 0.5 / measured.num_pairs)
-    names = [cell.stage, cell.source or "", cell.target or "", cell.size.label]
-    return [*names, cell.size.num_bytes, cell.seed, cell.model, f"{wrong:.6f}"]
+        weights = scorable.weights.fetch(WEIGHTS, Path(cache) / WEIGHTS)
+        alphabet = load_weights(model, weights)
+    model.restrict(alphabet or EVERY_BYTE)
+    return accuracies(model.eval(), pairs)

@@ -1,28 +1,38 @@
 """Minimal pairs: two texts of which a model should find the first more probable.
 
 A file of them is `good TAB bad`, a pair a line, or JSON lines with the fields of BLiMP and
-MultiBLiMP (`sentence_good` and `sentence_bad`, `sen` and `wrong_sen`) or `good` and `bad`.
+MultiBLiMP (`sentence_good` and `sentence_bad`, `sen` and `wrong_sen`) or `good` and `bad`, and what
+a pair is about (`kind`, or `UID` and `phenomenon` as these have it).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from raydt.errors import InputError, Problem, bad
 
 _FIELDS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"), ("good", "bad"))
+_KINDS = ("kind", "UID", "phenomenon")
 _SHOWN = 10  # problems of one file
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two texts in UTF-8, neither of which is empty, and which differ."""
+    """Two texts in UTF-8, none of them empty, that differ; `kind`: in what, if it is known."""
 
     good: bytes
     bad: bytes
+    kind: str = ""
+
+
+def digest(pairs: Iterable[Pair]) -> str:
+    """Tells sets of pairs from each other; their order does not count."""
+    lines = sorted(b"\t".join((pair.good, pair.bad, pair.kind.encode())) for pair in pairs)
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()[:16]
 
 
 def read_pairs(path: Path) -> list[Pair]:
@@ -38,8 +48,7 @@ def read_pairs(path: Path) -> list[Pair]:
         if not line.strip():
             continue
         try:
-            good, worse = _of_json(line) if is_json else _of_tabs(line)
-            pairs.append(_pair(good, worse))
+            pairs.append(_pair(*(_of_json(line) if is_json else _of_tabs(line))))
         except ValueError as error:
             what, _, found = str(error).partition("; found ")
             problems.append(Problem(f"{path}:{number}", what, found))
@@ -66,7 +75,8 @@ def _of_json(line: bytes) -> Sequence[str]:
         raise ValueError(f"a JSON object; found {error}") from None
     for names in _FIELDS:
         if isinstance(row, dict) and all(isinstance(row.get(name), str) for name in names):
-            return [row[name] for name in names]
+            kinds = (row[name] for name in _KINDS if isinstance(row.get(name), str))
+            return [*(row[name] for name in names), next(kinds, "")]
     wanted = ", or ".join(" and ".join(names) for names in _FIELDS)
     raise ValueError(f"an object with the texts {wanted}; found {str(row)[:80]}")
 
@@ -79,14 +89,14 @@ def _utf8(line: bytes) -> str:
         raise ValueError(f"text in UTF-8; found {found}") from None
 
 
-def _pair(good: str, worse: str) -> Pair:
+def _pair(good: str, worse: str, kind: str = "") -> Pair:
     good, worse = good.strip(), worse.strip()
     if not good or not worse:
         raise ValueError("two texts; found an empty one")
     if good == worse:
         raise ValueError("two texts that differ; found the same twice")
     try:
-        return Pair(good.encode(), worse.encode())
+        return Pair(good.encode(), worse.encode(), kind.encode().decode())
     except UnicodeEncodeError as error:
         found = f"half a surrogate, \\u{ord(error.object[error.start]):04x}"
         raise ValueError(f"text that UTF-8 has; found {found}") from None

@@ -6,7 +6,7 @@ As texts of a pair may differ in length, the sum and not the mean decides, as in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,15 @@ _TEXTS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The share of pairs whose good text is the more probable; a tie counts half."""
+    """Of how many pairs the good text is the more probable; a tie counts half."""
 
-    share: float
+    num_right: float
     num_pairs: int
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1; 0.5 is what guessing has."""
+        return self.num_right / self.num_pairs
 
     @property
     def stderr(self) -> float:
@@ -34,25 +39,35 @@ class Accuracy:
         return float(np.sqrt(self.share * (1 - self.share) / self.num_pairs))
 
 
-def accuracy(model: Decoder, pairs: Sequence[Pair]) -> Accuracy:
-    """Of a model on pairs, computed in float32."""
+def accuracies(model: Decoder, pairs: Sequence[Pair]) -> dict[str, Accuracy]:
+    """Of a model on pairs, by their kinds, computed in float32."""
     texts = list({text for pair in pairs for text in (pair.good, pair.bad)})
     nats = dict(zip(texts, text_nats(model, texts), strict=True))
-    margins = np.array([nats[pair.bad] - nats[pair.good] for pair in pairs])
-    share = (np.count_nonzero(margins > 0) + 0.5 * np.count_nonzero(margins == 0)) / len(pairs)
-    return Accuracy(float(share), len(pairs))
+    right: dict[str, list[float]] = {}
+    for pair in pairs:
+        margin = nats[pair.bad] - nats[pair.good]
+        right.setdefault(pair.kind, []).append((1 + np.sign(margin)) / 2)
+    return {kind: Accuracy(float(sum(each)), len(each)) for kind, each in right.items()}
+
+
+def overall(by_kind: Mapping[str, Accuracy]) -> Accuracy:
+    """Over the pairs of all kinds."""
+    every = by_kind.values()
+    return Accuracy(sum(one.num_right for one in every), sum(one.num_pairs for one in every))
 
 
 def text_nats(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:
-    """Minus the log-probability of each text, in nats; (len(texts),).
+    """Minus the log-probability of each text after a separator, in nats; (len(texts),).
 
     A text that is longer than the window is computed in windows that overlap by half.
     """
     window = model.config.window_bytes
     nats = np.zeros(len(texts))
-    short = [place for place, text in enumerate(texts) if len(text) <= window]
     evaluator = Evaluator(window // 2, precision="float32")
-    for place in set(range(len(texts))).difference(short):
+    # Those of one length beside each other: what fills rows up is computed too.
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    short = [place for place in order if len(texts[place]) <= window]
+    for place in order[len(short) :]:
         data = np.frombuffer(texts[place], dtype=np.uint8)
         nats[place] = evaluator.byte_losses(model, data).sum()
     for start in range(0, len(short), _TEXTS_AT_ONCE):
@@ -62,18 +77,16 @@ def text_nats(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:
 
 
 def _short(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:
-    """Of texts within a window, each at the end of one that begins with separators, as a split is
-    evaluated."""
-    window = model.config.window_bytes
+    """Of texts within a window; what fills rows up comes after them, and they do not see it."""
     device = next(model.parameters()).device
-    row_BT1 = torch.zeros(len(texts), window + 1, dtype=torch.long)
-    for row, text in zip(row_BT1, texts, strict=True):
-        row[window + 1 - len(text) :] = torch.tensor(list(text))
-    y_BT = row_BT1[:, 1:].clone()
-    for row, text in zip(y_BT, texts, strict=True):
-        row[: window - len(text)] = IGNORED_TARGET
+    longest = max(map(len, texts))
+    x_BT = torch.zeros(len(texts), longest, dtype=torch.long)
+    y_BT = torch.full((len(texts), longest), IGNORED_TARGET)
+    for x_T, y_T, text in zip(x_BT, y_BT, texts, strict=True):
+        y_T[: len(text)] = torch.tensor(list(text))
+        x_T[1 : len(text)] = y_T[: len(text) - 1]
     with torch.inference_mode():
-        logits = model(row_BT1[:, :-1].to(device)).float()
+        logits = model(x_BT.to(device)).float()
         loss_BT = F.cross_entropy(
             logits.mT, y_BT.to(device), reduction="none", ignore_index=IGNORED_TARGET
         )

@@ -9,13 +9,14 @@ from rich.table import Table
 
 from raydt.config.sweep import Sweep
 from raydt.grid.added import sweep_cells
+from raydt.grid.cell import Cell
 from raydt.grid.cost import cell_costs, compile_seconds, seen_bytes, workers_of
 from raydt.grid.ledger import Ledger
 from raydt.grid.savings import Savings, savings
 from raydt.grid.schedule import simulate
 from raydt.terminal.amounts import duration, short
 from raydt.terminal.gpu_plan import basis, disk_needed, gpu_hours_of, slots_of_plan
-from raydt.tracking.schema import Status
+from raydt.tracking.schema import Stage, Status
 from raydt.units import approximate_bytes
 
 _HEAD, _TAIL = 40, 5  # rows shown of a long plan
@@ -73,8 +74,8 @@ def show_plan(
         is_done = cell.cell_id in done_ids
         table.add_row(
             cell.run_name,
-            names[cell.parent_id] if cell.parent_id else cell.source or "random",
-            approximate_bytes(cell.size.num_bytes),
+            names[cell.parent_id] if cell.parent_id else _start(cell),
+            approximate_bytes(cell.train_bytes),
             approximate_bytes(cost.expected_bytes),
             approximate_bytes(cost.budget_bytes),
             "done" if is_done else duration(cost.seconds),
@@ -103,6 +104,11 @@ def show_plan(
     console.print(disk_needed(cells, sweep, num_slots), style="dim")
     total = sum(cost.expected_flops for cost in costs.values())
     console.print(_saved(savings(cells, sweep, costs, ledger.results), total, sweep), style="dim")
+
+
+def _start(cell: Cell) -> str:
+    """What a cell without a parent starts from: weights from elsewhere, or none."""
+    return "random" if cell.source is None or cell.stage is Stage.JOINT else cell.source
 
 
 def _saved(saved: Savings, total: int, sweep: Sweep) -> str:

@@ -17,6 +17,7 @@ class Stage(StrEnum):
     SCRATCH = "scratch"  # a target, a size
     FINETUNE = "finetune"  # a source, a target, a size
     ZEROSHOT = "zeroshot"  # a source, a target: evaluate only
+    JOINT = "joint"  # a source, a target, a size of it: both at once from scratch, by halves
 
 
 class Status(StrEnum):
@@ -32,7 +33,8 @@ class Status(StrEnum):
 
 
 # Params of a cell's run. Few: each costs reading time. `source` is absent from scratch cells and
-# `target` from pretrain cells; `size_bytes` is the bytes of training data (0 for zeroshot).
+# `target` from pretrain cells; `size_bytes` is the bytes of training data (0 for zeroshot; of joint
+# cells those of the target, which are half of what they read).
 PARAM_STAGE = "stage"
 PARAM_SOURCE = "source"
 PARAM_TARGET = "target"
@@ -67,6 +69,8 @@ TAG_STATUS = "raydt.status"
 TAG_REASON = "raydt.reason"  # why a cell failed or diverged, one line
 TAG_STOPPED = "raydt.stopped"  # why training ended: a `Stop`
 TAG_PRECISION = "raydt.precision"  # the dtype that a cell was computed in
+# What `raydt probe` found, in JSON: {"pairs": DIGEST, "kinds": {KIND: [num_right, num_pairs]}}.
+TAG_PROBES = "raydt.probes"
 TAG_TRIAL_ID = "raydt.trial_id"
 TAG_IMPORT = "raydt.import"  # launch: digest of the rows that `raydt import` took in
 
@@ -119,6 +123,12 @@ FINAL_METRICS = {
     "unfinished": METRIC_UNFINISHED,
     "unseen_share": METRIC_UNSEEN_SHARE,
 }
+# What `raydt probe` adds to a cell: the share of minimal pairs whose good text it finds the more
+# probable, of all and of each kind.
+METRIC_PROBE_ACCURACY = "probe/accuracy"
+METRIC_PROBE_ACCURACY_OF = "probe/accuracy_{kind}"
+# What `raydt analyze` adds to the cells that were trained on two languages at once.
+METRIC_BILINGUAL_SCORE = "BTS"
 METRIC_SCORE = "score"  # of a trial: the smaller the better, 0 is the recipe as it was
 
 # What `raydt analyze` adds to the cells that were finetuned: D_E and D_T of the cell's source,
@@ -127,12 +137,17 @@ METRIC_SCORE = "score"  # of a trial: the smaller the better, 0 is the recipe as
 METRIC_EFFECTIVE_BYTES = "D_E/bytes"
 METRIC_TRANSFERRED_BYTES = "D_T/bytes"
 
+# The same, read off a ladder of the share of minimal pairs that cells get wrong.
+METRIC_EFFECTIVE_BY_ACCURACY = "D_E/by_accuracy_bytes"
+METRIC_TRANSFERRED_BY_ACCURACY = "D_T/by_accuracy_bytes"
+
 # Headline numbers of a launch (the parent run). The last are written by `raydt analyze`, one for
 # each source, target and size that is worth showing: D_T in bytes.
 METRIC_CELLS_DONE = "cells/done"
 METRIC_CELLS_TOTAL = "cells/total"
 METRIC_CELLS_WITH_STATUS = "cells/{status}"
 METRIC_LAUNCH_BYTES_SEEN = "cells/bytes_seen"  # by all cells of the sweep that have a result
+METRIC_LAUNCH_BILINGUAL = "BTS/{target} {size} with {source}"
 METRIC_LAUNCH_TRANSFERRED = "D_T/{target} {size} from {source}"
 
 # The UI opens on launches, their cells folded away; these are views of it that say more (see

@@ -20,6 +20,7 @@ _TAG = "mlflow.sharedViewState."
 # changed be the same tag.
 _MADE_MS = 1_760_000_000_000
 _COLUMN_PIXELS = 92
+_WIDE = {"attributes.`Dataset`": 260}  # name and digest
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class View:
             "selectedColumns": columns,
             # Else metrics stand before params, and wide.
             "columnOrder": columns,
-            "columnWidths": dict.fromkeys(columns, _COLUMN_PIXELS),
+            "columnWidths": {one: _WIDE.get(one, _COLUMN_PIXELS) for one in columns},
         }
         return json.dumps(
             {
@@ -84,6 +85,7 @@ CELLS = View(
         ("metrics", schema.METRIC_TEST_BPB),
         ("tags", schema.TAG_STATUS),
         ("params", schema.PARAM_SEED),
+        ("attributes", "Dataset"),
     ),
     # By time the UI would fold the cells into their launch. The words come in a good order:
     # running, failed, diverged, done; within each the newest first.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.analyze import analyze
+from analysis.claims.claim import Verdict
 from tests.analysis.planted import Planted
 from tests.analysis.planted_store import Store
 
@@ -28,8 +29,12 @@ def test_the_report_says_what_each_mixture_is_of(store: Store, tmp_path: Path) -
 
 
 def test_a_tag_by_another_hand_is_shown_as_it_stands(store: Store, tmp_path: Path) -> None:
-    cells = Planted(worth={"en+es": 40_000}, seeds=(0,)).cells()
-    tags = {"en+es": "half and half"}
+    # Two sources without distances and one target: no pair is left to explain.
+    worth = {"alba": 20_000, "brio": 10_000, "alba+brio": 30_000, "nonsense": 1_000}
+    cells = Planted(worth=worth, targets=("related",), seeds=(0,)).cells()
+    tags = {"alba+brio": "half and half"}
     store.write("odd", [replace(each, mixture=tags.get(str(each.source))) for each in cells])
     found = analyze(store.uri, "odd", tmp_path / "report", num_resamples=100)
-    assert found.mixtures == {"en+es": "half and half"}
+    assert found.mixtures == {"alba+brio": "half and half"}
+    (explained,) = [one for one in found.claims if one.name == "similarity"]
+    assert explained.verdict is Verdict.UNDECIDED

@@ -70,6 +70,6 @@ def test_a_mixture_needs_its_share_of_each_language() -> None:
         scratch_sizes=(),
     )
     assert sweep.train_bytes() == {"de": 2000, "en": 1001, "pt": 301}
-    assert sweep.mixed_bytes() == {"en*0.7+pt*0.3": 1001}
+    assert [(one.name, one.train_bytes) for one in sweep.mixed()] == [("en*0.7+pt*0.3", 1001)]
     assert sweep.source_languages == ("en",)
     assert sweep.pairs() == [("en", "de"), ("en*0.7+pt*0.3", "de")]

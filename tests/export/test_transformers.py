@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -193,3 +195,34 @@ def test_it_is_saved_and_loaded_by_transformers_itself(tmp_path: Path) -> None:
     with torch.no_grad():
         assert torch.equal(again(x_BT).logits, theirs(x_BT).logits)
     assert json.loads((tmp_path / "again" / "config.json").read_text())["escape"] == 0.001
+
+
+_STRANGER = """
+import sys
+
+class Nobody:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "raydt":
+            raise ImportError("raydt is not installed")
+
+sys.meta_path.insert(0, Nobody())
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], trust_remote_code=True)
+text = tokenizer("aba", return_tensors="pt")
+made = model.generate(**text, max_new_tokens=8, min_new_tokens=8, do_sample=False)
+assert not any(name.partition(".")[0] == "raydt" for name in sys.modules)
+print(made[0].tolist())
+"""
+
+
+@pytest.mark.parametrize("case", ["default", "paper"])
+def test_nothing_of_raydt_is_needed(case: str, tmp_path: Path) -> None:
+    _, model = exported(tmp_path, CASES[case])
+    folder = str(tmp_path / "model")
+    words = [sys.executable, "-c", _STRANGER, folder]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    x = torch.tensor([[0, *b"aba"]])
+    made = model.generate(x, max_new_tokens=8, min_new_tokens=8, do_sample=False)
+    assert json.loads(done.stdout) == made[0].tolist()

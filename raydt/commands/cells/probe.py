@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import shlex
 
 from raydt.commands.cells.selection import add_selection
 from raydt.commands.parser import CommandParser
-from raydt.errors import bad
+from raydt.errors import InputError, Problem, with_problems
 
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
     parser.add_argument(
         "--pairs",
-        required=True,
-        metavar="FILE",
-        help="good TAB bad, a pair a line; or .jsonl, as of BLiMP and MultiBLiMP",
-    )
-    parser.add_argument(
-        "--out", metavar="FILE", help="new CSV of error rates, from which `raydt import` makes D_E"
+        action="append",
+        default=[],
+        metavar="LANGUAGE=FILE",
+        help="good TAB bad, a pair a line; or .jsonl, as of BLiMP and MultiBLiMP; once a language "
+        "[controlled languages have their own]",
     )
     add_selection(parser)
     return parser
@@ -28,24 +27,37 @@ def make_parser(prog: str, about: str) -> CommandParser:
 def run(parsed: argparse.Namespace) -> int:
     from raydt.grid.grids import every_cell
     from raydt.orchestration.cells import matching_cells
-    from raydt.probes.cells import probe_cells, write_table
-    from raydt.probes.pairs import read_pairs
+    from raydt.probes.cells import scorable_cells, score
+    from raydt.probes.declared import declared_pairs, language_of
+    from raydt.probes.pairs import digest
+    from raydt.probes.score import overall
     from raydt.terminal.status import find_sweep
+    from raydt.tracking.probed import log_probes
+    from raydt.tracking.store import open_store
 
-    pairs = read_pairs(Path(parsed.pairs).expanduser())
     sweep = find_sweep(parsed.storage, parsed.name)
     cells = matching_cells(sweep, parsed.patterns)
-    out = None if parsed.out is None else Path(parsed.out).expanduser()
-    if out is not None and out.exists():
-        raise bad(f"--out {out}", "a new file", "one that is there")
-    if out is not None and not out.parent.is_dir():
-        raise bad(f"--out {out}", "a new file in a folder that is there", f"no folder {out.parent}")
+    problems: tuple[Problem, ...] = ()
+    pairs = {}
+    try:
+        pairs = declared_pairs(parsed.pairs, sweep.corpus, cells)
+    except InputError as error:
+        problems = error.problems
     every = {cell.cell_id: cell for cell in every_cell(sweep)}
-    rows = []
-    for cell, measured in probe_cells(sweep, cells, every, pairs):
-        print(f"{measured.share:.3f} ± {measured.stderr:.3f}  {cell.cell_id}", flush=True)
-        rows.append((cell, measured))
-    print(f"right of {len(pairs)} pairs")
-    if out is not None:
-        write_table(out, rows)
+    scorable = with_problems(problems, lambda: scorable_cells(sweep, cells, every))
+    client = open_store(sweep.store_uri)
+    digests = {language: digest(mine) for language, mine in pairs.items()}
+    for one in scorable:
+        language = language_of(one.cell)
+        found = score(one, pairs[language])
+        right_of = {kind: (each.num_right, each.num_pairs) for kind, each in found.items()}
+        log_probes(client, one.run_id, digests[language], right_of)
+        whole = overall(found)
+        kinds = [f"{kind} {each.share:.3f}" for kind, each in found.items() if kind]
+        of_kinds = f"  ({', '.join(kinds)})" if len(kinds) > 1 else ""
+        print(f"{whole.share:.3f} ± {whole.stderr:.3f}  {one.cell.cell_id}{of_kinds}", flush=True)
+    counts = ", ".join(f"{len(mine)} of {language}" for language, mine in pairs.items())
+    print(f"right of minimal pairs: {counts}")
+    where = "" if parsed.storage == "runs" else f" --storage {shlex.quote(parsed.storage)}"
+    print(f"Next:  raydt analyze {sweep.name}{where}")
     return 0

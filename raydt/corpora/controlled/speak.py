@@ -78,7 +78,7 @@ def build_pieces(surface: Surface) -> Pieces:
     )
 
 
-def _names(num_documents: int, pieces: Pieces, rng: np.random.Generator) -> IntArray:
+def new_names(num_documents: int, pieces: Pieces, rng: np.random.Generator) -> IntArray:
     """New names for the people of each document: (documents, people, syllables) of pieces."""
     shape = (num_documents, MAX_PEOPLE, SYLLABLES_PER_NAME)
     names = rng.integers(0, s.NUM_SYLLABLES, shape) + pieces.first_name_tail
@@ -100,12 +100,33 @@ def speak(
 ) -> NDArray[np.uint8]:
     """`num_documents` documents of about 250 letters, each ended by byte 0; `tell` says what of."""
     meanings = tell(num_documents, rng)
-    names = _names(num_documents, pieces, rng)
-    rows = _sentences(meanings, names, pieces, surface)
+    names = new_names(num_documents, pieces, rng)
+    return say(meanings, names, pieces, surface)
+
+
+def say(
+    meanings: Meanings,
+    names: IntArray,
+    pieces: Pieces,
+    surface: Surface,
+    disagrees: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """The documents of these meanings, each ended by byte 0; `names` are of `new_names`.
+
+    disagrees: (n,) sentences whose adjective has the number that its noun has not, which no text of
+    a corpus has.
+    """
+    rows = _sentences(meanings, names, pieces, surface, disagrees)
     return _without_leading_spaces(pieces.text(rows.ravel()))
 
 
-def _sentences(meanings: Meanings, names: IntArray, pieces: Pieces, surface: Surface) -> IntArray:
+def _sentences(
+    meanings: Meanings,
+    names: IntArray,
+    pieces: Pieces,
+    surface: Surface,
+    disagrees: NDArray[np.bool_] | None,
+) -> IntArray:
     """One row of pieces per sentence, in the word order of the surface."""
     m = meanings
     suffix = pieces.first_suffix
@@ -116,6 +137,7 @@ def _sentences(meanings: Meanings, names: IntArray, pieces: Pieces, surface: Sur
     has_noun = m.object_noun != NONE
     has_person = m.object_person != NONE
     plural = (m.object_plural == 1) & has_noun
+    adjective_plural = plural if disagrees is None else plural ^ disagrees
 
     def inflected(stem: IntArray, *affixes: IntArray) -> IntArray:
         affix = np.concatenate(affixes, axis=1)
@@ -136,7 +158,7 @@ def _sentences(meanings: Meanings, names: IntArray, pieces: Pieces, surface: Sur
     )
     adjective = inflected(
         _said(m.object_adjective, _FIRST_WORD + s.FIRST_ADJECTIVE),
-        only(plural & (m.object_adjective != NONE), suffix + s.ADJECTIVE_PLURAL),
+        only(adjective_plural & (m.object_adjective != NONE), suffix + s.ADJECTIVE_PLURAL),
     )
     person = inflected(
         np.where(has_person[:, None], names[m.document, m.object_person], _EMPTY),

@@ -73,6 +73,19 @@ def keep_credentials_here() -> None:
     }
 
 
+def keep_no_averages() -> None:
+    """Keep Tune from holding the mean, the extremes and the last ten of every number that a trial
+    reports until the launch ends: nobody asks for them, and they were half of what a cell costs the
+    memory of a driver."""
+    from ray.tune.trainable.metadata import _TrainingRunMetadata
+
+    _TrainingRunMetadata.update_metric = _nothing
+
+
+def _nothing(metadata: Any, metric: str, value: Any, step: int | None = 1) -> None:
+    """In the place of `_TrainingRunMetadata.update_metric`."""
+
+
 def node_of_actor(actor: str) -> str | None:
     """The node of an actor, alive or dead; None if it never began to run on one."""
     from ray._private.state import state

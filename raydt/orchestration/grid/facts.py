@@ -46,11 +46,9 @@ def cell_facts(
     if cell.stage is not Stage.ZEROSHOT:
         recipe = sweep.protocol.recipe(cell.stage)
         facts |= {
-            schema.PARAM_LEARNING_RATE: recipe.for_size(cell.size.num_bytes).learning_rate,
-            schema.PARAM_BATCH_WINDOWS: recipe.batch_windows(
-                cell.size.num_bytes, model.window_bytes
-            ),
-            schema.PARAM_BUDGET_BYTES: recipe.budget(cell.size.num_bytes),
+            schema.PARAM_LEARNING_RATE: recipe.for_size(cell.train_bytes).learning_rate,
+            schema.PARAM_BATCH_WINDOWS: recipe.batch_windows(cell.train_bytes, model.window_bytes),
+            schema.PARAM_BUDGET_BYTES: recipe.budget(cell.train_bytes),
         }
     return facts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from raydt.config.mixtures import Mixed
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.evaluation import evaluation_bytes
 from raydt.corpora.prepared.language import PreparedLanguage
@@ -19,8 +20,10 @@ from raydt.tracking.schema import Stage
 from raydt.tracking.system_metrics import sampling_seconds
 
 
-def data_language(cell: Cell) -> str:
-    """The language whose bytes the cell reads."""
+def data_language(cell: Cell, joint_pairs: Mapping[tuple[str, str], Mixed]) -> str:
+    """What is prepared of the bytes that the cell reads: a language, or a mixture."""
+    if cell.stage is Stage.JOINT:
+        return joint_pairs[str(cell.source), str(cell.target)].name
     language = cell.source if cell.stage is Stage.PRETRAIN else cell.target
     assert language is not None
     return language
@@ -50,6 +53,7 @@ def build_tasks(
         )
         for name, language in languages.items()
     }
+    joint_pairs = sweep.joint_pairs
     parents = {cell.parent_id for cell in cells}
     sweep_folder, cache = sweep.folder, str(sweep.local_storage / "cache")
     sample_seconds = sampling_seconds()
@@ -57,12 +61,12 @@ def build_tasks(
     read: dict[tuple[str, int], tuple[ReadData, ...]] = {}
     tasks: dict[str, CellTask] = {}
     for cell in cells:
-        language = languages[data_language(cell)]
-        val_bytes, test_bytes = sizes[data_language(cell)]
-        key = (language.name, cell.size.num_bytes)
+        language = languages[data_language(cell, joint_pairs)]
+        val_bytes, test_bytes = sizes[language.name]
+        key = (language.name, cell.train_bytes)
         if key not in digests:
-            digests[key] = language.digest(cell.size.num_bytes, val_bytes, test_bytes)
-            read[key] = read_data(language, cell.size.num_bytes, val_bytes, test_bytes)
+            digests[key] = language.digest(cell.train_bytes, val_bytes, test_bytes)
+            read[key] = read_data(language, cell.train_bytes, val_bytes, test_bytes)
         parent = tasks[cell.parent_id].fingerprint if cell.parent_id else None
         initial = None if cell.parent_id else outside.get(cell.source or "")
         if initial is not None:
@@ -79,7 +83,7 @@ def build_tasks(
             model=cell.model,
             shape=sweep.model(cell.model),
             recipe=None if cell.stage is Stage.ZEROSHOT else protocol.recipe(cell.stage),
-            size_bytes=cell.size.num_bytes,
+            size_bytes=cell.train_bytes,
             seed=cell.seed,
             evaluation_growth=protocol.evaluation_growth,
             evaluations=protocol.evaluations,

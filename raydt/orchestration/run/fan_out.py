@@ -12,6 +12,7 @@ from raydt.orchestration.cluster.losses import RayNodes
 from raydt.orchestration.cluster.own_folder import own_folder
 from raydt.orchestration.cluster.ray_private import (
     keep_credentials_here,
+    keep_no_averages,
     patient_scheduler,
     silent,
 )
@@ -34,6 +35,7 @@ def fan_out(policy: Policy[TaskT, ReportT], folder: Folder, max_retries: int) ->
     tries = Tries(policy, RayNodes(), max_retries)
     searcher = PolicySearcher(policy, tries)
     keep_credentials_here()
+    keep_no_averages()
     # What goes wrong in a trial is reported by its policy.
     for noisy in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)

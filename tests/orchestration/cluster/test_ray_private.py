@@ -97,6 +97,24 @@ def test_credentials_are_not_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def test_tune_keeps_no_averages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the change of `_TrainingRunMetadata.update_metric` every trial holds some 27 kB of
+    them until the launch ends (docs/cost.md)."""
+    from ray.tune.experiment.trial import Trial
+    from ray.tune.trainable import metadata
+
+    assert "self.run_metadata.update_metric(" in inspect.getsource(Trial.update_last_result)
+    own = runpy.run_path(metadata.__file__)["_TrainingRunMetadata"]
+    monkeypatch.setattr(metadata._TrainingRunMetadata, "update_metric", own.update_metric)
+    kept = metadata._TrainingRunMetadata()
+    kept.update_metric("loss", 1.0, step=1)
+    assert kept.metric_n_steps
+    ray_private.keep_no_averages()
+    kept = metadata._TrainingRunMetadata()
+    kept.update_metric("loss", 1.0, step=1)
+    assert not kept.metric_n_steps
+
+
 def test_a_preempted_trial_is_the_drivers_to_try_again() -> None:
     """Without `RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE` Tune tries it again itself, at once, without
     a row in a journal, and as often as it likes."""

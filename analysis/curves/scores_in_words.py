@@ -1,0 +1,50 @@
+"""Bilingual transfer scores as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+_MARKS = {"inside": "", "below": "< ", "above": "> "}
+MEANING = "0: no transfer; above: the source helps; below: it interferes"
+
+
+def score_text(row: Mapping[Any, Any]) -> str:
+    """ "+0.42", or a bound such as "< -0.30"; nought has no sign."""
+    return _MARKS[row["range"]] + _signed(row["score"])
+
+
+def score_with_interval(row: Mapping[Any, Any]) -> str:
+    """ "+0.42 [+0.31, +0.50]"; without an interval where there is none, or both its ends are off
+    the same end of the curve."""
+    if pd.isna(row["low"]) or row["low_range"] == row["high_range"] != "inside":
+        return score_text(row)
+    low, high = (_MARKS[row[f"{end}_range"]].strip() + _signed(row[end]) for end in ("low", "high"))
+    return f"{score_text(row)} [{low}, {high}]"
+
+
+def _signed(score: float) -> str:
+    text = f"{score:+.2f}"
+    return "0.00" if float(text) == 0 else text
+
+
+def bilingual_sentences(scores: pd.DataFrame) -> list[str]:
+    """Of each model and target, at its largest size with a score: what training together does."""
+    said = []
+    several = scores["model"].nunique() > 1 if len(scores) else False
+    for (model, target), mine in scores.groupby(["model", "target"], sort=True):
+        size = mine["target_bytes"].max()
+        rows = mine[mine["target_bytes"] == size].sort_values(
+            ["score", "source"], ascending=[False, True], kind="stable"
+        )
+        each = ", ".join(
+            f"{row['source']} {score_with_interval(row)}" for row in rows.to_dict("records")
+        )
+        where = f"{target} ({model})" if several else str(target)
+        said.append(
+            f"Trained together from scratch, on {rows['size'].iloc[0]} of {where}: bilingual "
+            f"transfer score {each} ({MEANING})."
+        )
+    return said

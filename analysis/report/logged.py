@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -109,15 +109,31 @@ def _log_joint_cells(client: MlflowClient, analysis: Analysis) -> None:
         left_on=[*keys, "size_bytes"],
         right_on=[*keys, "target_bytes"],
     )
+    _log_beside_runs(
+        client,
+        analysis,
+        cells,
+        "Bilingual transfer scores stand",
+        lambda row: {schema.METRIC_BILINGUAL_SCORE: float(row["score"])},
+    )
+
+
+def _log_beside_runs(
+    client: MlflowClient,
+    analysis: Analysis,
+    cells: pd.DataFrame,
+    what: str,
+    values: Callable[[Mapping[str, Any]], dict[str, float]],
+) -> None:
+    """Metrics into the runs of cells; a note of `what` where those are too many."""
     if len(cells) > MOST_CELLS:
         analysis.notes.append(
-            f"Bilingual transfer scores stand in the report and not beside each run in MLflow: "
-            f"{len(cells)} runs are more than {MOST_CELLS}."
+            f"{what} in the report and not beside each run in MLflow: {len(cells)} runs are more "
+            f"than {MOST_CELLS}."
         )
         return
     for row in cells.to_dict("records"):
-        values = {schema.METRIC_BILINGUAL_SCORE: float(row["score"])}
-        client.log_batch(str(row["run_id"]), metrics=_metrics(values))
+        client.log_batch(str(row["run_id"]), metrics=_metrics(values(row)))
 
 
 def note(analysis: Analysis) -> str:
@@ -190,15 +206,13 @@ def _log_cells(client: MlflowClient, analysis: Analysis) -> None:
         left_on=[*keys, "size_bytes"],
         right_on=[*keys, "finetune_bytes"],
     )
-    if len(cells) > MOST_CELLS:
-        analysis.notes.append(
-            f"D_T stands in the report and not beside each run in MLflow: {len(cells)} runs are "
-            f"more than {MOST_CELLS}."
-        )
-        return
-    for row in cells.to_dict("records"):
-        values = {name: float(round(row[name])) for name in _OF_CELLS if not pd.isna(row[name])}
-        client.log_batch(str(row["run_id"]), metrics=_metrics(values))
+    _log_beside_runs(
+        client,
+        analysis,
+        cells,
+        "D_T stands",
+        lambda row: {name: float(round(row[name])) for name in _OF_CELLS if not pd.isna(row[name])},
+    )
 
 
 def _inside_ladders(analysis: Analysis) -> pd.DataFrame:

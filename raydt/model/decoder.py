@@ -56,7 +56,8 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def byte_rows(self) -> list[Tensor]:
-        """The parameters (V, D) of which each row belongs to a byte; the output's is the last."""
+        """The parameters (V, D) of which each row belongs to a byte, the output's last; none in a
+        family whose rows are no bytes'."""
 
     @abstractmethod
     def matrices(self) -> list[Tensor]:

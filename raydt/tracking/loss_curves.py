@@ -12,19 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from raydt.errors import InputError, Problem, bad
-from raydt.tracking.declared_sizes import DeclaredSizes
-from raydt.tracking.loss_columns import (
-    KNOWN,
-    SYNONYMS,
-    Declared,
-    check_columns,
-    find_columns,
-    listed,
-)
-from raydt.tracking.loss_file import read_file
-from raydt.tracking.loss_line import AuthorsLine, LineRules, OwnLine
+from raydt.tracking.loss_columns import Declared, listed
 from raydt.tracking.loss_row import LossRow
-from raydt.tracking.loss_table import LossTable
+from raydt.tracking.loss_table import LossTable, read_lines
 
 FEWEST_EVALUATIONS = 2  # of trained weights: one is a point, and no curve
 
@@ -39,28 +29,16 @@ def with_curves(
     whose cell the table does not have.
     """
     declared = declared or Declared({}, {})
-    file = read_file(path, KNOWN | {name.lower() for name in declared.columns.values()})
-    names, passed_over = find_columns(path, file, declared)
-    having = names.keys() | declared.constants.keys()
-    authors = bool({"init_language", "data_size"} & having)
-    check_columns(path, file, having, authors, bool(declared.columns))
-    if "bytes_seen" not in names:
-        raise bad(
-            path.name, "a column bytes_seen, the bytes trained on so far", listed(file.columns)
-        )
-    rules = LineRules(
-        DeclaredSizes(size_words, "published" if authors else "nominal"), declared.unit
-    )
-    problems = list(file.problems)
+    lines = read_lines(path, size_words, declared)
+    if "bytes_seen" not in lines.columns:
+        found = listed(lines.all_columns)
+        raise bad(path.name, "a column bytes_seen, the bytes trained on so far", found)
+    problems = list(lines.problems)
     points: dict[tuple[object, ...], list[tuple[int, float]]] = {}
     unknown: dict[tuple[object, ...], LossRow] = {}
     known = {row.key for row in table.rows}
     num_empty = 0
-    reader = AuthorsLine if authors else OwnLine
-    for number, values in file.rows:
-        texts = {SYNONYMS.get(ours, ours): values[theirs] for ours, theirs in names.items()}
-        texts |= {SYNONYMS.get(ours, ours): value for ours, value in declared.constants.items()}
-        line = reader(f"{path.name} {file.unit} {number}", texts, rules)
+    for _, line in lines.each:
         row, seen = line.row(problems), line.bytes_seen(problems)
         if row is None or seen is None:
             continue
@@ -79,7 +57,7 @@ def with_curves(
     curves = {key: tuple(sorted(set(mine))) for key, mine in points.items()}
     rows = tuple(replace(row, curve=curves.get(row.key, ())) for row in table.rows)
     return replace(
-        table, rows=rows, notes=(*table.notes, *_notes(path, rows, num_empty, passed_over))
+        table, rows=rows, notes=(*table.notes, *_notes(path, rows, num_empty, lines.passed_over))
     )
 
 

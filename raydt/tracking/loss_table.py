@@ -56,6 +56,51 @@ class LossTable:
         return hashlib.sha256(prints.encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class DeclaredLines:
+    """A file's lines, in one of the two forms, with what was declared of them.
+
+    columns: ours, that the file has; each: by the number that people count lines by.
+    """
+
+    unit: str  # of the numbers: line, row
+    problems: tuple[Problem, ...]
+    columns: frozenset[str]
+    all_columns: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    sizes: DeclaredSizes
+    rules: LineRules
+    each: tuple[tuple[int, AuthorsLine | OwnLine], ...]
+
+
+def read_lines(path: Path, size_words: Sequence[str], declared: Declared) -> DeclaredLines:
+    """Arguments as `read_losses`; `InputError` where a column is missing or given twice."""
+    file = read_file(path, KNOWN | {name.lower() for name in declared.columns.values()})
+    names, passed_over = find_columns(path, file, declared)
+    having = names.keys() | declared.constants.keys()
+    authors = bool({"init_language", "data_size"} & having)
+    check_columns(path, file, having, authors, bool(declared.columns))
+    sizes = DeclaredSizes(size_words, "published" if authors else "nominal")
+    rules = LineRules(sizes, declared.unit)
+    reader = AuthorsLine if authors else OwnLine
+    constants = {SYNONYMS.get(ours, ours): value for ours, value in declared.constants.items()}
+    each = []
+    for number, values in file.rows:
+        texts = {SYNONYMS.get(ours, ours): values[theirs] for ours, theirs in names.items()}
+        line = reader(f"{path.name} {file.unit} {number}", texts | constants, rules)
+        each.append((number, line))
+    return DeclaredLines(
+        file.unit,
+        tuple(file.problems),
+        frozenset(names),
+        tuple(file.columns),
+        tuple(passed_over),
+        sizes,
+        rules,
+        tuple(each),
+    )
+
+
 def read_losses(
     path: Path, size_words: Sequence[str] = (), declared: Declared | None = None
 ) -> LossTable:
@@ -66,19 +111,10 @@ def read_losses(
     bad row and its line: nothing is read from a file that has one.
     """
     declared = declared or Declared({}, {})
-    file = read_file(path, KNOWN | {name.lower() for name in declared.columns.values()})
-    names, passed_over = find_columns(path, file, declared)
-    having = names.keys() | declared.constants.keys()
-    authors = bool({"init_language", "data_size"} & having)
-    check_columns(path, file, having, authors, bool(declared.columns))
-    sizes = DeclaredSizes(size_words, "published" if authors else "nominal")
-    rules = LineRules(sizes, declared.unit)
-    found = _Rows(path, file.unit, file.problems)
-    reader = AuthorsLine if authors else OwnLine
-    for number, values in file.rows:
-        texts = {SYNONYMS.get(ours, ours): values[theirs] for ours, theirs in names.items()}
-        texts |= {SYNONYMS.get(ours, ours): value for ours, value in declared.constants.items()}
-        found.take(number, reader(f"{path.name} {file.unit} {number}", texts, rules))
+    lines = read_lines(path, size_words, declared)
+    found = _Rows(path, lines.unit, lines.problems)
+    for number, line in lines.each:
+        found.take(number, line)
     found.add_missing()
     if found.problems:
         raise InputError(found.problems)
@@ -87,10 +123,10 @@ def read_losses(
         for row in found.rows
     ):
         raise bad(path.name, "at least one row that can be analysed", "none")
-    notes = [*found.notes(), *rules.notes()]
-    if passed_over:
-        notes.append(f"columns that are not read: {listed(passed_over)}")
-    unused = sorted(sizes.overrides.keys() - found.labels)
+    notes = [*found.notes(), *lines.rules.notes()]
+    if lines.passed_over:
+        notes.append(f"columns that are not read: {listed(lines.passed_over)}")
+    unused = sorted(lines.sizes.overrides.keys() - found.labels)
     if unused:
         notes.append(f"no row has the size {', '.join(unused)}, whose bytes were declared")
     notes += _alike(found.rows)
@@ -105,7 +141,11 @@ def read_losses(
             "per byte? --unit bits or perplexity, or --bytes-per-token, says what they are"
         )
     return LossTable(
-        tuple(found.rows), str(sizes), tuple(found.left_out()), tuple(notes), str(declared.unit)
+        tuple(found.rows),
+        str(lines.sizes),
+        tuple(found.left_out()),
+        tuple(notes),
+        str(declared.unit),
     )
 
 

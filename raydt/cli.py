@@ -1,7 +1,7 @@
-"""The `raydt` command and the scripts in `sweeps/`: which module does what.
+"""The `raydt` command and the scripts in `sweeps/`: which module implements which command.
 
-A module is imported when its command is typed, and what is heavy when it is needed: `--help`,
-`plan` and `status` start neither torch nor ray.
+A module is imported when its command is used, and heavy libraries when they are needed: `--help`,
+`plan` and `status` import neither torch nor ray.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from raydt.storage.disks import ensure_home
 
 @dataclass(frozen=True)
 class Command:
-    """`module` is below `raydt.commands`; `about` is what `--help` says of it."""
+    """A command: its `module` below `raydt.commands`, and its description in `--help`."""
 
     module: str
     about: str
 
 
 class CommandModule(Protocol):
-    """What a module of a command has."""
+    """The interface of a command's module."""
 
     def make_parser(self, prog: str, about: str) -> CommandParser:
-        """The parser of its options."""
+        """Return the parser of its options."""
 
     def run(self, parsed: argparse.Namespace) -> int:
-        """Do what is asked for; the exit code. Raises `InputError` or `RunError`."""
+        """Run the command and return its exit code. Raises `InputError` or `RunError`."""
 
 
-# By what a person does, in the order in which they do it.
+# In the order in which people need them.
 GROUPS = {
     "Train a grid of sources x targets x sizes x seeds": {
-        "plan": Command("plan", "show the cells of a sweep and what they cost, and start nothing"),
-        "run": Command("run", "train what is missing of a sweep, as sweeps/grid.py does"),
+        "plan": Command("plan", "show the cells of a sweep and their cost, without starting any"),
+        "run": Command("run", "train the missing cells of a sweep, as sweeps/grid.py does"),
         "refine": Command("refine", "add seeds to a sweep where they narrow its intervals most"),
         "status": Command("status", "show which cells of a sweep are done"),
     },
-    "Compute what was transferred": {
+    "Measure transfer": {
         "analyze": Command(
             "analyze", "compute D_E and D_T from an MLflow store and write the report"
         ),
@@ -55,16 +55,16 @@ GROUPS = {
             "import_losses", "import a table of losses into an MLflow store, for `analyze`"
         ),
     },
-    "Look at what models know": {
-        "probe": Command("cells.probe", "score minimal pairs by the weights of cells"),
+    "Evaluate models": {
+        "probe": Command("cells.probe", "score minimal pairs with the models of trained cells"),
     },
     "Prepare text": {
         "prepare": Command("prepare", "prepare languages of a corpus; run it again to resume"),
-        "corpora": Command("corpora", "show the languages that are prepared"),
+        "corpora": Command("corpora", "show the prepared languages, or preview a corpus"),
     },
-    "Give models away": {
+    "Publish models": {
         "export": Command(
-            "cells.export", "write cells as models that `transformers` loads, with a model card"
+            "cells.export", "export cells as models for `transformers`, with a model card"
         ),
         "push": Command("cells.push", "upload an exported model to the Hugging Face Hub"),
     },
@@ -72,46 +72,42 @@ GROUPS = {
         "submit": Command(
             "cluster.submit", "start a sweep on a running Ray cluster: submit sweeps/grid.py -- ..."
         ),
-        "jobs": Command("cluster.jobs", "show the sweeps that a cluster runs or ran"),
-        "logs": Command("cluster.logs", "show what a sweep on a cluster has printed"),
-        "stop": Command("cluster.stop", "stop a sweep on a cluster; what is done is kept"),
+        "jobs": Command("cluster.jobs", "show the running and finished sweeps of a cluster"),
+        "logs": Command("cluster.logs", "show the output of a sweep on a cluster"),
+        "stop": Command("cluster.stop", "stop a sweep on a cluster; finished cells are kept"),
         "resume": Command(
-            "cluster.resume", "restart a sweep on a cluster and resume what is missing"
+            "cluster.resume", "restart a sweep on a cluster; it trains what is missing"
         ),
     },
     "Repair a sweep": {
         "retry": Command(
-            "cells.retry", "let the next launch train cells again that failed or were cancelled"
+            "cells.retry", "let the next launch retrain cells that failed or were cancelled"
         ),
         "cancel": Command(
             "cells.cancel", "exclude cells from training; a running cell stops at its next report"
         ),
-        "rm": Command(
-            "cells.rm", "remove what cells left: journals, weights, results and their MLflow runs"
-        ),
-        "sync": Command(
-            "sync", "bring the MLflow store up to what the journals say, or rebuild it"
-        ),
+        "rm": Command("cells.rm", "delete the journals, weights, results and MLflow runs of cells"),
+        "sync": Command("sync", "update the MLflow store from the journals, or rebuild it"),
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 SCRIPTS = {
     "sweeps/grid.py": Command(
         "grid",
-        "Train a grid of sources x targets x sizes x seeds; run it again to resume with what "
-        "is missing. Without options: the demo on controlled languages.",
+        "Train a grid of sources x targets x sizes x seeds; run it again to train what is "
+        "missing. Without options it runs the demo on controlled languages.",
     ),
     "sweeps/hparams.py": Command(
         "hparams",
-        "Find learning rates, batch, warm-up, weight decay and, where there is one, the budget of "
-        "each stage, by trials at a few sizes and a rule for the others; run it again to resume. "
-        "The file it writes is for `sweeps/grid.py --hparams`.",
+        "Tune learning rates, batch size, warm-up, weight decay and, if it has one, the budget of "
+        "each stage: trials at a few sizes, and a rule for the other sizes. Run it again to "
+        "resume. It writes a file for `sweeps/grid.py --hparams`.",
     ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `raydt`; the exit code: 0, 1 for a failed run, 2 for bad input."""
+    """Run `raydt` and return its exit code: 0, 1 for a failed run, 2 for bad input."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("-h", "--help"):
         _overview().print_help(None if words else sys.stderr)
@@ -126,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def script_main(script: str, arguments: Sequence[str] | None = None) -> int:
-    """Run a script of `sweeps/`; the exit code as of `main`."""
+    """Run a script of `sweeps/` and return its exit code, as `main` does."""
     return _run(script, SCRIPTS[script], sys.argv[1:] if arguments is None else arguments)
 
 
@@ -142,13 +138,13 @@ def _run(prog: str, command: Command, words: Sequence[str]) -> int:
 
 
 def _overview() -> argparse.ArgumentParser:
-    """A parser for its help alone: argparse can show commands in groups as positional arguments."""
+    """A parser used only for its help: argparse can group positional arguments, not subcommands."""
     parser = argparse.ArgumentParser(
         "raydt",
         usage="%(prog)s COMMAND [OPTIONS]",
         description=sys.modules["raydt"].__doc__,
-        epilog="`raydt COMMAND --help` shows the options of a command, `raydt --version` which "
-        "raydt this is.",
+        epilog="`raydt COMMAND --help` shows the options of a command, `raydt --version` the "
+        "version.",
         formatter_class=HelpFormatter,
         add_help=False,
     )

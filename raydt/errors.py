@@ -1,8 +1,8 @@
-"""What can go wrong, said once, at the boundary.
+"""The errors that users see.
 
-A user's mistake is an `InputError`: it carries every problem found, not the first, and ends the
-program with exit code 2. A run that failed is a `RunError` (exit code 1). Anything else that is
-raised is a defect of raydt and shows its traceback.
+A user's mistake is an `InputError`: it carries every problem found, not only the first, and ends
+the program with exit code 2. A run that failed is a `RunError` (exit code 1). Any other exception
+is a bug in raydt and shows its traceback.
 """
 
 from __future__ import annotations
@@ -11,49 +11,58 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-FoundT = TypeVar("FoundT")
-_MOST_CHARACTERS = 2000  # of what was found: a value may be a whole file
+T = TypeVar("T")
+_MAX_CHARACTERS = 2000  # shown of a value, which may be a whole file
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: what it is, what is required of it, what was found."""
+    """One thing that is wrong: `what` it is about, what was `expected` and what came instead."""
 
     what: str
-    requirement: str
-    found: str
+    expected: str
+    got: str
 
     def __str__(self) -> str:
-        found = self.found
-        if len(found) > _MOST_CHARACTERS:
-            found = f"{found[: _MOST_CHARACTERS // 2]} ... {found[-_MOST_CHARACTERS // 4 :]}"
-        return f"{self.what}: {self.requirement}; found {found}"
+        got = self.got
+        if len(got) > _MAX_CHARACTERS:
+            got = f"{got[: _MAX_CHARACTERS // 2]} ... {got[-_MAX_CHARACTERS // 4 :]}"
+        return f"{self.what}: expected {self.expected}, got {got}"
+
+
+@dataclass(frozen=True)
+class UnknownName(Problem):
+    """A name that raydt does not know. `got` is its kind, such as `option`, and `expected` a hint,
+    or empty."""
+
+    def __str__(self) -> str:
+        return f"{self.what}: unknown {self.got}{f' ({self.expected})' if self.expected else ''}"
 
 
 class RaydtError(Exception):
-    """Base of all errors that are shown to the user without a traceback."""
+    """Base class of the errors that are shown without a traceback."""
 
     exit_code = 1
 
 
 class RunError(RaydtError):
-    """Work that was asked for correctly and did not succeed."""
+    """The input was right, and the work failed."""
 
 
-class NoRoomError(RunError):
-    """Memory was short for a batch, of which `windows_at_once` would fit; None: not even one."""
+class BatchTooLargeError(RunError):
+    """A batch does not fit into memory. `windows_at_once` of its windows would; None: not one."""
 
     def __init__(self, message: str, windows_at_once: int | None = None) -> None:
         super().__init__(message)
         self.windows_at_once = windows_at_once
 
-    # As of `InputError`: with its number, also to another process.
-    def __reduce__(self) -> tuple[type[NoRoomError], tuple[str, int | None]]:
+    # As for `InputError`: the number must survive pickling.
+    def __reduce__(self) -> tuple[type[BatchTooLargeError], tuple[str, int | None]]:
         return (type(self), (str(self), self.windows_at_once))
 
 
 class InputError(RaydtError):
-    """Bad input: all problems that were found, in the order they were found."""
+    """Bad input, with all problems in the order in which they were found."""
 
     exit_code = 2
 
@@ -62,25 +71,24 @@ class InputError(RaydtError):
         assert self.problems, "an InputError names at least one problem"
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
-    # Exceptions cross process borders in Ray; the default pickling would pass the message
-    # where the problems belong.
+    # Ray pickles exceptions. The default would pass the message as the argument `problems`.
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
         return (type(self), (self.problems,))
 
 
-def bad(what: str, requirement: str, found: object) -> InputError:
+def bad(what: str, expected: str, got: object) -> InputError:
     """An `InputError` of a single problem."""
-    return InputError([Problem(what, requirement, str(found))])
+    return InputError([Problem(what, expected, str(got))])
 
 
-def with_problems(problems: Iterable[Problem], read: Callable[[], FoundT]) -> FoundT:
-    """What `read` gives, if there are no `problems`: `InputError` of these and of what it raises,
-    all at once."""
+def with_problems(problems: Iterable[Problem], read: Callable[[], T]) -> T:
+    """Return `read()`. If there are `problems`, or it raises an `InputError`, raise one
+    `InputError` of all of them."""
     known = list(problems)
     try:
-        found = read()
+        value = read()
     except InputError as error:
         raise InputError([*known, *error.problems]) from None
     if known:
         raise InputError(known)
-    return found
+    return value

@@ -1,9 +1,9 @@
-"""The door to `raydt/cpu`, the CPU's fast path: all of it can be switched off, or deleted.
+"""Access to `raydt/cpu`, the CPU's optional fast path, which can be switched off or deleted.
 
-Whoever has a faster way in that folder asks here for it, and goes by the plain formulas where the
-answer is None: the folder is not there, or the environment has RAYDT_CPU_FAST_PATH=0. Nothing else
-imports from it, and a test runs the core of the suite without it. What each part buys is a table
-in docs/model.md, which benchmarks/fast_path.py makes.
+Callers ask here for a faster implementation and use the plain formulas if the answer is None:
+the folder is missing, or the environment has RAYDT_CPU_FAST_PATH=0. Nothing else imports from the
+folder, and a test runs the core of the suite without it. docs/model.md has a table of the gains,
+made by benchmarks/fast_path.py.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _is_on = os.environ.get("RAYDT_CPU_FAST_PATH") != "0"
 
 
 def fast_path(part: str) -> ModuleType | None:
-    """The module `part` of the folder; None where there is no fast path."""
+    """Return the module `part` of `raydt/cpu`, or None without a fast path."""
     return _module(part) if _is_on else None
 
 
 @contextmanager
 def switched_off() -> Iterator[None]:
-    """The plain formulas, in this process: to compare with."""
+    """Use the plain formulas in this process, for comparisons."""
     global _is_on
     before, _is_on = _is_on, False
     try:
@@ -43,4 +43,4 @@ def _module(part: str) -> ModuleType | None:
     except ModuleNotFoundError as error:
         if error.name in (_FOLDER, name):
             return None
-        raise  # of something that the module itself needs
+        raise  # a dependency of the module is missing, not the module

@@ -1,10 +1,9 @@
-"""The GPUs that are known: what their data sheets promise, what of it training is assumed to reach,
-and what an hour costs. Needs neither torch nor Ray.
+"""Known GPUs: peak FLOP/s by their data sheets, assumed MFU of training, and price per hour.
 
-Peaks are FLOP/s of dense bfloat16 products with float32 sums, without sparsity, for which NVIDIA's
-data sheets show twice as much. Prices are AWS's for Linux on demand in us-east-1 after the cuts of
-June 2025 (https://aws.amazon.com/ec2/pricing/on-demand), of one GPU, that is an eighth of an
-instance with eight; spot is often a third of it.
+Peaks are FLOP/s of dense bfloat16 products with float32 accumulation; with sparsity, NVIDIA's data
+sheets show twice as much. Prices are AWS's for Linux on demand in us-east-1 after the cuts of June
+2025 (https://aws.amazon.com/ec2/pricing/on-demand), per GPU (an eighth of an instance with eight).
+Spot often costs a third of that. This module needs neither torch nor Ray.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ from dataclasses import dataclass
 class Gpu:
     """One type of GPU."""
 
-    name: str  # its words are those by which CUDA's name of the device is recognised
+    name: str  # matched word by word against CUDA's device name
     peak_flops_per_second: float  # bfloat16, dense
-    assumed_mfu: float  # of training, before any was measured
+    assumed_mfu: float  # of training, until it is measured
     dollars_per_hour: float | None  # None: not rented by the hour, or not on AWS
-    instances: tuple[str, ...]  # beginnings of the names of cloud machines that have it
+    instances: tuple[str, ...]  # prefixes of the cloud instance types that have it
     source: str  # of the peak
 
     @property
     def assumed_flops_per_second(self) -> float:
-        """What training is assumed to reach."""
+        """FLOP/s that training is assumed to reach."""
         return self.assumed_mfu * self.peak_flops_per_second
 
 
 _NVIDIA = "https://www.nvidia.com/en-us/data-center"
 
-# An assumed MFU is that of models of some 50 M parameters, compiled. Only an H200 was measured:
-# 38 % in family `default`, 24 % in `paper` (docs/gpu.md). An L4 is held back by its 72 W: its 29
-# TFLOP/s are 24 % of its data sheet.
+# Assumed MFUs are for compiled models of about 50 M parameters. Only the H200 was measured: 38 % in
+# family `default`, 24 % in `paper` (docs/gpu.md). The L4 is limited by its 72 W: 29 TFLOP/s are 24
+# % of its data sheet.
 GPUS = (
     Gpu("L4", 121e12, 0.24, 0.978, ("g6.", "g2-"), f"{_NVIDIA}/l4"),  # g6.2xlarge
     Gpu("A10G", 70e12, 0.40, 1.212, ("g5.",), "NVIDIA A10G data sheet of AWS, 2022"),  # g5.2xlarge
@@ -49,18 +48,18 @@ GPUS = (
     Gpu("RTX 4090", 165e12, 0.40, None, (), "NVIDIA Ada GPU architecture, appendix A"),
 )
 
-# Where nothing says which GPU it will be.
+# Used when nothing says which GPU the sweep will run on.
 ASSUMED_GPU = next(gpu for gpu in GPUS if gpu.name == "A100")
 
 
 def known_gpu(name: str) -> Gpu | None:
-    """The GPU of that name, however it is written."""
+    """The GPU of that name; upper or lower case and word order do not matter. None if unknown."""
     return next((gpu for gpu in GPUS if _words(gpu.name) == _words(name)), None)
 
 
 def gpu_of_device(device_name: str) -> Gpu | None:
-    """By CUDA's name of a device, such as `NVIDIA A100-SXM4-80GB`; None of one that is not known,
-    and of a part of a GPU (MIG)."""
+    """The GPU of a CUDA device name, such as `NVIDIA A100-SXM4-80GB`; None for an unknown GPU and
+    for a slice of one (MIG)."""
     found = _words(device_name)
     if found & {"mig", "laptop"}:
         return None
@@ -69,7 +68,7 @@ def gpu_of_device(device_name: str) -> Gpu | None:
 
 
 def gpu_of_instance(instance_type: str) -> Gpu | None:
-    """By the type of a machine of AWS or Google, such as `g6.2xlarge`."""
+    """The GPU of an AWS or Google Cloud instance type, such as `g6.2xlarge`."""
     for gpu in GPUS:
         if instance_type.startswith(gpu.instances):
             return gpu

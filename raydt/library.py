@@ -1,7 +1,7 @@
 """raydt from a program or a notebook: `raydt.plan`, `raydt.train` and `raydt.analyze`.
 
-Each does what the command of its name does, with the same checks; what they return is typed. Heavy
-imports wait until they are called.
+Each does what the command of the same name does, with the same checks, and returns typed results.
+Heavy imports happen on the first call.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class Plan:
     """A sweep and its cells.
 
-    `cells` has a row a cell, parents before children, with `stage`, `source`, `target`, `size`,
-    `size_bytes`, `seed`, `model`, `parent_cell_id`, the `seconds` it is expected to take and the
-    training `flops`, and `cell_id` for an index.
+    `cells` has one row per cell, parents before children, indexed by `cell_id`, with the columns
+    `stage`, `source`, `target`, `size`, `size_bytes`, `seed`, `model`, `parent_cell_id`, the
+    expected `seconds` and the training `flops`.
     """
 
     sweep: Sweep
@@ -35,11 +35,11 @@ class Plan:
 
 
 def plan(**fields: Any) -> Plan:
-    """What a sweep would train, and about how long each cell would take.
+    """The cells that a sweep would train, and about how long each would take.
 
-    Parameters are the fields of `raydt.config.sweep.Sweep`, as of the command line; those of the
-    protocol are mappings within `protocol`. `InputError` with all that is wrong, before anything is
-    written.
+    Parameters are the fields of `raydt.config.sweep.Sweep`, as on the command line; those of the
+    protocol are mappings inside `protocol`. Raises an `InputError` with all problems before
+    anything is written.
 
     >>> planned = plan(sources=["related"], targets=["alba"], sizes=["2k"], seeds=[0])
     >>> planned.cells.groupby("stage").size().to_dict()
@@ -82,10 +82,10 @@ def plan(**fields: Any) -> Plan:
 
 
 def train(sweep: Sweep, *, quiet: bool = True) -> Launch:
-    """Train what is missing of a sweep, as `raydt run` does; called again it resumes.
+    """Train the missing cells of a sweep, as `raydt run` does; call it again to resume.
 
-    `InputError` before anything is written if the sweep is not possible here, `RunError` if another
-    launch of it is running. Cells that failed are in the statuses that are returned.
+    Raises `InputError` before anything is written if the sweep cannot run here, and `RunError` if
+    another launch of it is running. Failed cells are in the returned statuses.
 
     >>> small = {"val_bytes": "2k", "test_bytes": "2k", "pretrain": {"epochs": 1}}
     >>> axes = dict(sources=["related"], targets=["alba"], sizes=["2k", "8k"], seeds=[0])
@@ -102,9 +102,9 @@ def train(sweep: Sweep, *, quiet: bool = True) -> Launch:
 
 
 def analyze(sweep: Sweep, *, estimator: str = "guided", confidence: float = 0.9) -> Analysis:
-    """D_E and D_T of a sweep that was trained, and its report, as `raydt analyze` writes it.
+    """Compute D_E and D_T of a trained sweep and write the report, as `raydt analyze` does.
 
-    `InputError` and `RunError` as `analysis.analyze.analyze`.
+    Raises `InputError` and `RunError` as `analysis.analyze.analyze` does.
 
     >>> small = {"val_bytes": "2k", "test_bytes": "2k", "pretrain": {"epochs": 1}}
     >>> axes = dict(sources=["related"], targets=["alba"], sizes=["2k", "8k"], seeds=[0])
@@ -129,7 +129,7 @@ def analyze(sweep: Sweep, *, estimator: str = "guided", confidence: float = 0.9)
 
 
 def _dotted(fields: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Fields by dotted path, as a command line names them."""
+    """Fields by dotted path, as on the command line."""
     for name, value in fields.items():
         if isinstance(value, Mapping):
             yield from _dotted(value, f"{before}{name}.")

@@ -1,4 +1,4 @@
-"""Locks of files, also on file systems that have none."""
+"""File locks that also work on file systems without locking."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock
 
-# What a file system says that has no locks of the operating system.
+# Errors of file systems that do not support the operating system's locks.
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
 
 @contextmanager
 def locked(path: Path, timeout: float = -1) -> Iterator[None]:
-    """Hold the lock of a path for the time of the block; raises `filelock.Timeout` where another
-    holds it for `timeout` seconds (-1: wait).
+    """Hold the lock of a path inside the `with` block. Raises `filelock.Timeout` if another process
+    holds it for `timeout` seconds (-1: wait forever).
 
-    Where the operating system has no locks there, a file that is made by one process alone stands
-    for it; that of a process which died on this machine is taken over.
+    On a file system without locks, a lock file is created exclusively instead. One left by a dead
+    process of this machine is taken over.
     """
     lock: BaseFileLock = FileLock(path, fallback_to_soft=False)
     try:

@@ -1,8 +1,8 @@
-"""Sizes in bytes, and times: the single place where they are read.
+"""Parsing and formatting of sizes in bytes and of durations.
 
 k, M and G are powers of ten (6M = 6,000,000 bytes); KiB, MiB and GiB are powers of two. A label
-is only a name: "6M" may stand for 6,815,744 bytes where a sweep says so (`6M=6815744`), and every
-computation uses the bytes.
+is only a name: a sweep may declare that "6M" means 6,815,744 bytes (`6M=6815744`). All computations
+use the bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FACTORS = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
-# Forms that people type and that mean one thing only.
+# Common unambiguous variants.
 _SPELLINGS = {"K": "k", "kB": "k", "KB": "k", "MB": "M", "GB": "G", "TB": "T", "B": ""}
 _SIZE = re.compile(r"(\d[\d_]*(?:\.\d+)?)\s*([A-Za-z]*)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)")
@@ -32,7 +32,7 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")
 
 @dataclass(frozen=True, order=True)
 class Size:
-    """A rung of a ladder: its true size in bytes and the label it goes by."""
+    """A rung of a ladder: its true size in bytes, and its label."""
 
     num_bytes: int
     label: str
@@ -42,7 +42,7 @@ class Size:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes meant by "8k", "1.5M", "6_815_744" or "2GiB"; `InputError` if it is none."""
+    """The bytes of "8k", "1.5M", "6_815_744" or "2GiB"; `InputError` for anything else."""
     match = _SIZE.fullmatch(text.strip())
     unit = _SPELLINGS.get(match[2], match[2]) if match else ""
     if match is None or unit not in _FACTORS:
@@ -57,7 +57,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds meant by "90s", "30m", "1.5h" or "2d"; `InputError` if it is none."""
+    """The seconds of "90s", "30m", "1.5h" or "2d"; `InputError` for anything else."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise bad("duration", "a time such as 90s, 30m, 1.5h or 2d", repr(text))
@@ -85,10 +85,10 @@ def format_bytes(num_bytes: int) -> str:
 
 
 def approximate_bytes(num_bytes: float) -> str:
-    """Three significant digits for people, sign kept: 131_942 -> "132k", -1234.5 -> "-1.23k"."""
+    """Three significant digits, with the sign: 131_942 -> "132k", -1234.5 -> "-1.23k"."""
     magnitude = abs(num_bytes)
     for unit in ("T", "G", "M", "k"):
-        # Rounding to three digits first, so that 999_999 reads 1M and not 1000k.
+        # Round to three digits first, so that 999_999 becomes 1M and not 1000k.
         if float(f"{magnitude:.3g}") >= _FACTORS[unit]:
             return f"{num_bytes / _FACTORS[unit]:.3g}{unit}"
     return f"{num_bytes:.3g}"

@@ -66,7 +66,7 @@ def accepted(work: Callable[[], object]) -> None:
     for each in said:
         assert len(str(each)) < 6000
         if isinstance(each, Problem):
-            assert "Error" not in each.found.partition(":")[0], each
+            assert "Error" not in each.got.partition(":")[0], each
 
 
 # RAYDT_FUZZ_EXAMPLES=5000 tries as many of each, others each time; --hypothesis-seed repeats them.

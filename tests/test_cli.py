@@ -137,7 +137,7 @@ def test_a_plan_is_shown_and_nothing_is_started(tmp_path: Path) -> None:
 def test_status_without_a_sweep(tmp_path: Path) -> None:
     done = raydt(tmp_path, "status")
     assert done.returncode == 2
-    assert "a folder with a sweep in it; found no such folder" in done.stderr
+    assert "a folder with a sweep in it, got no folder" in done.stderr
 
 
 def test_analyze_without_a_store(tmp_path: Path) -> None:

@@ -13,16 +13,20 @@ from raydt.config.sweep import local_folder
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
-    parser.add_argument("name", nargs="?", help="name of the sweep [the one launched last]")
+    parser.add_argument("name", nargs="?", help="name of the sweep [the last one launched]")
     parser.add_storage()
-    parser.add_argument("--store", metavar="URI", help="MLflow store [sqlite in the storage]")
-    parser.add_argument("--out", type=Path, help="folder of the report [STORAGE/SWEEP/report]")
+    parser.add_argument(
+        "--store", metavar="URI", help="MLflow store to read [SQLite in the storage]"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder to write the report to [STORAGE/SWEEP/report]"
+    )
     parser.add_argument(
         "--estimator",
         default="guided",
         metavar="NAME",
-        help="how D_E is read off the ladder: guided, pchip, loglog, linear, law, pooled (over "
-        "targets) or reference (only to reproduce published tables) [guided]",
+        help="estimator of D_E from the scratch ladder: guided, pchip, loglog, linear, law, pooled "
+        "(over targets) or reference (only to reproduce published tables) [guided]",
     )
     parser.add_argument(
         "--confidence", type=float, default=0.9, help="coverage of the intervals [0.9]"
@@ -39,7 +43,7 @@ def run(parsed: argparse.Namespace) -> int:
     storage = local_folder(parsed.storage)
     store_uri = parsed.store or sqlite_uri(storage / "mlflow.db")
     console = Console(highlight=False)
-    # A line that goes when the analysis is there, and is not there at all in a file or a pipe.
+    # A status line while the analysis runs; nothing in a file or a pipe.
     with console.status("") as status:
         result, unchanged = analyzed(
             store_uri,
@@ -56,9 +60,9 @@ def run(parsed: argparse.Namespace) -> int:
         print_findings(result, console)
     print_report(result, console)
     if unchanged:
-        console.print("Nothing has changed in the store: this is the report that was there.")
+        console.print("The store has not changed: this is the existing report.")
     if result.logged and not unchanged:
-        # The store may be older than the views, and is known to take what is written to it.
+        # The store may lack the views; it is writable, because the analysis was logged to it.
         from raydt.tracking.store import open_store
         from raydt.tracking.views import add_views
 

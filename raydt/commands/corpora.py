@@ -1,4 +1,4 @@
-"""`raydt corpora`: the languages that are prepared, or with --look what would be read of a path."""
+"""`raydt corpora`: show the prepared languages or, with --look, preview how a path would be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raydt.commands.parser import CommandParser
 from raydt.config.sweep import local_folder
 from raydt.errors import bad
 
-_LOOK_SECONDS = 0.8  # for opening files; the rest of two is for starting and listing
+_LOOK_SECONDS = 0.8  # for opening files: a preview should take two seconds in all
 
 
 def make_parser(prog: str, about: str) -> CommandParser:
@@ -23,25 +23,25 @@ def make_parser(prog: str, about: str) -> CommandParser:
     parser.add_argument(
         "--look",
         metavar="PATH",
-        help="show what would be read of a folder, a file or a corpus (files:PATH?OPTIONS): "
-        "languages, files, first documents, what is passed over and why; starts nothing",
+        help="preview a folder, a file or a corpus (files:PATH?OPTIONS): its languages, files and "
+        "first documents, and which files are skipped and why; nothing is written",
     )
     parser.add_argument(
-        "--languages", nargs="+", metavar="LANGUAGE", help="of --look: these alone [all]"
+        "--languages", nargs="+", metavar="LANGUAGE", help="languages to show with --look [all]"
     )
     return parser
 
 
 def run(parsed: argparse.Namespace) -> int:
     if parsed.look is not None:
-        return show_what_would_be_read(parsed.look, parsed.languages)
+        return show_preview(parsed.look, parsed.languages)
     if parsed.languages is not None:
-        raise bad("--languages", "--look beside it", "--languages alone")
+        raise bad("--languages", "--look as well", "--languages alone")
     return show_prepared(local_folder(parsed.storage))
 
 
-def show_what_would_be_read(text: str, languages: list[str] | None) -> int:
-    """Print what a path, or the text of a corpus, would be read as; 2 if none of it can be."""
+def show_preview(text: str, languages: list[str] | None) -> int:
+    """Print how a path or a corpus would be read; returns 2 if nothing can be read."""
     from raydt.corpora.sources.check import check_corpus
     from raydt.corpora.sources.locate import locate
     from raydt.corpora.sources.look import look
@@ -57,7 +57,7 @@ def show_what_would_be_read(text: str, languages: list[str] | None) -> int:
     corpus = locate(spec)
     console = Console(highlight=False, soft_wrap=True)
     if not isinstance(spec, FilesCorpus):
-        known = ", ".join(corpus.languages) or "not known before the Hub is asked for one"
+        known = ", ".join(corpus.languages) or "unknown (a Hub dataset does not list them)"
         console.print(f"{spec.name}: languages {known}", markup=False)
         return 0
     asked = languages or corpus.languages
@@ -82,7 +82,7 @@ def show_what_would_be_read(text: str, languages: list[str] | None) -> int:
         )
         for seen in look(corpus, asked, _LOOK_SECONDS)
     ]
-    # The same reason of many files in one folder is said once.
+    # Show the same reason for many files of one folder only once.
     alike = Counter(
         (each.path.parent, each.path.suffix, each.reason) for each in corpus.passed_over
     )
@@ -94,7 +94,7 @@ def show_what_would_be_read(text: str, languages: list[str] | None) -> int:
             passed.append(f"{_below(each.path, base)}{more}: {each.reason}")
     show_look(spec.name, rows, passed, console)
     if not rows:
-        console.print("\nNothing here would be read.")
+        console.print("\nNo text was found.")
     return 0 if any(row.problem is None for row in rows) else InputError.exit_code
 
 
@@ -103,7 +103,7 @@ def _below(path: Path, base: Path) -> str:
 
 
 def show_prepared(storage: Path) -> int:
-    """Print the languages that are prepared in a storage."""
+    """Print the prepared languages of a storage."""
     from raydt.corpora.prepared.inventory import prepared_languages
     from raydt.terminal.corpora_table import LanguageRow, show_corpora
 
@@ -128,7 +128,7 @@ def show_prepared(storage: Path) -> int:
             )
         )
     if not rows:
-        raise bad(f"folder {root}", "a prepared language; `raydt prepare` makes one", "none")
+        raise bad(f"folder {root}", "a prepared language (`raydt prepare` makes one)", "none")
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 132  # a file or a pipe has no width, and the table is wider than 80

@@ -17,13 +17,15 @@ def make_parser(prog: str, about: str) -> CommandParser:
     parser = SweepParser(prog, about)
     look = parser.add_argument_group("Look first")
     look.add_argument(
-        "--dry-run", action="store_true", help="show the cells and their cost, start nothing"
+        "--dry-run", action="store_true", help="show the cells and their cost, then exit"
     )
-    look.add_argument("--all", action="store_true", help="every cell; implies --dry-run")
+    look.add_argument(
+        "--all", action="store_true", help="like --dry-run, and list every cell of a long plan"
+    )
     add_refine_options(parser.add_argument_group("Narrow the intervals"))
     parser.add_sweep_options()
     parser.epilog = (
-        f"For example: `python {prog} --corpus files:texts --sources en zh --targets de --dry-run`"
+        f"Example: `python {prog} --corpus files:texts --sources en zh --targets de --dry-run`"
     )
     return parser
 
@@ -31,6 +33,6 @@ def make_parser(prog: str, about: str) -> CommandParser:
 def run(parsed: argparse.Namespace) -> int:
     refining, problems = read_refining(parsed.until, parsed.budget)
     sweep = with_problems(problems, lambda: read_sweep(parsed.typed))
-    # Who asks to be shown something does not ask for training.
+    # A request to show something is not a request to train.
     look = parsed.dry_run or parsed.all
     return plan.show(sweep, parsed.all, refining=refining) if look else train(sweep, refining)

@@ -25,31 +25,38 @@ def make_parser(prog: str, about: str) -> CommandParser:
     parser = SweepParser(prog, about)
     search = parser.add_argument_group("What to search for")
     search.add_argument(
-        "--dry-run", action="store_true", help="show the trials and their cost, start nothing"
+        "--dry-run", action="store_true", help="show the trials and their cost, then exit"
     )
     search.add_argument(
         "--stages",
         nargs="+",
         default=list(RECIPES),
         metavar="STAGE",
-        help=f"stages to search for [{' '.join(RECIPES)}]",
+        help=f"stages whose hyperparameters are tuned [{' '.join(RECIPES)}]",
     )
     search.add_argument(
         "--at",
         nargs="+",
         metavar="SIZE",
-        help="sizes to search at; the rule covers the others [the smallest, middle and largest]",
+        help="sizes at which trials run; a rule covers the others [smallest, middle and largest]",
     )
     search.add_argument(
-        "--trials", default=str(_TRIALS), metavar="N", help=f"trials per stage and size [{_TRIALS}]"
+        "--trials",
+        default=str(_TRIALS),
+        metavar="N",
+        help=f"number of trials per stage and size [{_TRIALS}]",
     )
     search.add_argument(
         "--budget",
         metavar="BYTES",
-        help="bytes trained on at most, by all trials together [what all runs may take]",
+        help="maximum number of bytes that all runs together train on [no limit beyond that of "
+        "each run]",
     )
     search.add_argument(
-        "--out", type=Path, metavar="FILE", help="file to write [STORAGE/SWEEP/hparams.toml]"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="file to write the result to [STORAGE/SWEEP/hparams.toml]",
     )
     parser.add_sweep_options()
     return parser
@@ -71,13 +78,13 @@ def run(parsed: argparse.Namespace) -> int:
         try:
             budget = parse_bytes(parsed.budget)
         except InputError as error:
-            problems += [Problem("--budget", p.requirement, p.found) for p in error.problems]
+            problems += [Problem("--budget", p.expected, p.got) for p in error.problems]
     sweep = with_problems(problems, lambda: read_sweep(parsed.typed))
     chosen = tuple(sorted({size for size in at if size is not None}))
     plan = SearchPlan(sweep, stages, chosen, num_trials, budget)
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 120  # a file or a pipe has no width, and the tables are wider than 80
+        console.width = 120  # a file or a pipe has no width; the tables need more than 80
     corpus = check_search(plan, parsed.out)
     show_search_plan(plan, console)
     if parsed.dry_run:
@@ -88,7 +95,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _command(words: Sequence[str]) -> str:
-    """As it is written down: a store's address may hold a password."""
+    """The command for the record, without the password that a store's URI may hold."""
     shown = [without_password(word) if "://" in word else word for word in words]
     return shlex.join(["python", "sweeps/hparams.py", *shown])
 
@@ -98,7 +105,7 @@ def _stages(words: Sequence[str], problems: list[Problem]) -> tuple[Stage, ...]:
 
     known = {str(stage) for stage in STAGES}
     problems += [
-        Problem("--stages", "of pretrain, scratch and finetune", word)
+        Problem("--stages", "pretrain, scratch or finetune", repr(word))
         for word in words
         if word not in known
     ]
@@ -109,7 +116,7 @@ def _size(word: str, problems: list[Problem]) -> Size | None:
     try:
         return parse_size(word)
     except InputError as error:
-        problems += [Problem("--at", p.requirement, p.found) for p in error.problems]
+        problems += [Problem("--at", p.expected, p.got) for p in error.problems]
         return None
 
 

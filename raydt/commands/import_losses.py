@@ -1,4 +1,4 @@
-"""`raydt import`: somebody's table of losses into an MLflow store."""
+"""`raydt import`: import a table of losses into an MLflow store."""
 
 from __future__ import annotations
 
@@ -17,58 +17,63 @@ def make_parser(prog: str, about: str) -> CommandParser:
     parser.add_argument(
         "file",
         type=Path,
-        help="CSV, JSON lines or parquet, nats per byte: init_language,target,model_size,data_size,"
-        "loss or stage,source,target,size,loss with seed, model, size_bytes, ...",
+        help="table of losses in nats per byte, as CSV, JSON lines or parquet, with the columns "
+        "init_language,target,model_size,data_size,loss or stage,source,target,size,loss, and "
+        "optionally seed, model, size_bytes, ...",
     )
     parser.add_argument(
         "--curves",
         type=Path,
         metavar="FILE",
-        help="validation losses of its cells while they trained: the columns that name a cell, and "
-        "bytes_seen,loss",
+        help="table of the cells' validation losses during training: the columns that identify a "
+        "cell, and bytes_seen,loss",
     )
-    parser.add_argument("--name", help="name of the sweep [that of the file]")
+    parser.add_argument("--name", help="name of the new sweep [that of the file]")
     parser.add_storage()
-    parser.add_argument("--into", metavar="URI", help="MLflow store [sqlite in the storage]")
+    parser.add_argument(
+        "--into", metavar="URI", help="MLflow store to write to [SQLite in the storage]"
+    )
     parser.add_argument(
         "--sizes",
         nargs="+",
         default=[],
         metavar="WORD",
-        help="true bytes of the labels: published (6M is 6,815,744), nominal (6M is 6,000,000), "
-        "LABEL=BYTES [published for init_language files, else nominal]",
+        help="true bytes of the size labels: published (6M is 6,815,744), nominal (6M is "
+        "6,000,000), LABEL=BYTES [published for init_language files, else nominal]",
     )
     parser.add_argument(
         "--size",
         action="append",
         default=[],
         metavar="LABEL=BYTES",
-        help="true bytes of one more label, over --sizes",
+        help="true bytes of one size label; overrides --sizes",
     )
     parser.add_argument(
         "--column",
         action="append",
         default=[],
         metavar="NAME=COLUMN",
-        help="what the file calls a column, such as loss=scaling/global_loss; once a column",
+        help="the file's name for a column, such as loss=scaling/global_loss; one option per "
+        "column",
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="what is the same in all rows and no column, such as stage=scratch or target=en",
+        help="a value for all rows, in place of a column, such as stage=scratch or target=en",
     )
     parser.add_argument(
-        "--unit", default="nats", help="of the losses: nats, bits or perplexity [nats]"
+        "--unit", default="nats", help="unit of the losses: nats, bits or perplexity [nats]"
     )
     parser.add_argument(
         "--bytes-per-token",
         metavar="NUMBER",
-        help="losses are per token and sizes count tokens of so many bytes; both become bytes",
+        help="mean bytes per token, if losses are per token and sizes in tokens: both are "
+        "converted to bytes",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="show how rows are understood, and write nothing"
+        "--dry-run", action="store_true", help="show how the rows are parsed, and write nothing"
     )
     return parser
 
@@ -92,7 +97,7 @@ def run(parsed: argparse.Namespace) -> int:
     console = Console(highlight=False, soft_wrap=True)
     if parsed.dry_run:
         if not console.is_terminal:
-            console.width = 132  # a file or a pipe has no width, and the table is wider than 80
+            console.width = 132  # a file or a pipe has no width; the table needs more than 80
         show_understood(table, console)
         return 0
     storage = local_folder(parsed.storage)

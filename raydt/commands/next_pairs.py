@@ -1,4 +1,4 @@
-"""`raydt plan --next`: what would tell most of the matrix of a sweep, from what it has measured."""
+"""`raydt plan --next`: which unmeasured pairs would narrow the D_E matrix of a sweep most."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def planned_next(sweep: Sweep, number: int) -> Next:
-    """The next pairs of a sweep. `InputError` where its store cannot be read."""
+    """The next pairs of a sweep; `InputError` if its store cannot be read."""
     import numpy as np
     import pandas as pd
 
@@ -34,7 +34,7 @@ def planned_next(sweep: Sweep, number: int) -> Next:
     effective = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
     if any(cell.stage is Stage.FINETUNE and cell.cell_id not in missing for cell in cells):
         means = cell_means(tidy(read_sweep(sweep.store_uri, sweep.name)).cells)
-        # Of what is measured the values alone are asked for, so nothing is resampled.
+        # Only the values are needed, not their intervals, so nothing is resampled.
         unknown = Resamples(np.full((1, len(means)), np.nan), 0.9)
         effective, _ = effective_with_draws(means, unknown, spread=False)
     measured = set(zip(effective["source"], effective["target"], strict=True))

@@ -1,4 +1,4 @@
-"""The parser of a command."""
+"""The argument parser of a command."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from collections.abc import Callable, Sequence
 
 from rich_argparse import RichHelpFormatter
 
-from raydt.errors import InputError, Problem
+from raydt.errors import InputError, Problem, UnknownName
 
-_NO_VALUE = object()  # of an option that another one follows, or nothing
+_NO_VALUE = object()  # an option is the last word, or followed by another option
 _KINDS: dict[object, str] = {float: "a number", int: "an integer"}
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Of the command `prog`; `about` is what `--help` says of it first.
-
-    What is wrong with the words does not end the parsing: argparse names the first, and `problems`
-    holds them all.
-    """
+    """A parser that collects all problems of the words in `problems`, where argparse stops at the
+    first. `about` is the description in `--help`."""
 
     def __init__(
         self, prog: str, about: str, *, usage: str | None = None, add_help: bool = True
@@ -39,18 +36,18 @@ class CommandParser(argparse.ArgumentParser):
             self.register("action", name, _Store)
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """The words as values; `InputError` with all that is wrong with them."""
+        """Parse the words; `InputError` with all of their problems."""
         parsed = self.collect(words)
         if self.problems:
             raise InputError(self.problems)
         return parsed
 
     def collect(self, words: Sequence[str]) -> argparse.Namespace:
-        """The words as values; what is wrong with them is in `problems`."""
+        """Parse the words; their problems are added to `problems`."""
         try:
             parsed, unknown = self.parse_known_args(words)
         except argparse.ArgumentError as error:
-            # Argparse has stopped there: what follows is not known.
+            # Argparse stopped here: the rest of the words is not parsed.
             self.problems.append(_no_value_taken(error))
             raise InputError(self.problems) from None
         stray = _stray_words(words, unknown)
@@ -79,14 +76,15 @@ class CommandParser(argparse.ArgumentParser):
         return Problem("command line", needed, " ".join(stray))
 
     def unknown_option(self, option: str) -> Problem:
-        """What is said of an option that the command does not have."""
+        """The problem of an option that the command does not have."""
         known = [name for name in self._option_string_actions if name.startswith("--")]
         meant = options_meant_by(option, known)
         hint = f"did you mean {listed(meant)}?" if meant else f"`{self.prog} --help` lists them"
-        return Problem(option, f"an option ({hint})", "no such option")
+        return UnknownName(option, hint, "option")
 
     def format_help(self) -> str:
-        """`--sizes SIZE ...` in place of `--sizes SIZE [SIZE ...]`. Parsing is over by then."""
+        """Show `--sizes SIZE ...` instead of `--sizes SIZE [SIZE ...]`. Call it after parsing: it
+        changes the actions."""
         for action in self._actions:
             if isinstance(action, _Store):
                 action.required = action.needed
@@ -99,18 +97,22 @@ class CommandParser(argparse.ArgumentParser):
         return super().format_help()
 
     def add_storage(self) -> None:
-        """`--storage`, for a command that reads what others have put there."""
-        self.add_argument("--storage", default="runs", help="folder of the sweeps [runs]")
+        """Add `--storage`, for a command that reads existing sweeps."""
+        self.add_argument(
+            "--storage",
+            default="runs",
+            help="storage of the sweeps: a folder, s3:// or gs:// [runs]",
+        )
 
     def add_sweep_name(self) -> None:
-        """`--name` and `--storage`, for a command that is about one sweep."""
-        self.add_argument("--name", help="name of the sweep [the only one there is]")
+        """Add `--name` and `--storage`, for a command about one sweep."""
+        self.add_argument("--name", help="name of the sweep [the only one in the storage]")
         self.add_storage()
 
 
 class _Store(argparse.Action):
-    """Like argparse's own, for options of one value or several, but what is wrong becomes one of
-    the parser's problems: no value, or one of another type."""
+    """Argparse's default action for one or several values, except that a missing value, or one of
+    the wrong type, becomes one of the parser's problems."""
 
     def __init__(
         self,
@@ -124,11 +126,11 @@ class _Store(argparse.Action):
         help: str | None = None,
         metavar: str | None = None,
     ) -> None:
-        self.needed = required and nargs != "*"  # argparse asks even for none of any number
+        self.needed = required and nargs != "*"  # argparse requires even an empty list
         self.is_single = bool(option_strings) and nargs is None
         self._convert = type
         if option_strings:
-            # An option without a value is a problem among others, and not argparse's error.
+            # A missing value is one problem among others, not an error that stops argparse.
             if nargs is None:
                 nargs, const = "?", _NO_VALUE
             elif nargs == "+":
@@ -139,14 +141,14 @@ class _Store(argparse.Action):
 
     @property
     def shown(self) -> str:
-        """The name by which problems call it."""
+        """The name of the option in problems."""
         if self.option_strings:
             return self.option_strings[0]
         return str(self.metavar or self.dest.upper())
 
     @property
     def value(self) -> str:
-        """What it takes."""
+        """The value that it takes, for problems."""
         return "a file" if "FILE" in (self.metavar, self.shown) else "a value"
 
     def __call__(
@@ -165,15 +167,15 @@ class _Store(argparse.Action):
             try:
                 values = self._convert(values)
             except ValueError:
-                needed = _KINDS.get(self._convert, "a value of another kind")
+                needed = _KINDS.get(self._convert, "a valid value")
                 parser.problems.append(Problem(self.shown, needed, repr(values)))
                 return
         setattr(namespace, self.dest, values)
 
 
 def _no_value_taken(error: argparse.ArgumentError) -> Problem:
-    """Argparse's own errors that are left: a value of an option that takes none, or none where
-    one is appended."""
+    """Argparse's remaining errors: a value for an option that takes none, or no value for an option
+    that appends."""
     name = error.argument_name or "command line"
     explicit = error.message.removeprefix("ignored explicit argument ")
     if explicit != error.message:
@@ -182,7 +184,7 @@ def _no_value_taken(error: argparse.ArgumentError) -> Problem:
 
 
 def _stray_words(words: Sequence[str], unknown: Sequence[str]) -> list[str]:
-    """Of the unknown words those that are no value of an unknown option, as they follow none."""
+    """The unknown words that do not follow an unknown option, and so cannot be its values."""
     stray: list[str] = []
     remaining = list(unknown)
     follows_option = False
@@ -203,13 +205,13 @@ def _is_option(word: str) -> bool:
 
 
 def options_meant_by(option: str, known: Sequence[str]) -> list[str]:
-    """All that `option` begins, as it may be an abbreviation; else the one it resembles most."""
+    """All known options that start with `option`; if there are none, the most similar one."""
     begun = [name for name in known if name.startswith(option)] if len(option) > 2 else []
     return begun or difflib.get_close_matches(option, known, n=1)
 
 
 def listed(names: Sequence[str]) -> str:
-    """As one writes them: a, b or c."""
+    """Join names as in "a, b or c"."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
 
@@ -219,8 +221,8 @@ def _capitalised(title: str) -> str:
 
 
 class HelpFormatter(RichHelpFormatter):
-    """Texts are shown as they are: a default in brackets is no markup. They begin where most of
-    the options have ended, on a wide terminal further to the right."""
+    """Help without markup, because defaults are in brackets. Its text column is wide enough for
+    most options, and wider on a wide terminal."""
 
     group_name_formatter = _capitalised
     help_markup = False

@@ -1,4 +1,4 @@
-"""`raydt plan`: what a sweep would train, and what that costs."""
+"""`raydt plan`: the cells of a sweep and their cost."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ CLUSTER_FILE = Path("cluster.yaml")
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = SweepParser(prog, about)
-    shown = parser.add_argument_group("What is shown")
-    shown.add_argument("--all", action="store_true", help="every cell, however many there are")
+    shown = parser.add_argument_group("What to show")
+    shown.add_argument("--all", action="store_true", help="list every cell of a long plan")
     shown.add_argument(
         "--cluster",
         metavar="FILE",
-        help="the file of `ray up`, for whose GPUs time and cost are planned "
-        f"[{CLUSTER_FILE}, where the sweep asks for GPUs and this machine has none]",
+        help="cluster file of `ray up`, for whose GPUs time and cost are planned "
+        f"[{CLUSTER_FILE}, if the sweep needs GPUs and this machine has none]",
     )
     shown.add_argument(
         "--next",
         type=int,
         metavar="N",
-        help="and the N pairs, of those not measured yet, that would narrow the matrix of D_E most "
-        "per FLOP",
+        help="also list the N unmeasured pairs that would narrow the D_E matrix most per FLOP",
     )
     parser.add_sweep_options()
     return parser
@@ -46,7 +45,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 def run(parsed: argparse.Namespace) -> int:
     if parsed.next is not None and parsed.next < 1:
-        raise bad("--next", "a number of pairs, 1 or more", parsed.next)
+        raise bad("--next", "at least 1 pair", parsed.next)
     return show(read_sweep(parsed.typed), parsed.all, parsed.cluster, num_next=parsed.next)
 
 
@@ -57,8 +56,8 @@ def show(
     refining: Refining | None = None,
     num_next: int | None = None,
 ) -> int:
-    """Print the plan of a sweep, of what would refine it and of the pairs to measure next; nothing
-    is started."""
+    """Print the plan of a sweep, of its refinement and of the pairs to measure next. Nothing is
+    started."""
     from analysis.claims.answerable import Axes, answerable
     from raydt.grid.cost import with_gpu
     from raydt.orchestration.grid.refinement import forecast
@@ -80,7 +79,7 @@ def show(
         raise InputError(problems)
     sweep = with_gpu(sweep, cluster.gpu if cluster else gpu_here())
     console = Console(highlight=False)
-    show_plan(sweep, console, every_cell, cluster.most if cluster else None)
+    show_plan(sweep, console, every_cell, cluster.max_gpus if cluster else None)
     axes = Axes(sweep.source_names, sweep.targets, len(sweep.sizes), len(sweep.seeds))
     show_answers([(one.question, one.can, one.detail) for one in answerable(axes)], console)
     if num_next is not None:
@@ -93,13 +92,15 @@ def show(
 
 
 def _cluster(sweep: Sweep, named: str | None) -> ClusterGpus | None:
-    """The GPUs of the cluster that a plan is for; None: it is for this machine."""
+    """The GPUs of the cluster that a plan is for; None if it is for this machine."""
     from raydt.config.cluster_file import read_cluster_gpus
 
     if named is not None:
         found = read_cluster_gpus(Path(named))
         if found is None and sweep.gpus_per_cell:
-            raise bad(f"cluster file {named}", "GPUs that are known (--gpu names one)", "none")
+            raise bad(
+                f"cluster file {named}", "a known GPU type (or choose one with --gpu)", "none"
+            )
         return found
     if sweep.gpus_per_cell and sweep.gpu is None and num_gpus() == 0 and CLUSTER_FILE.exists():
         return read_cluster_gpus(CLUSTER_FILE)

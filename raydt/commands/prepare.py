@@ -1,4 +1,4 @@
-"""`raydt prepare`: languages of a corpus as bytes on disk."""
+"""`raydt prepare`: write languages of a corpus as bytes on disk."""
 
 from __future__ import annotations
 
@@ -14,27 +14,31 @@ from raydt.units import parse_bytes
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
     parser.add_argument(
-        "--corpus", required=True, help="files:PATH, hub:DATASET or controlled[:SEED], and ?OPTIONS"
+        "--corpus",
+        required=True,
+        help="corpus to prepare: files:PATH, hub:DATASET or controlled[:SEED], with ?OPTIONS",
     )
     parser.add_argument(
         "--languages",
         nargs="+",
         metavar="LANGUAGE",
-        help="languages to prepare [all that the corpus can list]",
+        help="languages to prepare [all that the corpus lists]",
     )
     parser.add_argument(
         "--train-bytes",
         default="all",
         metavar="SIZE",
-        help="bytes of training data, such as 8M [all that there is]",
+        help="bytes of training data, such as 8M [all]",
     )
     for split in ("val", "test"):
         parser.add_argument(
             f"--{split}-bytes",
             metavar="SIZE",
-            help=f"least bytes of the {split} split [what there is, if it is enough]",
+            help=f"minimum size of the {split} split [what there is, if it is enough]",
         )
-    parser.add_argument("--jobs", type=int, help="languages at a time [one per core]")
+    parser.add_argument(
+        "--jobs", type=int, help="number of languages prepared in parallel [one per core]"
+    )
     parser.add_storage()
     return parser
 

@@ -1,4 +1,4 @@
-"""`raydt refine`: add seeds to a sweep that is there, where its intervals are widest."""
+"""`raydt refine`: add seeds to an existing sweep, where its intervals are widest."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from raydt.errors import Problem, with_problems
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
-    parser.add_argument("name", nargs="?", help="name of the sweep [the only one there is]")
+    parser.add_argument("name", nargs="?", help="name of the sweep [the only one in the storage]")
     parser.add_argument(
-        "--dry-run", action="store_true", help="show what would be added as far as is known now"
+        "--dry-run", action="store_true", help="show the seeds that would be added, as known now"
     )
     add_refine_options(parser)
     parser.add_storage()

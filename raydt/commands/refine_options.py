@@ -1,4 +1,4 @@
-"""`--until` and `--budget`: how far intervals are to be narrowed, and what that may take."""
+"""`--until` and `--budget`: how far to narrow intervals, and how much time that may take."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ T = TypeVar("T")
 
 
 def add_refine_options(group: argparse._ActionsContainer) -> None:
-    """The two options."""
+    """Add the two options."""
     group.add_argument(
         "--until",
         metavar="FACTOR",
-        help="then add seeds where they narrow intervals most, until the ends of every interval of "
-        "D_E inside its ladder are within this factor, such as 1.5",
+        help="after the declared cells, add seeds where they narrow intervals most, until the ends "
+        "of every D_E interval inside its ladder are within this factor, such as 1.5",
     )
     group.add_argument(
         "--budget",
         metavar="TIME",
-        help="training time that added seeds may take, of all slots together, such as 30m or 2h "
-        "[as long as it takes]",
+        help="maximum training time of the added seeds, summed over slots, such as 30m or 2h [no "
+        "limit]",
     )
 
 
 def read_refining(until: str | None, budget: str | None) -> tuple[Refining | None, list[Problem]]:
-    """What the words of the options mean, None where nothing was asked for, and what is wrong."""
+    """Parse the two options: None if there is nothing to refine, and their problems."""
     problems: list[Problem] = []
     if until is None:
         if budget is not None:
-            problems.append(Problem("--budget", "--until beside it, which it limits", budget))
+            problems.append(Problem("--budget", "--until as well, which it limits", budget))
         return None, problems
     factor = _checked("--until", lambda: _factor(until), problems)
     seconds = None if budget is None else _checked("--budget", lambda: _budget(budget), problems)
@@ -49,7 +49,7 @@ def _checked(option: str, read: Callable[[], T], problems: list[Problem]) -> T |
     try:
         return read()
     except InputError as error:
-        problems += [Problem(option, each.requirement, each.found) for each in error.problems]
+        problems += [Problem(option, each.expected, each.got) for each in error.problems]
         return None
 
 
@@ -66,5 +66,5 @@ def _factor(text: str) -> float:
 def _budget(text: str) -> float:
     seconds = parse_seconds(text)
     if seconds <= 0:
-        raise bad("--budget", "a time of more than nothing, such as 30m", text)
+        raise bad("--budget", "a time above 0, such as 30m", text)
     return seconds

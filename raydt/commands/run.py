@@ -1,4 +1,4 @@
-"""`raydt run`: train what is missing of a sweep."""
+"""`raydt run`: train the missing cells of a sweep."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from raydt.grid.refining import Refining
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = SweepParser(prog, about)
-    recorded = parser.add_argument_group("Without any other option")
+    recorded = parser.add_argument_group("Run a recorded sweep, without other options")
     recorded.add_argument(
         "--recorded",
         metavar="FOLDER",
-        help="folder of a sweep, to be run as its sweep.json has it",
+        help="folder of a sweep, to run it as recorded in its sweep.json",
     )
     parser.add_sweep_options()
     return parser
@@ -33,7 +33,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def train(sweep: Sweep, refining: Refining | None = None) -> int:
-    """Train what is missing of a sweep, then what refines it, and say what came of it."""
+    """Train the missing cells of a sweep, then those that refine it, and print the outcome."""
     from raydt.orchestration.launch import launch
     from raydt.terminal.outcome import show_outcome, show_ui
     from raydt.terminal.progress import Progress
@@ -48,7 +48,7 @@ def train(sweep: Sweep, refining: Refining | None = None) -> int:
     if outcome.experiment_id is not None:
         show_ui(sweep.store_uri, outcome.experiment_id, console, CELLS_VIEW)
     if not outcome.whole:
-        raise RunError("not every cell is done; `raydt status` names the others")
+        raise RunError("some cells are not done; `raydt status` shows which and why")
     return 0
 
 
@@ -58,6 +58,6 @@ def _recorded(folder: str, words: list[str]) -> Sweep:
     given = {"--recorded", folder, f"--recorded={folder}"}
     others = [word for word in words if word not in given]
     if others:
-        raise bad("--recorded", "no other option: the record has them all", " ".join(others))
+        raise bad("--recorded", "no other options, as the record has them all", " ".join(others))
     storage, _, name = folder.rstrip("/").rpartition("/")
     return recorded_sweep(storage or ".", name)

@@ -1,4 +1,4 @@
-"""`raydt status`: which cells of a sweep are done."""
+"""`raydt status`: the state of the cells of a sweep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raydt.commands.parser import CommandParser
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
-    parser.add_argument("name", nargs="?", help="name of the sweep [the only one there is]")
+    parser.add_argument("name", nargs="?", help="name of the sweep [the only one in the storage]")
     parser.add_storage()
     return parser
 

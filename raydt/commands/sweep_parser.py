@@ -1,4 +1,4 @@
-"""A sweep as options, one for each of its fields."""
+"""The options of a sweep, one for each of its fields."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from raydt.commands.sweep_help import (
 )
 from raydt.config.fields import FIELDS, OPTIONS, SweepField, fields_meant_by
 from raydt.config.read import Typed
-from raydt.errors import Problem
+from raydt.errors import Problem, UnknownName
 
-_MOST_NAMES = 16  # of a hint: a longer list is no help
+_MAX_NAMES = 16  # in a hint; a longer list does not help
 
 
 class SweepParser(CommandParser):
-    """The parser of a command that takes a sweep. What is wrong with its words is a problem beside
+    """The parser of a command that takes a sweep. Problems of its words are reported together with
     those of files and fields."""
 
     def __init__(self, prog: str, about: str) -> None:
-        # Of a hundred options a list is no help to a person who mistyped one.
+        # A usage line with a hundred options does not help somebody who mistyped one.
         super().__init__(prog, about, usage="%(prog)s [OPTIONS]", add_help=False)
         self.show_all = False
         self._field_options: dict[SweepField, argparse.Action] = {}
 
     def add_sweep_options(self) -> None:
-        """Add what a sweep has, and `--help`. What a command has of its own is added before."""
+        """Add the options of a sweep, and `--help`. Call it after adding options of the command."""
         groups = {title: self.add_argument_group(title) for title in GROUPS}
         files = self.add_argument_group("From files")
         groups |= {title: self.add_argument_group(title) for title in HIDDEN_GROUPS}
@@ -46,8 +46,11 @@ class SweepParser(CommandParser):
                 help=argparse.SUPPRESS,
             )
         for name, about in (
-            ("--sweep", "a TOML file with any of these; what is typed wins"),
-            ("--hparams", "hyperparameters as sweeps/hparams.py found them; win over --sweep"),
+            ("--sweep", "TOML file with fields of the sweep; options override it"),
+            (
+                "--hparams",
+                "hyperparameters that sweeps/hparams.py found; they override --sweep",
+            ),
         ):
             files.add_argument(name, metavar="FILE", help=about)
         helping = self.add_argument_group("Help")
@@ -55,13 +58,13 @@ class SweepParser(CommandParser):
         helping.add_argument(
             "--help-all",
             action=_HelpAll,
-            help="show also how cells are trained and evaluated, such as --tolerance 0.001, "
-            "--test-bytes 64k or --scratch.learning-rate 0.01",
+            help="also show the options for training and evaluating cells, such as --tolerance "
+            "0.001, --test-bytes 64k or --scratch.learning-rate 0.01",
         )
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """The words as values: what is said of the sweep as `typed`, a `Typed`, and the words
-        themselves as `words`."""
+        """Parse the words. The result has the sweep as `typed` (a `Typed`), and the words as
+        `words`."""
         parsed = self.collect(words)
         said = vars(parsed)
         fields = {field.dotted: said[field.dotted] for field in FIELDS if field.dotted in said}
@@ -70,30 +73,30 @@ class SweepParser(CommandParser):
         return parsed
 
     def format_help(self) -> str:
-        """The options that most people want; with `show_all`, all of them."""
+        """The common options, or all of them with `show_all`."""
         prepare_help(self._field_options, self.show_all)
         return super().format_help()
 
     def unknown_option(self, option: str) -> Problem:
-        """With the fields that it may mean."""
-        # `--help-all` writes STAGE for the name of a stage.
+        """The problem of an unknown option, with the fields that it may mean."""
+        # `--help-all` has STAGE in place of the name of a stage.
         meant = fields_meant_by(option.replace("--STAGE.", "--"))
         if len(meant) > 1:
             choice = ", ".join(field.spellings[0] for field in meant)
-            return Problem(option, f"one of {choice}", "a name that all of them have")
+            return Problem(option, f"one of {choice}", "an ambiguous name")
         known = list(dict.fromkeys([*self._option_string_actions, *OPTIONS]))
         if "." not in option:
             known = [name for name in known if "." not in name]
         close = options_meant_by(option, known)
         names = _names_of(close)
-        if not close or len(names) > _MOST_NAMES:
-            return Problem(option, "a field of a sweep (--help-all lists them)", "no such option")
-        kind = "a field of a sweep" if all(map(fields_meant_by, close)) else "an option"
-        return Problem(option, f"{kind} (did you mean {listed(names)}?)", "no such option")
+        if not close or len(names) > _MAX_NAMES:
+            return UnknownName(option, "--help-all lists the options", "option")
+        return UnknownName(option, f"did you mean {listed(names)}?", "option")
 
 
 def _names_of(options: Sequence[str]) -> list[str]:
-    """What each stage has is one name where there are others, else one for each stage."""
+    """Options to suggest. An option that every stage has is shown once, as --STAGE.x, if there are
+    other options, else once per stage."""
     names = []
     for option in options:
         meant = fields_meant_by(option)

@@ -1,4 +1,4 @@
-"""`raydt sync`: bring the MLflow store up to the journals."""
+"""`raydt sync`: update the MLflow store from the journals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raydt.errors import RunError
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
-    parser.add_argument("--to", metavar="URI", help="another store [the sweep's own]")
+    parser.add_argument("--to", metavar="URI", help="MLflow store to write to [that of the sweep]")
     parser.add_sweep_name()
     return parser
 
@@ -26,7 +26,7 @@ def run(parsed: argparse.Namespace) -> int:
         sweep = sweep.model_copy(update={"tracking_uri": parsed.to})
     synced = sync_store(sweep)
     Console(highlight=False).print(
-        f"{synced.num_written} cells written, {synced.num_there} were there already"
+        f"{synced.num_written} cells written, {synced.num_there} were already up to date"
     )
     if synced.damaged:
         raise RunError("\n".join(synced.damaged.values()))

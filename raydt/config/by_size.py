@@ -1,4 +1,4 @@
-"""A number that depends on the size of a cell, as a table: `["0=10", "6G=3"]`."""
+"""A number that depends on the size of a cell, as a step function: `["0=10", "6G=3"]`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from raydt.units import format_bytes, parse_bytes
 
 @dataclass(frozen=True, order=True)
 class FromSize:
-    """`value` holds from `num_bytes` on, up to the next row of the table."""
+    """`value` applies from `num_bytes` up to the next row of the table."""
 
     num_bytes: int
     value: float
 
 
 def value_at(table: Sequence[FromSize], size_bytes: int) -> float:
-    """The value of the last row that begins at or below `size_bytes`; below all, the first's."""
+    """The value of the last row at or below `size_bytes`; below all rows, the first value."""
     return max((row for row in table if row.num_bytes <= size_bytes), default=table[0]).value
 
 
@@ -34,10 +34,10 @@ def _read_row(value: object) -> FromSize:
         row = FromSize(parse_bytes(size) if equals else 0, float(number))
     except (InputError, ValueError) as error:
         raise PydanticCustomError(
-            "row", "a number, or SIZE=NUMBER for the cells from a size on, such as 6G=3"
+            "row", "a number, or SIZE=NUMBER for cells of at least a size, such as 6G=3"
         ) from error
     if not 0 <= row.value < float("inf"):
-        raise PydanticCustomError("row", "a number that is finite and not negative")
+        raise PydanticCustomError("row", "a finite number of at least 0")
     return row
 
 
@@ -52,7 +52,7 @@ def _as_tuple(value: object) -> object:
 
 def _in_order(rows: tuple[FromSize, ...]) -> tuple[FromSize, ...]:
     if len({row.num_bytes for row in rows}) < len(rows):
-        raise PydanticCustomError("rows", "each size only once")
+        raise PydanticCustomError("rows", "each size once")
     return tuple(sorted(rows))
 
 

@@ -1,4 +1,4 @@
-"""Which GPUs a cluster file of Ray's launcher (`ray up`) asks a cloud for, and how many at most."""
+"""The type and the maximal number of GPUs in a cluster file of Ray's launcher (`ray up`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from raydt.errors import bad
 from raydt.gpus import Gpu, gpu_of_instance
 
-# GPUs of an instance where it has more than one, by AWS's names: the family, and its size.
+# AWS instances with several GPUs, by prefixes of their names.
 _EIGHT = ("p4d.", "p4de.", "p5.48", "p5e.", "p5en.", "p6-")
 _FOUR = ("g5.12", "g5.24", "g6.12", "g6.24", "g6e.12", "g6e.24")
 _EIGHT_OF_G = ("g5.48", "g6.48", "g6e.48")
@@ -23,13 +23,13 @@ class ClusterGpus:
     """The GPUs of a cluster, all of one type."""
 
     gpu: Gpu
-    most: int  # at once
+    max_gpus: int  # at the same time
 
 
 def read_cluster_gpus(path: Path) -> ClusterGpus | None:
-    """The GPUs that a cluster file names; None if it names none that is known.
+    """The GPUs that a cluster file names; None if raydt knows none of them.
 
-    Raises `InputError` for what is no cluster file, and for one that names GPUs of several types.
+    Raises `InputError` if it is not a cluster file, or names GPUs of several types.
     """
     try:
         read = yaml.safe_load(path.read_text())
@@ -41,17 +41,17 @@ def read_cluster_gpus(path: Path) -> ClusterGpus | None:
     if not isinstance(node_types, Mapping):
         raise bad(f"cluster file {path}", "a file for `ray up`", "no available_node_types")
     by_gpu: dict[Gpu, int] = {}
-    most_nodes = int(read.get("max_workers", 2))  # Ray's own default
+    max_nodes = int(read.get("max_workers", 2))  # Ray's own default
     for name, node_type in node_types.items():
         gpu, number = _gpus_of_node(node_type)
         if gpu is None or name == read.get("head_node_type"):
             continue
-        nodes = min(most_nodes, int(node_type.get("max_workers", most_nodes)))
-        by_gpu[gpu] = min(most_nodes * number, by_gpu.get(gpu, 0) + nodes * number)
+        nodes = min(max_nodes, int(node_type.get("max_workers", max_nodes)))
+        by_gpu[gpu] = min(max_nodes * number, by_gpu.get(gpu, 0) + nodes * number)
     if len(by_gpu) > 1:
         names = ", ".join(gpu.name for gpu in by_gpu)
-        raise bad(f"cluster file {path}", "GPUs of one type (--gpu says which is meant)", names)
-    return next((ClusterGpus(gpu, most) for gpu, most in by_gpu.items()), None)
+        raise bad(f"cluster file {path}", "GPUs of one type (choose one with --gpu)", names)
+    return next((ClusterGpus(gpu, number) for gpu, number in by_gpu.items()), None)
 
 
 def _gpus_of_node(node_type: Mapping[str, Any]) -> tuple[Gpu | None, int]:

@@ -1,4 +1,4 @@
-"""The fields of a sweep one by one, and the names by which each can be typed as an option."""
+"""The fields of a sweep, and the options that set each of them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from raydt.config.sweep import Sweep
 from raydt.units import Size
 
 SWITCH = "true|false"
-# Words at the end of a field's name that say what its number is.
+# Units at the end of a field's name.
 _UNITS = {"bytes", "seconds", "steps", "windows"}
 
 
 @dataclass(frozen=True)
 class SweepField:
-    """A field that has no fields of its own.
+    """A leaf field of a sweep.
 
-    `path` leads to it from the sweep: `("protocol", "scratch", "epochs")`. `value` says what it
-    takes, as one word for `--help`; of several, it says what each of them is.
+    `path` leads to it from the sweep: `("protocol", "scratch", "epochs")`. `value` names its value
+    in `--help`, or each of its values if it takes several.
     """
 
     path: tuple[str, ...]
@@ -34,28 +34,28 @@ class SweepField:
 
     @property
     def is_switch(self) -> bool:
-        """Whether the option alone says enough."""
+        """Whether the option may be given without a value."""
         return self.value == SWITCH
 
     @property
     def dotted(self) -> str:
-        """As errors and records name it: `protocol.scratch.learning_rate`."""
+        """Its name in errors and records: `protocol.scratch.learning_rate`."""
         return ".".join(self.path)
 
     @property
     def option(self) -> str:
-        """The option in full: `--protocol.scratch.learning-rate`."""
+        """Its full option: `--protocol.scratch.learning-rate`."""
         return _option(self.path)
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """All options that mean this field and no other, the shortest first."""
+        """All unambiguous options of this field, the shortest first."""
         tails = (_option(self.path[start:]) for start in reversed(range(len(self.path))))
         return tuple(option for option in tails if fields_meant_by(option) == (self,))
 
 
 def fields_meant_by(option: str) -> tuple[SweepField, ...]:
-    """The fields that an option may mean: one, none, or several where it is too short."""
+    """The fields that an option may refer to: one, none, or several if it is ambiguous."""
     return _BY_OPTION.get(option, ())
 
 
@@ -68,7 +68,7 @@ def _leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Sw
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             yield from _leaves(info.annotation, (*prefix, name))
         elif get_origin(info.annotation) is dict:
-            continue  # follows from others: nothing to type
+            continue  # derived from other fields: not an option
         else:
             several = get_origin(info.annotation) is tuple
             yield SweepField(
@@ -103,11 +103,11 @@ def _by_option() -> dict[str, tuple[SweepField, ...]]:
     for field in FIELDS:
         for start in range(1, len(field.path)):
             meant[_option(field.path[start:])].append(field)
-    # What is written in full is never short for something else.
+    # A full name is never an abbreviation of another one.
     meant.update({field.option: [field] for field in FIELDS})
     return {option: tuple(fields) for option, fields in meant.items()}
 
 
 FIELDS = tuple(_leaves(Sweep))
 _BY_OPTION = _by_option()
-OPTIONS = tuple(_BY_OPTION)  # also those that are too short to mean one field
+OPTIONS = tuple(_BY_OPTION)  # ambiguous ones, too

@@ -1,7 +1,7 @@
 """The file that `sweeps/hparams.py` writes and `--hparams FILE` reads.
 
-`[protocol.<stage>]` are fields of a sweep, as in any sweep file; `[found]` says what they were
-found for, and on what evidence.
+`[protocol.<stage>]` are fields of a sweep, as in any sweep file; `[found]` records which model and
+sizes they were tuned for, and the evidence.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pydantic import BaseModel, ValidationError
 from raydt.config.problems import problems_of_fields
 from raydt.config.protocol import RECIPES, Protocol
 from raydt.config.toml_file import read_toml
-from raydt.errors import InputError, Problem
+from raydt.errors import InputError, Problem, UnknownName
 
 _OPTION = "--hparams"
 
 
 @dataclass(frozen=True)
 class HparamsFile:
-    """`protocol` as a sweep file has it: tables of those fields that the file sets."""
+    """`protocol` has the fields that the file sets, in tables as in a sweep file."""
 
     path: Path
     model: str
@@ -29,17 +29,17 @@ class HparamsFile:
 
 
 def read_hparams(path: Path) -> HparamsFile:
-    """The file at `path`; `InputError` with every problem if it is none."""
+    """Read the file at `path`; `InputError` with all of its problems."""
     values = read_toml(_OPTION, path)
     problems = [
-        Problem(f"{_OPTION} {path}: {name}", "only the tables protocol and found", "no such table")
+        UnknownName(f"{_OPTION} {path}: {name}", "it has the tables protocol and found", "table")
         for name in sorted(values.keys() - {"protocol", "found"})
     ]
     found = values.get("found")
     model = found.get("model") if isinstance(found, dict) else None
     if not isinstance(model, str):
-        requirement = "the model that it was found for, as sweeps/hparams.py writes it"
-        problems.append(Problem(f"{_OPTION} {path}: found.model", requirement, repr(model)))
+        expected = "the model that it was tuned for, as sweeps/hparams.py writes it"
+        problems.append(Problem(f"{_OPTION} {path}: found.model", expected, repr(model)))
     protocol = values.get("protocol")
     if isinstance(protocol, dict):
         problems += _problems_of(path, protocol)
@@ -54,21 +54,21 @@ def read_hparams(path: Path) -> HparamsFile:
 
 
 def check_models(file: HparamsFile, models: tuple[str, ...]) -> list[Problem]:
-    """A problem if the file was found for another model than a sweep has: its values are no good
-    there, and nothing would say so."""
+    """A problem if the file was tuned for another model than the sweep's: its values are wrong
+    there, and nothing else would show it."""
     if set(models) == {file.model}:
         return []
     return [
         Problem(
             f"{_OPTION} {file.path}",
-            f"a file found for the model of the sweep, {' '.join(models)}",
-            f"one for {file.model}",
+            f"hyperparameters for the model of the sweep, {' '.join(models)}",
+            f"some for {file.model}",
         )
     ]
 
 
 def _problems_of(path: Path, protocol: dict[str, object]) -> list[Problem]:
-    """Over the defaults, so that a field may be left out."""
+    """Validate the tables over the defaults, because a file may leave fields out."""
     merged = dict(protocol)
     for stage in RECIPES:
         given = protocol.get(stage)

@@ -1,8 +1,8 @@
-"""What a folder with a model in it says of its shape: one that `raydt export` wrote, or any causal
-byte-level model of the Hub's form (`config.json`, safetensors, a tokenizer).
+"""The shape of a model in a folder: one that `raydt export` wrote, or any causal byte-level model
+in Hugging Face format (`config.json`, safetensors, a tokenizer).
 
-Only JSON and headers are read: a plan needs neither torch nor `transformers`. That the model is
-what its files say is seen when its weights are read (`raydt/model/hub_weights.py`).
+Only JSON and headers are read, so that a plan needs neither torch nor `transformers`. Whether the
+weights match is checked when they are loaded (`raydt/model/hub_weights.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from raydt.config.model import VOCABULARY, HubModel, ModelConfig
 from raydt.errors import Problem
 
 CONFIG, MODEL = "config.json", "model.safetensors"
-# The fields of a model by the names that transformers' users know them by: an exported config.
+# Our fields and their usual names in transformers, as in an exported config.
 HUB_SHAPE = {
     "family": "family",
     "width": "hidden_size",
@@ -30,40 +30,39 @@ HUB_SHAPE = {
     "mask_documents": "mask_documents",
 }
 HUB_MODEL_TYPE = "raydt"
-# The same in configs of other models, which have had several names for them.
+# The same in configs of other models, which use several names.
 _NAMES = {
     "width": ("hidden_size", "n_embd", "d_model"),
     "num_layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
     "num_heads": ("num_attention_heads", "n_head", "num_heads", "n_heads"),
     "window_bytes": ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
 }
-# What of a config decides nothing of what is computed.
-_ASIDE = frozenset(
+# Fields of a config that do not change what is computed.
+_NOT_DECISIVE = frozenset(
     "_name_or_path architectures dtype torch_dtype transformers_version use_cache id2label "
     "label2id bos_token_id eos_token_id pad_token_id problem_type finetuning_task "
     "task_specific_params".split()
 )
-_BYT5_OFFSET = 3  # padding, end and unknown stand before the bytes
+_BYT5_OFFSET = 3  # the ids of padding, end and unknown come before those of the bytes
 _A_MODEL = "a folder that `raydt export` wrote, or a causal byte-level model of the Hub's form"
 
 
 def model_in(what: str, folder: Path) -> ModelConfig | Problem:
-    """The shape of the model in a folder, or why there is none; `what` names it."""
+    """The shape of the model in a folder, or the problem with it; `what` names the model."""
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
     except (OSError, ValueError) as error:
         return Problem(what, _A_MODEL, f"{CONFIG}: {error}")
     if not isinstance(config, dict):
-        return Problem(what, _A_MODEL, f"another {CONFIG}")
+        return Problem(what, _A_MODEL, f"a {CONFIG} that is not an object")
     kind = str(config.get("model_type"))
     if config.get("is_encoder_decoder"):
-        found = f"{kind}, an encoder and a decoder"
-        return Problem(what, "a model that reads from left to right alone", found)
+        return Problem(what, "a causal model", f"{kind}, an encoder-decoder")
     return _exported(what, config) if kind == HUB_MODEL_TYPE else _of_hub(what, folder, config)
 
 
 def byte_letters() -> list[str]:
-    """GPT-2's letter of each byte: itself where it can be seen, else one from U+0100 on."""
+    """GPT-2's character for each byte: itself if it is printable, else one from U+0100 on."""
     seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = (chr(0x100 + number) for number in range(VOCABULARY))
     return [chr(byte) if byte in seen else next(others) for byte in range(VOCABULARY)]
@@ -72,23 +71,23 @@ def byte_letters() -> list[str]:
 def _exported(what: str, config: Mapping[str, Any]) -> ModelConfig | Problem:
     vocabulary = config.get("vocab_size")
     if vocabulary != VOCABULARY:
-        requirement = f"{VOCABULARY} bytes for a vocabulary"
-        return Problem(what, requirement, f"{HUB_MODEL_TYPE} with {vocabulary} tokens")
+        expected = f"a vocabulary of {VOCABULARY} bytes"
+        return Problem(what, expected, f"{HUB_MODEL_TYPE} with {vocabulary} tokens")
     try:
         return ModelConfig(**{ours: config[theirs] for ours, theirs in HUB_SHAPE.items()})
     except (KeyError, ValueError) as error:
-        return Problem(what, "the config of an exported model", f"damage ({error})")
+        return Problem(what, "the config of an exported model", f"a damaged one ({error})")
 
 
 def _of_hub(what: str, folder: Path, config: Mapping[str, Any]) -> ModelConfig | Problem:
     kind = str(config.get("model_type"))
     if "auto_map" in config:
-        requirement = "a model that `transformers` has itself"
-        return Problem(what, requirement, f"{kind}, with code of its own (auto_map)")
+        expected = "an architecture that is part of `transformers`"
+        return Problem(what, expected, f"{kind} with custom code (auto_map)")
     byte_ids = _byte_ids(folder, config)
     if isinstance(byte_ids, str):
-        requirement = "a vocabulary of bytes: of ByT5, byte-level without a merge, or 256 ids"
-        return Problem(what, requirement, f"{kind} with {byte_ids}")
+        expected = "a byte vocabulary: ByT5's, a byte-level BPE without merges, or 256 ids"
+        return Problem(what, expected, f"{kind} with {byte_ids}")
     shape: dict[str, int] = {}
     for ours, names in _NAMES.items():
         values = [config[name] for name in names if isinstance(config.get(name), int)]
@@ -97,9 +96,11 @@ def _of_hub(what: str, folder: Path, config: Mapping[str, Any]) -> ModelConfig |
         shape[ours] = values[0]
     num_parameters = _num_parameters(folder)
     if isinstance(num_parameters, str):
-        return Problem(what, f"weights in {MODEL}, whole or in parts", num_parameters)
+        return Problem(what, f"weights in {MODEL}, in one file or in shards", num_parameters)
     inner = config.get("intermediate_size") or config.get("n_inner") or 4 * shape["width"]
-    decisive = {n: _without_dropout(n, value) for n, value in config.items() if n not in _ASIDE}
+    decisive = {
+        n: _without_dropout(n, value) for n, value in config.items() if n not in _NOT_DECISIVE
+    }
     hub = HubModel(
         config=json.dumps(decisive, sort_keys=True),
         byte_ids=byte_ids,
@@ -108,20 +109,21 @@ def _of_hub(what: str, folder: Path, config: Mapping[str, Any]) -> ModelConfig |
     try:
         return ModelConfig(**shape, hidden=inner, conv_bytes=1, family="hub", hub=hub)
     except ValueError as error:
-        return Problem(what, "the config of a model", f"damage ({error})")
+        return Problem(what, "the config of a model", f"a damaged one ({error})")
 
 
 def _without_dropout(name: str, value: object) -> object:
-    """Nothing is dropped, as in raydt's own families: some models do so without a module for it."""
+    """Dropout is 0, as in raydt's own families. It is set in the config, because some models apply
+    it without a module."""
     drops = isinstance(value, float) and ("dropout" in name or name.endswith("pdrop"))
     return 0.0 if drops else value
 
 
 def _byte_ids(folder: Path, config: Mapping[str, Any]) -> tuple[int, ...] | str:
-    """The id of each byte, or what the vocabulary is instead.
+    """The id of each byte, or a description of the vocabulary if it is not one of bytes.
 
-    Byte 0 stands for the end of a text, as in training: it has the id that the model has for that,
-    where that is no other byte's.
+    Byte 0 ends a text, as in training. It gets the model's end-of-text id, unless that is the id of
+    another byte.
     """
     num_ids = config.get("vocab_size")
     if not isinstance(num_ids, int) or num_ids < VOCABULARY:
@@ -137,7 +139,7 @@ def _byte_ids(folder: Path, config: Mapping[str, Any]) -> tuple[int, ...] | str:
     if isinstance(end, int) and 0 <= end < num_ids and end not in found[1:]:
         found[0] = end
     if max(found) >= num_ids or min(found) < 0 or len(set(found)) < VOCABULARY:
-        return f"{num_ids} tokens, which are not one for each byte"
+        return f"{num_ids} tokens, not one for each byte"
     return tuple(found)
 
 
@@ -156,7 +158,7 @@ def _ids_of_tokenizer(folder: Path, num_ids: int) -> list[int] | str:
 
 
 def _ids_in(tokenizer: Mapping[str, Any]) -> list[int] | str:
-    """Of a `tokenizer.json`: tokenizers' byte-level scheme, in which a byte is a letter."""
+    """The ids in a `tokenizer.json` of the byte-level scheme, where each byte is one character."""
     model = tokenizer["model"]
     steps = tokenizer.get("pre_tokenizer") or {}
     kinds = {step["type"] for step in steps.get("pretokenizers", [steps]) if "type" in step}
@@ -169,13 +171,13 @@ def _ids_in(tokenizer: Mapping[str, Any]) -> list[int] | str:
     missing = [letter for letter in letters if letter not in vocabulary]
     if missing:
         return f"a vocabulary without {len(missing)} of the bytes"
-    # raydt's own calls its separator by what it is.
+    # raydt's own tokenizer has the separator as "\0".
     zero = vocabulary.get(first, vocabulary.get("\0", -1))
     return [zero, *(vocabulary[letter] for letter in letters)]
 
 
 def _num_parameters(folder: Path) -> int | str:
-    """Of the safetensors files, by their headers."""
+    """The number of parameters by the headers of the safetensors files, or what is wrong."""
     index = folder / f"{MODEL}.index.json"
     try:
         if index.exists():
@@ -184,9 +186,9 @@ def _num_parameters(folder: Path) -> int | str:
             names = [MODEL]
         return sum(_num_in(folder / name) for name in names)
     except FileNotFoundError as error:
-        return f"no such file as {error.filename}"
+        return f"no file {error.filename}"
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        return f"files that are damaged ({error!r:.200})"
+        return f"damaged files ({error!r:.200})"
 
 
 def _num_in(path: Path) -> int:

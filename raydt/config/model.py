@@ -1,4 +1,4 @@
-"""The shape of a model, its sizes by name, and what it costs in closed form."""
+"""Model shapes, the named sizes, and their parameters and FLOPs in closed form."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 VOCABULARY = 256  # one token is one byte
-RELATIVE_BUCKETS = 32  # of the paper family's relative positions
+RELATIVE_BUCKETS = 32  # of relative positions, in family paper
 
 Family = Literal["default", "paper", "hub"]
 
 
 class HubModel(BaseModel):
-    """What a model of family `hub` is, which `transformers` builds."""
+    """The parts of a model of family `hub` that `transformers` needs to build it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    config: str = Field(description="its config.json, as far as it decides what is computed")
+    config: str = Field(description="the fields of its config.json that decide what is computed")
     byte_ids: tuple[int, ...] = Field(
         min_length=VOCABULARY, max_length=VOCABULARY, description="the id of each byte"
     )
-    num_parameters: int = Field(gt=0, description="of its files: tied weights count once")
+    num_parameters: int = Field(
+        gt=0, description="parameters in its files: tied weights count once"
+    )
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The config, read."""
+        """The parsed config."""
         fields: dict[str, Any] = json.loads(self.config)
         return fields
 
 
 class ModelConfig(BaseModel):
-    """A byte-level decoder. The parameter and FLOP counts here are held against torch's own."""
+    """The shape of a byte-level decoder. Tests compare its parameters and FLOPs with torch's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,25 +43,30 @@ class ModelConfig(BaseModel):
     num_heads: int = Field(gt=0, description="attention heads, each of width / num_heads")
     hidden: int = Field(gt=0, description="width of the feed-forward layer")
     window_bytes: int = Field(gt=1, description="bytes of context")
-    conv_bytes: int = Field(4, ge=1, description="reach of the causal convolution; 1 is none")
+    conv_bytes: int = Field(
+        4, ge=1, description="kernel size of the causal convolution; 1: no convolution"
+    )
     family: Family = Field(
-        "default", description="the blocks: raydt's own, the published, or one of the Hub"
+        "default",
+        description="architecture: raydt's own (default), the published one (paper), or that of a "
+        "model of the Hub (hub)",
     )
     mask_documents: bool = Field(
-        False, description="nothing is seen of what stands before the last separator (byte 0)"
+        False, description="attention does not cross document separators (byte 0)"
     )
-    hub: HubModel | None = Field(None, description="of family hub: all that this shape leaves open")
+    hub: HubModel | None = Field(None, description="everything else about a model of family hub")
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelConfig:
         if self.family == "default" and self.width % (2 * self.num_heads):
             raise ValueError(
-                f"width must be a multiple of 2 x num_heads (rotary positions turn pairs); "
-                f"found {self.width} and {self.num_heads}"
+                f"expected width to be a multiple of 2 x num_heads (rotary embeddings rotate "
+                f"pairs), got {self.width} and {self.num_heads}"
             )
         if self.family != "hub" and self.width % self.num_heads:
             raise ValueError(
-                f"width must be a multiple of num_heads; found {self.width} and {self.num_heads}"
+                f"expected width to be a multiple of num_heads, got {self.width} and "
+                f"{self.num_heads}"
             )
         return self
 
@@ -67,35 +74,37 @@ class ModelConfig(BaseModel):
     def _the_paper_has_no_convolution(self) -> ModelConfig:
         if self.family == "paper" and self.conv_bytes != 1:
             raise ValueError(
-                f"conv_bytes must be 1 in family paper, which has none; found {self.conv_bytes}"
+                f"expected conv_bytes = 1 in family paper, which has no convolution, got "
+                f"{self.conv_bytes}"
             )
         return self
 
     @model_validator(mode="after")
-    def _family_hub_is_told(self) -> ModelConfig:
+    def _only_family_hub_has_hub(self) -> ModelConfig:
         if (self.family == "hub") != (self.hub is not None):
-            raise ValueError(f"hub must be there in family hub alone; found {self.family}")
+            raise ValueError(f"expected hub in family hub only, got family {self.family}")
         return self
 
     @property
     def num_matrix_parameters(self) -> int:
-        """Parameters that are multiplied with once per byte: all but norms, mixes, embedding.
+        """Parameters that take part in a matrix product once per byte: all but norms, mixing
+        weights and the input embedding.
 
-        The output embedding counts, tied or not: it is multiplied with. Of family `hub` norms,
-        biases and positions count too, which are few.
+        The output embedding counts, tied or not. In family `hub`, norms, biases and position
+        embeddings count too; they are few.
         """
         if self.hub is not None:
             tied = self.hub.fields.get("tie_word_embeddings", True)
             embedding = 0 if tied else self.hub.fields["vocab_size"] * self.width
             return self.hub.num_parameters - embedding
         attention = 4 * self.width * self.width
-        # The gate of the paper family is a third matrix.
+        # The gate of family paper is a third matrix.
         feed_forward = (3 if self.family == "paper" else 2) * self.width * self.hidden
         return self.num_layers * (attention + feed_forward) + self.width * VOCABULARY
 
     @property
     def num_parameters(self) -> int:
-        """All parameters; of raydt's own families embeddings are tied in `paper` alone."""
+        """All parameters. Of raydt's own families, only `paper` ties its embeddings."""
         if self.hub is not None:
             return self.hub.num_parameters
         norms = (2 * self.num_layers + 1) * self.width
@@ -106,13 +115,13 @@ class ModelConfig(BaseModel):
 
     @property
     def forward_flops_per_byte(self) -> int:
-        """Multiply-adds count two; attention over the whole window, as torch counts it."""
+        """A multiply-add counts as two; attention spans the whole window, as torch counts it."""
         attention = 4 * self.num_layers * self.width * self.window_bytes
         return 2 * self.num_matrix_parameters + attention
 
     @property
     def training_flops_per_byte(self) -> int:
-        """Forward and backward: three times the forward pass."""
+        """Forward and backward pass: three times the forward pass."""
         return 3 * self.forward_flops_per_byte
 
 
@@ -131,7 +140,7 @@ def _paper(width: int, num_layers: int, num_heads: int, hidden: int, window: int
     return ModelConfig(**own | {"family": "paper", "conv_bytes": 1})
 
 
-# Parameters stand beside each; `docs/model.md` has them with the FLOPs.
+# The comments give parameters; docs/model.md has FLOPs as well.
 MODELS = {
     "nano": _own(64, 1, 1, 192, 128),  # 0.07 M, the demo's
     "micro": _own(128, 3, 2, 512, 256),  # 0.66 M

@@ -1,4 +1,4 @@
-"""What is wrong with a sweep, in raydt's own words."""
+"""The problems of a sweep: pydantic's errors in raydt's words, and conflicts between fields."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ from raydt.config.fields import FIELDS
 from raydt.config.model import MODELS
 from raydt.config.protocol import RECIPES
 from raydt.config.sweep import Sweep
-from raydt.config.wording import requirement_of
-from raydt.errors import Problem
+from raydt.config.wording import expected_of
+from raydt.errors import Problem, UnknownName
 from raydt.units import Size, approximate_bytes
 
-# Pydantic's word for a default that cannot be known because the field it follows is wrong: that
-# one is reported already.
-_FOLLOWS = "default_factory_not_called"
+# Pydantic's error type for a default that depends on an invalid field, which is reported itself.
+_DEPENDENT = "default_factory_not_called"
 
 
-# Each table by the last part of its name, and in full.
+# The full name of each table, by its last part.
 _TABLES = {field.path[-2]: ".".join(field.path[:-1]) for field in FIELDS if len(field.path) > 1}
 
 
 def problems_of_fields(
     error: ValidationError, table: tuple[str, ...] = (), file: str = ""
 ) -> list[Problem]:
-    """Each field that is unknown or cannot be what it is: of a sweep, or of one `table` of it.
-    `file` stands before their names."""
+    """A problem for each unknown or invalid field of a sweep, or of one `table` of it. `file` is a
+    prefix of their names."""
     problems = []
     for item in error.errors():
-        if item["type"] == _FOLLOWS:
+        if item["type"] == _DEPENDENT:
             continue
         name = ".".join((*table, *_path(item["loc"]))) or "sweep"
         if item["type"] == "extra_forbidden":
@@ -41,43 +40,38 @@ def problems_of_fields(
         else:
             found = item["input"]
             shown = "nothing" if found in ((), [], "") else repr(found)
-            problems.append(Problem(file + name, requirement_of(item, name), shown))
+            problems.append(Problem(file + name, expected_of(item, name), shown))
     return list(dict.fromkeys(problems))
 
 
 def wrong_fields(error: ValidationError) -> frozenset[tuple[str, ...]]:
-    """The paths of the fields and tables that `problems_of_fields` is about."""
-    return frozenset(_path(item["loc"]) for item in error.errors() if item["type"] != _FOLLOWS)
+    """The paths of the fields and tables that `problems_of_fields` reports."""
+    return frozenset(_path(item["loc"]) for item in error.errors() if item["type"] != _DEPENDENT)
 
 
 def _path(place: tuple[int | str, ...]) -> tuple[str, ...]:
-    """Without the number of a value in a list: the problem shows the value."""
+    """Drop the index of a value in a list: the problem shows the value itself."""
     return tuple(part for part in place if isinstance(part, str))
 
 
 def _unknown(where: str, name: str, value: object) -> Problem:
     if isinstance(value, Mapping):
         close = difflib.get_close_matches(name, _TABLES, n=1)
-        return Problem(
-            where,
-            f"a table of a sweep{_hint([f'[{_TABLES[each]}]' for each in close])}",
-            "no such table",
-        )
+        return UnknownName(where, _hint([f"[{_TABLES[each]}]" for each in close]), "table")
     elsewhere = [field.dotted for field in FIELDS if field.path[-1] == name]
     close = difflib.get_close_matches(name, [field.path[-1] for field in FIELDS], n=1)
-    return Problem(where, f"a field of a sweep{_hint(elsewhere or close)}", "no such field")
+    return UnknownName(where, _hint(elsewhere or close), "field")
 
 
 def _hint(names: list[str]) -> str:
-    return f" (did you mean {' or '.join(names)}?)" if names else ""
+    return f"did you mean {' or '.join(names)}?" if names else ""
 
 
 def problems_between_fields(
     sweep: Sweep, unknown: Set[tuple[str, ...]] = frozenset()
 ) -> list[Problem]:
-    """Fields that are right one by one and do not fit together. Of those that are `unknown`, as
-    `wrong_fields` names them, the sweep has a default in place of what was meant: what follows
-    from it is left out."""
+    """Problems between fields that are valid on their own. Checks that read a field in `unknown`
+    (from `wrong_fields`) are skipped, because the sweep has a default in its place."""
     problems: list[Problem] = []
     for reads, check in _CHECKS:
         paths = [tuple(field.split(".")) for field in reads]
@@ -103,7 +97,7 @@ def _targets_in_mixtures(sweep: Sweep) -> list[Problem]:
     return [
         Problem(
             f"sources: {name}",
-            "a mixture without any target, whose text a finetune would have read before",
+            "a mixture without any target, because its finetunes would have seen the text before",
             f"target {target}",
         )
         for name, mixture in sweep.mixtures.items()
@@ -115,7 +109,7 @@ def _targets_in_mixtures(sweep: Sweep) -> list[Problem]:
 def _joint_without_text(sweep: Sweep) -> list[Problem]:
     if not sweep.joint or sweep.source_languages or sweep.mixtures:
         return []
-    return [Problem("joint", "a source that is text, and not weights alone", "none")]
+    return [Problem("joint", "at least one source that has text", "sources that are weights only")]
 
 
 def _rungs_below_a_window(sweep: Sweep) -> list[Problem]:
@@ -141,9 +135,9 @@ def _sizes_below_a_window(sweep: Sweep, sizes: tuple[Size, ...]) -> list[Problem
 
 
 def _escapes_in_hub_models(sweep: Sweep) -> list[Problem]:
-    """Rows of theirs belong to ids, and not to bytes."""
+    """Their embedding rows belong to ids, not to bytes."""
     return [
-        Problem(f"protocol.{stage}.unseen_bytes", f"train, for the Hub's model {name}", "escape")
+        Problem(f"protocol.{stage}.unseen_bytes", f"train for the Hub model {name}", "escape")
         for name in sweep.models
         for stage in RECIPES
         if sweep.model(name).family == "hub"
@@ -153,7 +147,7 @@ def _escapes_in_hub_models(sweep: Sweep) -> list[Problem]:
 
 def _labels_of_own_models(sweep: Sweep) -> list[Problem]:
     return [
-        Problem(f"sources: {label}", "another label than that of a model of raydt's", label)
+        Problem(f"sources: {label}", "a label that is not the name of a raydt model", label)
         for label in sweep.hub_models
         if label in MODELS
     ]
@@ -188,8 +182,8 @@ def _small_test(sweep: Sweep) -> list[Problem]:
 def _small_split(field: str, num_bytes: int | None) -> list[Problem]:
     if num_bytes is None or num_bytes >= 1_000:
         return []
-    requirement = "at least 1k, or its loss means nothing"
-    return [Problem(f"protocol.{field}", requirement, approximate_bytes(num_bytes))]
+    expected = "at least 1k, because the loss on less means nothing"
+    return [Problem(f"protocol.{field}", expected, approximate_bytes(num_bytes))]
 
 
 def _gpus_without_use(sweep: Sweep) -> list[Problem]:
@@ -199,7 +193,7 @@ def _gpus_without_use(sweep: Sweep) -> list[Problem]:
     return [
         Problem(
             "gpus_per_cell",
-            "at most 1, as a process trains on one GPU (--gpus-per-cell 1 --workers "
+            "at most 1, because a process trains on one GPU (--gpus-per-cell 1 --workers "
             f"{number} trains a large cell on {number})",
             f"{sweep.gpus_per_cell:g}",
         )
@@ -212,14 +206,14 @@ def _workers_on_one_gpu(sweep: Sweep) -> list[Problem]:
     return [
         Problem(
             "gpus_per_cell",
-            "1 where several workers train a cell: NCCL refuses two of them on one GPU (or "
+            "1 with several workers per cell, because NCCL refuses two of them on one GPU (or "
             "--workers 0)",
             f"{sweep.gpus_per_cell:g} with {sweep.workers} workers",
         )
     ]
 
 
-# Each with the fields that it reads.
+# Each check with the fields that it reads.
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Sweep], list[Problem]]], ...] = (
     (("sources", "targets"), _targets_without_source),
     (("sources", "targets"), _targets_in_mixtures),

@@ -1,4 +1,4 @@
-"""How cells are trained: the part of a sweep that its numbers depend on."""
+"""How cells are trained and evaluated: the part of a sweep that decides its results."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from raydt.config.size_field import OptionalSize
 from raydt.tracking.schema import Stage
 from raydt.units import Size, format_bytes
 
-# A constant rate, the average of the weights, and an end that `val` decides: docs/protocols.md says
-# what was tried, docs/model.md by which experiments the numbers were found. Small batches and a
-# strong decay are part of it: they are what keeps small sizes from being learnt by heart.
+# A constant learning rate, averaged weights, and a stop decided by `val`. docs/protocols.md
+# compares the alternatives, docs/model.md has the experiments behind the numbers. Small batches and
+# a strong weight decay keep small sizes from being memorised.
 _CONVERGED = Recipe(
     schedule="constant",
     average="power",
@@ -30,19 +30,19 @@ _CONVERGED = Recipe(
 )
 
 
-# The stages that train, by the names of their recipes.
+# The stages with a recipe.
 RECIPES = ("pretrain", "scratch", "finetune")
 
 
 class Protocol(BaseModel):
-    """How all cells of a sweep are trained and evaluated; `val` chooses the checkpoint, `test` is
+    """How all cells of a sweep are trained and evaluated. `val` chooses the checkpoint, `test` is
     reported.
 
-    The default trains until the data is used up. A cell has converged when it has gone through its
-    data once, in no fewer than 300 steps, and
+    By default a cell is trained until it has converged: it has seen its data once, in at least 300
+    steps, and
 
-    - the last third of its bytes has lowered the validation loss by less than `tolerance`, or
-    - `patience` evaluations have gone by without a better one.
+    - the last third of its bytes lowered the log validation loss by less than `tolerance`, or
+    - the last `patience` evaluations brought no improvement.
 
     The budget of its recipe is a safety net.
     """
@@ -55,41 +55,41 @@ class Protocol(BaseModel):
     evaluation_growth: float = Field(
         1.2,
         ge=1,
-        description="ratio of the bytes seen at one evaluation to those at the one before; 1: a "
-        "fixed number of evaluations, evenly spread",
+        description="factor by which the bytes seen grow from one evaluation to the next; 1: a "
+        "fixed number of evaluations, evenly spaced",
     )
     evaluations: int = Field(
-        8, ge=1, description="number of evaluations, where it is fixed (evaluation growth 1)"
+        8, ge=1, description="number of evaluations of a cell, if --evaluation-growth is 1"
     )
     tolerance: float = Field(
         0.003,
         ge=0,
         lt=1,
-        description="a cell has converged when the last third of its bytes lowers the log of the "
-        "validation loss by less than this; 0: never by this rule",
+        description="stop a cell when the last third of its bytes lowered the log of the "
+        "validation loss by less than this; 0: never stop by this rule",
     )
     patience: int = Field(
         4, ge=1, description="stop a cell after this many evaluations without improvement"
     )
     val_bytes: OptionalSize = Field(
         None,
-        description="bytes of the validation split that choose a checkpoint; auto: what there is, "
+        description="bytes of the validation split, which chooses the checkpoint; auto: all of it, "
         f"at most {format_bytes(evaluation.VAL_BYTES)}",
     )
     test_bytes: OptionalSize = Field(
         None,
-        description="bytes of the test split that are reported on; auto: what there is, at most "
+        description="bytes of the test split, whose loss is reported; auto: all of it, at most "
         f"{format_bytes(evaluation.TEST_BYTES)}",
     )
     test_stride_bytes: int | None = Field(
         None,
         ge=1,
-        description="step of the window over the test split: the smaller, the more context each "
-        "byte has, and the more it costs [half a window]",
+        description="stride of the window over the test split; a smaller one gives each byte more "
+        "context and costs more [half a window]",
     )
 
     def recipe(self, stage: Stage) -> Recipe:
-        """The recipe of a stage that trains; joint cells start from scratch, and have its."""
+        """The recipe of a stage that trains. Joint cells start from scratch and use its recipe."""
         recipes = {
             Stage.PRETRAIN: self.pretrain,
             Stage.SCRATCH: self.scratch,
@@ -100,35 +100,36 @@ class Protocol(BaseModel):
 
     @property
     def asked_val_bytes(self) -> int | None:
-        """Of `val`; None where the corpus decides."""
+        """The declared bytes of `val`; None if the corpus decides."""
         return None if self.val_bytes is None else self.val_bytes.num_bytes
 
     @property
     def asked_test_bytes(self) -> int | None:
-        """Of `test`; None where the corpus decides."""
+        """The declared bytes of `test`; None if the corpus decides."""
         return None if self.test_bytes is None else self.test_bytes.num_bytes
 
     @property
     def most_val_bytes(self) -> int:
-        """What a cell reads of `val`, at most: known before a corpus is."""
+        """Maximum number of bytes of `val` that a cell reads; known before the corpus is."""
         asked = self.asked_val_bytes
         return evaluation.VAL_BYTES if asked is None else asked
 
     @property
     def most_test_bytes(self) -> int:
-        """What a cell reads of `test`, at most: known before a corpus is."""
+        """Maximum number of bytes of `test` that a cell reads; known before the corpus is."""
         asked = self.asked_test_bytes
         return evaluation.TEST_BYTES if asked is None else asked
 
     def test_stride(self, window_bytes: int) -> int:
-        """Step of the window over the test split, for a model of this window."""
+        """Stride of the window over the test split, for a model with this window."""
         if self.test_stride_bytes is None:
             return max(1, window_bytes // 2)
         return min(self.test_stride_bytes, window_bytes)
 
     def num_evaluations(self, stage: Stage, size_bytes: int, trained_bytes: int) -> int:
-        """Of the validation split, by a cell of this size that trains on so many bytes: one that
-        starts from weights has one before its first step, and a zeroshot no other."""
+        """Number of evaluations on `val` of a cell of this size that trains on `trained_bytes`. A
+        cell that starts from weights is also evaluated before its first step; a zeroshot only then.
+        """
         before = 1 if stage in (Stage.FINETUNE, Stage.ZEROSHOT) else 0
         if stage is Stage.ZEROSHOT:
             return before
@@ -140,14 +141,14 @@ class Protocol(BaseModel):
     def evaluated_bytes(
         self, stage: Stage, size_bytes: int, window_bytes: int, trained_bytes: int
     ) -> int:
-        """Bytes forwarded in the evaluations of such a cell, the last of `test`."""
+        """Bytes that go through the model in all evaluations of such a cell, including `test`."""
         val = forwarded_bytes(self.most_val_bytes, window_bytes)
         test = forwarded_bytes(self.most_test_bytes, window_bytes, self.test_stride(window_bytes))
         return self.num_evaluations(stage, size_bytes, trained_bytes) * val + test
 
 
-# The demo's shortcuts: it has three minutes on two cores. Sources are read once, and what is chosen
-# by and reported is a quarter of what text of one's own gets.
+# The demo's shortcuts, to finish in three minutes on two cores: one epoch of pretraining, and a
+# quarter of the default bytes for evaluation.
 DEMO_PROTOCOL = Protocol(
     pretrain=_CONVERGED.model_copy(
         update={"epochs": (FromSize(0, 1),), "max_batch_windows": 4, "batch_exponent": 0.0}
@@ -161,10 +162,10 @@ DEMO_PROTOCOL = Protocol(
 
 
 def forwarded_bytes(num_bytes: int, window_bytes: int, stride_bytes: int | None = None) -> int:
-    """What an evaluation of `num_bytes` costs, in bytes that go through the model.
+    """Cost of an evaluation of `num_bytes`, in bytes that go through the model.
 
     A window T for the first T bytes, and one more for each stride s of the rest:
-    T (1 + ceil(max(0, N - T) / s)). Without a stride, s = T, that is N rounded up to windows.
+    T (1 + ceil(max(0, N - T) / s)). Without a stride, s = T: N rounded up to whole windows.
     """
     stride = window_bytes if stride_bytes is None else min(stride_bytes, window_bytes)
     further = -(-max(0, num_bytes - window_bytes) // stride)

@@ -1,11 +1,12 @@
-"""A sweep from defaults, TOML files and the command line; every problem at once.
+"""Read a sweep from defaults, TOML files and the command line, and report all problems at once.
 
-Later wins: the command line over `--hparams` over `--sweep` over the defaults. Fields of the
-protocol are reached by dots (`--protocol.scratch.learning-rate`), in a file by tables.
+The command line overrides `--hparams`, which overrides `--sweep`, which overrides the defaults.
+Fields of the protocol are set with dots (`--protocol.scratch.learning-rate`), in a file with
+tables.
 
 Why no library does this (tried in November 2026: tyro 1.0.17, jsonargparse 4.53.0, cyclopts 5.5.2,
-pydantic-settings 2.16.3): none reports unknown options together with bad values, and none keeps
-defaults that follow another field where a field beside them is set. What would fall away is the
+pydantic-settings 2.16.3): none reports unknown options together with invalid values, and none keeps
+defaults that depend on another field if a neighbouring field is set. A library would replace the
 loop in `raydt/commands/sweep_parser.py` that makes an option of each field, and little else.
 """
 
@@ -23,15 +24,16 @@ from raydt.config.sweep import Sweep
 from raydt.config.toml_file import read_toml
 from raydt.errors import InputError, Problem, bad
 
-# Their defaults follow from other fields.
+# Fields whose defaults depend on other fields.
 DERIVED = {"name", "scratch_sizes", "pretrain_size", "seeds", "hub_models", "models"}
 
 
 @dataclass(frozen=True)
 class Typed:
-    """What a command line says of a sweep. Values are text still: the sweep gives them types.
+    """A command line that describes a sweep. Values are still text; the sweep parses them.
 
-    `fields` by dotted path; `problems` are of the words themselves, such as an unknown option.
+    `fields` are by dotted path; `problems` are those of the words themselves, such as an unknown
+    option.
     """
 
     sweep_file: str | None = None
@@ -41,8 +43,7 @@ class Typed:
 
 
 def read_sweep(typed: Typed) -> Sweep:
-    """The sweep that is meant. Raises `InputError` with all problems of the words, the files and
-    the fields."""
+    """Build the sweep. Raises `InputError` with all problems of the words, files and fields."""
     problems = list(typed.problems)
     values = {} if typed.sweep_file is None else _read_file(Path(typed.sweep_file), problems)
     hparams = None
@@ -57,7 +58,7 @@ def read_sweep(typed: Typed) -> Sweep:
         sweep = _sweep_of(values)
     except ValidationError as error:
         problems += problems_of_fields(error)
-        # With defaults in their place the others can be held against one another.
+        # With defaults in place of the wrong fields, the others can still be checked.
         wrong = wrong_fields(error)
         for path in wrong:
             _remove(values, path)
@@ -75,14 +76,14 @@ def _sweep_of(values: Mapping[str, object]) -> Sweep:
 
 
 def _defaults_for(values: Mapping[str, object]) -> dict[str, object]:
-    """The defaults of a sweep on the corpus that is named: the protocol follows from it."""
+    """The defaults of a sweep on the given corpus, which decides the default protocol."""
     corpus = values.get("corpus")
-    # Where the corpus is no text, the sweep will say so.
+    # If the corpus is not a string, the sweep reports it.
     defaults = Sweep(corpus=corpus) if isinstance(corpus, str) else Sweep()
     return defaults.model_dump(exclude=DERIVED)
 
 
-# A TOML file is tables of anything until the sweep has given its values types: hence `object`.
+# `object`: the values of a TOML file have no types until the sweep validates them.
 def _read_file(path: Path, problems: list[Problem]) -> dict[str, object]:
     try:
         return _parse_file(path)
@@ -109,7 +110,7 @@ def _put(values: dict[str, object], path: Sequence[str], value: object) -> None:
     *tables, leaf = path
     for table in tables:
         inner = values.setdefault(table, {})
-        if not isinstance(inner, dict):  # the file gave a value where a table belongs
+        if not isinstance(inner, dict):  # the file has a value in place of a table
             return
         values = inner
     values[leaf] = value
@@ -128,8 +129,8 @@ def _remove(values: dict[str, object], path: Sequence[str]) -> None:
 def _over_defaults(
     defaults: Mapping[str, object], values: Mapping[str, object]
 ) -> dict[str, object]:
-    """`values` laid over `defaults`, table by table: a field left out keeps its default even
-    where its neighbours are set."""
+    """Merge `values` into `defaults`, table by table: a field that is left out keeps its default
+    even if its neighbours are set."""
     merged = dict(defaults)
     for key, value in values.items():
         default = defaults.get(key)

@@ -1,4 +1,4 @@
-"""A size as a field of a sweep: read from text or a number, written as text."""
+"""A size as a field of a sweep: parsed from text or a number, serialized as text."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def _read_size(value: object) -> Size:
     try:
         return parse_size(str(value))
     except InputError as error:
-        # Pydantic collects the problems of all fields, but only errors of its own kinds.
+        # Pydantic collects only errors of its own types.
         raise PydanticCustomError(
-            "size", "{requirement}", {"requirement": error.problems[0].requirement}
+            "size", "{expected}", {"expected": error.problems[0].expected}
         ) from error
 
 
@@ -43,7 +43,7 @@ def _write_size_or_auto(size: Size | None) -> str | None:
     return None if size is None else _write_size(size)
 
 
-AUTO = "auto"  # what a file can write where it means no size
+AUTO = "auto"  # stands for None in files
 OptionalSize = Annotated[
     Size | None,
     BeforeValidator(_read_size_or_auto),

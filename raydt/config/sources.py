@@ -1,8 +1,8 @@
-"""What a finetune may start from besides a pretrain of its own sweep: weights that are there.
+"""Sources that are existing weights, instead of a pretrain of the sweep.
 
-`ckpt:FOLDER` is a folder that `raydt export` wrote or a model of the Hub's form, `cell:SWEEP/CELL`
-a cell of another sweep in the same storage. `LABEL=` before it names the source where it is not to
-be called after its place.
+`ckpt:FOLDER` is a folder that `raydt export` wrote or a model in Hugging Face format,
+`cell:SWEEP/CELL` a cell of another sweep in the same storage. A prefix `LABEL=` sets the name of
+the source, which by default is derived from its location.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class Checkpoint(NamedTuple):
-    """Weights that a source is, instead of a language."""
+    """A source that is weights, and not a language."""
 
-    label: str  # what the source is called in cells, tables and figures
+    label: str  # the name of the source in cells, tables and figures
     kind: str
     place: str  # a folder, or SWEEP/CELL
 
@@ -36,21 +36,21 @@ class Checkpoint(NamedTuple):
 
 
 def checkpoint_of(source: str) -> Checkpoint | None:
-    """The checkpoint that a source is; None of a language."""
+    """Parse a source as a checkpoint; None for a language."""
     match = _TEXT.fullmatch(source)
     if match is None:
         return None
     place = match["place"]
     if match["kind"] == CKPT and place:
-        # One text for one folder, from wherever it is named.
+        # An absolute path, so that a folder has one spelling from every working directory.
         place = os.path.normpath(Path.cwd() / Path(place).expanduser())
     called = place.rpartition("/")[2] if match["kind"] == CKPT else place
     label = _NOT_IN_LABELS.sub("-", called).strip("-.") if match["label"] is None else None
     return Checkpoint(match["label"] if label is None else label, match["kind"], place)
 
 
-def whole_text(source: str) -> str:
-    """A source as it is written down: with its label and a whole path."""
+def canonical_source(source: str) -> str:
+    """The canonical spelling of a source: with its label and an absolute path."""
     found = checkpoint_of(source)
     if found is None:
         return source
@@ -61,7 +61,8 @@ def whole_text(source: str) -> str:
 
 
 def hub_models(sources: Iterable[str]) -> dict[str, ModelConfig]:
-    """The models of the Hub's form among sources, by label: a sweep may train them from scratch."""
+    """The models in Hugging Face format among the sources, by label: a sweep may train their
+    architecture from scratch."""
     found = {each.label: each for each in map(checkpoint_of, sources) if each is not None}
     models = {
         label: model_in(str(each), Path(each.place))
@@ -76,7 +77,7 @@ def hub_models(sources: Iterable[str]) -> dict[str, ModelConfig]:
 
 
 def why_no_model(sources: Iterable[str], label: str) -> str:
-    """Of a source that is called so and is no model of the Hub's form: the reason, in brackets."""
+    """Why the source with this label is not a model in Hugging Face format, in parentheses."""
     for each in map(checkpoint_of, sources):
         if each is not None and each.label == label and each.kind == CKPT:
             found = model_in(str(each), Path(each.place))

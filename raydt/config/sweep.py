@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from raydt.config.machine import gpu_places, num_cpus, num_gpus
-from raydt.config.mixtures import Mixed, Mixture, mixture_of, of_one
+from raydt.config.mixtures import Mixed, Mixture, mixture_of, single_language
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Protocol
 from raydt.config.size_field import SizeField
@@ -47,7 +47,8 @@ from raydt.units import Size
 
 
 def local_folder(storage: str) -> Path:
-    """Where this machine keeps files of a storage: itself if it is a folder, else in the cache."""
+    """The local folder for files of a storage: the storage itself if it is a folder, else one in
+    the cache."""
     if not is_remote(storage):
         return path_of(storage)
     return cache_folder() / hashlib.sha256(storage.encode()).hexdigest()[:16]
@@ -61,138 +62,151 @@ class Sweep(BaseModel):
 
     corpus: Corpus = Field(
         "controlled",
-        description="where the text is: files:FOLDER, hub:DATASET, controlled or controlled:SEED",
+        description="corpus with the languages: files:FOLDER, hub:DATASET, controlled or "
+        "controlled:SEED",
     )
     name: Name = Field(
         default_factory=default_name,
-        description="name of the sweep, and of its experiment in MLflow [after the corpus]",
+        description="name of the sweep and of its experiment in MLflow [named after the corpus]",
     )
     sources: Sources = Field(
         DEMO_LANGUAGES,
-        description="languages to pretrain on; mixtures of them, en+es or 'en*0.7+pt*0.3'; or "
-        "weights that are there: ckpt:FOLDER as `raydt export` wrote it or a byte-level model of "
-        "the Hub's form, cell:SWEEP/CELL of the same storage; LABEL=ckpt:FOLDER names it",
+        description="languages to pretrain on; mixtures such as en+es or 'en*0.7+pt*0.3'; or "
+        "existing weights: ckpt:FOLDER for a folder that `raydt export` wrote or a byte-level "
+        "model in Hugging Face format, cell:SWEEP/CELL for a cell in the same storage; "
+        "LABEL=ckpt:FOLDER sets the name of the source",
     )
-    # As they are in the folders now: what a recorded sweep is stays known without them.
+    # Copied from the folders, so that a recorded sweep can be read without them.
     hub_models: dict[str, ModelConfig] = Field(
         default_factory=lambda fields: hub_models(fields.get("sources", ())),
         repr=False,
-        description="models of the Hub's form that sources are, by label",
+        description="the sources that are models in Hugging Face format, by label",
     )
     targets: Names = Field(DEMO_LANGUAGES, description="languages to transfer to")
-    sizes: Sizes = Field(DEMO_SIZES, description="bytes of target data, as 8k, 6M or LABEL=BYTES")
+    sizes: Sizes = Field(
+        DEMO_SIZES, description="bytes of target data, such as 8k, 6M or 6M=6815744"
+    )
     scratch_sizes: ExtraSizes = Field(
         default_factory=default_scratch_sizes,
-        description="more sizes to train on from scratch alone, so that the losses of good "
-        "finetunes fall inside the ladder [6k 20k in the demo, else none]",
+        description="additional sizes that are only trained from scratch, so that the losses of "
+        "good finetunes fall inside the ladder [6k 20k in the demo, else none]",
     )
     pretrain_size: SizeField = Field(
         default_factory=default_pretrain_size,
-        description="bytes of source data to pretrain on [400k of controlled languages, else 800k]",
+        description="bytes of source data to pretrain on [400k for controlled languages, else "
+        "800k]",
     )
     models: Models = Field(
         default_factory=lambda fields: default_models(fields),
-        description=f"one or more of {', '.join(MODELS)}, or the label of a source of the Hub's "
-        "form, whose architecture all cells then have [that of the first such source, else nano]",
+        description=f"models to train: {', '.join(MODELS)}, or the label of a source in Hugging "
+        "Face format, whose architecture is then trained [the first such source, else nano]",
     )
     seeds: Seeds = Field(
         default_factory=default_seeds,
-        description="each cell is trained once per seed [0 1 in the demo, else 0 1 2]",
+        description="random seeds; each cell is trained once per seed [0 1 in the demo, else "
+        "0 1 2]",
     )
     joint: bool = Field(
         False,
-        description="also train each source and target together from scratch, by halves, at every "
-        "size: for the bilingual transfer score",
+        description="also train each source and target jointly from scratch, half the data each, "
+        "at every size, for the bilingual transfer score",
     )
     protocol: Protocol = Field(default_factory=lambda fields: default_protocol(fields))
 
-    # What follows decides where and how fast a sweep runs, and never what comes out of it.
+    # The fields below decide where and how fast a sweep runs, never its results.
     storage: Storage = Field(
         "runs",
-        description="where checkpoints, journals and the store are: a folder, s3:// or gs://",
+        description="where checkpoints, journals and results are kept: a folder, s3:// or gs://",
     )
     tracking_uri: str | None = Field(
-        None, repr=False, description="the MLflow store [SQLite in the storage folder]"
+        None, repr=False, description="URI of the MLflow store [SQLite in the storage folder]"
     )
     slots: int | None = Field(
         None,
         ge=1,
-        description="cells at once [as many as the machine or the cluster has room for]",
+        description="number of cells trained at the same time [as many as fit on the machine or "
+        "the cluster]",
     )
     cpus_per_cell: int = Field(
-        1, ge=1, description="cores a cell (or each of its workers) holds, a thread for each"
+        1, ge=1, description="CPU cores per cell, or per worker of a cell; one thread per core"
     )
     gpus_per_cell: float = Field(
         0.0,
         ge=0,
-        description="GPUs a cell (or each of its workers) holds, at most 1; 0.25 puts four cells "
-        "on one",
+        description="GPUs per cell, or per worker of a cell, at most 1; 0.25 puts four cells on "
+        "one GPU",
     )
     gpu: GpuName | None = Field(
         None,
-        description="type of GPU that time and cost are planned for, one of "
+        description="GPU type for which time and cost are planned: "
         f"{', '.join(gpu.name for gpu in GPUS)} [this machine's, that of cluster.yaml, or "
         f"{ASSUMED_GPU.name}]",
     )
     dollars_per_gpu_hour: float | None = Field(
-        None, ge=0, description="what an hour of one GPU costs [its price on demand, if known]"
+        None,
+        ge=0,
+        description="price of one GPU hour, in dollars [the on-demand price, if known]",
     )
     workers: int = Field(
         0,
         ge=0,
-        description="Ray Train workers that train a large cell together (DDP); 0: every cell is "
-        "trained in one process",
+        description="number of Ray Train workers that train a large cell together (DDP); 0: every "
+        "cell is trained by one process",
     )
     large_cell_seconds: float = Field(
-        600.0, ge=0, description="a cell is large if it is expected to take this long"
+        600.0,
+        ge=0,
+        description="expected training time from which a cell is large, and trained by --workers",
     )
     checkpoint_seconds: float = Field(
-        30.0, ge=0, description="time between checkpoints, from which a cell that is cut resumes"
+        30.0,
+        ge=0,
+        description="time between checkpoints, from which an interrupted cell resumes",
     )
     keep_weights: KeepWeights = Field(
         "parents",
-        description="whose weights stay on the storage: of all cells, of the parents that others "
-        "start from, or of none once nothing of the sweep is left to start from them",
+        description="which weights are kept in the storage: those of all cells, those of parents "
+        "that other cells start from, or none once no cell of the sweep needs them any more",
     )
     log_models: LogModels = Field(
         "pretrains",
-        description="whose models MLflow gets, with a copy of their weights: of pretrains, of all "
-        "cells whose weights stay, or of none; with keep_weights none of none",
+        description="which models are logged to MLflow, with a copy of their weights: pretrains, "
+        "all cells whose weights are kept, or none; always none with --keep-weights none",
     )
-    max_retries: int = Field(1, ge=0, description="how often a cell that fails is tried again")
+    max_retries: int = Field(1, ge=0, description="number of times a failed cell is retried")
 
     @property
     def folder(self) -> Folder:
-        """Where the sweep keeps its cells."""
+        """The folder of the sweep's cells."""
         return self.storage_folder / self.name
 
     @property
     def storage_folder(self) -> Folder:
-        """The storage, of this sweep and of others."""
+        """The storage, which this sweep shares with others."""
         return open_folder(self.storage)
 
     @property
     def local_storage(self) -> Path:
-        """Where this machine keeps what must be on a disk of its own: prepared languages, Tune's
-        files, and MLflow's where no server is named. The storage itself if that is a disk."""
+        """The local folder for files that must be on a disk: prepared languages, Tune's files, and
+        MLflow's if no server is given. The storage itself if that is a folder."""
         return local_folder(self.storage)
 
     @property
     def store_uri(self) -> str:
-        """The MLflow store; never relative, because MLflow resolves against each process's own
-        working directory."""
+        """The URI of the MLflow store. Never relative, because MLflow would resolve it against the
+        working directory of each process."""
         if self.tracking_uri is not None:
             return self.tracking_uri
         return sqlite_uri(self.local_storage / "mlflow.db")
 
     @field_serializer("tracking_uri")
     def _keep_password_unwritten(self, uri: str | None) -> str | None:
-        # Every record of a sweep is made by dumping it: sweep.json, MLflow's artifact.
+        # All records of a sweep are dumps of it: sweep.json and MLflow's artifact.
         return None if uri is None else without_password(uri)
 
     @property
     def num_slots(self) -> int:
-        """Cells at once on this machine: as many as its cores and its GPUs have room for."""
+        """Number of cells that this machine's cores and GPUs can train at the same time."""
         if self.slots is not None:
             return self.slots
         places = num_cpus() // self.cpus_per_cell
@@ -206,17 +220,17 @@ class Sweep(BaseModel):
         return tuple(sorted({*self.sizes, *self.scratch_sizes}))
 
     def model(self, name: str) -> ModelConfig:
-        """The shape of one of its models."""
+        """The shape of one of its models, by name."""
         return self.hub_models[name] if name in self.hub_models else MODELS[name]
 
     def logs_model(self, stage: Stage) -> bool:
-        """Whether MLflow gets the models of a stage."""
+        """Whether the models of a stage are logged to MLflow."""
         if self.log_models == "none" or self.keep_weights == "none" or stage is Stage.ZEROSHOT:
             return False
         return stage is Stage.PRETRAIN or self.log_models == self.keep_weights == "all"
 
     def train_bytes(self) -> dict[str, int]:
-        """Bytes of training data that each language must have."""
+        """Bytes of training data that each language needs."""
         needed = dict.fromkeys(self.targets, max(self.ladder).num_bytes)
         size_bytes = self.pretrain_size.num_bytes
         for source in self.source_languages:
@@ -227,47 +241,47 @@ class Sweep(BaseModel):
         return needed
 
     def mixed(self) -> list[Mixed]:
-        """What is prepared as mixtures: sources, and what joint cells read."""
+        """The mixtures to prepare: sources, and the data of joint cells."""
         size_bytes = self.pretrain_size.num_bytes
         sources = [Mixed(name, each, size_bytes) for name, each in self.mixtures.items()]
         return [*sources, *self.joint_pairs.values()]
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Source and target of every transfer. A language is not transferred to itself: its
-        pretraining has read the very bytes that the finetune would learn from."""
+        """Source and target of every transfer. A language is not transferred to itself, because its
+        pretraining has already seen the bytes of the finetune."""
         return [(s, t) for t in self.targets for s in self.source_names if s != t]
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """What sources are called: languages, mixtures of them, and the labels of checkpoints."""
+        """The names of the sources: languages, mixtures, and the labels of checkpoints."""
         found = [(source, checkpoint_of(source)) for source in self.sources]
         return tuple(source if c is None else c.label for source, c in found)
 
     @property
     def source_languages(self) -> tuple[str, ...]:
-        """The sources that are one language each."""
+        """The sources that are a single language."""
         others = self.checkpoints.keys() | self.mixtures.keys()
         return tuple(name for name in self.source_names if name not in others)
 
     @property
     def mixtures(self) -> dict[str, Mixture]:
-        """The sources that are several languages, by what they are called."""
+        """The sources that are mixtures, by name."""
         plain = [source for source in self.sources if checkpoint_of(source) is None]
         found = ((source, mixture_of(source)) for source in plain)
         return {source: each for source, each in found if each is not None}
 
     @property
     def joint_pairs(self) -> dict[tuple[str, str], Mixed]:
-        """Source and target of the joint cells, with what they read; none of a checkpoint, which
-        has no text."""
+        """Source and target of each joint cell, and its data. Checkpoints have no text, and so no
+        joint cells."""
         if not self.joint:
             return {}
-        languages = {name: of_one(name) for name in self.source_languages} | self.mixtures
+        languages = {name: single_language(name) for name in self.source_languages} | self.mixtures
         most = max(self.sizes).num_bytes
         return {(s, t): languages[s].joined(t, most) for s, t in self.pairs() if s in languages}
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint]:
-        """The sources that are weights, by their labels."""
+        """The sources that are weights, by label."""
         found = (checkpoint_of(source) for source in self.sources)
         return {each.label: each for each in found if each is not None}

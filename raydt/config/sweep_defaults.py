@@ -1,4 +1,4 @@
-"""What a sweep is where nothing else is said: the demo, and what follows from other fields."""
+"""Defaults of a sweep: the demo, and defaults that depend on other fields."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from raydt.config.protocol import DEMO_PROTOCOL, Protocol
 from raydt.units import Size
 
-RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # what else is in the storage
-# Two families and a stranger, all in both roles: the smallest grid in which every claim of the
-# analysis can have an answer.
+RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}  # used in the storage by raydt itself
+# Two families and an unrelated language, all as sources and targets: the smallest grid in which
+# every claim of the analysis can have an answer.
 DEMO_LANGUAGES = ("related", "alba", "brio", "lusa", "hispa", "unrelated")
 DEMO_SIZES = (Size(2_000, "2k"),)
 
 
 def default_name(fields: Mapping[str, object]) -> str:
-    """The demo's sweep is `demo`, that of `files:some/folder` is `folder`."""
+    """`demo` for the demo, `folder` for `files:some/folder`."""
     corpus = str(fields.get("corpus", ""))
     if corpus == "controlled":
         return "demo"
@@ -34,7 +34,7 @@ def _is_controlled(fields: Mapping[str, object]) -> bool:
 
 
 def default_protocol(fields: Mapping[str, object]) -> Protocol:
-    """Controlled languages are for trying things out, and have the demo's shortcuts."""
+    """The demo's shortcuts for controlled languages, else the defaults."""
     return DEMO_PROTOCOL if _is_controlled(fields) else Protocol()
 
 
@@ -44,20 +44,20 @@ def _is_demo(fields: Mapping[str, object]) -> bool:
 
 
 def default_scratch_sizes(fields: Mapping[str, object]) -> tuple[Size, ...]:
-    """Rungs among which the demo's best finetunes fall; of other sweeps they are not known."""
+    """Rungs around the losses of the demo's best finetunes; unknown for other sweeps."""
     return (Size(6_000, "6k"), Size(20_000, "20k")) if _is_demo(fields) else ()
 
 
 def default_pretrain_size(fields: Mapping[str, object]) -> Size:
-    """What a ladder of a few rungs can tell of controlled languages, and more of real text."""
+    """Small enough that D_E of controlled languages falls inside a short ladder; more for text."""
     return Size(400_000, "400k") if _is_controlled(fields) else Size(800_000, "800k")
 
 
 def default_models(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """A checkpoint of another architecture is compared with scratch of its own."""
+    """A checkpoint in Hugging Face format is compared with scratch cells of its architecture."""
     return (next(iter(fields.get("hub_models", ())), "nano"),)
 
 
 def default_seeds(fields: Mapping[str, object]) -> tuple[int, ...]:
-    """The demo has three minutes, and thirty pairs."""
+    """Two seeds in the demo, which has thirty pairs and should take three minutes."""
     return (0, 1) if _is_demo(fields) else (0, 1, 2)

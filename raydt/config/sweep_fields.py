@@ -1,4 +1,4 @@
-"""What the fields of a sweep may be: names, sizes, places."""
+"""Types of the fields of a sweep: names, sizes, locations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from raydt.config.mixtures import mixture_of
 from raydt.config.model import MODELS
 from raydt.config.size_field import SizeField
-from raydt.config.sources import checkpoint_of, whole_text, why_no_model
+from raydt.config.sources import canonical_source, checkpoint_of, why_no_model
 from raydt.config.sweep_defaults import RESERVED
 from raydt.gpus import GPUS, known_gpu
 from raydt.storage.opening import is_remote
@@ -25,15 +25,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise PydanticCustomError(
-            "name", "letters, digits and . _ -, beginning with a letter or digit"
+            "name", "a name of letters, digits and . _ -, starting with a letter or digit"
         )
     if name in RESERVED:
-        raise PydanticCustomError("name", "none of raydt's own folders in the storage")
+        raise PydanticCustomError("name", "a name that raydt does not use itself in the storage")
     return name
 
 
 def _check_source(source: str) -> str:
-    text = whole_text(source)
+    text = canonical_source(source)
     found = checkpoint_of(text)
     if found is not None:
         _check_name(found.label)
@@ -60,7 +60,7 @@ def _check_model(name: str, others: ValidationInfo) -> str:
 
 
 def _absolute_folder(corpus: str) -> str:
-    """One text for one folder: a sweep is the same from wherever its corpus is named."""
+    """Make the path absolute, so that a sweep is the same from every working directory."""
     kind, _, rest = corpus.partition(":")
     place, mark, options = rest.partition("?")
     if kind != "files" or not place or place.startswith("~"):
@@ -69,7 +69,7 @@ def _absolute_folder(corpus: str) -> str:
 
 
 def _as_tuple(value: object) -> object:
-    # `sources = "en"` in a file means a single one, not the letters e and n.
+    # `sources = "en"` in a file is one source, not the letters e and n.
     return (value,) if isinstance(value, str | int) else value
 
 
@@ -77,14 +77,14 @@ def _check_unique(values: tuple[object, ...]) -> tuple[object, ...]:
     repeated = sorted({str(value) for value in values if values.count(value) > 1})
     if repeated:
         raise PydanticCustomError(
-            "repeated", "each only once; repeated: {repeated}", {"repeated": ", ".join(repeated)}
+            "repeated", "each value once (repeated: {repeated})", {"repeated": ", ".join(repeated)}
         )
     return values
 
 
 def _check_sizes(sizes: tuple[Size, ...]) -> tuple[Size, ...]:
     if any(size.num_bytes == 0 for size in sizes):
-        raise PydanticCustomError("zero", "at least 1 byte; size 0 is what zeroshot cells are for")
+        raise PydanticCustomError("zero", "at least 1 byte (zeroshot cells are size 0)")
     for attribute in ("num_bytes", "label"):
         if len({getattr(size, attribute) for size in sizes}) < len(sizes):
             raise PydanticCustomError("repeated", "sizes of different bytes and different labels")
@@ -99,7 +99,7 @@ def _check_storage(location: object) -> object:
     if not text.strip() or is_nowhere or "\0" in text:
         raise PydanticCustomError("storage", "a folder, s3://bucket/prefix or gs://bucket/prefix")
     if is_remote(text):
-        # The same place is written in one way: this machine's files of it go by its name.
+        # One canonical spelling, because the local folder is named after it.
         location, mark, options = text.partition("?")
         return location.rstrip("/") + mark + options
     return text

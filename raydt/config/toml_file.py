@@ -1,4 +1,4 @@
-"""A TOML file that an option names."""
+"""Read a TOML file that an option names."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from raydt.errors import bad
 
 
 def read_toml(option: str, path: Path) -> dict[str, object]:
-    """The tables of the file at `path`; `InputError` where there is none to be read."""
+    """The tables of the file at `path`; `InputError` if it cannot be read."""
     what = f"{option} {path}"
     if path.is_dir():
         raise bad(what, "a TOML file", "a folder")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise bad(what, "a TOML file", "no such file") from None
+        raise bad(what, "a TOML file", "no file") from None
     except OSError as error:
         raise bad(what, "a readable file", error.strerror or error) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

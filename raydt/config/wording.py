@@ -1,4 +1,4 @@
-"""What a field asks for, where pydantic says it in words of its own."""
+"""The text after "expected" for pydantic's own errors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _KINDS = {
     "string": "text",
     "tuple": "a list",
 }
-# By the name of the limit in the error's context.
+# By the key of the limit in the error's context.
 _LIMITS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
-def requirement_of(item: ErrorDetails, name: str) -> str:
-    """In raydt's words; raydt's own checks have them already. `name` is the field's, dotted."""
+def expected_of(item: ErrorDetails, name: str) -> str:
+    """The text for an error; raydt's own checks bring theirs. `name` is the dotted field name."""
     context = item.get("ctx", {})
     for limit, words in _LIMITS.items():
         if limit in context:
@@ -27,9 +27,9 @@ def requirement_of(item: ErrorDetails, name: str) -> str:
         return str(context["expected"]).replace("'", "")
     if item["type"] == "too_short":
         return "at least one value"
-    kind, _, of_pydantic = item["type"].partition("_")  # raydt's own types are one word each
+    kind, _, of_pydantic = item["type"].partition("_")  # raydt's own types are single words
     if not of_pydantic:
         return item["msg"]
     if kind == "model":
-        return f"a table, as [{name}]"
+        return f"a table [{name}]"
     return _KINDS.get(kind) or item["msg"].removeprefix("Value error, ")

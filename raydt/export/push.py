@@ -23,7 +23,7 @@ def push_folder(folder: Path, repository: str, *, private: bool, update: bool) -
     export, a name that is none and a Hub that cannot be reached; `RunError` for one that refuses.
     """
     problems = [
-        Problem(str(folder / name), "a file, as `raydt export` writes it", "no such file")
+        Problem(str(folder / name), "a file, as `raydt export` writes it", "no file")
         for name in (CONFIG, MODEL, CARD)
         if not (folder / name).is_file()
     ]

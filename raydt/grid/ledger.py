@@ -205,7 +205,7 @@ def recorded_sweep(storage: str, name: str) -> Sweep:
     except RunError as error:
         raise bad(f"sweep {name}", "a readable sweep.json", error) from None
     if recorded is None:
-        raise bad(folder.uri, "the folder of a sweep, with its sweep.json", "no such file")
+        raise bad(folder.uri, "the folder of a sweep, with its sweep.json", "no file")
     if not isinstance(recorded, Mapping):
         raise bad(f"{folder.uri}/{_SWEEP}", _WHOLE, f"{recorded!r:.80}")
     # Where it is now, not where it was, or as seen from another working directory.

@@ -89,7 +89,7 @@ def _check_machine(sweep: Sweep) -> list[Problem]:
 
         reason = why_no_cuda()
         if reason is not None:
-            wanted, _, found = reason.partition(", got ")
+            wanted, _, found = reason.removeprefix("expected ").partition(", got ")
             return [Problem("gpus_per_cell", wanted, found)]
         places = gpu_places(num_gpus(), sweep.gpus_per_cell)
         if sweep.workers > places:

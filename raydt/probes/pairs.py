@@ -50,8 +50,8 @@ def read_pairs(path: Path) -> list[Pair]:
         try:
             pairs.append(_pair(*(_of_json(line) if is_json else _of_tabs(line))))
         except ValueError as error:
-            what, _, found = str(error).partition("; found ")
-            problems.append(Problem(f"{path}:{number}", what, found))
+            expected, _, got = str(error).partition(", got ")
+            problems.append(Problem(f"{path}:{number}", expected, got))
             if len(problems) == _SHOWN:
                 break
     if problems:
@@ -64,7 +64,7 @@ def read_pairs(path: Path) -> list[Pair]:
 def _of_tabs(line: bytes) -> Sequence[str]:
     fields = _utf8(line).split("\t")
     if len(fields) != 2:
-        raise ValueError(f"good TAB bad; found {len(fields)} fields")
+        raise ValueError(f"good TAB bad, got {len(fields)} fields")
     return fields
 
 
@@ -72,13 +72,13 @@ def _of_json(line: bytes) -> Sequence[str]:
     try:
         row = json.loads(_utf8(line))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"a JSON object; found {error}") from None
+        raise ValueError(f"a JSON object, got {error}") from None
     for names in _FIELDS:
         if isinstance(row, dict) and all(isinstance(row.get(name), str) for name in names):
             kinds = (row[name] for name in _KINDS if isinstance(row.get(name), str))
             return [*(row[name] for name in names), next(kinds, "")]
     wanted = ", or ".join(" and ".join(names) for names in _FIELDS)
-    raise ValueError(f"an object with the texts {wanted}; found {str(row)[:80]}")
+    raise ValueError(f"an object with the texts {wanted}, got {str(row)[:80]}")
 
 
 def _utf8(line: bytes) -> str:
@@ -86,17 +86,17 @@ def _utf8(line: bytes) -> str:
         return line.decode()
     except UnicodeDecodeError as error:
         found = f"byte {line[error.start]:#04x} at {error.start}"
-        raise ValueError(f"text in UTF-8; found {found}") from None
+        raise ValueError(f"text in UTF-8, got {found}") from None
 
 
 def _pair(good: str, worse: str, kind: str = "") -> Pair:
     good, worse = good.strip(), worse.strip()
     if not good or not worse:
-        raise ValueError("two texts; found an empty one")
+        raise ValueError("two texts, got an empty one")
     if good == worse:
-        raise ValueError("two texts that differ; found the same twice")
+        raise ValueError("two texts that differ, got the same twice")
     try:
         return Pair(good.encode(), worse.encode(), kind.encode().decode())
     except UnicodeEncodeError as error:
         found = f"half a surrogate, \\u{ord(error.object[error.start]):04x}"
-        raise ValueError(f"text that UTF-8 has; found {found}") from None
+        raise ValueError(f"text that UTF-8 has, got {found}") from None

@@ -21,7 +21,7 @@ def find_sweep(storage: str, name: str | None) -> Sweep:
     folder = open_folder(storage)
     path = folder.local_path
     if path is not None and not path.is_dir():
-        found = "a file" if path.exists() else "no such folder"
+        found = "a file" if path.exists() else "no folder"
         raise bad(f"storage {storage}", "a folder with a sweep in it", found)
     sweeps = recorded_sweeps(folder)
     listed = ", ".join(sweeps) or "no sweep"

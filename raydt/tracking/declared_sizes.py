@@ -90,7 +90,7 @@ class DeclaredSizes:
             return read_size(label)
         except InputError as error:
             (problem,) = error.problems
-            requirement = f"{problem.requirement}; --size {label}=BYTES says what it is"
+            requirement = f"{problem.expected}; --size {label}=BYTES says what it is"
             raise InputError([Problem("size", requirement, repr(label))]) from None
 
     def __str__(self) -> str:

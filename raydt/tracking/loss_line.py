@@ -164,7 +164,7 @@ class _Line(ABC):
             return self._rules.unit.num_bytes(self._rules.sizes.num_bytes(label))
         except InputError as error:
             for problem in error.problems:
-                self._bad("size", problem.requirement, problem.found)
+                self._bad("size", problem.expected, problem.got)
             return 0
 
 
@@ -280,7 +280,7 @@ class OwnLine(_Line):
             return self._rules.unit.num_bytes(read_size(text))
         except InputError as error:
             for problem in error.problems:
-                self._bad("size_bytes", problem.requirement, problem.found)
+                self._bad("size_bytes", problem.expected, problem.got)
             return 0
 
     def _one_of(self, name: str, kind: Any, default: Any) -> Any:

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from raydt.config.compiling import What
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import Batch
-from raydt.errors import NoRoomError
+from raydt.errors import BatchTooLargeError
 from raydt.model.decoder import Decoder
 from raydt.training.feed import inputs_and_targets, split_rows
 from raydt.training.gpu.memory import free_bytes, peak_bytes_of, windows_at_once
@@ -48,7 +48,7 @@ class Gradients:
     def __call__(self, batch: Batch) -> Tensor:
         """The loss over the global batch in nats per byte, without waiting for a GPU to have it.
 
-        `batch` holds this rank's rows. Raises `NoRoomError` where memory does not suffice,
+        `batch` holds this rank's rows. Raises `BatchTooLargeError` where memory does not suffice,
         saying how many windows at once would fit.
         """
         while True:
@@ -151,7 +151,7 @@ class Gradients:
         torch.cuda.empty_cache()
         return True
 
-    def _what_fits(self, batch: Batch) -> NoRoomError:
+    def _what_fits(self, batch: Batch) -> BatchTooLargeError:
         """For a batch that did not fit, what would: found by trying halves of it."""
         rows, window_bytes = batch.windows.shape[0], batch.windows.shape[1] - 1
         failed = min(rows, self.windows_at_once or rows)
@@ -163,8 +163,8 @@ class Gradients:
             # Room is left for what the optimiser has yet to allocate.
             fits = max(1, fits // 2)
             message = f"{what}; max_windows_at_once = {fits} does, and gives the same result"
-            return NoRoomError(message, fits)
-        return NoRoomError(
+            return BatchTooLargeError(message, fits)
+        return BatchTooLargeError(
             f"{what}: even one window does not fit: use a smaller model or more memory"
         )
 

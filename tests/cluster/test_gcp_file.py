@@ -124,7 +124,7 @@ def test_gpu_workers_come_from_none_and_the_head_trains_nothing(declared: dict[s
     assert types["head"]["resources"]["CPU"] == 0
     found = read_cluster_gpus(ROOT / "cluster" / "gcp.yaml")
     assert found is not None
-    assert (found.gpu.name, found.most) == ("L4", 8)
+    assert (found.gpu.name, found.max_gpus) == ("L4", 8)
 
 
 def test_it_is_set_up_as_the_cluster_of_aws(declared: dict[str, Any]) -> None:

@@ -27,11 +27,11 @@ def raydt(cwd: Path, *words: str, **variables: str) -> subprocess.CompletedProce
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], ["--storage: an absolute path", "'runs'"]),
-        (["--storage", "runs/here"], ["--storage: an absolute path"]),
-        (["--storage", "~/runs"], ["--storage: an absolute path"]),
+        ([], ["--storage: expected an absolute path", "'runs'"]),
+        (["--storage", "runs/here"], ["--storage: expected an absolute path"]),
+        (["--storage", "~/runs"], ["--storage: expected an absolute path"]),
         (["--storage", "/s", "--souces", "related"], ["--souces", "did you mean --sources?"]),
-        (["--storage", "/s", "--corpus", "files:texts"], ["corpus: an absolute path"]),
+        (["--storage", "/s", "--corpus", "files:texts"], ["corpus: expected an absolute path"]),
         (["--storage", "/s", "--sweep", "/elsewhere.toml"], ["/elsewhere.toml"]),
         (["--storage", "/s", "--tracking-uri", "http://me:s3cret@h"], ["no password"]),
         (["--storage", "/s", "--tracking-uri", "sqlite:///x.db"], ["tracking_uri"]),

@@ -41,7 +41,7 @@ def test_help_shows_what_most_people_want_in_the_order_they_want_it(
         "Look first",
         "Narrow the intervals",
         "What to measure",
-        "Where it goes",
+        "Where results go",
         "How it runs",
         "From files",
         "Help",
@@ -77,11 +77,11 @@ def test_defaults_are_shown_and_two_where_the_demo_has_its_own(
     for default in (
         "[related alba brio lusa hispa unrelated]",
         "[2k]",
-        "[400k of controlled languages, else 800k]",
+        "[400k for controlled languages, else 800k]",
         "[600]",
-        "[0.01; on text of your own 0.003]",
-        "[8k; on text of your own auto]",
-        "[4 in pretrain, 2 in scratch and finetune; on text of your own 2]",
+        "[0.01; on your own text 0.003]",
+        "[8k; on your own text auto]",
+        "[4 for pretrain, 2 for scratch and finetune; on your own text 2]",
     ):
         assert default in text
 
@@ -115,7 +115,7 @@ def test_the_overview_has_every_command_and_fits(
 
 def test_a_misspelt_command_is_told_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["statsu"]) == 2
-    assert "(did you mean status?); found 'statsu'" in capsys.readouterr().err
+    assert "(did you mean status?), got 'statsu'" in capsys.readouterr().err
 
 
 def test_every_command_has_its_module() -> None:

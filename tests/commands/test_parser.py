@@ -22,37 +22,40 @@ def errors(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
         (
             "analyze --confidence x --estimatr y",
             [
-                "--confidence: a number; found 'x'",
-                "--estimatr: an option (did you mean --estimator?); found no such option",
+                "--confidence: expected a number, got 'x'",
+                "--estimatr: unknown option (did you mean --estimator?)",
             ],
         ),
         (
             "analyze a b --confidence --estimator law",
             [
-                "--confidence: a value; found nothing",
-                "command line: options, and no more than NAME; found b",
+                "--confidence: expected a value, got nothing",
+                "command line: expected options, and no more than NAME, got b",
             ],
         ),
-        ("corpora extra", ["command line: options only; found extra"]),
+        ("corpora extra", ["command line: expected options only, got extra"]),
         (
             "prepare --jobs 1.5",
-            ["--jobs: an integer; found '1.5'", "--corpus: a value; found nothing"],
+            ["--jobs: expected an integer, got '1.5'", "--corpus: expected a value, got nothing"],
         ),
-        ("prepare --corpus", ["--corpus: a value; found nothing"]),
-        ("prepare --corpus c --languages", ["--languages: at least one value; found nothing"]),
-        ("import", ["FILE: a file; found nothing"]),
-        ("import x.csv --size", ["--size: a value; found nothing"]),
-        ("retry", ["PATTERN: a value; found nothing"]),
-        ("rm --yes=3", ["--yes: no value; found '3'"]),
+        ("prepare --corpus", ["--corpus: expected a value, got nothing"]),
+        (
+            "prepare --corpus c --languages",
+            ["--languages: expected at least one value, got nothing"],
+        ),
+        ("import", ["FILE: expected a file, got nothing"]),
+        ("import x.csv --size", ["--size: expected a value, got nothing"]),
+        ("retry", ["PATTERN: expected a value, got nothing"]),
+        ("rm --yes=3", ["--yes: expected no value, got '3'"]),
         (
             "logs -x",
             [
-                "-x: an option (`raydt logs --help` lists them); found no such option",
-                "NAME: a value; found nothing",
+                "-x: unknown option (`raydt logs --help` lists them)",
+                "NAME: expected a value, got nothing",
             ],
         ),
-        ("submit", ["SCRIPT: a value; found nothing"]),
-        ("run --recorded", ["--recorded: a value; found nothing"]),
+        ("submit", ["SCRIPT: expected a value, got nothing"]),
+        ("run --recorded", ["--recorded: expected a value, got nothing"]),
     ],
 )
 def test_all_problems_in_raydts_words(

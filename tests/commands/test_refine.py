@@ -17,14 +17,14 @@ GRID = "sweeps/grid.py"
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--until", "1"], "--until: a factor of more than 1"),
-        (["--until", "0.5"], "--until: a factor of more than 1"),
-        (["--until", "narrow"], "--until: a factor of more than 1"),
-        (["--until", "inf"], "--until: a factor of more than 1"),
-        (["--until", "1.5", "--budget", "0m"], "--budget: a time of more than nothing"),
-        (["--until", "1.5", "--budget", "soon"], "--budget: a time such as 90s"),
-        (["--budget", "30m"], "--budget: --until beside it"),
-        (["--until", "1.5", "--seeds", "0"], "--until: at least two --seeds"),
+        (["--until", "1"], "--until: expected a factor of more than 1"),
+        (["--until", "0.5"], "--until: expected a factor of more than 1"),
+        (["--until", "narrow"], "--until: expected a factor of more than 1"),
+        (["--until", "inf"], "--until: expected a factor of more than 1"),
+        (["--until", "1.5", "--budget", "0m"], "--budget: expected a time above 0"),
+        (["--until", "1.5", "--budget", "soon"], "--budget: expected a time such as 90s"),
+        (["--budget", "30m"], "--budget: expected --until as well"),
+        (["--until", "1.5", "--seeds", "0"], "--until: expected at least two --seeds"),
     ],
 )
 @pytest.mark.parametrize("look", [[], ["--dry-run"]])
@@ -53,7 +53,7 @@ def test_refine_needs_a_factor_and_a_sweep(
 ) -> None:
     assert main(["refine", "nothing", "--storage", str(tmp_path)]) == 2
     err = " ".join(capsys.readouterr().err.split())
-    assert "--until: a factor of more than 1, such as 1.5; found nothing" in err
+    assert "--until: expected a factor of more than 1, such as 1.5, got nothing" in err
     assert "'nothing'; there: no sweep" in err
 
 

@@ -18,7 +18,7 @@ available_node_types:
 def test_the_cluster_of_this_repository_has_eight_l4(root: Path) -> None:
     found = read_cluster_gpus(root / "cluster.yaml")
     assert found is not None
-    assert (found.gpu.name, found.most) == ("L4", 8)
+    assert (found.gpu.name, found.max_gpus) == ("L4", 8)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_gpus_are_those_of_the_workers(
     file = tmp_path / "c.yaml"
     file.write_text(HEAD + "".join(f"  {node_type}\n" for node_type in node_types))
     found = read_cluster_gpus(file)
-    assert (found and (found.gpu.name, found.most)) == expected
+    assert (found and (found.gpu.name, found.max_gpus)) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_gpus_are_those_of_the_workers(
             HEAD
             + "  a: {node_config: {InstanceType: g6.xlarge}}\n"
             + "  b: {node_config: {InstanceType: p5.48xlarge}}\n",
-            "GPUs of one type (--gpu says which is meant); found L4, H100",
+            "GPUs of one type (choose one with --gpu), got L4, H100",
         ),
     ],
 )

@@ -19,7 +19,7 @@ def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
     monkeypatch.setattr(machine, "_CGROUP_OF_PROCESS", tmp_path / "cgroup")
-    for name in (*machine._GIVEN, *machine._GIVEN.values()):
+    for name in (*machine._SCHEDULER_CORES, *machine._SCHEDULER_CORES.values()):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "job" / "step").mkdir(parents=True)
     (tmp_path / "cgroup").write_text("0::/job/step\n")

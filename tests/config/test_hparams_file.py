@@ -31,7 +31,7 @@ def test_later_wins(tmp_path: Path) -> None:
 
 def test_a_file_for_another_model_is_refused(tmp_path: Path) -> None:
     (problem,) = problems("--hparams", written(tmp_path, GOOD), "--models", "micro")
-    assert "the model of the sweep, micro; found one for nano" in problem
+    assert "the model of the sweep, micro, got some for nano" in problem
 
 
 @pytest.mark.parametrize(
@@ -39,17 +39,20 @@ def test_a_file_for_another_model_is_refused(tmp_path: Path) -> None:
     [
         ("protocol = [", "valid TOML"),
         ("", "found.model"),
-        ('[found]\nmodel = "nano"\n', "protocol: tables such as"),
-        (GOOD.replace("0.3", "-1"), "protocol.scratch.learning_rate: more than 0; found -1"),
-        (GOOD.replace("0.3", "inf"), "protocol.scratch.learning_rate: a finite number; found inf"),
+        ('[found]\nmodel = "nano"\n', "protocol: expected tables such as"),
+        (GOOD.replace("0.3", "-1"), "protocol.scratch.learning_rate: expected more than 0, got -1"),
+        (
+            GOOD.replace("0.3", "inf"),
+            "protocol.scratch.learning_rate: expected a finite number, got inf",
+        ),
         (
             GOOD.replace("learning_rate", "learning_rte"),
-            "protocol.scratch.learning_rte: a field of a sweep (did you mean learning_rate?)",
+            "protocol.scratch.learning_rte: unknown field (did you mean learning_rate?)",
         ),
-        (GOOD + "[more]\n", "more: only the tables protocol and found"),
+        (GOOD + "[more]\n", "more: unknown table (it has the tables protocol and found)"),
         (
             GOOD.replace("[protocol.scratch]", "[protocol]\nscratch = 3\n[x]"),
-            "protocol.scratch: a table, as",
+            "protocol.scratch: expected a table",
         ),
     ],
 )
@@ -60,7 +63,7 @@ def test_a_file_that_is_none_is_refused(text: str, said: str, tmp_path: Path) ->
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     (problem,) = problems("--hparams", str(tmp_path / "none.toml"))
-    assert problem == f"--hparams {tmp_path / 'none.toml'}: a TOML file; found no such file"
+    assert problem == f"--hparams {tmp_path / 'none.toml'}: expected a TOML file, got no file"
 
 
 def test_problems_of_both_files_and_the_options_are_said_together(tmp_path: Path) -> None:

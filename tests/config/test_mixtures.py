@@ -28,15 +28,15 @@ def test_a_mixture_is_one_value_however_it_is_written() -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("en*-0.3+pt*1.3", "shares above 0 and below 1, as 0.7, not '-0.3'"),
+        ("en*-0.3+pt*1.3", "shares between 0 and 1, such as 0.7 (not '-0.3')"),
         ("en*0+pt*1", "not '0'"),
         ("en*x+pt*0.5", "not 'x'"),
         ("en*nan+pt*0.5", "not 'nan'"),
         ("en*1e-12+pt*0.5", "not '1e-12'"),
-        ("en*0.7+pt*0.4", "shares that add up to 1, not to 1.1"),
-        ("en*0.333+es*0.333+pt*0.333", "shares that add up to 1, not to 0.999"),
-        ("en+es+en", "each language only once, not en again"),
-        ("en*0.5+pt", "a share for each of its languages, or for none"),
+        ("en*0.7+pt*0.4", "shares that add up to 1 (not 1.1)"),
+        ("en*0.333+es*0.333+pt*0.333", "shares that add up to 1 (not 0.999)"),
+        ("en+es+en", "each language once (repeated: en)"),
+        ("en*0.5+pt", "shares for all of its languages, or for none"),
         ("en*0.5", "two languages or more"),
         ("+", "two languages or more"),
         ("en+", "two languages or more"),
@@ -52,7 +52,7 @@ def test_what_no_mixture_can_be_is_refused(source: str, said: str) -> None:
 
 def test_two_spellings_of_one_mixture_are_one_source_twice() -> None:
     (problem,) = problems("--sources", "en+es", "es+en", "--targets", "de")
-    assert "each only once; repeated: en+es" in problem
+    assert "each value once (repeated: en+es)" in problem
 
 
 def test_a_mixture_that_holds_a_target_is_refused() -> None:

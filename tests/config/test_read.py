@@ -72,15 +72,15 @@ def test_all_problems_at_once_each_named(tmp_path: Path) -> None:
     words = "--souces en --sizes 8k 6x --models big --protocol.scratch.learning-rate -1 --seeds a"
     found = problems("--sweep", str(file), *words.split())
     text = "\n".join(found)
-    assert "--souces: a field of a sweep (did you mean --sources?)" in text
-    assert "sead: a field of a sweep (did you mean seeds?)" in text
-    assert "sizes: a number of bytes" in text
+    assert "--souces: unknown option (did you mean --sources?)" in text
+    assert "sead: unknown field (did you mean seeds?)" in text
+    assert "sizes: expected a number of bytes" in text
     assert "'6x'" in text
-    assert "models: one of nano" in text
+    assert "models: expected one of nano" in text
     assert "protocol.scratch.learning_rate" in text
     assert "protocol.patience" in text
-    assert "protocol.val_byte: a field of a sweep (did you mean val_bytes?)" in text
-    assert "seeds: an integer; found 'a'" in text
+    assert "protocol.val_byte: unknown field (did you mean val_bytes?)" in text
+    assert "seeds: expected an integer, got 'a'" in text
     # And no default that could not be made because the field it follows is wrong.
     assert len(found) == 8
 
@@ -89,8 +89,8 @@ def test_a_field_in_the_wrong_table_is_told_its_place(tmp_path: Path) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text("tolerance = 0.1\n[protocol]\nseeds = [3]\n")
     text = "\n".join(problems("--sweep", str(file)))
-    assert "tolerance: a field of a sweep (did you mean protocol.tolerance?)" in text
-    assert "protocol.seeds: a field of a sweep (did you mean seeds?)" in text
+    assert "tolerance: unknown field (did you mean protocol.tolerance?)" in text
+    assert "protocol.seeds: unknown field (did you mean seeds?)" in text
 
 
 @pytest.mark.parametrize(
@@ -99,30 +99,34 @@ def test_a_field_in_the_wrong_table_is_told_its_place(tmp_path: Path) -> None:
         (["--sizes", "8k", "8000"], "sizes of different bytes"),
         (["--sizes", "8k", "8k=9000"], "different labels"),
         (["--sizes", "0"], "at least 1 byte"),
-        (["--sources", "en", "en"], "each only once"),
+        (["--sources", "en", "en"], "each value once"),
         (["--sources", "e/n"], "letters, digits"),
         (["--sources", "alba", "--targets", "alba"], "at least one source other than the target"),
         (["--sizes", "100"], "at least one window of model nano"),
-        (["--protocol.val-bytes", "10"], "protocol.val_bytes: at least 1k"),
-        (["--name", "../up"], "name: letters, digits"),
-        (["--name", "mlflow.db"], "none of raydt's own folders"),
+        (["--protocol.val-bytes", "10"], "protocol.val_bytes: expected at least 1k"),
+        (["--name", "../up"], "name: expected a name of letters, digits"),
+        (["--name", "mlflow.db"], "a name that raydt does not use"),
         (["--sizes", "8000,32000"], "a number of bytes"),
         (["--sizes", "8k", "--scratch-sizes", "8k=9000"], "different labels"),
         (["--sizes", "8k", "--scratch-sizes", "x=8000"], "different bytes"),
-        (["--protocol.scratch.budget-at-bytes", "0"], "budget_at_bytes: at least 1 byte"),
-        (["--seeds", "99999999999999999999"], "seeds: at most 9223372036854775807"),
-        (["--gpus-per-cell", "inf"], "gpus_per_cell: a finite number; found 'inf'"),
-        (["--gpus-per-cell", "2"], "gpus_per_cell: at most 1, as a process trains on one GPU "),
+        (["--protocol.scratch.budget-at-bytes", "0"], "budget_at_bytes: expected at least 1 byte"),
+        (["--seeds", "99999999999999999999"], "seeds: expected at most 9223372036854775807"),
+        (["--gpus-per-cell", "inf"], "gpus_per_cell: expected a finite number, got 'inf'"),
+        (
+            ["--gpus-per-cell", "2"],
+            "gpus_per_cell: expected at most 1, because a process trains on ",
+        ),
         (
             ["--gpus-per-cell", "2", "--workers", "4"],
-            "(--gpus-per-cell 1 --workers 2 trains a large cell on 2); found 2",
+            "(--gpus-per-cell 1 --workers 2 trains a large cell on 2), got 2",
         ),
         (
             ["--gpus-per-cell", "0.25", "--workers", "4"],
-            "gpus_per_cell: 1 where several workers train a cell: NCCL refuses two of them on one "
-            "GPU (or --workers 0); found 0.25 with 4 workers",
+            "gpus_per_cell: expected 1 with several workers per cell, because NCCL refuses two "
+            "of them "
+            "on one GPU (or --workers 0), got 0.25 with 4 workers",
         ),
-        (["--sweep", "absent.toml"], "--sweep absent.toml: a TOML file; found no such file"),
+        (["--sweep", "absent.toml"], "--sweep absent.toml: expected a TOML file, got no file"),
         (["--sweep", "sweep.yaml"], "a .toml file"),
         (["extra"], "options only"),
     ],
@@ -150,49 +154,54 @@ NUMBERS = [field.dotted for field in FIELDS if _is_float(field)]
 def test_no_number_is_infinite_or_none(value: str, tmp_path: Path) -> None:
     assert len(NUMBERS) > 3 * 10
     words = [f"--{name.replace('_', '-')}={value}" for name in NUMBERS]
-    typed = [f"{name}: a finite number; found '{value}'" for name in NUMBERS]
+    typed = [f"{name}: expected a finite number, got '{value}'" for name in NUMBERS]
     assert sorted(problems(*words)) == sorted(typed)
     file = tmp_path / "sweep.toml"
     file.write_text(f"[protocol.pretrain]\nlearning_rate = {value}\n")
     (problem,) = problems("--sweep", str(file))
-    assert problem == f"protocol.pretrain.learning_rate: a finite number; found {value}"
+    assert problem == f"protocol.pretrain.learning_rate: expected a finite number, got {value}"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("slots = 'x'", "slots: an integer; found 'x'"),
-        ("slots = 1.5", "slots: an integer; found 1.5"),
-        ("slots = 0", "slots: at least 1; found 0"),
-        ("corpus = 3", "corpus: text; found 3"),
-        ("sizes = 3.5", "sizes: a list; found 3.5"),
-        ("sources = []", "sources: at least one value; found nothing"),
-        ("protocol.tolerance = 'x'", "protocol.tolerance: a number; found 'x'"),
-        ("protocol.tolerance = 1", "protocol.tolerance: less than 1; found 1"),
-        ("protocol.scratch = 3", "protocol.scratch: a table, as [protocol.scratch]; found 3"),
-        ("protocol.scratch.beta1 = -1", "protocol.scratch.beta1: at least 0; found -1"),
-        ("protocol.scratch.clip_norm = 0", "protocol.scratch.clip_norm: more than 0; found 0"),
+        ("slots = 'x'", "slots: expected an integer, got 'x'"),
+        ("slots = 1.5", "slots: expected an integer, got 1.5"),
+        ("slots = 0", "slots: expected at least 1, got 0"),
+        ("corpus = 3", "corpus: expected text, got 3"),
+        ("sizes = 3.5", "sizes: expected a list, got 3.5"),
+        ("sources = []", "sources: expected at least one value, got nothing"),
+        ("protocol.tolerance = 'x'", "protocol.tolerance: expected a number, got 'x'"),
+        ("protocol.tolerance = 1", "protocol.tolerance: expected less than 1, got 1"),
+        (
+            "protocol.scratch = 3",
+            "protocol.scratch: expected a table [protocol.scratch], got 3",
+        ),
+        ("protocol.scratch.beta1 = -1", "protocol.scratch.beta1: expected at least 0, got -1"),
+        (
+            "protocol.scratch.clip_norm = 0",
+            "protocol.scratch.clip_norm: expected more than 0, got 0",
+        ),
         (
             "protocol.scratch.deterministic = 'maybe'",
-            "protocol.scratch.deterministic: true or false; found 'maybe'",
+            "protocol.scratch.deterministic: expected true or false, got 'maybe'",
         ),
         (
             "protocol.scratch.schedule = 'flat'",
-            "protocol.scratch.schedule: cosine, constant or wsd; found 'flat'",
+            "protocol.scratch.schedule: expected cosine, constant or wsd, got 'flat'",
         ),
-        ("'a.b' = 3", "a.b: a field of a sweep; found no such field"),
+        ("'a.b' = 3", "a.b: unknown field"),
         (
             "protocl.tolerance = 0",
-            "protocl: a table of a sweep (did you mean [protocol]?); found no such table",
+            "protocl: unknown table (did you mean [protocol]?)",
         ),
         (
             "scratch.epochs = 3",
-            "scratch: a table of a sweep (did you mean [protocol.scratch]?); found no such table",
+            "scratch: unknown table (did you mean [protocol.scratch]?)",
         ),
         (
             "protocol.scrach.epochs = 3",
-            "protocol.scrach: a table of a sweep (did you mean [protocol.scratch]?); "
-            "found no such table",
+            "protocol.scrach: unknown table (did you mean [protocol.scratch]?)",
         ),
     ],
 )
@@ -227,14 +236,14 @@ def test_nothing_is_said_of_what_hangs_on_a_field_that_is_wrong() -> None:
 def test_a_folder_is_told_from_a_file(tmp_path: Path) -> None:
     for option in ("--sweep", "--hparams"):
         assert problems(option, str(tmp_path)) == [
-            f"{option} {tmp_path}: a TOML file; found a folder"
+            f"{option} {tmp_path}: expected a TOML file, got a folder"
         ]
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text("seeds = [")
-    assert problems("--sweep", str(file))[0].startswith(f"--sweep {file}: valid TOML")
+    assert problems("--sweep", str(file))[0].startswith(f"--sweep {file}: expected valid TOML")
 
 
 def test_a_language_may_be_source_and_target_but_not_of_itself() -> None:

@@ -48,8 +48,8 @@ def test_anything_else_is_an_input_error_that_names_the_forms(text: str) -> None
         parse_corpus(text)
     (problem,) = caught.value.problems
     assert problem.what == "corpus"
-    assert "files:PATH" in problem.requirement
-    assert repr(text) == problem.found
+    assert "files:PATH" in problem.expected
+    assert repr(text) == problem.got
 
 
 def test_keys_are_readable_and_differ_where_paths_differ(
@@ -73,7 +73,7 @@ def test_all_problems_of_the_options_come_together() -> None:
         parse_corpus("files:a?documents=page&colum=x&normalise=NFC&normalise=NFD&not_utf8=")
     found = [str(problem) for problem in caught.value.problems]
     assert len(found) == 4
-    assert "one of line, paragraph, file; found 'page'" in found[0]
+    assert "one of line, paragraph, file, got 'page'" in found[0]
     allowed = "column, not_utf8, normalise, aligned, val_share, test_share, split_seed"
     assert f"one of documents, {allowed}, excerpt_bytes, only, " in found[1]
     assert "found 'colum=x'" in found[1]
@@ -108,10 +108,13 @@ def test_english_of_mc4_is_not_c4() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("val_share=0.6", "corpus option val_share: a number from 0.01 to 0.45; found '0.6'"),
-        ("test_share=x", "corpus option test_share: a number from 0.01 to 0.45; found 'x'"),
-        ("split_seed=-1", "corpus option split_seed: a number from 0 on; found '-1'"),
-        ("excerpt_bytes=5", "corpus option excerpt_bytes: 0, or 100 or more; found '5'"),
+        (
+            "val_share=0.6",
+            "corpus option val_share: expected a number from 0.01 to 0.45, got '0.6'",
+        ),
+        ("test_share=x", "corpus option test_share: expected a number from 0.01 to 0.45, got 'x'"),
+        ("split_seed=-1", "corpus option split_seed: expected a number from 0 on, got '-1'"),
+        ("excerpt_bytes=5", "corpus option excerpt_bytes: expected 0, or 100 or more, got '5'"),
     ],
 )
 def test_options_out_of_range(options: str, message: str) -> None:

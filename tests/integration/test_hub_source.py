@@ -65,4 +65,4 @@ def test_a_grid_of_a_model_of_the_hub(tmp_path: Path) -> None:
         *("export", "pretrain/*", "--to", str(tmp_path / "out"), "--storage", str(storage))
     )
     assert refused.returncode == 2
-    assert "a cell of one of raydt's own models; found theirs" in refused.stderr
+    assert "a cell of one of raydt's own models, got theirs" in refused.stderr

@@ -129,7 +129,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     code, _, err = finished(process)
     assert code == (-9 if sign is signal.SIGKILL else 130), err
     if sign is not signal.SIGKILL:
-        assert "the same command resumes" in err
+        assert "run the same command to resume" in err
         assert "Traceback" not in err
     before = results(tmp_path)
     assert 3 <= len(before) < NUM_CELLS
@@ -158,7 +158,7 @@ def test_told_that_the_time_is_up_running_cells_write_a_checkpoint(tmp_path: Pat
     code, _, err = finished(process)
     assert code == 130, err
     assert "Told to leave" in err
-    assert "the same command resumes" in err
+    assert "run the same command to resume" in err
     assert "Traceback" not in err
     assert list(journals("checkpoints/*.json"))
     assert not (tmp_path / "tiny" / "leaving.json").exists()

@@ -97,7 +97,7 @@ def test_own_pairs_of_controlled_languages_go_into_the_runs(
     capsys.readouterr()
     assert probe(sweep, "scratch/alba/*", "zeroshot/related-alba/*") == 0
     shown = capsys.readouterr().out
-    assert "right of minimal pairs: 1000 of alba\n" in shown
+    assert "Accuracy on minimal pairs: 1000 of alba\n" in shown
     assert shown.endswith(f"Next:  raydt analyze s --storage {sweep.storage}\n")
 
     cells = {cell.cell_id: (number, cell) for number, cell in enumerate(build_grid(sweep))}
@@ -140,7 +140,7 @@ def test_files_of_pairs_each_for_its_language(
     ]
     # Of one language the file says it all.
     assert probe(sweep, SCRATCH, "--pairs", f"{tmp_path}/a.tsv") == 0
-    assert "right of minimal pairs: 2 of alba" in capsys.readouterr().out
+    assert "Accuracy on minimal pairs: 2 of alba" in capsys.readouterr().out
 
 
 def test_everything_that_is_wrong_is_said_at_once(
@@ -167,21 +167,24 @@ def test_everything_that_is_wrong_is_said_at_once(
     assert probe(sweep, *words) == 2
     lines = [line.removeprefix("error ") for line in capsys.readouterr().err.splitlines()]
     expected = [
-        r"a.tsv:1: two texts that differ; found the same twice",
-        r"a.tsv:2: good TAB bad; found 1 fields",
-        r"a.tsv:3: two texts; found an empty one",
-        r"a.tsv:4: text in UTF-8; found byte 0xff at 0",
-        r"--pairs alba=.*: one file a language; found another one before it",
-        r"kinds of pairs: kinds whose names have 2500 characters together at most; found 6 kinds",
-        r"--pairs klingon=.*: the language of a cell .*: alba, brio, nonsense; found 'klingon'",
-        r"--pairs /.*absent.tsv: LANGUAGE=FILE, as the cells are of alba, brio, nonsense",
-        r"absent.tsv: a file of minimal pairs; found No such file",
-        r"--pairs brio=~nobody.*: one file a language",
-        r"--pairs brio=~nobody.*: a file of minimal pairs; found Could not determine home",
-        r"language nonsense: one whose text follows rules",
-        rf"cell {SCRATCH}: a cell that is done; found waiting",
-        rf"cell {weightless}: weights on the storage",
-        r"cell scratch/brio/2k/nano/s0: a run in sqlite.*`raydt sync` makes it.*; found none",
+        r"a.tsv:1: expected two texts that differ, got the same twice",
+        r"a.tsv:2: expected good TAB bad, got 1 fields",
+        r"a.tsv:3: expected two texts, got an empty one",
+        r"a.tsv:4: expected text in UTF-8, got byte 0xff at 0",
+        r"--pairs alba=.*: expected one file a language, got another one before it",
+        r"kinds of pairs: expected kinds whose names have 2500 characters together at most, got "
+        r"6 kinds",
+        r"--pairs klingon=.*: expected the language of a cell .*: alba, brio, nonsense, got "
+        r"'klingon'",
+        r"--pairs /.*absent.tsv: expected LANGUAGE=FILE, as the cells are of alba, brio, nonsense",
+        r"absent.tsv: expected a file of minimal pairs, got No such file",
+        r"--pairs brio=~nobody.*: expected one file a language",
+        r"--pairs brio=~nobody.*: expected a file of minimal pairs, got Could not determine home",
+        r"language nonsense: expected one whose text follows rules",
+        rf"cell {SCRATCH}: expected a cell that is done, got waiting",
+        rf"cell {weightless}: expected weights on the storage",
+        r"cell scratch/brio/2k/nano/s0: expected a run in sqlite.*`raydt sync` makes it.*, got "
+        r"none",
     ]
     for wanted in expected:
         assert [line for line in lines if re.search(wanted, line)], (wanted, lines)
@@ -194,4 +197,4 @@ def test_other_corpora_have_no_pairs_of_their_own(
     record_sweep(elsewhere)
     assert probe(elsewhere, "scratch/alba/*", "--name", "files") == 2
     said = capsys.readouterr().err
-    assert "only controlled languages have some of their own; found no --pairs alba=FILE" in said
+    assert "only controlled languages have some of their own, got no --pairs alba=FILE" in said

@@ -67,10 +67,10 @@ def test_every_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
         read_pairs(path)
     said = [str(problem).removeprefix(f"{path}:") for problem in raised.value.problems]
     assert said == [
-        "2: two texts that differ; found the same twice",
-        "3: two texts; found an empty one",
-        "4: good TAB bad; found 1 fields",
-        "5: text in UTF-8; found byte 0xe9 at 6",
+        "2: expected two texts that differ, got the same twice",
+        "3: expected two texts, got an empty one",
+        "4: expected good TAB bad, got 1 fields",
+        "5: expected text in UTF-8, got byte 0xe9 at 6",
     ]
 
 

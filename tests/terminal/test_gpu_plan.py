@@ -84,4 +84,4 @@ def test_once_cells_are_done_their_mfu_is_told(tmp_path: Path) -> None:
 
 def test_a_gpu_that_nobody_knows_is_refused() -> None:
     (problem,) = problems("--gpu", "H1000")
-    assert problem.startswith("gpu: one of L4, A10G, L40S, A100, H100")
+    assert problem.startswith("gpu: expected one of L4, A10G, L40S, A100, H100")

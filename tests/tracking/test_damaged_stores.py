@@ -45,7 +45,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a few bytes": (lambda f: os.truncate(f, 16), "not a database", "not a database"),
     "text": (lambda f: f.write_text("hello"), "not a database", "not a database"),
     "gzip": (lambda f: f.write_bytes(gzip.compress(f.read_bytes())), "not a data", "not a data"),
-    "folder": (instead(Path.mkdir), "a SQLite file; found a folder", "found a folder at"),
+    "folder": (instead(Path.mkdir), "a SQLite file, got a folder", "found a folder at"),
     "pipe": (instead(os.mkfifo), "a SQLite file", "found no file at"),
     "link": (instead(lambda f: f.symlink_to("/no/disk.db")), "-> /no/disk.db", "a link to nothing"),
     "loop": (instead(lambda f: f.symlink_to(f)), "a link to a store", "a link to nothing"),
@@ -63,7 +63,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "other params": (
         lambda f: sql(f, "UPDATE params SET value = 'x' WHERE key = 'seed'"),
         "",
-        "seed that can be read; found 'x'",
+        "seed that can be read, got 'x'",
     ),
 }
 

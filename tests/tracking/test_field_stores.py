@@ -53,8 +53,8 @@ def test_a_store_of_another_mlflow(
     with pytest.raises(InputError) as caught:
         open_store(sqlite_uri(storage / "mlflow.db"))
     (problem,) = caught.value.problems
-    assert said in problem.requirement
-    assert version in problem.found
+    assert said in problem.expected
+    assert version in problem.got
     table = tmp_path / "losses.csv"
     table.write_text(LOSSES)
     capsys.readouterr()

@@ -55,15 +55,15 @@ def test_words_for_a_random_initialisation(tmp_path: Path, word: str) -> None:
 
 
 def test_an_empty_init_language_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="line 2: init_language: a name; found nothing"):
+    with pytest.raises(InputError, match="line 2: init_language: expected a name, got nothing"):
         table(tmp_path, f"{HEADER},de,small,6M,2.5\n")
 
 
 @pytest.mark.parametrize("word", ["-", "N/A", "0", "-1", "?", "False", "true"])
 def test_what_is_no_language_is_refused_by_name(tmp_path: Path, word: str) -> None:
-    with pytest.raises(InputError, match=r"init_language: a language, with a letter"):
+    with pytest.raises(InputError, match=r"init_language: expected a language, with a letter"):
         table(tmp_path, f"{HEADER}{word},de,small,6M,2.5\n")
-    with pytest.raises(InputError, match=r"target: a language, with a letter"):
+    with pytest.raises(InputError, match=r"target: expected a language, with a letter"):
         table(tmp_path, f"stage,target,size,loss\nscratch,{word},6M,2.5\n")
 
 
@@ -209,7 +209,7 @@ def test_columns_of_an_export_are_mapped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", ["1e30", "9223372036854775808", "-1", "inf", "nan", "x", "²"])
 def test_a_seed_that_no_table_can_hold(tmp_path: Path, seed: str) -> None:
-    with pytest.raises(InputError, match=r"seed: a whole number from 0 to 2\^63 - 1"):
+    with pytest.raises(InputError, match=r"seed: expected a whole number from 0 to 2\^63 - 1"):
         table(tmp_path, f"{HEADER}scratch,de,small,6M,2.5\n", constants=(f"seed={seed}",))
 
 

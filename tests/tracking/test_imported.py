@@ -119,17 +119,18 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         )
     text = str(raised.value)
     for part in (
-        "line 2: loss: nats per byte, more than 0, or nothing where it is missing; found '-1'",
+        "line 2: loss: expected nats per byte, more than 0, or nothing where it is missing, got "
+        "'-1'",
         "line 3: seed",
-        "line 5: source: a name; found nothing",
+        "line 5: source: expected a name, got nothing",
         "line 5: loss",
-        "line 6: size: more than 0 in a finetune row",
-        "line 7: stage: one of pretrain, scratch, finetune, zeroshot, joint; found 'tuned'",
+        "line 6: size: expected more than 0 in a finetune row",
+        "line 7: stage: expected one of pretrain, scratch, finetune, zeroshot, joint, got 'tuned'",
         "line 9: each cell once",
         "also in line 8",
-        "6 values a line, separated by commas; found 4 in line 10",
-        "line 11: size: a number of bytes",
-        "line 13: source: a name; found nothing",
+        "6 values a line, separated by commas, got 4 in line 10",
+        "line 11: size: expected a number of bytes",
+        "line 13: source: expected a name, got nothing",
     ):
         assert part in text, part
 

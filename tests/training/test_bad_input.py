@@ -31,7 +31,9 @@ def splits() -> Splits:
 
 def test_a_size_below_one_window(splits: Splits) -> None:
     small = Splits(splits.train[:31], splits.val, splits.test)
-    with pytest.raises(InputError, match=r"size: at least one window.*32 bytes; found 31 bytes"):
+    with pytest.raises(
+        InputError, match=r"size: expected at least one window.*32 bytes, got 31 bytes"
+    ):
         train(TrainConfig(TINY, TEN_STEPS, 31), small)
 
 
@@ -44,7 +46,9 @@ def test_a_size_below_one_window(splits: Splits) -> None:
     ],
 )
 def test_zero_steps(recipe: Recipe, what: str, splits: Splits) -> None:
-    with pytest.raises(InputError, match=f"{what}: enough of them for one step.*no step at all"):
+    with pytest.raises(
+        InputError, match=f"{what}: expected enough of them for one step.*no step at all"
+    ):
         train(TrainConfig(TINY, recipe, 4_000), splits)
 
 

@@ -152,10 +152,10 @@ def test_a_checkpoint_of_something_else_is_refused_by_all_that_differs(
     text = str(caught.value)
     assert len(caught.value.problems) == 4
     for words in (
-        "model.hidden: 96, as in the cell; found 64",
+        "model.hidden: expected 96, as in the cell, got 64",
         "recipe.learning_rate: 0.5",
         "seed: 1",
-        "fingerprint 'g'; found 'f'",
+        "fingerprint 'g', got 'f'",
     ):
         assert words in text
 

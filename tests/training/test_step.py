@@ -93,7 +93,7 @@ from raydt.config.model import MODELS
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import WindowBatches
 from raydt.corpora.controlled.catalog import generate
-from raydt.errors import NoRoomError
+from raydt.errors import BatchTooLargeError
 from raydt.model.families import new_decoder
 from raydt.training.step import Gradients
 torch.set_num_threads(1)
@@ -106,7 +106,7 @@ resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 10**8,) * 2)
 batch = batches.next_batch()
 try:
     Gradients(model, Recipe())(batch)
-except NoRoomError as error:
+except BatchTooLargeError as error:
     print(error)
     fits = int(str(error).split("max_windows_at_once = ")[1].split()[0])
     assert error.windows_at_once == fits

@@ -1,4 +1,4 @@
-"""`raydt cancel`: keep cells from being trained."""
+"""`raydt cancel`: exclude cells from training."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
         "--to",
         required=True,
         metavar="FOLDER",
-        help="new folder of the model; of several cells a folder each in it",
+        help="new folder for the model; several cells get one subfolder each",
     )
     add_selection(parser)
     return parser

@@ -1,4 +1,4 @@
-"""`raydt probe`: minimal pairs, by weights that are there."""
+"""`raydt probe`: score minimal pairs with the models of trained cells."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def make_parser(prog: str, about: str) -> CommandParser:
         action="append",
         default=[],
         metavar="LANGUAGE=FILE",
-        help="good TAB bad, a pair a line; or .jsonl, as of BLiMP and MultiBLiMP; once a language "
-        "[controlled languages have their own]",
+        help="file of minimal pairs, one option per language: a pair per line (good TAB bad), or "
+        ".jsonl as in BLiMP and MultiBLiMP [controlled languages have their own]",
     )
     add_selection(parser)
     return parser
@@ -57,7 +57,7 @@ def run(parsed: argparse.Namespace) -> int:
         of_kinds = f"  ({', '.join(kinds)})" if len(kinds) > 1 else ""
         print(f"{whole.share:.3f} ± {whole.stderr:.3f}  {one.cell.cell_id}{of_kinds}", flush=True)
     counts = ", ".join(f"{len(mine)} of {language}" for language, mine in pairs.items())
-    print(f"right of minimal pairs: {counts}")
+    print(f"Accuracy on minimal pairs: {counts}")
     where = "" if parsed.storage == "runs" else f" --storage {shlex.quote(parsed.storage)}"
     print(f"Next:  raydt analyze {sweep.name}{where}")
     return 0

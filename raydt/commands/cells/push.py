@@ -1,4 +1,4 @@
-"""`raydt push`: an exported model to the Hugging Face Hub."""
+"""`raydt push`: upload an exported model to the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from raydt.commands.parser import CommandParser
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
     parser.add_argument("folder", metavar="FOLDER", help="a folder that `raydt export` wrote")
-    parser.add_argument("--to", required=True, metavar="OWNER/NAME", help="repository of the Hub")
-    parser.add_argument("--private", action="store_true", help="a new repository is private")
-    parser.add_argument("--update", action="store_true", help="also if the repository has files")
+    parser.add_argument("--to", required=True, metavar="OWNER/NAME", help="repository on the Hub")
+    parser.add_argument("--private", action="store_true", help="create the repository as private")
+    parser.add_argument(
+        "--update", action="store_true", help="commit to a repository that already has files"
+    )
     return parser
 
 

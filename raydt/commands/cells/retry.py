@@ -12,7 +12,7 @@ from raydt.commands.parser import CommandParser
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
-    parser.add_argument("--done-too", action="store_true", help="also cells that are done")
+    parser.add_argument("--done-too", action="store_true", help="also retrain cells that are done")
     add_selection(parser)
     return parser
 
@@ -24,5 +24,5 @@ def run(parsed: argparse.Namespace) -> int:
 
     sweep = find_sweep(parsed.storage, parsed.name)
     cells = retry_cells(sweep, matching_cells(sweep, parsed.patterns), parsed.done_too)
-    show_cells("The next launch trains again", cells, Console(highlight=False))
+    show_cells("The next launch retrains", cells, Console(highlight=False))
     return 0

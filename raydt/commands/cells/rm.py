@@ -1,4 +1,4 @@
-"""`raydt rm`: remove what cells left."""
+"""`raydt rm`: remove the files and MLflow runs of cells."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from raydt.errors import RunError, bad
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument(
-        "--weights", action="store_true", help="only their weights; results and journals stay"
+        "--weights", action="store_true", help="remove only weights; keep results and journals"
     )
     add_selection(parser)
     return parser
@@ -34,7 +34,7 @@ def run(parsed: argparse.Namespace) -> int:
     console = Console(highlight=False)
     if not parsed.yes:
         if not sys.stdin.isatty():
-            raise bad("raydt rm", "--yes where nobody can be asked", "no terminal")
+            raise bad("raydt rm", "--yes, or a terminal to ask for confirmation", "neither")
         what = "To be removed: the weights of" if parsed.weights else "To be removed:"
         show_cells(what, cells, console)
         if console.input("Remove them? [y/N] ").strip().lower() not in ("y", "yes"):
@@ -42,7 +42,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.weights:
         freed = remove_weights(sweep, cells)
         show_cells("Removed the weights of", freed.cells, console)
-        console.print(f"{approximate_bytes(freed.num_bytes)} bytes of a disk are free again")
+        console.print(f"Freed {approximate_bytes(freed.num_bytes)} bytes on disk")
         return 0
     show_cells("Removed", remove_cells(sweep, cells), console)
     return 0

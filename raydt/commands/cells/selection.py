@@ -1,4 +1,4 @@
-"""Which cells a command is about."""
+"""Options that select the cells of a command."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from raydt.commands.parser import CommandParser
 
 
 def add_selection(parser: CommandParser) -> None:
-    """Patterns of cell ids, and the sweep that the cells are of."""
+    """Add patterns of cell ids, and the options for their sweep."""
     parser.add_argument(
-        "patterns", nargs="+", metavar="PATTERN", help="a cell's id, or such as 'finetune/*'"
+        "patterns",
+        nargs="+",
+        metavar="PATTERN",
+        help="id of a cell, or a pattern such as 'finetune/*'",
     )
     parser.add_sweep_name()

@@ -1,4 +1,4 @@
-"""What the commands for a cluster share: its address, and following a job."""
+"""Shared parts of the cluster commands: the address, and following a job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_address(parser: CommandParser) -> None:
-    """`--address` of the cluster."""
+    """Add `--address`, the cluster's address."""
     parser.add_argument(
         "--address",
         metavar="URL",
@@ -24,17 +24,20 @@ def add_address(parser: CommandParser) -> None:
 
 
 def add_follow(parser: CommandParser) -> None:
-    """`--follow`, for a command that starts a job."""
-    parser.add_argument("--follow", "-f", action="store_true", help="show its log until it ends")
+    """Add `--follow`, for a command that starts a job."""
+    parser.add_argument(
+        "--follow", "-f", action="store_true", help="show the log of the job until it ends"
+    )
 
 
 def add_job(parser: CommandParser) -> None:
-    """The job that a command is about."""
+    """Add the name of the job."""
     parser.add_argument("name", help="name of the sweep, or id of its job")
 
 
 def follow(cluster: Cluster, job_id: str, parsed: argparse.Namespace) -> int:
-    """With `-f`, the log to the end and the job's end as ours; else what to type next."""
+    """With `-f`, print the log until the job ends, and fail if it failed; else print the next
+    command."""
     console = line_console()
     where = f" --address {parsed.address}" if parsed.address else ""
     if not parsed.follow:
@@ -44,7 +47,9 @@ def follow(cluster: Cluster, job_id: str, parsed: argparse.Namespace) -> int:
         for text in cluster.follow(cluster.job(job_id)):
             print(text, end="", flush=True)
     except KeyboardInterrupt:
-        console.print(f"\nNo longer followed; it runs on. raydt stop {job_id}{where}", markup=False)
+        console.print(
+            f"\nThe job is still running. To stop it: raydt stop {job_id}{where}", markup=False
+        )
         raise
     job = cluster.job(job_id)
     if job.status != "SUCCEEDED":
@@ -53,5 +58,5 @@ def follow(cluster: Cluster, job_id: str, parsed: argparse.Namespace) -> int:
 
 
 def line_console() -> Console:
-    """A console for lines that are copied, such as commands and ids: they are never wrapped."""
+    """A console that does not wrap lines, so that commands and ids can be copied."""
     return Console(highlight=False, soft_wrap=True)

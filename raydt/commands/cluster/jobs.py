@@ -1,4 +1,4 @@
-"""`raydt jobs`: the sweeps that a cluster runs or ran."""
+"""`raydt jobs`: the running and finished sweeps of a cluster."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def run(parsed: argparse.Namespace) -> int:
         table.add_row(*(escape(cell) for cell in row))
     console = line_console()
     if not console.is_terminal:
-        console.width = 200  # a pipe has no width, and ids must not be cut
+        console.width = 200  # a pipe has no width, and ids must not be truncated
     console.print(table if table.row_count else f"No sweeps at {cluster.address}.")
     return 0

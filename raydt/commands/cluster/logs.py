@@ -1,4 +1,4 @@
-"""`raydt logs`: what a sweep on a cluster has printed."""
+"""`raydt logs`: the output of a sweep on a cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from raydt.commands.parser import CommandParser
 
 def make_parser(prog: str, about: str) -> CommandParser:
     parser = CommandParser(prog, about)
-    parser.add_argument("--follow", "-f", action="store_true", help="show it until it ends")
+    parser.add_argument(
+        "--follow", "-f", action="store_true", help="show new lines until the job ends"
+    )
     add_job(parser)
     add_address(parser)
     return parser

@@ -1,4 +1,4 @@
-"""`raydt resume`: start a sweep on a cluster again."""
+"""`raydt resume`: restart a sweep on a cluster."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def make_parser(prog: str, about: str) -> CommandParser:
     add_follow(parser)
     parser.add_argument(
         "--storage",
-        help="storage of the sweep, as the cluster sees it [as the cluster's job has it]",
+        help="storage of the sweep, as seen from the cluster [that of the earlier job]",
     )
     add_address(parser)
     return parser
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """The same command again where the cluster knows it, else the sweep as its storage records it:
-    a new cluster on an old storage knows no jobs."""
+    """Run the command of the earlier job again or, with `--storage`, the sweep as recorded there: a
+    new cluster does not know the job."""
     from raydt.orchestration.cluster.jobs import Cluster
 
     storage = parsed.storage
     if storage is not None and not is_remote(storage) and not Path(storage).is_absolute():
-        raise bad("--storage", "an absolute path, as the cluster sees it", repr(parsed.storage))
+        raise bad("--storage", "an absolute path, as seen from the cluster", repr(parsed.storage))
     cluster = Cluster(parsed.address)
     if parsed.storage is None:
         job = cluster.job(parsed.name)
@@ -46,10 +46,11 @@ def run(parsed: argparse.Namespace) -> int:
         name, storage = parsed.name, parsed.storage
         command = ["python", "-m", "raydt", "run", "--recorded", f"{storage.rstrip('/')}/{name}"]
     here = Path.cwd()
-    # A script travels again, and has to be here again; raydt itself is installed on the cluster.
+    # A script is uploaded again, so it must be in this folder. raydt is installed on the cluster.
     is_script = parsed.storage is None and command[1] != "-m"
     if is_script and not (here / command[1]).is_file():
-        raise bad("folder", f"that from which {name} was submitted, with {command[1]}", here)
+        expected = f"the one from which {name} was submitted, with {command[1]}"
+        raise bad("working directory", expected, here)
     job = cluster.submit(name, storage, command, here if is_script else None)
     line_console().print(
         f"Submitted {job.job_id}: {shlex.join(command)}", markup=False, soft_wrap=True

@@ -16,18 +16,18 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Stop a sweep; not an error if it is over already."""
+    """Stop a sweep; not an error if it has already ended."""
     from raydt.orchestration.cluster.jobs import Cluster
 
     cluster = Cluster(parsed.address)
     job = cluster.job(parsed.name)
     if job.ended:
-        line_console().print(f"{job.job_id} is over: {job.status.lower()}.", markup=False)
+        line_console().print(f"{job.job_id} has already ended: {job.status.lower()}.", markup=False)
         return 0
     now = cluster.stop(job)
     line_console().print(
-        f"{now.job_id}: {now.status.lower()}. What is done is kept; `raydt resume {now.sweep}` "
-        "resumes it.",
+        f"{now.job_id}: {now.status.lower()}. Finished cells are kept; `raydt resume {now.sweep}` "
+        "trains the others.",
         markup=False,
     )
     return 0

@@ -43,7 +43,7 @@ class PreparedLanguage:
         assert num_bytes >= 0
         shortages = self.shortages({split: num_bytes})
         if shortages:
-            raise bad(shortages[0].what, shortages[0].requirement, shortages[0].found)
+            raise bad(shortages[0].what, shortages[0].expected, shortages[0].got)
         path = split_path(self.folder, split)
         damage = self._damage(split)
         if damage is not None:

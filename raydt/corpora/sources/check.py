@@ -111,7 +111,7 @@ def _check_folder(corpus: Corpus) -> Problem | None:
         if corpus.files:
             return None
         requirement = f"a pattern of {SUFFIXES} files{passed_over(corpus)}"
-        return Problem(f"corpus {spec.name}", requirement, "no such file")
+        return Problem(f"corpus {spec.name}", requirement, "no file")
     requirement = f"a folder of <language> files: {SUFFIXES}"
     if spec.path.exists():
         requirement += f", such as {spec.path.parent}, or a pattern with {PLACEHOLDER} in it"

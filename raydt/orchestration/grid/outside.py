@@ -83,7 +83,7 @@ def _in_folder(what: str, folder: Path) -> tuple[ModelConfig, Weights | None] | 
             return Problem(what, f"{requirement} (pip install 'raydt[hf]')", "none")
         return model, None
     if not (folder / MODEL).is_file():
-        return Problem(what, f"weights in {MODEL}", "no such file")
+        return Problem(what, f"weights in {MODEL}", "no file")
     config = json.loads((folder / CONFIG).read_text("utf-8"))
     sha256 = config.get("raydt", {}).get("weights_sha256")
     if not isinstance(sha256, str):

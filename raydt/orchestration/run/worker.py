@@ -15,7 +15,7 @@ import torch
 from ray import tune
 
 from raydt.corpora.prepared.stamps import hash_file
-from raydt.errors import NoRoomError
+from raydt.errors import BatchTooLargeError
 from raydt.grid.journal import (
     WEIGHTS,
     Attempt,
@@ -108,7 +108,7 @@ def _checkpoints_of_first(task: CellTask, cell: Folder, work: Path) -> AttemptCh
 
 
 def _journal_error(attempt: Attempt, error: Exception) -> None:
-    fits = error.windows_at_once if isinstance(error, NoRoomError) else None
+    fits = error.windows_at_once if isinstance(error, BatchTooLargeError) else None
     try:
         attempt.write(ErrorRow(traceback=traceback.format_exc(), windows_at_once=fits))
     except (LeaseLostError, CancelledError, OSError) as refusal:

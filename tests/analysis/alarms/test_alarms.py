@@ -145,6 +145,6 @@ def test_alarms_are_a_table_too() -> None:
     found = [Alarm(Kind.TABLE, "run x", str(Problem("run x", "a seed", "none")))]
     table = alarms_table(found)
     assert table.to_dict("records") == [
-        {"kind": "table", "where": "run x", "message": "run x: a seed; found none"}
+        {"kind": "table", "where": "run x", "message": "run x: expected a seed, got none"}
     ]
     assert list(alarms_table([]).columns) == ["kind", "where", "message"]

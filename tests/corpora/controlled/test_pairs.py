@@ -133,7 +133,9 @@ def test_no_text_is_one_of_a_split() -> None:
 
 
 def test_what_follows_no_rule_has_no_pairs() -> None:
-    with pytest.raises(InputError, match="language nonsense: one whose text follows rules"):
+    with pytest.raises(
+        InputError, match="language nonsense: expected one whose text follows rules"
+    ):
         build_pairs("nonsense", 0)
     with pytest.raises(InputError, match="did you mean alba"):
         build_pairs("albo", 0)

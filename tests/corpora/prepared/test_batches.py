@@ -175,7 +175,7 @@ def test_batches_are_copies_and_data_may_be_mapped(tmp_path: Path) -> None:
 
 
 def test_numbers_that_do_not_fit_are_input_errors() -> None:
-    with pytest.raises(InputError, match="positive multiple of the 4 ranks; found 10"):
+    with pytest.raises(InputError, match="positive multiple of the 4 ranks, got 10"):
         WindowBatches(numbered(100), 8, 10, seed=0, rank=0, world_size=4)
     with pytest.raises(InputError) as caught:
         EvaluationWindows(numbered(0), 0)

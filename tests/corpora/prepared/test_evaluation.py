@@ -23,9 +23,9 @@ def test_too_little_is_an_error_with_the_option_to_type(tmp_path: Path, root: Pa
     val, test = caught.value.problems
     assert (val.what, test.what) == ("val of en", "test of en")
     typed = f"{corpus.name}?val_share=0.25&test_share=0.25"
-    assert f"hold out more (--corpus '{typed}')" in val.requirement
-    assert "--protocol.val-bytes 3k" in val.requirement
-    assert "in 9, of" in val.found
+    assert f"hold out more (--corpus '{typed}')" in val.expected
+    assert "--protocol.val-bytes 3k" in val.expected
+    assert "in 9, of" in val.got
     # What it says helps.
     language = prepare_language(locate(parse_corpus(typed)), "en", 1, None, None, root)
     assert evaluation_bytes(language, "val", None) >= LEAST_BYTES
@@ -39,7 +39,7 @@ def test_one_file_is_told_that_lines_may_be_documents(tmp_path: Path, root: Path
     (tmp_path / "en.txt").write_text("\n\n".join(words(i, 2_800) for i in range(5)))
     with pytest.raises(InputError, match="take lines for documents, if they are") as caught:
         prepare_language(locate(spec), "en", 1, None, None, root)
-    assert "give it more text" in caught.value.problems[0].requirement
+    assert "give it more text" in caught.value.problems[0].expected
 
 
 def test_what_is_named_must_be_there_and_what_is_not_follows(tmp_path: Path, root: Path) -> None:

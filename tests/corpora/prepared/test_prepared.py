@@ -38,7 +38,7 @@ def test_a_damaged_file_is_seen_when_it_is_read(corpus: FilesCorpus, root: Path)
     with pytest.raises(InputError, match="prepare it anew") as caught:
         language.train(100)
     assert str(language.folder / "train.bin") in caught.value.problems[0].what
-    assert "4000 bytes instead of" in caught.value.problems[0].found
+    assert "4000 bytes instead of" in caught.value.problems[0].got
     assert not language.is_whole()
 
 

@@ -105,4 +105,4 @@ def test_languages_of_different_length_are_not_aligned(corpus: FilesCorpus, root
         prepare_language(locate(corpus), "fi", 1, 1, 1, root)
     (problem,) = caught.value.problems
     assert problem.what.startswith("en of ")
-    assert problem.found.startswith("401 documents; they part at about document ")
+    assert problem.got.startswith("401 documents; they part at about document ")

@@ -290,5 +290,5 @@ def test_documents_of_one_name_are_held_out_together(
 
 def test_lines_have_no_names(tmp_path: Path, root: Path, texts: list[str]) -> None:
     spec = replace(with_texts(tmp_path / "c", texts[:300]), split_by="url")
-    with pytest.raises(InputError, match="split_by: files with named columns"):
+    with pytest.raises(InputError, match="split_by: expected files with named columns"):
         prepare_language(locate(spec), "en", 1, 1, 1, root)

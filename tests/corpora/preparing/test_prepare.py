@@ -206,9 +206,9 @@ def test_more_than_the_corpus_has_is_an_error_with_both_numbers(
         if stored[split].num_bytes >= ask
     }
     assert "val of en" in problems
-    assert "no size larger than the corpus" in problems["val of en"].requirement
-    assert "2000 bytes" in problems["val of en"].requirement
-    assert problems["val of en"].found == f"{stored['val'].num_bytes} bytes"
+    assert "no size larger than the corpus" in problems["val of en"].expected
+    assert "2000 bytes" in problems["val of en"].expected
+    assert problems["val of en"].got == f"{stored['val'].num_bytes} bytes"
     # The same again from what is prepared, and at the reader.
     with pytest.raises(InputError, match="no size larger"):
         prepare_language(locate(corpus), "en", size - 4000, 2000, 2000, root)

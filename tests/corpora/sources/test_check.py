@@ -34,16 +34,16 @@ def test_an_absent_folder_is_one_problem_and_not_one_a_language(tmp_path: Path) 
     spec = FilesCorpus(tmp_path / "absent")
     (problem,) = check_corpus(locate(spec), {"en": 1, "de": 1}, 0, 0)
     assert str(tmp_path / "absent") in problem.what
-    assert problem.found == "nothing there"
+    assert problem.got == "nothing there"
     (tmp_path / "file").write_text("x")
-    assert only(FilesCorpus(tmp_path / "file"), "en").found == "a file"
+    assert only(FilesCorpus(tmp_path / "file"), "en").got == "a file"
 
 
 def test_an_unknown_language_is_shown_those_there_are(tmp_path: Path) -> None:
     problem = only(ControlledCorpus(), "unrelatd")
-    assert "related, unrelated, nonsense, alba, brio" in problem.requirement
-    assert "did you mean unrelated" in problem.found
-    assert "did you mean" not in only(ControlledCorpus(), "zz").found
+    assert "related, unrelated, nonsense, alba, brio" in problem.expected
+    assert "did you mean unrelated" in problem.got
+    assert "did you mean" not in only(ControlledCorpus(), "zz").got
     assert "no languages" in only(FilesCorpus(tmp_path), "en").requirement
 
 
@@ -59,9 +59,9 @@ def test_sizes_are_seen_without_reading(tmp_path: Path) -> None:
     assert check_corpus(locate(spec), {"en": 800}, 100, 100) == []
     (problem,) = check_corpus(locate(spec), {"en": 801}, 100, 100)
     assert str(tmp_path / "en.txt") in problem.what
-    assert problem.requirement.startswith("1001 bytes")
-    assert problem.found == "999 bytes"
-    assert only(spec, "de").found == "an empty file"
+    assert problem.expected.startswith("1001 bytes")
+    assert problem.got == "999 bytes"
+    assert only(spec, "de").got == "an empty file"
 
 
 def test_all_problems_come_together(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_field_of_a_line_with_tabs(tmp_path: Path, name: str) -> None:
     put(tmp_path / name, bz2.compress(data) if name.endswith("bz2") else data)
     assert texts(spec_of(tmp_path, "field=3"), "deu") == ['Er sagte: "Ja', "", "NA"]
     message = refusal(spec_of(tmp_path, "field=4"), "deu")
-    assert "line 1: a line with 4 fields" in message
+    assert "line 1: expected a line with 4 fields" in message
     counts: dict[str, int] = {}
     assert texts(spec_of(tmp_path, "field=4&odd_rows=skip"), "deu", counts) == ["", "", ""]
     assert counts["rows that are no text"] == 2
@@ -96,7 +96,7 @@ def test_a_column_of_a_table_by_its_header(tmp_path: Path) -> None:
     put(tmp_path / "de.tsv", "id\ttext\n1\teins\n2\tzwei\n")
     put(tmp_path / "en.csv", 'id;text\n1;"one\nand ""more"""\n2;two\n3\n')
     assert texts(spec_of(tmp_path)) == ["eins", "zwei"]
-    assert "line 5: a line with 2 fields" in refusal(spec_of(tmp_path), "en")
+    assert "line 5: expected a line with 2 fields" in refusal(spec_of(tmp_path), "en")
     assert texts(spec_of(tmp_path, "odd_rows=skip"), "en") == ['one\nand "more"', "two", ""]
     message = refusal(spec_of(tmp_path, "column=sentence"))
     assert "?column=NAME" in message
@@ -377,7 +377,7 @@ def test_two_languages_of_one_name_are_not_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
 def test_a_name_that_says_packed_of_what_is_not(tmp_path: Path, suffix: str) -> None:
     put(tmp_path / f"de.txt.{suffix}", "plain text\n")
-    assert "as its name says; found other bytes" in refusal(spec_of(tmp_path))
+    assert "as its name says, got other bytes" in refusal(spec_of(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ def test_what_is_not_utf8_is_named_with_file_and_offset(
         prepared(path)
     (problem,) = caught.value.problems
     assert str(path) in problem.what
-    assert problem.requirement.startswith("UTF-8 text")
-    assert problem.found.endswith(f"at offset {offset}")
+    assert problem.expected.startswith("UTF-8 text")
+    assert problem.got.endswith(f"at offset {offset}")
 
 
 def test_utf8_across_blocks_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

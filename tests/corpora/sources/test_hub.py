@@ -121,7 +121,7 @@ def test_a_stream_that_is_lost_is_taken_up_by_the_next_run(
 
 def test_a_column_that_is_not_there(rows: list[str]) -> None:
     spec = HubCorpus("owner/data", config="2024.{language}", column="content")
-    with pytest.raises(InputError, match=r"'content'; found columns 'url', 'text'"):
+    with pytest.raises(InputError, match=r"'content', got columns 'url', 'text'"):
         next(read_hub(spec, "de", "abc"))
 
 

@@ -34,7 +34,7 @@ def test_a_link_to_nothing_is_no_language(tmp_path: Path) -> None:
     corpus = locate(FilesCorpus(tmp_path))
     assert corpus.languages == ["en"]
     (problem,) = check_corpus(corpus, {"de": 1}, 0, 0)
-    assert "has: en. Passed over: de.txt: no file: a link to nothing" in problem.requirement
+    assert "has: en. Passed over: de.txt: no file: a link to nothing" in problem.expected
 
 
 def test_a_corpus_that_is_no_files_has_none() -> None:
@@ -56,4 +56,4 @@ def test_a_glob_names_the_files_of_a_language(tmp_path: Path) -> None:
     (tmp_path / "fi" / "a" / "sv-1.txt").write_text("x\n")
     assert [path.name for path in locate(nested).files["fi"]] == ["fi-1.txt"]
     (problem,) = check_corpus(locate(FilesCorpus(tmp_path / "{language}.gz")), {"en": 1}, 0, 0)
-    assert problem.found == "no such file"
+    assert problem.got == "no file"

@@ -85,7 +85,7 @@ def test_a_parquet_without_the_column_names_those_there_are(tmp_path: Path, root
     pq.write_table(pa.table({"content": ["a"], "n": [1]}), tmp_path / "xx.parquet")
     with pytest.raises(InputError, match=r"a column 'text'.*columns 'content', 'n'"):
         prepare_language(locate(FilesCorpus(tmp_path)), "xx", 0, 0, 0, root)
-    with pytest.raises(InputError, match="text in column 'n'; found int64"):
+    with pytest.raises(InputError, match="text in column 'n', got int64"):
         documents(FilesCorpus(tmp_path, column="n"))
     assert documents(FilesCorpus(tmp_path, column="content")) == ["a"]
     (tmp_path / "xx.parquet").write_bytes(b"PAR1 and no more")
@@ -99,10 +99,10 @@ def test_jsonl_without_the_column_or_without_json(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a column 'text'.*found columns 'url', 'content', 'n'"):
         documents(FilesCorpus(tmp_path))
     path.write_bytes(b'{"text": "a"}\n{"text": \n')
-    with pytest.raises(InputError, match=r"xx.jsonl, line 2: a JSON object a line"):
+    with pytest.raises(InputError, match=r"xx.jsonl, line 2: expected a JSON object a line"):
         documents(FilesCorpus(tmp_path))
     path.write_bytes(b'{"text": 5}\n')
-    with pytest.raises(InputError, match=r"xx.jsonl, line 1: text in column 'text'"):
+    with pytest.raises(InputError, match=r"xx.jsonl, line 1: expected text in column 'text'"):
         documents(FilesCorpus(tmp_path))
 
 

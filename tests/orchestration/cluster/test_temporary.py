@@ -128,7 +128,7 @@ def test_a_launch_is_refused_before_it_prepares_anything(
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port()}")
     (problem,) = check_surroundings(Sweep(storage=str(tmp_path)))
     assert problem.what == "RAY_ADDRESS"
-    assert "refused" in problem.found
+    assert "refused" in problem.got
 
 
 def test_a_ray_of_our_own_needs_no_home(monkeypatch: pytest.MonkeyPatch) -> None:

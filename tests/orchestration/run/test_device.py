@@ -68,8 +68,8 @@ def test_a_launch_on_one_machine_says_so_before_it_starts(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     (problem,) = preflight.check_surroundings(Sweep(gpus_per_cell=1, storage=str(tmp_path)))
     assert problem.what == "gpus_per_cell"
-    assert "torch" in problem.requirement
-    assert "wheel for your driver" in problem.found
+    assert "torch" in problem.expected
+    assert "wheel for your driver" in problem.got
     assert preflight.check_surroundings(Sweep(storage=str(tmp_path))) == []
     monkeypatch.setattr(preflight, "check_cluster", lambda: None)  # there is none here
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")  # its workers may have what this head lacks
@@ -89,11 +89,11 @@ def test_workers_that_would_wait_for_ever_are_refused(
 
     assert problems(workers=4, slots=4, gpus_per_cell=1) == []
     assert problems(workers=8, slots=8, gpus_per_cell=1) == [
-        "workers: at most 4, a GPU of this machine for each; found 8"
+        "workers: expected at most 4, a GPU of this machine for each, got 8"
     ]
     assert problems(workers=2, slots=2) == []
     assert problems(workers=3, slots=2, cpus_per_cell=2) == [
-        "workers: at most 2, the slots of this machine (2 cores for each; --slots); found 3"
+        "workers: expected at most 2, the slots of this machine (2 cores for each; --slots), got 3"
     ]
     monkeypatch.setattr(preflight, "check_cluster", lambda: None)  # there is none here
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")  # it may grow

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raydt.config.recipe import Recipe
-from raydt.errors import NoRoomError, RunError
+from raydt.errors import BatchTooLargeError, RunError
 from raydt.grid.journal import attempts, read_journal
 from raydt.grid.journal_rows import ErrorRow
 from raydt.grid.lease import LaunchLease
@@ -31,7 +31,7 @@ def test_the_second_attempt_takes_smaller_parts(
         assert config.recipe is not None
         asked.append(config.recipe.max_windows_at_once)
         if len(asked) < 3:
-            raise NoRoomError("64 windows do not fit; max_windows_at_once = 16 does", 16)
+            raise BatchTooLargeError("64 windows do not fit; max_windows_at_once = 16 does", 16)
         raise RunError("of another kind")
 
     monkeypatch.setattr(worker, "train", train)
@@ -46,7 +46,7 @@ def test_the_second_attempt_takes_smaller_parts(
             cache=str(tmp_path / "cache"),
         )
         for _ in range(2):
-            with pytest.raises(NoRoomError):
+            with pytest.raises(BatchTooLargeError):
                 worker.run_cell(sent(task))
         with pytest.raises(RunError, match="of another kind"):
             worker.run_cell(sent(task))
@@ -66,5 +66,5 @@ def test_a_cell_that_never_lacked_memory_is_as_it_was(tmp_path: Path) -> None:
 
 
 def test_the_number_survives_the_way_between_processes() -> None:
-    error = pickle.loads(pickle.dumps(NoRoomError("no room", 4)))
+    error = pickle.loads(pickle.dumps(BatchTooLargeError("no room", 4)))
     assert (str(error), error.windows_at_once) == ("no room", 4)

@@ -90,8 +90,8 @@ def in_words(error: Exception) -> tuple[str, int] | None:
             names = [str(name) for name in (error.filename, error.filename2) if name is not None]
             what = f"{' -> '.join(names)}: {what}"
         if error.errno in _FULL:
-            return f"{what}. Free some space, then run the same command to "
-                   f"resume.", RunError.exit_code
+            hint = "Free some space, then run the same command to resume."
+            return f"{what}. {hint}", RunError.exit_code
         remedy = _REMEDIES.get(error.errno)
         code = InputError.exit_code if error.errno in _PATHS else RunError.exit_code
         return f"{what}{f' ({remedy})' if remedy else ''}", code

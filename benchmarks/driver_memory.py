@@ -77,7 +77,7 @@ class Quiet(Progress):
         self._began = time.perf_counter()
         self.num_ended = 0
 
-    def say(self, text: str, style: str | None = None) -> None:
+    def print(self, text: str, style: str | None = None) -> None:
         """Nothing."""
 
     def ended(self, cell_id: str, result: Result) -> None:

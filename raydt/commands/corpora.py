@@ -47,7 +47,7 @@ def show_preview(text: str, languages: list[str] | None) -> int:
     from raydt.corpora.sources.look import look
     from raydt.corpora.spec import FilesCorpus, parse_corpus
     from raydt.errors import InputError
-    from raydt.terminal.corpus_look import LookedAt, show_look
+    from raydt.terminal.corpus_look import LanguagePreview, show_corpus_preview
 
     is_spec = text.partition(":")[0] in ("files", "hub", "controlled")
     spec = parse_corpus(text if is_spec else f"files:{text}")
@@ -67,7 +67,7 @@ def show_preview(text: str, languages: list[str] | None) -> int:
         raise InputError(check_corpus(corpus, {"any": 1}, 0, 0))
     base = spec.base
     rows = [
-        LookedAt(
+        LanguagePreview(
             language=seen.language,
             num_files=len(seen.files),
             first_file=_below(seen.files[0], base) if seen.files else "no file",
@@ -92,7 +92,7 @@ def show_preview(text: str, languages: list[str] | None) -> int:
         more = f" and {num - 1:,} like it" if num > 1 else ""
         if num:
             passed.append(f"{_below(each.path, base)}{more}: {each.reason}")
-    show_look(spec.name, rows, passed, console)
+    show_corpus_preview(spec.name, rows, passed, console)
     if not rows:
         console.print("\nNo text was found.")
     return 0 if any(row.problem is None for row in rows) else InputError.exit_code

@@ -81,7 +81,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 def run(parsed: argparse.Namespace) -> int:
     from rich.progress import Progress
 
-    from raydt.terminal.loss_rows import show_understood
+    from raydt.terminal.loss_rows import show_parsed_losses
     from raydt.tracking.imported import import_losses
     from raydt.tracking.loss_columns import read_declared
     from raydt.tracking.loss_curves import with_curves
@@ -98,7 +98,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.dry_run:
         if not console.is_terminal:
             console.width = 132  # a file or a pipe has no width; the table needs more than 80
-        show_understood(table, console)
+        show_parsed_losses(table, console)
         return 0
     storage = local_folder(parsed.storage)
     store_uri = sqlite_uri(storage / "mlflow.db") if parsed.into is None else parsed.into

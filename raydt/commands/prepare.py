@@ -53,14 +53,14 @@ def run(parsed: argparse.Namespace) -> int:
     from raydt.corpora.sources.check import languages_and_sizes
     from raydt.corpora.sources.locate import locate
     from raydt.corpora.spec import parse_corpus
-    from raydt.terminal.preparing import Preparing
+    from raydt.terminal.preparing import PreparationProgress
 
     corpus = locate(parse_corpus(parsed.corpus))
     num_bytes = languages_and_sizes(corpus, parsed.languages, parsed.train_bytes)
     if parsed.jobs is not None and parsed.jobs < 1:
         raise bad("--jobs", "at least 1", parsed.jobs)
     storage = local_folder(parsed.storage)
-    with Preparing(len(num_bytes)) as preparing:
+    with PreparationProgress(len(num_bytes)) as preparing:
         languages = prepare_parallel(
             corpus,
             num_bytes,

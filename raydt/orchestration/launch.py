@@ -77,7 +77,7 @@ def launch(sweep: Sweep, progress: Progress, refining: Refining | None = None) -
         problems += check_refining(sweep)
     if problems or corpus is None:
         raise InputError(problems)
-    with only_launch(sweep.folder, progress.say) as lease:
+    with only_launch(sweep.folder, progress.print) as lease:
         return _launch(sweep, corpus, progress, lease, refining)
 
 
@@ -88,17 +88,17 @@ def _launch(
     lease: LaunchLease,
     refining: Refining | None = None,
 ) -> Launch:
-    progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
+    progress.print(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
     languages, locations = prepare_languages(sweep, corpus)
     outside = outside_weights(sweep)
     smaller = smaller_evaluations(sweep, languages)
     if smaller:
-        progress.say(smaller)
+        progress.print(smaller)
     for about_gpus in (unused_gpus(sweep), shared_gpus(sweep)):
         if about_gpus:
-            progress.say(about_gpus)
+            progress.print(about_gpus)
     for doubt in corpus_doubts(corpus, languages):
-        progress.say(f"Note: {doubt}", style="yellow")
+        progress.print(f"Note: {doubt}", style="yellow")
     all_cells = sweep_cells(sweep)
     if lease.was_cut_off:
         begun = begun_cells(sweep, [cell.cell_id for cell in all_cells])
@@ -252,7 +252,7 @@ def _train(
                 schedule = Schedule(missing, inventory.seconds)
                 if refinement is not None:
                     schedule = GrowingSchedule(missing, inventory.seconds, more, first)
-                with leaving_when_told(sweep, cells, lease.launch_id, progress.say):
+                with leaving_when_told(sweep, cells, lease.launch_id, progress.print):
                     _run(sweep, inventory, [*missing, *first], schedule, progress, recorded_cells)
         finally:
             progress.end()

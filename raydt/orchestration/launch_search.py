@@ -88,10 +88,10 @@ def _launch(
     plan: SearchPlan, corpus: Corpus, out: Path | None, command: str, progress: SearchProgress
 ) -> Found:
     sweep = plan.sweep
-    progress.say(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
+    progress.print(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
     languages, locations = prepare_languages(sweep, corpus)
     for doubt in corpus_doubts(corpus, languages):
-        progress.say(f"Note: {doubt}", style="yellow")
+        progress.print(f"Note: {doubt}", style="yellow")
     asked = sweep.protocol.asked_val_bytes
     val_bytes = {name: evaluation_bytes(each, "val", asked) for name, each in languages.items()}
     # Of the split that decides; the test split is not opened.

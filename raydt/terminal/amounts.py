@@ -1,4 +1,4 @@
-"""Durations and amounts for people."""
+"""Durations and amounts in readable form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def duration(seconds: float) -> str:
 
 
 def short(number: float) -> str:
-    """Two digits and a power of ten, where more digits would be noise: `3.7e11`, `8.2e-7`, `12`."""
+    """Two significant digits: `3.7e11`, `8.2e-7`, `12`."""
     if number == 0 or 0.1 <= abs(number) < 1000:
         return f"{number:.2g}" if abs(number) < 100 else f"{number:.0f}"
     mantissa, exponent = f"{number:.1e}".split("e")

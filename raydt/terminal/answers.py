@@ -1,4 +1,4 @@
-"""What a sweep can answer, before anything is trained."""
+"""The claims that a sweep can answer, known before training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def show_answers(answers: Sequence[tuple[str, bool, str]], console: Console) -> None:
-    """Print a question, whether it can have a verdict, and what it could show or would need."""
+    """Print each question, whether it can have a verdict, and what it could show or would need."""
     if not answers:
         return
     can = sum(one for _, one, _ in answers)

@@ -1,4 +1,4 @@
-"""What is prepared, as a table; takes plain rows, so that it needs no corpus to be shown."""
+"""The table of prepared languages. It takes plain rows and does not read a corpus."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _NONE = "·"
 
 @dataclass(frozen=True)
 class LanguageRow:
-    """A prepared language; `None` is what is not known or does not apply."""
+    """A prepared language; `None` means unknown or not applicable."""
 
     corpus: str
     language: str
     num_bytes: int
     num_characters: int
-    num_excerpts: int  # that end with a separator
+    num_excerpts: int  # each ends with a separator
     splits: tuple[tuple[int, int], ...]  # bytes and documents of train, val and test
     num_duplicates: int
     foreign_share: float | None  # of windows in another language of the corpus
     largest_foreign: str | None  # such as "es 1.2%", of all languages
-    byte_premium: float | None  # bytes of English that say the same
+    byte_premium: float | None  # bytes per byte of English with the same meaning
 
     @property
     def bytes_per_character(self) -> float | None:
-        """Bytes of text, separators not counted, per character."""
+        """Bytes of text per character, without separators."""
         num_text_bytes = self.num_bytes - self.num_excerpts
         return num_text_bytes / self.num_characters if self.num_characters else None
 
@@ -63,7 +63,7 @@ def show_corpora(rows: Sequence[LanguageRow], console: Console) -> None:
             if row.corpus == corpus:
                 table.add_row(*_cells(row))
         console.print(table)
-    console.print("Of train, val and test: bytes / documents.", style="dim")
+    console.print("train, val and test: bytes / documents", style="dim")
 
 
 def _cells(row: LanguageRow) -> list[str]:

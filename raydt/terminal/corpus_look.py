@@ -1,4 +1,4 @@
-"""What would be read of a corpus, on a terminal; takes plain rows."""
+"""The preview of a corpus on a terminal. It takes plain rows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _SHOWN = 8
 
 
 @dataclass(frozen=True)
-class LookedAt:
-    """A language as it would be read; `rows` in words, such as "about 12,000"."""
+class LanguagePreview:
+    """How a language would be read. `rows` is text, such as "about 12,000"."""
 
     language: str
     num_files: int
@@ -28,10 +28,10 @@ class LookedAt:
     doubts: Sequence[str]
 
 
-def show_look(
-    name: str, languages: Sequence[LookedAt], passed_over: Sequence[str], console: Console
+def show_corpus_preview(
+    name: str, languages: Sequence[LanguagePreview], passed_over: Sequence[str], console: Console
 ) -> None:
-    """Print each language with its first documents, and what is not read."""
+    """Print each language with its first documents, and the skipped files."""
     num = len(languages)
     console.print(f"{name}: {num} language{'' if num == 1 else 's'}", markup=False)
     for each in languages:
@@ -40,7 +40,7 @@ def show_look(
         facts = [files, ", ".join(each.formats), f"{size}B", f"{each.rows} documents"]
         console.print(f"\n{each.language}: {', '.join(facts)}", markup=False)
         if each.num_files > 1:
-            console.print(f"  from {each.first_file} on", markup=False)
+            console.print(f"  the first is {each.first_file}", markup=False)
         for text in each.samples:
             cut = text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]}…"
             console.print(f"  | {_visible(cut)}", markup=False)
@@ -49,7 +49,7 @@ def show_look(
         for doubt in each.doubts:
             console.print(f"  note: {doubt}", markup=False)
     if passed_over:
-        console.print(f"\nPassed over ({len(passed_over):,}):", markup=False)
+        console.print(f"\nSkipped ({len(passed_over):,}):", markup=False)
         for text in passed_over[:_SHOWN]:
             console.print(f"  {text}", markup=False)
         if len(passed_over) > _SHOWN:
@@ -57,5 +57,5 @@ def show_look(
 
 
 def _visible(text: str) -> str:
-    """Without what a terminal would obey."""
+    """Replace control characters."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -1,4 +1,4 @@
-"""How a launch looks while it runs: lines, and on a terminal a live view below them."""
+"""The output of a running launch: lines, and on a terminal a live view below them."""
 
 from __future__ import annotations
 
@@ -15,34 +15,33 @@ from rich.text import Text
 
 from raydt.terminal.amounts import duration
 
-_LAST_LINES = 3  # of what has ended, shown again below the live view
+_LAST_LINES = 3  # the last results, repeated below the live view
 
 
 class LiveProgress(ABC):
-    """The frame of a display: a bar with counts, times, tables and the last lines. What is counted
-    and what stands in the tables is said by those who derive from it. Safe to call from any thread.
-    """
+    """Base of the live displays: a progress bar with counts, times, tables and the last lines.
+    Subclasses provide counts and tables. Safe to call from any thread."""
 
     def __init__(self, console: Console | None = None) -> None:
-        # What is shown goes to stderr, so that stdout stays what a script may read.
+        # Progress goes to stderr, so that scripts can read stdout.
         self.console = console or Console(stderr=True, highlight=False)
         self._lock = threading.RLock()
         self._live: Live | None = None
         self._started = time.monotonic()
         self._last: list[str] = []
 
-    def say(self, text: str, style: str | None = None) -> None:
-        """A line before or after the table; its brackets are brackets."""
+    def print(self, text: str, style: str | None = None) -> None:
+        """Print a line above the live view, without markup."""
         self.console.print(Text(text, style=style or ""), soft_wrap=True)
 
     def end(self) -> None:
-        """The launch is over, or was interrupted."""
+        """Stop the live view: the launch has ended or was interrupted."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def _show(self) -> None:
-        """Begin the live view, if there is a terminal."""
+        """Start the live view if the output is a terminal."""
         if self.console.is_terminal:
             self._live = Live(
                 get_renderable=self._render,
@@ -53,7 +52,7 @@ class LiveProgress(ABC):
             self._live.start()
 
     def _keep(self, line: str) -> None:
-        """A line about what has ended: shown again until others have."""
+        """Add a line to the last results."""
         self._last = [*self._last, line][-_LAST_LINES:]
 
     def _render(self) -> Group:
@@ -71,17 +70,17 @@ class LiveProgress(ABC):
 
     @abstractmethod
     def _head(self) -> tuple[ProgressBar, Sequence[Text]]:
-        """How far the launch is, and what there is of each."""
+        """The progress bar and the counts beside it."""
 
     @abstractmethod
     def _left(self, elapsed_seconds: float) -> str:
-        """`, about 5 min left`; empty where nothing is known."""
+        """`, about 5 min left`; empty if unknown."""
 
     @abstractmethod
     def _tables(self) -> Sequence[Table]:
-        """What is being trained, and what was found."""
+        """What is being trained, and results so far."""
 
 
 def plain_table() -> Table:
-    """A table of a live view."""
+    """A table for a live view."""
     return Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)

@@ -1,4 +1,4 @@
-"""How the rows of somebody's table were understood, before anything is written."""
+"""The parsed rows of an imported table of losses, for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Row(Protocol):
     def test_loss(self) -> float | None: ...
 
 
-class Understood(Protocol):
-    """A table of losses, as it was read."""
+class ParsedLosses(Protocol):
+    """A parsed table of losses."""
 
     @property
     def rows(self) -> Sequence[Row]: ...
@@ -48,8 +48,8 @@ class Understood(Protocol):
     def notes(self) -> Sequence[str]: ...
 
 
-def show_understood(read: Understood, console: Console) -> None:
-    """Print the first rows, and what was counted and left out."""
+def show_parsed_losses(read: ParsedLosses, console: Console) -> None:
+    """Print the first rows, the counts, and the rows that were left out."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("stage", "source", "target", "model", "size"):
         table.add_column(name, no_wrap=True)
@@ -68,4 +68,4 @@ def show_understood(read: Understood, console: Console) -> None:
         console.print(f"Left out: {text}.", markup=False)
     for text in read.notes:
         console.print(f"Note: {text}.", markup=False)
-    console.print("Nothing was written: the same command without --dry-run imports it.")
+    console.print("Nothing was written. Run the command without --dry-run to import the table.")

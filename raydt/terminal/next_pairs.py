@@ -1,4 +1,4 @@
-"""The pairs that `raydt plan --next` would measure."""
+"""The table of `raydt plan --next`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rich.table import Table
 
 from raydt.terminal.amounts import short
 
-Row = tuple[str, str, int, float]  # source, target, FLOPs, share of the variance taken off
+Row = tuple[str, str, int, float]  # source, target, FLOPs, share of the variance that it removes
 
 
 def show_next(rows: Sequence[Row], num_measured: int, num_missing: int, console: Console) -> None:
-    """Print them, the best first."""
+    """Print the pairs, the best first."""
     if not rows:
-        console.print("--next: every pair of the sweep is measured.")
+        console.print("--next: all pairs of the sweep are measured.")
         return
-    title = f"next {len(rows)} of {num_missing} pairs that are not measured"
+    title = f"next {len(rows)} of {num_missing} unmeasured pairs"
     console.print(title, style="bold")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("pair", no_wrap=True)
@@ -28,12 +28,13 @@ def show_next(rows: Sequence[Row], num_measured: int, num_missing: int, console:
     for source, target, flops, narrowing in rows:
         table.add_row(escape(f"{source}→{target}"), short(flops), f"{narrowing:.1%}")
     console.print(table)
-    known = f"spreads as {num_measured} measured pairs have them"
+    known = f"their spreads are estimated from {num_measured} measured pairs"
     if not num_measured:
-        known = "too few pairs are measured to know how much each of these parts counts for"
+        known = "too few pairs are measured to estimate their spreads"
     console.print(
-        "Narrows by: share of the variance of log D_E over all pairs not measured, by effects of "
-        f"sources and targets and by distances ({known}). FLOPs: of cells that are not there, the "
-        "best per FLOP first; what a pair needs that one above it has brought costs nothing.",
+        "Narrows by: share of the variance of log D_E over all unmeasured pairs that the pair "
+        f"removes, in a model with effects of sources, targets and distances ({known}). FLOPs: "
+        "cost of the missing cells; cells that a pair shares with one above it cost nothing. The "
+        "best pair per FLOP is first.",
         style="dim",
     )

@@ -1,4 +1,4 @@
-"""What a launch came to, in a few lines, and what to do next."""
+"""The outcome of a launch in a few lines, and the next commands."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def show_outcome(
     not_recorded: Mapping[str, str],
     console: Console,
 ) -> None:
-    """Print how many cells are done, which are not, and the next commands."""
+    """Print how many cells are done, the others by status, and the next commands."""
     counts = Counter(statuses.values())
     if not num_trained:
-        console.print(f"Nothing to train: all {len(statuses)} cells of {sweep.name} are decided.")
+        console.print(f"Nothing to train: all {len(statuses)} cells of {sweep.name} have ended.")
     others = ", ".join(
         f"{count} {status}" for status, count in sorted(counts.items()) if status is not Status.DONE
     )
@@ -39,7 +39,7 @@ def show_outcome(
         console.print(
             f"[yellow]Not in MLflow yet: {len(not_recorded)}[/] "
             f"(first: {escape(f'{cell_id}: {reason}')}). "
-            "Nothing is lost: the same command writes them from the journals."
+            "Nothing is lost: run the same command to write them from the journals."
         )
     where = "" if sweep.storage == "runs" else f" --storage {shlex.quote(sweep.storage)}"
     store, note = "", ""
@@ -48,15 +48,15 @@ def show_outcome(
         store = f" --store {shlex.quote(shown)}"
         if shown != sweep.tracking_uri:
             variable = POSTGRES_PASSWORD if is_postgres(shown) else "MLFLOW_TRACKING_PASSWORD"
-            note = f"\n       (the password is kept nowhere: set {variable})"
+            note = f"\n       (the password is not stored: set {variable})"
     console.print(f"Next:  raydt analyze {sweep.name}{where}{store}{note}", markup=False)
 
 
 def show_ui(
     store_uri: str, experiment_id: str, console: Console, view: str = schema.TRANSFER_VIEW
 ) -> None:
-    """Print how to open the MLflow UI on a store, and the page on which it shows a view of the
-    cells (`raydt.tracking.views`)."""
+    """Print how to open the MLflow UI on a store, and the page that shows a view of the cells
+    (`raydt.tracking.views`)."""
     page = schema.VIEW_PAGE.format(id=experiment_id, view=view)
     store_uri = without_password(store_uri)
     if store_uri.startswith("http"):

@@ -1,4 +1,4 @@
-"""The plan of a sweep as a table: every cell, what it starts from and what it costs."""
+"""The plan of a sweep as a table: each cell, its parent and its cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raydt.grid.ledger import Ledger
 from raydt.grid.savings import Savings, savings
 from raydt.grid.schedule import simulate
 from raydt.terminal.amounts import duration, short
-from raydt.terminal.gpu_plan import basis, disk_needed, gpu_hours_of, slots_of_plan
+from raydt.terminal.gpu_plan import disk_needed, gpu_hours_of, planned_slots, time_basis
 from raydt.tracking.schema import Stage, Status
 from raydt.units import approximate_bytes
 
@@ -28,10 +28,10 @@ def show_plan(
     every_cell: bool = False,
     gpus_of_cluster: int | None = None,
 ) -> None:
-    """Print the cells in the order in which they would start, with totals; on `gpus_of_cluster`
-    where the plan is for a cluster.
+    """Print the cells in the order in which they would start, and the totals. `gpus_of_cluster` is
+    the number of GPUs if the plan is for a cluster.
 
-    Of more than 45 cells the middle is left out unless `every_cell`.
+    A plan of more than 45 cells omits those in the middle, unless `every_cell`.
     """
     cells = sweep_cells(sweep)
     ledger = Ledger.read(sweep, cells)
@@ -55,7 +55,7 @@ def show_plan(
     table.add_column("starts from", no_wrap=True)
     for column in ("data", "sees", "at most", "time", "GPU-h"):
         table.add_column(column, justify="right", no_wrap=True)
-    num_slots, where = slots_of_plan(sweep, gpus_of_cluster)
+    num_slots, where = planned_slots(sweep, gpus_of_cluster)
     workers = {cell.cell_id: workers_of(cell, sweep, seconds[cell.cell_id]) for cell in missing}
     slots_of = {cell_id: number for cell_id, number in workers.items() if number}
     simulation = simulate(missing, seconds, num_slots, slots_of)
@@ -98,7 +98,7 @@ def show_plan(
         f"{approximate_bytes(sum(cost.budget_bytes for cost in to_do))} bytes and "
         f"{short(sum(cost.flops for cost in to_do))} FLOPs"
     )
-    console.print(basis(sweep, rates), style="dim")
+    console.print(time_basis(sweep, rates), style="dim")
     if compiling:
         console.print(f"Compiling: {duration(compiling)} of it in each slot.", style="dim")
     console.print(disk_needed(cells, sweep, num_slots), style="dim")
@@ -107,12 +107,12 @@ def show_plan(
 
 
 def _start(cell: Cell) -> str:
-    """What a cell without a parent starts from: weights from elsewhere, or none."""
+    """What a cell without a parent starts from: external weights, or random ones."""
     return "random" if cell.source is None or cell.stage is Stage.JOINT else cell.source
 
 
 def _saved(saved: Savings, total: int, sweep: Sweep) -> str:
-    """In words, each as a share of what the whole sweep costs."""
+    """Text on the saved FLOPs, as shares of the cost of the whole sweep."""
 
     def more(flops: int) -> str:
         return f"{flops / total:+.0%}"
@@ -120,13 +120,14 @@ def _saved(saved: Savings, total: int, sweep: Sweep) -> str:
     val_bytes = approximate_bytes(sweep.protocol.most_val_bytes)
     test_bytes = approximate_bytes(sweep.protocol.most_test_bytes)
     text = (
-        f"Spared, of all FLOPs: a scratch ladder for each source {more(saved.shared_ladders)}, a "
-        f"pretrain for each finetune {more(saved.shared_pretrains)}, choosing on {test_bytes} as "
-        f"are reported and not on {val_bytes} {more(saved.val_sample)}."
+        f"Avoided, as a share of all FLOPs: one scratch ladder per source "
+        f"{more(saved.shared_ladders)}, "
+        f"one pretrain per finetune {more(saved.shared_pretrains)}, validation on {test_bytes} "
+        f"instead of {val_bytes} {more(saved.val_sample)}."
     )
     if saved.stopped_share is None:
         return text
-    text += f" What is done left {saved.stopped_share:.0%} of the bytes that it might have seen."
+    text += f" Finished cells stopped before {saved.stopped_share:.0%} of their maximal bytes."
     if saved.test_loss_stderr is not None:
         text += f" The standard error of a test loss is {saved.test_loss_stderr:.3f} nats."
     return text

@@ -1,4 +1,4 @@
-"""How preparing looks: a bar per language on a terminal, a line per language elsewhere."""
+"""Progress of preparing languages: a bar per language on a terminal, else a line per language."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from rich.progress import (
 from raydt.terminal.amounts import duration
 
 
-class Preparing:
-    """Told how far each language is; shows it, on stderr unless told otherwise. A context."""
+class PreparationProgress:
+    """A context manager that shows the progress of each language, by default on stderr."""
 
     def __init__(self, num_languages: int, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
@@ -48,17 +48,17 @@ class Preparing:
         self._bars.stop()
 
     def on_bytes(self, language: str, phase: str, done: int, total: int | None) -> None:
-        """A language is `done` bytes into a phase of `total`."""
+        """`done` of the `total` bytes of a phase are processed for a language."""
         key = (language, phase)
         if key not in self._tasks:
-            # What was read before a kill was not read at the speed of this run.
+            # Bytes read before a restart must not count in the speed of this run.
             self._tasks[key] = self._bars.add_task(
                 phase, total=total, completed=done, language=language
             )
         self._bars.update(self._tasks[key], completed=done, total=total)
 
     def on_language(self, language: str) -> None:
-        """A language is ready."""
+        """A language is prepared."""
         for (name, _), task in self._tasks.items():
             if name == language:
                 self._bars.update(task, visible=False)

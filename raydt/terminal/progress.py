@@ -1,5 +1,4 @@
-"""How the launch of a grid looks while it runs: a live table on a terminal, a line per cell
-elsewhere."""
+"""Progress of the launch of a grid: a live table on a terminal, else a line per cell."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ _MAX_ROWS = 12  # of running cells; a cluster may run hundreds
 
 
 class Progress(LiveProgress):
-    """Told of every event of a launch; shows it."""
+    """Shows every event of a launch."""
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__(console)
@@ -46,8 +45,8 @@ class Progress(LiveProgress):
         num_slots: int,
         may_grow: bool = False,
     ) -> None:
-        """The launch begins: all cells, those to do, what each is expected to take; how many run at
-        once, and whether there may be more of them later."""
+        """The launch begins, with all cells, the missing ones, the expected seconds of each, the
+        number of slots, and whether cells may be added later."""
         self._cells = {cell.cell_id: cell for cell in missing}
         self._num_before = len(cells) - len(missing)
         self._seconds = seconds
@@ -57,17 +56,17 @@ class Progress(LiveProgress):
             return
         before = f", {self._num_before} done before" if self._num_before else ""
         now = " for now" if may_grow else ""
-        self.say(f"Training {len(missing)} cells{before}, {num_slots} at a time{now}")
+        self.print(f"Training {len(missing)} cells{before}, {num_slots} at a time{now}")
         self._show()
 
     def added(self, cells: Sequence[Cell], why: str) -> None:
-        """The launch has come to have more cells."""
+        """Cells were added to the launch."""
         with self._lock:
             self._cells |= {cell.cell_id: cell for cell in cells}
-        self.say(f"Adding {', '.join(cell.run_name for cell in cells)}: {why}", style="cyan")
+        self.print(f"Adding {', '.join(cell.run_name for cell in cells)}: {why}", style="cyan")
 
     def started(self, cell_id: str) -> None:
-        """A cell has a slot (again, if it is tried again)."""
+        """A cell started, or was started again after an interruption."""
         with self._lock:
             self._running.setdefault(cell_id, time.monotonic())
 
@@ -96,31 +95,32 @@ class Progress(LiveProgress):
             done = self._num_before + len(self._status)
             total = self._num_before + len(self._cells)
             ahead = f"  about {duration(left)} left" if left else ""
-            self.say(f"[{done}/{total}] {line}{ahead}")
+            self.print(f"[{done}/{total}] {line}{ahead}")
         elif status is not Status.DONE:
-            self.say(line, style="red")
+            self.print(line, style="red")
 
     def lost(self, cell_id: str, line: str) -> None:
-        """A running cell came to no end and waits to be tried again: why, and when."""
+        """A running cell was interrupted and will be tried again; `line` says why and when."""
         with self._lock:
             self._running.pop(cell_id, None)
-        self.say(f"{self._cells[cell_id].run_name:<24} {line}", style="yellow")
+        self.print(f"{self._cells[cell_id].run_name:<24} {line}", style="yellow")
 
     def blocked(self, cell: Cell) -> None:
-        """A cell will not start: what it starts from failed."""
+        """A cell will not start, because its parent failed."""
         with self._lock:
             self._status[cell.cell_id] = Status.BLOCKED
-        self.say(f"{cell.run_name:<24} blocked: {cell.parent_id} is not done")
+        self.print(f"{cell.run_name:<24} blocked: {cell.parent_id} is not done")
 
     def cancelled(self, cell_id: str) -> None:
         """A running cell was cancelled."""
         with self._lock:
             self._running.pop(cell_id, None)
             self._status[cell_id] = Status.CANCELLED
-        self.say(f"{self._cells[cell_id].run_name:<24} cancelled", style="yellow")
+        self.print(f"{self._cells[cell_id].run_name:<24} cancelled", style="yellow")
 
     def _seconds_left(self) -> float:
-        """By the expected time of what is left and how the expectation has held so far."""
+        """Expected time of the remaining cells, corrected by the ratio of actual to expected so
+        far."""
         pace = self._actual_of_done / self._expected_of_done if self._expected_of_done else 1.0
         now = time.monotonic()
         left = sum(

@@ -1,4 +1,4 @@
-"""What a refinement is expected to add, and what it came to."""
+"""The forecast and the outcome of a refinement."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _MOST_REASONS = 3
 
 
 def show_forecast(refining: Refining, choices: Sequence[Choice], console: Console) -> None:
-    """Print what `--until` would add to a sweep, by the noise of its cells so far."""
+    """Print the cells that `--until` would add, by the noise of the cells so far."""
     if not choices:
         console.print(
-            "--until: the first cells decide what is added; of their noise nothing is known yet."
+            "--until: the first cells decide what is added, and their noise is not known yet."
         )
         return
     cells = [cell for choice in choices for cell in choice.cells]
     seconds = sum(choice.seconds for choice in choices)
     if not cells:
-        within = f"within {refining.until:g}-fold already"
+        within = f"already within {refining.until:g}-fold"
         if choices[-1].widest > refining.until:
-            within = "as narrow as this budget makes it"
+            within = "as narrow as this budget allows"
         console.print(f"--until: every interval of D_E that seeds can narrow is {within}.")
     else:
         console.print(
             f"--until: about {len(cells)} more cells ({_by_stage(cells)}) and {duration(seconds)} "
-            f"of training bring the widest interval of D_E from {choices[0].widest:.2f}-fold to "
-            f"{choices[-1].widest:.2f}-fold, if all lie where they lie now."
+            f"of training narrow the widest interval of D_E from {choices[0].widest:.2f}-fold to "
+            f"{choices[-1].widest:.2f}-fold, if all estimates stay the same."
         )
         groups = Counter(cell.run_name.rpartition(" s")[0] for cell in cells)
         most = ", ".join(f"{name} {number}" for name, number in groups.most_common(6))
@@ -43,7 +43,7 @@ def show_forecast(refining: Refining, choices: Sequence[Choice], console: Consol
 
 
 def show_refined(refining: Refining, refined: Refined, console: Console) -> None:
-    """Print what was added, how wide the widest interval is now, and why there is no more."""
+    """Print what was added, the width of the widest interval, and why no more was added."""
     added = f"{len(refined.cells)} cells added"
     if refined.cells:
         added += f" ({_by_stage(refined.cells)})"
@@ -51,8 +51,8 @@ def show_refined(refining: Refining, refined: Refined, console: Console) -> None
     if refined.widest > 1:
         widest = f"; the widest interval of D_E is {refined.widest:.2f}-fold"
     console.print(f"--until {refining.until:g}: {added}{widest}")
-    why = refined.outcome or "it was cut off, and the same command resumes it"
-    console.print(f"Why no more: {escape(why)}.")
+    why = refined.outcome or "interrupted; run the same command to resume"
+    console.print(f"Stopped adding: {escape(why)}.")
     _show_unreachable(refined.unreachable, console)
 
 
@@ -60,7 +60,7 @@ def _show_unreachable(reasons: Sequence[str], console: Console) -> None:
     for reason in reasons[:_MOST_REASONS]:
         console.print(escape(reason), style="yellow")
     if len(reasons) > _MOST_REASONS:
-        console.print(f"and {len(reasons) - _MOST_REASONS} others like it", style="yellow")
+        console.print(f"and {len(reasons) - _MOST_REASONS} more like it", style="yellow")
 
 
 def _by_stage(cells: Iterable[Cell]) -> str:

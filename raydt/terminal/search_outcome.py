@@ -1,4 +1,4 @@
-"""What a search found, as a table, and the command that uses it."""
+"""The result of a search as a table, and the command that uses it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from raydt.units import approximate_bytes
 
 
 def found_table(plan: SearchPlan, found: Sequence[StageFound]) -> Table:
-    """A row per stage and searched size: validation bits per byte on fresh seeds, before and
-    after, and the values that are to be used. Bytes are a budget or, where cells end by
-    themselves, what they saw on those seeds."""
+    """A row per stage and searched size: validation bits per byte on fresh seeds before and after
+    tuning, and the tuned values. Bytes are the budget or, for cells that stop by themselves, the
+    bytes seen on those seeds."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("stage")
     for column in (
@@ -57,7 +57,7 @@ def found_table(plan: SearchPlan, found: Sequence[StageFound]) -> Table:
                     f"{comparison.difference_bpb:+.4f} ± {comparison.stderr_bpb:.4f}",
                 )
             table.add_row(
-                each.stage if each.is_tuned else f"{each.stage} (as it was)",
+                each.stage if each.is_tuned else f"{each.stage} (unchanged)",
                 study.size.label,
                 *numbers,
                 f"{recipe.learning_rate:.3g}",
@@ -86,19 +86,19 @@ def show_found(
     not_recorded: Mapping[str, str],
     console: Console,
 ) -> None:
-    """Print the table, where the file is, and what to do with it."""
+    """Print the table, the path of the file, and the command that uses it."""
     console.print(found_table(plan, found))
     for each in found:
         console.print(f"{each.stage}: {each.why}", markup=False)
     console.print(
         f"{approximate_bytes(bytes_trained)} bytes trained, of at most "
-        f"{approximate_bytes(SearchCost(plan).most_bytes)}. In {escape(file)}"
+        f"{approximate_bytes(SearchCost(plan).most_bytes)}. Written to {escape(file)}"
     )
     if not_recorded:
         what, reason = next(iter(not_recorded.items()))
         console.print(
             f"[yellow]Not in MLflow yet: {len(not_recorded)}[/] "
-            f"(first: {escape(f'{what}: {reason}')}). The same command writes them."
+            f"(first: {escape(f'{what}: {reason}')}). Run the same command to write them."
         )
     sweep = plan.sweep
     words = ["python", "sweeps/grid.py", "--hparams", file, "--corpus", sweep.corpus]

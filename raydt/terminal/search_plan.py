@@ -1,4 +1,4 @@
-"""The plan of a search: what is searched where, between which values, and what it costs."""
+"""The plan of a search: stages, sizes, ranges of values and cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.table import Table
 
 from raydt.grid.cost import ASSUMED_EPOCHS, planned_gpu
 from raydt.terminal.amounts import duration, short
-from raydt.terminal.gpu_plan import basis, gpu_hours_of
+from raydt.terminal.gpu_plan import gpu_hours_of, time_basis
 from raydt.tuning.cost import SearchCost
 from raydt.tuning.plan import NUM_CHECK_SEEDS, SearchPlan
 from raydt.tuning.space import BUDGET, recipe_at
@@ -56,16 +56,16 @@ def show_search_plan(plan: SearchPlan, console: Console) -> None:
         f"{plan.sweep.num_slots} at a time, or "
         f"{gpu_hours_of(plan.sweep, cost.flops() / rate / 3600)}"
     )
-    notes = [basis(plan.sweep, {})]
+    notes = [time_basis(plan.sweep, {})]
     ends = [plan.ends_by_itself(stage) for stage in plan.stages]
     if any(ends):
         notes.append(
-            f"Bytes: assumed {ASSUMED_EPOCHS:g} epochs until a run ends by itself, or its cap."
+            f"Bytes: assumes that a run converges after {ASSUMED_EPOCHS:g} epochs, or hits its cap."
         )
     if not all(ends):
         notes.append(
-            "ASHA stops half of the trials with a budget halfway, and patience others: half of it "
-            "is likely."
+            "ASHA stops half of the trials halfway through their budget, and patience stops others "
+            "early: about half of the budget is likely to be used."
         )
     console.print(" ".join(notes), style="dim")
 

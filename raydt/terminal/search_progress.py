@@ -1,4 +1,4 @@
-"""How a search looks while it runs: a live table on a terminal, a line per trial elsewhere."""
+"""Progress of a search: a live table on a terminal, else a line per trial."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FACTORS = {
 
 
 class SearchProgress(LiveProgress):
-    """Told of every event of a search; shows it."""
+    """Shows every event of a search."""
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__(console)
@@ -45,7 +45,7 @@ class SearchProgress(LiveProgress):
         self._best: dict[tuple[str, str], tuple[float, Finished]] = {}
 
     def begin(self, search: Search) -> None:
-        """The search begins, or goes on."""
+        """The search starts or resumes."""
         self._search = search
         self._started = time.monotonic()
         self._bytes_before = self._bytes_trained = search.bytes_trained
@@ -54,7 +54,7 @@ class SearchProgress(LiveProgress):
             self._note(finished)
         before = f", {len(there)} runs done before" if there else ""
         plan = search.plan
-        self.say(
+        self.print(
             f"Searching for {plan.model_name} on at most "
             f"{approximate_bytes(search.cost.most_bytes)} bytes{before}, "
             f"{plan.sweep.num_slots} at a time"
@@ -62,7 +62,7 @@ class SearchProgress(LiveProgress):
         self._show()
 
     def started(self, trial: Trial) -> None:
-        """A trial has a slot."""
+        """A trial started."""
         with self._lock:
             self._running[trial.trial_id] = (trial, time.monotonic())
 
@@ -72,7 +72,7 @@ class SearchProgress(LiveProgress):
             self._reports[trial.trial_id] = (int(row[0]), float(row[1]))
 
     def ended(self, finished: Finished) -> None:
-        """A trial is in the record."""
+        """A trial ended and was recorded."""
         with self._lock:
             self._forget(finished.trial)
             self._note(finished)
@@ -82,21 +82,21 @@ class SearchProgress(LiveProgress):
             self._keep(line)
         if self._live is None:
             used = f"{approximate_bytes(self._bytes_trained)} bytes"
-            self.say(f"[{used}] {line}")
+            self.print(f"[{used}] {line}")
 
     def lost(self, trial: Trial, line: str) -> None:
-        """A trial came to no end and waits to be tried again: why, and when."""
-        self.say(f"{_name(trial)} {line}", style="yellow")
+        """A trial was interrupted and will be tried again; `line` says why and when."""
+        self.print(f"{_name(trial)} {line}", style="yellow")
 
     def failed(self, trial: Trial, reason: str) -> None:
         """A trial failed for good."""
         with self._lock:
             self._forget(trial)
-        self.say(f"{_name(trial)} failed: {reason}", style="red")
+        self.print(f"{_name(trial)} failed: {reason}", style="red")
 
     def found(self, found: StageFound) -> None:
-        """A stage is decided."""
-        self.say(f"{found.stage}: {found.why}", style="green" if found.is_tuned else "yellow")
+        """The search of a stage is finished."""
+        self.print(f"{found.stage}: {found.why}", style="green" if found.is_tuned else "yellow")
 
     def _forget(self, trial: Trial) -> None:
         self._running.pop(trial.trial_id, None)
@@ -177,7 +177,7 @@ def _name(trial: Trial) -> str:
 
 
 def _percent(score: float) -> str:
-    """Of the loss, against the recipe as it was, the price of the budget included."""
+    """Change of the loss against the original recipe, including the price of the budget."""
     return f"{math.expm1(score):+.1%}" if math.isfinite(score) else "diverged"
 
 

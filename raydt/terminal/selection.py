@@ -1,4 +1,4 @@
-"""Which cells a command came to, in a few lines."""
+"""The cells that a command changed, in a few lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN = 10
 
 
 def show_cells(verb: str, cells: Sequence[Cell], console: Console) -> None:
-    """Print `verb` with how many cells, and the first of them."""
+    """Print `verb`, the number of cells, and the first of them."""
     noun = "cell" if len(cells) == 1 else "cells"
     console.print(f"{verb} {len(cells)} {noun}{':' if cells else ''}")
     for cell in cells[:_SHOWN]:

@@ -1,4 +1,4 @@
-"""Which cells of a sweep are done, from storage alone."""
+"""The status of the cells of a sweep, read from storage only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raydt.tracking.schema import Stage, Status
 
 
 def find_sweep(storage: str, name: str | None) -> Sweep:
-    """A sweep in `storage`; `InputError` if it, or which one is meant, is unclear."""
+    """The sweep of that name in `storage`, or the only one there; else an `InputError`."""
     folder = open_folder(storage)
     path = folder.local_path
     if path is not None and not path.is_dir():
@@ -26,9 +26,9 @@ def find_sweep(storage: str, name: str | None) -> Sweep:
     sweeps = recorded_sweeps(folder)
     listed = ", ".join(sweeps) or "no sweep"
     if name is None and len(sweeps) != 1:
-        raise bad("sweep", f"a name, as there is not exactly one in {storage}", listed)
+        raise bad("sweep", f"a name, unless {storage} has exactly one sweep", listed)
     if name is not None and name not in sweeps:
-        raise bad("sweep", f"one of those in {storage}", f"{name!r}; there: {listed}")
+        raise bad("sweep", f"a sweep in {storage} ({listed})", repr(name))
     return recorded_sweep(storage, name or sweeps[0])
 
 
@@ -38,7 +38,7 @@ def show_status(storage: str, name: str | None, console: Console) -> None:
     cells = sweep_cells(sweep)
     ledger = Ledger.read(sweep, cells)
     statuses = {cell.cell_id: ledger.status(cell) for cell in cells}
-    running = {Status.RUNNING} & set(statuses.values())  # a column that is empty without a launch
+    running = {Status.RUNNING} & set(statuses.values())  # omit the column without a launch
     shown = [status for status in Status if status in running or status is not Status.RUNNING]
     table = Table(
         box=box.SIMPLE_HEAD,

@@ -72,7 +72,7 @@ now = Current()
 class Quiet(Progress):
     """Tells the story."""
 
-    def say(self, text: str, style: str | None = None) -> None:
+    def print(self, text: str, style: str | None = None) -> None:
         now.world.tell(text)
 
     def begin(self, *said: Any) -> None: ...

@@ -72,13 +72,13 @@ def test_once_cells_are_done_their_mfu_is_told(tmp_path: Path) -> None:
     assert "an MFU of 24%" in shown(sweep)
     write_result(cell_folder(sweep, cell_id), "result.json", result)
     told = shown(sweep)
-    assert "as this sweep's own cells ran (GFLOP/s a slot: nano " in told
+    assert "measured on cells of this sweep (GFLOP/s per slot: nano " in told
     assert ", MFU " in told
     # Of a part of a GPU there is none.
     quarter = result.model_copy(update={"gpus_per_rank": 0.25})
     write_result(cell_folder(sweep, cell_id), "result.json", quarter)
     shared = shown(sweep.model_copy(update={"gpus_per_cell": 0.25}))
-    assert "as this sweep's own cells ran (GFLOP/s a slot: nano " in shared
+    assert "measured on cells of this sweep (GFLOP/s per slot: nano " in shared
     assert ", MFU " not in shared
 
 

@@ -82,7 +82,7 @@ def test_a_plan_says_what_is_done(tmp_path: Path) -> None:
     console, out = consoles()
     show_plan(sweep, console)
     assert "1 done, 3 to do" in out.getvalue()
-    assert "as this sweep's own cells ran" in out.getvalue()
+    assert "measured on cells of this sweep" in out.getvalue()
     assert all(len(line) <= 80 for line in out.getvalue().splitlines())
 
 

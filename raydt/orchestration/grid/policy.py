@@ -89,8 +89,8 @@ class GridPolicy:
         write_loss(self._folder(task.cell_id), task.cell_id, loss)
         self._progress.lost(task.cell_id, loss_line(loss))
 
-    def say(self, line: str) -> None:
-        self._progress.say(line, style="yellow")
+    def print(self, line: str) -> None:
+        self._progress.print(line, style="yellow")
 
     def reported(self, task: CellTask, report: CellReport) -> None:
         self._show(task.cell_id, report)
@@ -127,7 +127,7 @@ class GridPolicy:
     def _take(self) -> CellTask | None:
         while (cell := self._schedule.next()) is not None:
             if is_cancelled(self._folder(cell.cell_id)):
-                self._progress.say(f"{cell.cell_id}: cancelled", style="yellow")
+                self._progress.print(f"{cell.cell_id}: cancelled", style="yellow")
                 self._block_children(cell.cell_id)
                 continue
             return with_parent(self._tasks[cell.cell_id], self._sweep, self._parent_of(cell))
@@ -166,7 +166,7 @@ class GridPolicy:
         except OSError as error:
             # A full disk: without its result the cell counts as never begun, which is right; and
             # so it is in MLflow, or an outcome that comes later would not be recorded.
-            self._progress.say(f"{task.cell_id}: no result can be written: {error}", style="red")
+            self._progress.print(f"{task.cell_id}: no result can be written: {error}", style="red")
             self._progress.ended(task.cell_id, failed)
         else:
             self._progress.ended(task.cell_id, result)
@@ -174,7 +174,7 @@ class GridPolicy:
 
     def _lost(self, task: CellTask, error: LeaseLostError) -> None:
         # The lease has its launch interrupted; until then nothing more is decided or begun here.
-        self._progress.say(f"{task.cell_id}: {error}", style="red")
+        self._progress.print(f"{task.cell_id}: {error}", style="red")
         self._block_children(task.cell_id)
 
     def _committer(self, task: CellTask) -> Committer:

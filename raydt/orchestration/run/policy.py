@@ -65,7 +65,7 @@ class Policy(Protocol[TaskT, ReportT]):
     def lost(self, task: TaskT, loss: Loss) -> None:
         """It came to no end and is tried again."""
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Something a person should know of the machines."""
 
     def reported(self, task: TaskT, report: ReportT) -> None:

@@ -204,7 +204,7 @@ class Tries(Generic[TaskT, ReportT]):
         raised = record.raised if self._somewhere else set()
         if node not in self._bad and len(record.died | raised) >= _BAD_NODE_TASKS:
             self._bad |= {node}
-            self._policy.say(
+            self._policy.print(
                 f"{len(record.died | raised)} tasks in a row came to no end on "
                 f"{self._nodes.name(node)}: it is avoided while there is another"
             )

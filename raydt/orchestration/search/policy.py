@@ -57,8 +57,8 @@ class SearchPolicy:
         write_loss(self._search.plan.folder, task.trial_id, loss)
         self._progress.lost(self._trial(task), loss_line(loss))
 
-    def say(self, line: str) -> None:
-        self._progress.say(line)
+    def print(self, line: str) -> None:
+        self._progress.print(line)
 
     def reported(self, task: SearchTask, report: TrialReport) -> None:
         if report.val_losses:

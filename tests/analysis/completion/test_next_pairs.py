@@ -78,7 +78,7 @@ def test_the_plan_lists_them(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     words += ["alba", "brio", "--sizes", "2k", "--seeds", "0", "--storage", str(tmp_path)]
     assert cli.main([*words, "--next", "3"]) == 0
     shown = capsys.readouterr().out
-    assert "next 3 of 4 pairs that are not measured" in shown
+    assert "next 3 of 4 unmeasured pairs" in shown
     assert "too few pairs are measured" in shown
     assert cli.main([*words, "--next", "0"]) == 2
     assert "--next" in capsys.readouterr().err

@@ -32,7 +32,7 @@ class Shown(Progress):
         super().__init__()
         self.seen: list[tuple[object, ...]] = []
 
-    def say(self, text: str, style: str | None = None) -> None:
+    def print(self, text: str, style: str | None = None) -> None:
         self.seen.append(("said", text))
 
     def started(self, cell_id: str) -> None:

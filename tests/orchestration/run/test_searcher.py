@@ -59,7 +59,7 @@ class TwoTasks:
     def lost(self, task: CellTask, loss: Loss) -> None:
         self.seen.append(("lost", task.cell_id, loss.reason, loss.counts))
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         self.seen.append(("said", line))
 
     def reported(self, task: CellTask, report: CellReport) -> None:

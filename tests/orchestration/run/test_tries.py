@@ -60,7 +60,7 @@ class Told:
     def ended(self, task: CellTask, last: CellReport | None, failure: str | None) -> None:
         self.failed.append((task.cell_id, failure))
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         self.said.append(line)
 
 

@@ -35,16 +35,16 @@ class PrecisionRule:
     confidence: float = 0.9
     num_resamples: int = NUM_RESAMPLES
 
-    def choose(self, known: Known, most_seconds: float = inf) -> Choice:
+    def choose(self, known: Known, max_seconds: float = inf) -> Choice:
         """See `Rule`."""
         state = _state(known, self)
-        return state.bought(most_seconds) if state is not None else Choice((), "", 1.0)
+        return state.bought(max_seconds) if state is not None else Choice((), "", 1.0)
 
-    def forecast(self, known: Known, most_seconds: float = inf) -> list[Choice]:
+    def forecast(self, known: Known, max_seconds: float = inf) -> list[Choice]:
         """See `Rule`. That intervals will lie where they lie now is an assumption."""
         state = _state(known, self)
         found: list[Choice] = []
-        left = most_seconds
+        left = max_seconds
         while state is not None and len(found) < _MOST_PURCHASES:
             choice = state.bought(left)
             seconds = sum(map(known.seconds, choice.cells))
@@ -127,7 +127,7 @@ class _State:
         )
         self._lines = [one for one in self._lines if one.rest < self._wanted_variance]
 
-    def bought(self, most_seconds: float) -> Choice:
+    def bought(self, max_seconds: float) -> Choice:
         """The best purchase that takes no longer, which from now on is taken for done."""
         open_lines = [one for one in self._lines if self._variance(one) > self._wanted_variance]
         widest = max(self._lines, key=self._variance, default=None)
@@ -138,7 +138,7 @@ class _State:
         before = self._distance()
         best: tuple[float, tuple[Cell, ...]] = (0.0, ())
         for offer in offers(self._stock, self._known, wanted):
-            rate, cells = self._priced(offer, before, most_seconds)
+            rate, cells = self._priced(offer, before, max_seconds)
             if rate > best[0]:
                 best = (rate, cells)
         if not best[1]:
@@ -150,12 +150,12 @@ class _State:
         return Choice(best[1], why, factor, self.unreachable)
 
     def _priced(
-        self, offer: Offer, before: float, most_seconds: float
+        self, offer: Offer, before: float, max_seconds: float
     ) -> tuple[float, tuple[Cell, ...]]:
         """Distance per second of what is best bought of an offer."""
         chosen = list(offer.base)
         seconds = sum(map(self._known.seconds, chosen))
-        if seconds > most_seconds:
+        if seconds > max_seconds:
             return 0.0, ()
         for cell in chosen:
             self._count(cell, 1)
@@ -175,7 +175,7 @@ class _State:
             cell = rest.pop(place)
             if tried[place] <= 0:
                 break
-            if seconds + self._known.seconds(cell) > most_seconds:
+            if seconds + self._known.seconds(cell) > max_seconds:
                 continue
             chosen.append(cell)
             self._count(cell, 1)

@@ -31,7 +31,7 @@ class HparamsFile:
 def read_hparams(path: Path) -> HparamsFile:
     """Read the file at `path`; `InputError` with all of its problems."""
     values = read_toml(_OPTION, path)
-    problems = [
+    problems: list[Problem] = [
         UnknownName(f"{_OPTION} {path}: {name}", "it has the tables protocol and found", "table")
         for name in sorted(values.keys() - {"protocol", "found"})
     ]

@@ -1,7 +1,7 @@
-"""The cells that were added to a sweep beyond its axes, why, and what each refinement came to.
+"""The cells that refinements added to a sweep beyond its axes, why, and how each refinement ended.
 
-They are written down before they are trained, so whatever happens then, the next launch of any kind
-trains what is missing of them.
+They are recorded before they are trained, so that after an interruption the next launch of any kind
+trains the missing ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ADDED = "added.json"
 
 
 class AddedCell(BaseModel):
-    """A cell, in the fields of `Cell`, and why it was added, in a line."""
+    """A cell, with the fields of `Cell`, and the reason why it was added."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,7 +58,7 @@ class AddedCell(BaseModel):
 
 
 class Round(BaseModel):
-    """One refinement: what was asked for, what it added and, once it has ended, why it did."""
+    """One refinement: its goal, the cells that it added and, once it has ended, why it ended."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,7 +68,7 @@ class Round(BaseModel):
     outcome: str | None = None
 
     def continues(self, until: float, budget_seconds: float | None) -> bool:
-        """Whether a refinement that asks for this was cut off and is to be resumed."""
+        """Whether this refinement was interrupted and has the same goal, so that it is resumed."""
         asked = (self.until, self.budget_seconds)
         return self.outcome is None and asked == (until, budget_seconds)
 
@@ -82,19 +82,19 @@ def read_rounds(sweep: Sweep) -> list[Round]:
 
 
 def write_rounds(sweep: Sweep, rounds: Iterable[Round]) -> None:
-    """Put the record in place."""
+    """Write the record."""
     sweep.folder.write_json(_ADDED, [one.model_dump(mode="json") for one in rounds])
 
 
 def added_cells(sweep: Sweep) -> dict[str, AddedCell]:
-    """All cells that were ever added, by cell id, in the order in which they were."""
+    """All cells that were ever added, by cell id, in the order in which they were added."""
     return {one.cell.cell_id: one for each in read_rounds(sweep) for one in each.cells}
 
 
 def sweep_cells(sweep: Sweep) -> list[Cell]:
-    """The cells of a sweep: its axes crossed, and what was added to these; parents before children.
+    """The cells of a sweep: those of its axes, and the added ones; parents before children.
 
-    What was added of a language, size or model that the sweep leaves out now is left out too.
+    Added cells with a language, size or model that the sweep no longer has are left out.
     """
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     kinds = {_kind(cell) for cell in cells.values()}
@@ -109,5 +109,5 @@ def _kind(cell: Cell) -> tuple[object, ...]:
 
 
 def _with_parents(cells: Mapping[str, Cell]) -> list[Cell]:
-    """Without children of pretrains that the sweep has no more, as with fewer seeds."""
+    """Drop children of pretrains that the sweep no longer has, as with fewer seeds."""
     return [c for c in cells.values() if c.parent_id is None or c.parent_id in cells]

@@ -1,4 +1,4 @@
-"""All cells of a sweep, parents before children."""
+"""Build all cells of a sweep, parents before children."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from raydt.tracking.schema import Stage
 
 
 def build_grid(sweep: Sweep) -> list[Cell]:
-    """Sources x targets x sizes x seeds x models: pretrains, scratch ladders, zero-shots and
-    finetunes; and joint cells, where they are asked for."""
+    """Sources x targets x sizes x seeds x models: pretrains, scratch ladders, zero-shots, finetunes
+    and, with `joint`, joint cells."""
     cells: list[Cell] = []
     checkpoints, joint_pairs = sweep.checkpoints, sweep.joint_pairs
     for model in sweep.models:
@@ -29,7 +29,7 @@ def build_grid(sweep: Sweep) -> list[Cell]:
                 for size in sweep.ladder
             ]
             for source, target in sweep.pairs():
-                # Of a checkpoint the weights are there.
+                # A checkpoint needs no pretrain.
                 parent = None if source in checkpoints else pretrains[source].cell_id
                 cells.append(Cell(Stage.ZEROSHOT, source, target, NO_DATA, seed, model, parent))
                 cells += [
@@ -48,8 +48,8 @@ def build_grid(sweep: Sweep) -> list[Cell]:
         raise InputError(
             Problem(
                 f"cell {cell_id}",
-                "languages whose names, joined by a hyphen, tell their pairs apart",
-                "two pairs of that name",
+                "language names that give different cell ids when joined by a hyphen",
+                "two pairs with this cell id",
             )
             for cell_id in repeated
         )

@@ -1,4 +1,4 @@
-"""A cell: one thing to train or to evaluate, and what it starts from."""
+"""A cell: one model to train or evaluate, and its parent."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ NO_DATA = Size(0, "0")
 
 @dataclass(frozen=True)
 class Cell:
-    """Stage, languages, size, seed and model size; `source` is None for scratch, `target` for
-    pretrain, `parent_id` for both."""
+    """Stage, languages, size, seed and model. `source` is None for scratch, `target` for pretrain,
+    `parent_id` for both."""
 
     stage: Stage
     source: str | None
@@ -24,21 +24,21 @@ class Cell:
     model: str
     parent_id: str | None = None
 
-    @cached_property  # asked for at every turn, and a grid may have 100,000 cells
+    @cached_property  # used everywhere, and a grid may have 100,000 cells
     def cell_id(self) -> str:
-        """Readable and unique in a sweep; also the cell's folder. Nothing is read back from it."""
+        """Readable, unique in a sweep, and the name of the cell's folder. It is never parsed."""
         languages = "-".join(name for name in (self.source, self.target) if name is not None)
         return f"{self.stage}/{languages}/{self.size.label}/{self.model}/s{self.seed}"
 
     @property
     def train_bytes(self) -> int:
-        """Bytes of training data: of a joint cell its size of the target, and as much of the
+        """Bytes of training data. A joint cell has its size of the target, and as much of the
         source."""
         return self.size.num_bytes * (2 if self.stage is Stage.JOINT else 1)
 
     @property
     def run_name(self) -> str:
-        """How the cell is called where people look: `en→de 6M`."""
+        """The display name of the cell: `en→de 6M`."""
         if self.stage is Stage.PRETRAIN:
             name = f"pretrain {self.source}"
         elif self.stage is Stage.JOINT:

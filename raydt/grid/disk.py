@@ -1,4 +1,4 @@
-"""What a sweep takes of the storage: an estimate, above what it mostly is."""
+"""An estimate of the disk space that a sweep needs, on the high side."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from raydt.grid.cell import Cell
 from raydt.tracking.schema import Stage
 from raydt.tracking.uri import sqlite_path
 
-_BYTES = 4  # of a float32
-_KEPT = 3  # checkpoints of a cell: two, and the one that is being written
+_BYTES = 4  # per float32
+_KEPT = 3  # checkpoints per cell: two, and the one being written
 
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes on the storage: for good, and while cells run."""
+    """Bytes on the storage, permanent and while cells run."""
 
-    # Of every cell whose weights are kept, and MLflow's copies: see `Sweep.keep_weights` and
+    # Of all cells whose weights are kept, with MLflow's copies: see `Sweep.keep_weights` and
     # `Sweep.log_models`.
     weights_bytes: int
     languages_bytes: int
-    checkpoints_bytes: int  # of as many of the largest cells as run at once
+    checkpoints_bytes: int  # of the largest cells that can run at the same time
 
     @property
-    def most_bytes(self) -> int:
-        """At any time."""
+    def max_bytes(self) -> int:
+        """Maximum at any time."""
         return self.weights_bytes + self.languages_bytes + self.checkpoints_bytes
 
 
 def disk(cells: Iterable[Cell], sweep: Sweep, num_at_once: int) -> Disk:
-    """Of a whole sweep, of which `num_at_once` cells run at once."""
+    """Disk space of a whole sweep with `num_at_once` cells running at the same time."""
     protocol = sweep.protocol
     cells = list(cells)
     kept = {cell.parent_id for cell in cells}
@@ -56,7 +56,7 @@ def disk(cells: Iterable[Cell], sweep: Sweep, num_at_once: int) -> Disk:
 
 
 def checkpoint_bytes(cell: Cell, sweep: Sweep) -> int:
-    """Of one checkpoint of a cell: weights, two moments of AdamW (Muon has one), the best weights
-    so far and, where there is one, the average."""
+    """Size of one checkpoint of a cell: weights, two moments for AdamW (one for Muon), the best
+    weights so far and, if it has one, the average."""
     copies = 4 + (sweep.protocol.recipe(cell.stage).average != "none")
     return copies * _BYTES * sweep.model(cell.model).num_parameters

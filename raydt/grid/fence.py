@@ -1,9 +1,9 @@
-"""What a launch does that takes a sweep over from one that was cut off.
+"""Fencing: what a launch does when it takes over a sweep from an interrupted launch.
 
-The other may only have slept, and wake with a result in hand: it looked whether it holds the sweep,
-was paused, and writes. No store lets a write depend on another file, so whoever takes over changes
-the very file that such a write depends on, of every cell that has an attempt of another launch and
-no result. From then on no launch but the new one decides anything.
+The old launch may only have been paused between checking that it holds the sweep and writing a
+result. No storage makes a write depend on another file, so the new launch changes the file that
+such a write depends on, for every cell with an attempt of another launch and no result. From then
+on only the new launch can write results.
 """
 
 from __future__ import annotations
@@ -16,5 +16,5 @@ from raydt.storage.many import each
 
 
 def fence(cells: Iterable[Folder], launch_id: str, sweep: Folder) -> int:
-    """Close the open cells of a sweep to all launches but one; how many there were."""
+    """Close the open cells of a sweep to all launches but one; returns how many there were."""
     return sum(each(lambda cell: close_to_others(cell, launch_id), list(cells), sweep))

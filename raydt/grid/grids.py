@@ -1,5 +1,5 @@
-"""All grids that a sweep was launched with: its axes may grow, and leave a part out, from launch to
-launch. What a person does to cells goes by all of them, and by those that were added."""
+"""All grids with which a sweep was launched. Axes may grow or shrink from launch to launch;
+commands on cells know the cells of all launches, and those that were added."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AXES = ("sources", "targets", "sizes", "scratch_sizes", "models", "seeds", "joi
 
 
 def record_grid(sweep: Sweep) -> None:
-    """Write down the axes of a launch, beside those of before; once, if they are the same."""
+    """Record the axes of a launch, unless they are recorded already."""
     grids = _recorded(sweep)
     axes = _axes_of(sweep)
     if axes not in grids:
@@ -24,7 +24,7 @@ def record_grid(sweep: Sweep) -> None:
 
 
 def every_cell(sweep: Sweep) -> list[Cell]:
-    """The cells of the sweep as it is, and of all its launches, parents before children."""
+    """The cells of the sweep and of all its launches, parents before children."""
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}
     for axes in _recorded(sweep):
         if axes != _axes_of(sweep):

@@ -1,4 +1,4 @@
-"""A schedule that grows: when its declared cells have ended, it asks for more, again and again."""
+"""A schedule that grows: when its cells have ended, it asks for more, repeatedly."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from raydt.grid.schedule import Schedule
 
 
 class GrowingSchedule(Schedule):
-    """`more` is asked when nothing is ready and something has ended since it last had nothing.
+    """`more` is called when no cell is ready and one has ended since it last returned none.
 
-    It is told which cells have failed or are blocked, and returns cells, parents before children,
+    It receives the cells that failed or are blocked, and returns cells, parents before children,
     whose `seconds` are known by then; parents that the schedule does not know are done. `first` are
-    such cells, of a launch that has nothing else to do: nothing waits for their end."""
+    cells from `more` for a launch that has nothing else to do: nothing has to end before them."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class GrowingSchedule(Schedule):
 
     @property
     def exhausted(self) -> bool:
-        """Nothing is left, nothing runs that might lead to more, and there is no more."""
+        """Whether nothing is left, nothing runs that could lead to more, and there is no more."""
         return super().exhausted and not self._unfinished and not self._may_grow
 
     def _end(self, cell_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The fingerprint of a cell: all that decides its result, and nothing else."""
+"""The fingerprint of a cell: everything that decides its result, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from raydt.config.sweep import Sweep
 from raydt.grid.cell import Cell
 from raydt.tracking.schema import Stage
 
-# Raised when a change of code changes the numbers that a cell ends with.
-# 2: a finetune may keep the weights it started from, where training only makes them worse.
-# 3: bfloat16 on CPUs that multiply in it, and Muon of small matrices in float32 on any.
-# 4: test splits in windows that overlap by half; how a cell ends is told by four numbers.
+# Increased when a change of the code changes the results of cells.
+# 2: a finetune may keep its initial weights, if training only makes them worse.
+# 3: bfloat16 on CPUs that support it, and Muon of small matrices in float32 everywhere.
+# 4: test windows that overlap by half; the end of a cell depends on four numbers.
 NUMERICS_VERSION = 4
 
-# The shape of a model as it was when the first fingerprints were made.
+# The fields of a model when the first fingerprints were made.
 _FIRST_MODEL_FIELDS = frozenset("width num_layers num_heads hidden window_bytes conv_bytes".split())
 
 
 def fingerprint(cell: Cell, sweep: Sweep, data_digest: str, parent: str | None) -> str:
-    """64 hex digits.
+    """The fingerprint, 64 hex digits.
 
-    `data_digest` is of the bytes that the cell reads, `parent` the fingerprint of the cell it
-    starts from. Neither hardware nor paths nor names enter: a language may be renamed and a sweep
-    moved, and its cells stay what they are.
+    `data_digest` is the digest of the bytes that the cell reads, `parent` the fingerprint of its
+    parent. Hardware, paths and names are not part of it: renaming a language or moving a sweep does
+    not change it.
     """
     protocol = sweep.protocol
     recipe = None

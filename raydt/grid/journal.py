@@ -1,25 +1,24 @@
-"""What a cell keeps on the storage, before anything reaches MLflow.
+"""The files of a cell on the storage, which are written before anything reaches MLflow.
 
 A cell's folder:
 
-    lease.json                   the attempt that holds the cell, and the launch it belongs to; no
-                                 attempt, where a result was set aside
-    attempts/ATTEMPT/            private to one attempt: its journal (a JSON object a line: start,
-                                 reports, end), checkpoints, weights and outcome
-    result.json                  the outcome of the attempt that counts; it makes the cell decided.
-                                 Or a mark that it is open (`raydt.grid.result`)
+    lease.json                   the attempt that holds the cell, and its launch; no attempt, if a
+                                 result was set aside
+    attempts/ATTEMPT/            private to one attempt: its journal (one JSON object per line:
+                                 start, reports, end), checkpoints, weights and outcome
+    result.json                  the outcome of the attempt that counts, which decides the cell; or
+                                 a mark that the cell is open (`raydt.grid.result`)
     previous/ATTEMPT.json        results that were set aside for another attempt
-    cancelled.json               the cell is not to be trained
-    mlflow.json                  how far the cell is written into MLflow
+    cancelled.json               the cell must not be trained
+    mlflow.json                  how much of the cell is in MLflow
 
-A worker writes nothing but its own attempt, and the driver alone writes `result.json`. So an
-attempt that was given up (its node was slow, its driver was killed) can do no harm: nobody reads
-what it still writes, and at its next report it finds that the lease is another's and ends.
+A worker writes only its own attempt, and only the driver writes `result.json`. So an attempt that
+was given up (its node was slow, its driver was killed) does no harm: nobody reads what it still
+writes, and at its next report it finds another attempt in the lease and ends.
 
-Nor can a driver that was given up (its machine slept): what drivers share is only ever swapped
-(`Folder.swap`), after a look whether the sweep is still held, and on what was read before that
-look. Whoever takes a sweep over from a launch that was cut off changes what such a look may stand
-before: see `raydt.grid.fence`.
+A driver that was given up (its machine slept) does no harm either. Files that drivers share are
+only changed by `Folder.swap`, expecting what was read before the driver checked that it still holds
+the sweep. A launch that takes over an interrupted one changes these files: see `raydt.grid.fence`.
 """
 
 from __future__ import annotations
@@ -59,19 +58,19 @@ _OUTCOME = "outcome.json"
 
 
 class CancelledError(RunError):
-    """The cell is not to be trained any more."""
+    """The cell was cancelled."""
 
 
 class Lease(BaseModel):
-    """Who holds a cell: `lease.json`."""
+    """The holder of a cell: `lease.json`."""
 
-    attempt: str  # "" where its last one was set aside
+    attempt: str  # "" if the last one was set aside
     launch: str
     time: float
 
 
 class Attempt:
-    """One attempt at a cell, from the side of the worker that makes it."""
+    """One attempt at a cell, as its worker uses it."""
 
     def __init__(self, cell: Folder, sweep: Folder, launch_id: str) -> None:
         self.attempt_id = f"{int(time.time() * 1000)}-{uuid.uuid4().hex[:8]}"
@@ -81,10 +80,10 @@ class Attempt:
         self._launch_id = launch_id
 
     def begin(self, cell_id: str, fingerprint: str, data: tuple[ReadData, ...] = ()) -> None:
-        """Take the cell, which ends any earlier attempt at it; `data` is what it reads.
+        """Take the cell, which ends earlier attempts at it; `data` is what it reads.
 
-        `LeaseLostError` if the launch that this attempt belongs to is over, or another attempt
-        takes the cell at the same time; `CancelledError` if the cell is not to be trained.
+        Raises `LeaseLostError` if the launch of this attempt has ended, or another attempt takes
+        the cell at the same time, and `CancelledError` if the cell was cancelled.
         """
         before = read_if_there(self._cell, _LEASE)
         check_launch(self._sweep, self._launch_id)
@@ -94,16 +93,16 @@ class Attempt:
         launch = self._launch_id
         self.write(StartRow(launch=launch, cell_id=cell_id, fingerprint=fingerprint, data=data))
 
-    def go_on(self, resumed: ResumeRow, reports: Iterable[ReportRow]) -> None:
-        """The attempt resumes an earlier one that was cut off. `reports` are those of before: the
-        journal of an attempt tells the cell's whole history, and nothing twice."""
+    def resume(self, resumed: ResumeRow, reports: Iterable[ReportRow]) -> None:
+        """Record that the attempt resumes an interrupted one. `reports` are those before the
+        checkpoint: the journal of an attempt has the whole history of the cell, once."""
         self.write(resumed)
         for report in reports:
             self.write(report)
 
     def check_held(self) -> None:
-        """`LeaseLostError` if the cell is another attempt's by now, or the sweep another launch's;
-        `CancelledError` if it is nobody's."""
+        """Raise `LeaseLostError` if another attempt has taken the cell, or another launch the
+        sweep, and `CancelledError` if the cell was cancelled."""
         check_launch(self._sweep, self._launch_id)
         lease = holder(self._cell)
         if lease is None or lease.attempt != self.attempt_id:
@@ -115,35 +114,35 @@ class Attempt:
             raise CancelledError(f"{self._cell.uri} was cancelled")
 
     def write(self, row: JournalRow) -> None:
-        """Journal a row, if the attempt still holds its cell: see `check_held`."""
+        """Append a row to the journal, if the attempt still holds its cell: see `check_held`."""
         self.check_held()
         self.folder.append(_JOURNAL, line_of(row))
 
     def end(self, outcome: Result) -> None:
-        """The attempt is over, and this came of it."""
+        """Record the outcome of the attempt."""
         self.write(EndRow(status=outcome.status))
         write_result(self.folder, _OUTCOME, outcome)
 
 
 def attempt_folder(cell: Folder, attempt_id: str) -> Folder:
-    """Where an attempt at the cell in a folder keeps what is its own."""
+    """The folder of an attempt at a cell."""
     return cell / _ATTEMPTS / attempt_id
 
 
 def attempts(cell: Folder) -> list[str]:
-    """The attempts at a cell, oldest first (an id begins with its time)."""
+    """The attempts at a cell, oldest first (ids start with a time)."""
     return (cell / _ATTEMPTS).names()
 
 
 def holder(cell: Folder) -> Lease | None:
-    """The lease of a cell; None if nobody took it, or what came of it was set aside."""
+    """The lease of a cell; None if it was never taken, or its result was set aside."""
     data = read_if_there(cell, _LEASE)
     lease = None if data is None else _lease_of(cell, data)
     return lease if lease is not None and lease.attempt else None
 
 
 def outcome_of(cell: Folder) -> Result | None:
-    """What came of the attempt that holds the cell; None while it is not over."""
+    """The outcome of the attempt that holds the cell; None until it ends."""
     lease = holder(cell)
     if lease is None:
         return None
@@ -151,9 +150,9 @@ def outcome_of(cell: Folder) -> Result | None:
 
 
 def read_journal(cell: Folder, attempt_id: str) -> list[JournalRow]:
-    """The rows of an attempt; a last line that a kill cut short is left out.
+    """The rows of an attempt, without a last line that a kill truncated.
 
-    `RunError` if another line is damaged.
+    Raises `RunError` if another line is damaged.
     """
     try:
         data = attempt_folder(cell, attempt_id).read(_JOURNAL)
@@ -166,16 +165,17 @@ def read_journal(cell: Folder, attempt_id: str) -> list[JournalRow]:
         except ValueError as error:
             name = f"{attempt_folder(cell, attempt_id).uri}/{_JOURNAL}"
             raise RunError(
-                f"{name}:{number}: expected a row of a journal, found damage ({error})"
+                f"{name}:{number}: expected a row of a journal, got a damaged line ({error})"
             ) from None
     return rows
 
 
 def decide(cell: Folder, result: Result, launch_id: str, check_held: Callable[[], None]) -> Result:
-    """Put a cell's result in place, for good, and return what is in place: of two at once one is.
+    """Write a cell's result, once and for all, and return the result that is in place. Of two calls
+    at the same time, one succeeds.
 
-    The cell's lease is to name the result's attempt, or is taken for it in the name of the launch.
-    `check_held` raises `LeaseLostError` if that launch does not hold the sweep any more.
+    The lease of the cell must name the result's attempt, or is taken for it by the launch.
+    `check_held` raises `LeaseLostError` if the launch no longer holds the sweep.
     """
     while True:
         there = read_if_there(cell, RESULT)
@@ -183,9 +183,9 @@ def decide(cell: Folder, result: Result, launch_id: str, check_held: Callable[[]
         if decided is not None:
             return decided
         if there is None:
-            # No file is also what `raydt rm` leaves, which takes the mark of a fence away with the
-            # rest: a driver that slept meanwhile would find the place as it had read it, and write.
-            # What was never there before is not found again.
+            # `raydt rm` also removes the mark of a fence. A driver that was paused meanwhile would
+            # find no file, as before, and write. Swap against a mark of our own, which cannot
+            # reappear.
             check_held()
             there = open_mark()
             if not cell.swap(RESULT, None, there):
@@ -194,16 +194,16 @@ def decide(cell: Folder, result: Result, launch_id: str, check_held: Callable[[]
         if lease is None or _lease_of(cell, lease).attempt != result.attempt:
             check_held()
             _take(cell, lease, result.attempt, launch_id)
-        # After the two were read: whoever takes the sweep over changes what stands there.
+        # After both were read: a launch that takes the sweep over changes them.
         check_held()
         if cell.swap(RESULT, there, result.as_json()):
             return result
 
 
 def set_aside(cell: Folder, result: Result, check_held: Callable[[], None] = lambda: None) -> None:
-    """Make room for another attempt; the result stays beside its journal. Nothing is done where
-    another result is in its place by now: who looked may have slept. `check_held` as of
-    `decide`."""
+    """Set a result aside for another attempt; it is kept beside its journal. Does nothing if
+    another result is in its place by now, because the caller may have been paused. `check_held` as
+    in `decide`."""
     lease, there = read_if_there(cell, _LEASE), read_if_there(cell, RESULT)
     found = {} if there is None else json.loads(there)
     if (found.get("attempt"), found.get("time")) != (result.attempt, result.time):
@@ -214,18 +214,18 @@ def set_aside(cell: Folder, result: Result, check_held: Callable[[], None] = lam
 
 
 def give_up(cell: Folder, check_held: Callable[[], None]) -> None:
-    """Let nothing count any more that was made of a cell, before its files go."""
+    """Invalidate all attempts at a cell, before its files are removed."""
     lease, there = read_if_there(cell, _LEASE), read_if_there(cell, RESULT)
     check_held()
     _open(cell, lease, there)
 
 
 def _lease_of(cell: Folder, data: bytes) -> Lease:
-    return typed(Lease, data, f"{cell.uri}/{_LEASE}", "who holds a cell")
+    return typed(Lease, data, f"{cell.uri}/{_LEASE}", "the holder of a cell")
 
 
 def _open(cell: Folder, lease: bytes | None, there: bytes | None) -> None:
-    # First: an attempt that ended and holds the cell would count again.
+    # First, because an ended attempt that holds the cell would count again.
     if lease is not None:
         _take(cell, lease, "", _lease_of(cell, lease).launch)
     if there is not None and not is_open(there):
@@ -233,16 +233,16 @@ def _open(cell: Folder, lease: bytes | None, there: bytes | None) -> None:
 
 
 def close_to_others(cell: Folder, launch_id: str) -> bool:
-    """Let no launch but this one decide an open cell whose attempt belongs to another; whether it
-    was so. For `raydt.grid.fence`."""
+    """Let only this launch decide an open cell whose attempt belongs to another launch; returns
+    whether it was such a cell. For `raydt.grid.fence`."""
     there, before = read_if_there(cell, RESULT), read_if_there(cell, _LEASE)
     if before is None or (there is not None and not is_open(there)):
         return False
     lease = _lease_of(cell, before)
     if lease.launch == launch_id:
         return False
-    # Other bytes, and nothing else: an attempt that came to its end still counts. Whoever is
-    # quicker here was so before the sweep was taken over, which counts as well.
+    # Only the bytes change: an attempt that ended still counts. A writer that is faster here wrote
+    # before the sweep was taken over, which counts as well.
     later = lease.model_copy(update={"time": time.time()})
     cell.swap(_LEASE, before, later.model_dump_json(indent=1).encode())
     cell.swap(RESULT, there, open_mark())
@@ -256,15 +256,15 @@ def _take(cell: Folder, before: bytes | None, attempt_id: str, launch_id: str) -
 
 
 def cancel(cell: Folder) -> None:
-    """Mark a cell as not to be trained; a worker that is at it ends with its next report."""
+    """Mark a cell as cancelled; a worker that trains it stops at its next report."""
     cell.write_json(_CANCELLED, {"time": time.time()})
 
 
 def is_cancelled(cell: Folder) -> bool:
-    """Whether a cell is marked as not to be trained."""
+    """Whether a cell is marked as cancelled."""
     return cell.exists(_CANCELLED)
 
 
 def uncancel(cell: Folder) -> None:
-    """Take the mark away."""
+    """Remove the mark."""
     cell.remove(_CANCELLED)

@@ -1,4 +1,4 @@
-"""The rows of an attempt's journal: one JSON object a line, of one of these kinds."""
+"""The rows of an attempt's journal: one JSON object per line, of one of these types."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class StartRow(_Row):
     """The attempt has taken its cell."""
 
     event: Literal["start"] = "start"
-    time: float = Field(default_factory=time.time)  # in seconds since 1970, as of every row
+    time: float = Field(default_factory=time.time)  # seconds since 1970, as in every row
     launch: str
     cell_id: str
     fingerprint: str
-    data: tuple[ReadData, ...] = ()  # what it reads; attempts of earlier versions do not say
+    data: tuple[ReadData, ...] = ()  # what it reads; missing in earlier versions
 
 
 class ResumeRow(_Row):
-    """It resumes an earlier attempt; `damaged` are checkpoints that could not be read."""
+    """The attempt resumes an earlier one; `damaged` are checkpoints that could not be read."""
 
     event: Literal["resume"] = "resume"
     time: float = Field(default_factory=time.time)
@@ -38,7 +38,7 @@ class ResumeRow(_Row):
 
 
 class ReportRow(_Row):
-    """How the cell stands after an evaluation: see `raydt.training.outcome.Report`."""
+    """The state of the cell after an evaluation: see `raydt.training.outcome.Report`."""
 
     event: Literal["report"] = "report"
     time: float = Field(default_factory=time.time)
@@ -49,7 +49,7 @@ class ReportRow(_Row):
     mfu: float | None = None
     mfu_of_matmul: float | None = None
     val_bpb: float
-    # What its machine did since the report before, where that is asked for: see
+    # System metrics since the last report, if they are enabled: see
     # `raydt.orchestration.run.system_metrics`.
     system: Mapping[str, float] | None = None
 
@@ -60,18 +60,18 @@ class ErrorRow(_Row):
     event: Literal["error"] = "error"
     time: float = Field(default_factory=time.time)
     traceback: str
-    windows_at_once: int | None = None  # that would have fitted, where memory was short
+    windows_at_once: int | None = None  # that would have fitted, if memory ran out
 
 
 class EndRow(_Row):
-    """It came to its end, and its outcome follows."""
+    """The attempt ended; its outcome follows."""
 
     event: Literal["end"] = "end"
     time: float = Field(default_factory=time.time)
     status: Status
 
 
-_ONLY_WHERE_SAID = {"data", "system"}  # a line without them is one of an earlier version
+_OPTIONAL = {"data", "system"}  # missing in lines of earlier versions
 
 JournalRow = StartRow | ResumeRow | ReportRow | ErrorRow | EndRow
 _ANY_ROW: TypeAdapter[JournalRow] = TypeAdapter(Annotated[JournalRow, Field(discriminator="event")])
@@ -80,15 +80,13 @@ _ANY_ROW: TypeAdapter[JournalRow] = TypeAdapter(Annotated[JournalRow, Field(disc
 def line_of(row: JournalRow) -> bytes:
     """The row as a line of the journal."""
     said = {
-        name: value
-        for name, value in row.model_dump().items()
-        if value or name not in _ONLY_WHERE_SAID
+        name: value for name, value in row.model_dump().items() if value or name not in _OPTIONAL
     }
     return (json.dumps(said) + "\n").encode()
 
 
 def row_of(line: bytes) -> JournalRow:
-    """The row that a line holds; `ValueError` if it is none, or not in UTF-8."""
+    """Parse a line; `ValueError` if it is not a row, or not UTF-8."""
     try:
         return _ANY_ROW.validate_python(json.loads(line))
     except RecursionError as error:

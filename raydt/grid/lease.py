@@ -1,8 +1,9 @@
-"""One launch of a sweep at a time, on any storage, and a way to see whether it is still at work.
+"""A lease that allows one launch of a sweep at a time, on any storage, and shows whether it is
+alive.
 
-`launch.json` says who holds the sweep. It is only ever swapped (`Folder.swap`): taking it, keeping
-it fresh and giving it back are each one conditional write on what was read before, so of two at
-once one succeeds, and a launch that was away too long finds another's name in it.
+`launch.json` names the launch that holds the sweep. It is only changed by `Folder.swap`: taking,
+refreshing and releasing the lease are each a conditional write. Of two writes at the same time one
+succeeds, and a launch that was paused too long finds another launch in the file.
 """
 
 from __future__ import annotations
@@ -24,59 +25,59 @@ from raydt.storage.folder import Folder
 from raydt.storage.typed import typed
 
 _LAUNCH = "launch.json"
-_WHAT = "who holds the sweep (whose file goes only while no launch is running)"
+_WHAT = "the holder of the sweep (remove this file only while no launch is running)"
 _LOCK = "launch.lock"
-_SECONDS_BETWEEN_BEATS = 10.0
-# A launch whose record has not changed for so long is taken to be dead. On one machine a dead
-# launch is known at once, by its lock and its process id.
-_SILENT_SECONDS = 60.0
-_SECONDS_BETWEEN_LOOKS = 1.0
+_HEARTBEAT_SECONDS = 10.0
+# A launch whose record has not changed for this long is considered dead. On the same machine a dead
+# launch is recognised at once, by its lock and its process id.
+_DEAD_AFTER_SECONDS = 60.0
+_POLL_SECONDS = 1.0
 
 
 class LeaseLostError(RunError):
-    """Another launch has taken the sweep, or another attempt the cell."""
+    """Another launch has taken over the sweep, or another attempt the cell."""
 
 
-class _Held(BaseModel):
+class _LeaseHolder(BaseModel):
     launch: str  # the id of the launch that holds the sweep
 
 
-class RunningLaunch(_Held):
-    """What a launch says of itself: `launch.json`."""
+class RunningLaunch(_LeaseHolder):
+    """The launch that holds or last held a sweep: `launch.json`."""
 
     host: str
     pid: int
     machine: str = ""  # see `_this_machine`
     started: float  # in seconds since 1970, as is `beat`
-    beat: float = 0.0  # when it was last at work
-    beats: int = 0  # how often it has said so
+    beat: float = 0.0  # time of the last heartbeat
+    beats: int = 0  # number of heartbeats
     ended: bool = False
 
 
 class LaunchLease:
-    """Held by the driver of a launch from beginning to end.
+    """The lease that the driver of a launch holds from start to end.
 
-    On a disk it is a lock of the operating system, which ends with its process, and the record. An
-    object store has no locks: there a record that has not changed for a minute, by the clock of
-    whoever waits, is a dead launch's.
+    On a disk it is a lock of the operating system, which ends with the process, and the record. An
+    object store has no locks: there, a launch is dead if its record has not changed for a minute by
+    the waiting machine's clock.
     """
 
     def __init__(
         self,
         sweep: Folder,
         on_lost: Callable[[], None],
-        say: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.launch_id = f"{int(time.time() * 1000)}-{uuid.uuid4().hex[:8]}"
-        # Whether a launch before this one was cut off and may still believe that it holds the
-        # sweep: see `raydt.grid.fence`, and `has_fenced`.
+        # Whether an earlier launch was interrupted and may still believe that it holds the sweep:
+        # see `raydt.grid.fence` and `has_fenced`.
         self.was_cut_off = False
         self._sweep = sweep
         self._on_lost = on_lost
-        self._say = say
+        self._report = report
         self._lock: FileLock | None = None
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._heartbeat, name="lease", daemon=True)
 
     def __enter__(self) -> LaunchLease:
         path = self._sweep.local_path
@@ -86,11 +87,11 @@ class LaunchLease:
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:
-                raise self._refused() from None
+                raise self._already_running() from None
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise
-                self._lock = None  # as in an object store: the record decides
+                self._lock = None  # no locks: the record decides, as in an object store
         try:
             self.take()
         except BaseException:
@@ -103,27 +104,27 @@ class LaunchLease:
         self._ending.set()
         self._thread.join()
         try:
-            # One that found another cut off, and ended before it had fenced, leaves that to the
-            # next: it ends as if cut off itself.
+            # A launch that took over an interrupted one and did not fence it leaves this to the
+            # next launch, by ending as if it was interrupted itself.
             self.beat(ended=not self.was_cut_off)
         finally:
             self._release()
 
     def has_fenced(self) -> None:
-        """From now on no launch before this one decides anything."""
+        """Record that earlier launches can no longer write results."""
         self.was_cut_off = False
 
     def check_held(self) -> None:
-        """`LeaseLostError` if another launch has taken the sweep."""
+        """Raise `LeaseLostError` if another launch has taken over the sweep."""
         check_launch(self._sweep, self.launch_id)
 
     def take(self) -> None:
-        """Put this launch's name in the record; `RunError` if another's is there, and at work."""
+        """Write this launch into the record; `RunError` if another launch is running."""
         there = _read(self._sweep)
         while True:
             before = self._record(there)
             if before is not None and not self._is_over(before, there):
-                raise self._refused()
+                raise self._already_running()
             now = time.time()
             record = RunningLaunch(
                 launch=self.launch_id,
@@ -139,10 +140,10 @@ class LaunchLease:
             there = _read(self._sweep)
             after = self._record(there)
             if after is not None and (before is None or after.launch != before.launch):
-                raise self._refused()  # another one was quicker
+                raise self._already_running()  # another one was faster
 
     def beat(self, ended: bool = False) -> bool:
-        """Say that this launch is at work, or has ended; False if another's name is there."""
+        """Record that this launch is alive, or has ended; False if another launch holds the sweep."""
         there = _read(self._sweep)
         record = self._record(there)
         if record is None or record.launch != self.launch_id:
@@ -151,8 +152,8 @@ class LaunchLease:
         return self._sweep.swap(_LAUNCH, there, _bytes(record.model_copy(update=update)))
 
     def _is_over(self, before: RunningLaunch, there: bytes | None) -> bool:
-        """Whether a launch has ended or is dead. Where that is not known at once its record is
-        watched: clocks of machines differ, so the one that counts is ours."""
+        """Whether a launch has ended or is dead. If that is not known at once, its record is
+        watched for changes: machines' clocks differ, so only ours is used."""
         if before.ended:
             return True
         is_here = before.machine == _this_machine()
@@ -162,31 +163,31 @@ class LaunchLease:
         if self._lock is not None and (not before.machine or (is_here and is_ours)):
             return True
         if self._lock is not None:
-            # Its lock is free, so it is dead, if locks work here, and between machines: one that is
-            # alive would beat. A process of its number on this machine may be another's.
-            seconds = 2.5 * _SECONDS_BETWEEN_BEATS
-        elif 0 <= time.time() - before.beat < _SILENT_SECONDS:
+            # Its lock is free, so it is dead if locks work here, and between machines. Watch for a
+            # heartbeat to be sure. A process with its id on this machine may be another one.
+            seconds = 2.5 * _HEARTBEAT_SECONDS
+        elif 0 <= time.time() - before.beat < _DEAD_AFTER_SECONDS:
             return False
         else:
-            seconds = _SILENT_SECONDS
-        self._say(
-            f"The last launch (pid {before.pid} on {before.host}) did not end: watching for "
-            f"{seconds:.0f} s whether it is at work"
+            seconds = _DEAD_AFTER_SECONDS
+        self._report(
+            f"The last launch (pid {before.pid} on {before.host}) did not end properly: waiting "
+            f"{seconds:.0f} s to see whether it is still running"
         )
-        return self._stays(there, seconds)
+        return self._is_unchanged(there, seconds)
 
     def _record(self, there: bytes | None) -> RunningLaunch | None:
         return None if there is None else _launch_of(self._sweep, there)
 
-    def _stays(self, there: bytes | None, seconds: float) -> bool:
+    def _is_unchanged(self, there: bytes | None, seconds: float) -> bool:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            time.sleep(min(_SECONDS_BETWEEN_LOOKS, seconds / 10))
+            time.sleep(min(_POLL_SECONDS, seconds / 10))
             if _read(self._sweep) != there:
                 return False
         return True
 
-    def _refused(self) -> RunError:
+    def _already_running(self) -> RunError:
         launch = running_launch(self._sweep)
         who = f" (pid {launch.pid} on {launch.host})" if launch else ""
         return RunError(
@@ -198,21 +199,21 @@ class LaunchLease:
         if self._lock is not None:
             self._lock.release()
 
-    def _keep(self) -> None:
-        while not self._ending.wait(_SECONDS_BETWEEN_BEATS):
+    def _heartbeat(self) -> None:
+        while not self._ending.wait(_HEARTBEAT_SECONDS):
             try:
                 is_held = self.beat()
             except OSError:
-                continue  # the storage is away, or full; the next beat tells
+                continue  # the storage is unreachable or full: try again at the next beat
             except RunError:
-                is_held = False  # no record any more
+                is_held = False  # the record is damaged
             if not is_held:
                 self._on_lost()
                 return
 
 
 def check_launch(sweep: Folder, launch_id: str) -> None:
-    """`LeaseLostError` if a launch does not hold its sweep any more."""
+    """Raise `LeaseLostError` if a launch no longer holds its sweep."""
     newest = holding_launch(sweep)
     if newest != launch_id:
         raise LeaseLostError(
@@ -221,33 +222,33 @@ def check_launch(sweep: Folder, launch_id: str) -> None:
 
 
 def holding_launch(sweep: Folder) -> str | None:
-    """The id of the launch that holds a sweep, at work or not."""
+    """The id of the launch that holds a sweep, running or not."""
     there = _read(sweep)
     return None if there is None else _held_by(sweep, there).launch
 
 
 def running_launch(sweep: Folder) -> RunningLaunch | None:
-    """What the last launch of a sweep says of itself; None if there was none."""
+    """The record of the last launch of a sweep; None if there was none."""
     there = _read(sweep)
     return None if there is None else _launch_of(sweep, there)
 
 
 def is_alive(launch: RunningLaunch | None) -> bool:
-    """Whether a launch is at work, as far as this machine and its clock can tell: for people. What
-    must not run beside a launch takes a `LaunchLease`."""
+    """Whether a launch is running, as far as this machine and its clock can tell: for display only.
+    Code that must not run beside a launch takes a `LaunchLease`."""
     if launch is None or launch.ended:
         return False
     if launch.machine in ("", _this_machine()) and launch.host == socket.gethostname():
         return _runs(launch.pid)
-    return time.time() - launch.beat < _SILENT_SECONDS
+    return time.time() - launch.beat < _DEAD_AFTER_SECONDS
 
 
 def _launch_of(sweep: Folder, data: bytes) -> RunningLaunch:
     return typed(RunningLaunch, data, f"{sweep.uri}/{_LAUNCH}", _WHAT)
 
 
-def _held_by(sweep: Folder, data: bytes) -> _Held:
-    return typed(_Held, data, f"{sweep.uri}/{_LAUNCH}", _WHAT)
+def _held_by(sweep: Folder, data: bytes) -> _LeaseHolder:
+    return typed(_LeaseHolder, data, f"{sweep.uri}/{_LAUNCH}", _WHAT)
 
 
 def _read(sweep: Folder) -> bytes | None:
@@ -262,14 +263,14 @@ def _bytes(record: RunningLaunch) -> bytes:
 
 
 def _this_machine() -> str:
-    """Tells this machine since it was started, and this container of it, from all others of the
-    same name: where it is the same, a process id is the same process."""
+    """An id of this machine since its boot, and of this container: if it is the same, a process id
+    means the same process."""
     parts = [socket.gethostname()]
     try:
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
         parts.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115 - no path, a name
     except OSError:
-        parts.append(f"{uuid.getnode():x}")  # not Linux: its network card
+        parts.append(f"{uuid.getnode():x}")  # not Linux: the address of the network card
     return "/".join(parts)
 
 

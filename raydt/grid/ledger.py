@@ -1,4 +1,4 @@
-"""Which cells are done: read from what they wrote, needing neither Ray nor MLflow."""
+"""The ledger: which cells are done, read from the storage, without Ray or MLflow."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from raydt.storage.opening import open_folder
 from raydt.tracking.schema import Status
 
 _SWEEP = "sweep.json"
-_WHOLE = "a sweep as a launch wrote it; restore the file, or take another --name"
-# Fields of a sweep that may change from launch to launch without touching what is done: the axes,
-# which only grow a grid or leave a part of it out, and where it runs.
+_WHOLE = "a sweep as a launch wrote it (restore the file, or use another --name)"
+# Fields of a sweep that may change between launches without affecting finished cells: the axes,
+# which only add cells or leave some out, and where the sweep runs.
 _AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds", "joint"}
 _PLACE = {"storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers"}
 _PLACE |= {"gpu", "dollars_per_gpu_hour"}
 _FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
 _FREE_FIELDS |= {"keep_weights", "log_models", "hub_models"}
-# And of its recipes what changes no more than time and rounding, which no fingerprint has either.
+# Fields of recipes that change only time and rounding, which are not in fingerprints either.
 _FREE_PATHS = {f"protocol.{stage}.{name}" for stage in RECIPES for name in FREE_RECIPE_FIELDS}
 
-_FEW = 5  # names in a message about many cells
+_FEW = 5  # cells named in a message
 
 
-class _Found(NamedTuple):
+class _CellState(NamedTuple):
     result: Result | None
     is_cancelled: bool
     runs: bool
@@ -48,29 +48,29 @@ class _Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Ledger:
-    """What the storage says of a sweep's cells, by cell id."""
+    """The state of a sweep's cells on the storage, by cell id."""
 
     results: Mapping[str, Result]
     cancelled: frozenset[str]
-    running: frozenset[str]  # held by an attempt of the launch that is at work
-    begun: frozenset[str]  # a lease was taken at some time, or there is a result
+    running: frozenset[str]  # held by an attempt of the running launch
+    begun: frozenset[str]  # with a lease, even an old one, or a result
 
     @classmethod
     def read(cls, sweep: Sweep, cells: Iterable[Cell]) -> Ledger:
-        """What is on storage of these cells. `RunError` if a result is damaged."""
+        """Read the state of these cells. Raises `RunError` if a result is damaged."""
         root = sweep.folder / "cells"
         cell_ids = [cell.cell_id for cell in cells]
         launch = running_launch(sweep.folder)
         launch_id = launch.launch if launch is not None and is_alive(launch) else None
 
-        def look(cell_id: str) -> _Found:
+        def look(cell_id: str) -> _CellState:
             folder = root / cell_id
             result = read_result(folder, RESULT)
             if result is not None:
-                return _Found(result, False, False, True)
+                return _CellState(result, False, False, True)
             lease = holder(folder)
             runs = launch_id is not None and lease is not None and lease.launch == launch_id
-            return _Found(None, is_cancelled(folder), runs, lease is not None)
+            return _CellState(None, is_cancelled(folder), runs, lease is not None)
 
         maybe = begun_cells(sweep, cell_ids)
         found = dict(zip(maybe, each(look, maybe, sweep.folder), strict=True))
@@ -82,7 +82,7 @@ class Ledger:
         )
 
     def status(self, cell: Cell) -> Status:
-        """As its result says; else cancelled, running, blocked by its parent, or waiting."""
+        """The status in its result; else cancelled, running, blocked by its parent, or waiting."""
         if cell.cell_id in self.results:
             return self.results[cell.cell_id].status
         if cell.cell_id in self.cancelled:
@@ -98,8 +98,8 @@ class Ledger:
         return Status.WAITING
 
     def flops_per_second(self, sweep: Sweep) -> dict[str, float]:
-        """Per model, what its trained cells have reached: the median, in FLOP/s per slot, which is
-        one of the ranks of a group. Only of cells that ran on what the next will run on."""
+        """Median FLOP/s per slot (per rank of a group) of the trained cells, per model. Only of
+        cells that ran on the same hardware as the next will."""
         rates: dict[str, list[float]] = {}
         for result in self.results.values():
             if result.training_seconds > 0 and _runs_alike(result, sweep):
@@ -109,9 +109,9 @@ class Ledger:
         return {model: median(speeds) for model, speeds in rates.items()}
 
     def check_fingerprints(self, fingerprints: Mapping[str, str]) -> None:
-        """`InputError` if a done cell was made from something else, with how many were and a few
-        of their names: of a new version of raydt it is all of them. One that failed was not made
-        from anything, and is trained again."""
+        """Raise `InputError` if the fingerprint of a done cell has changed, with the number of such
+        cells and a few of their names. A new version of raydt may change all of them. Failed cells
+        are not checked, because they are trained again."""
         decided = [c for c, result in self.results.items() if result.status is not Status.FAILED]
         changed = [c for c in decided if self.results[c].fingerprint != fingerprints[c]]
         if not changed:
@@ -120,9 +120,9 @@ class Ledger:
         if len(changed) > _FEW:
             named += f" and {len(changed) - _FEW} more"
         raise bad(
-            "cells that are done",
-            "trained on the same data and by the same numerics as raydt has now (another --name "
-            "makes a new sweep beside them)",
+            "finished cells",
+            "all trained on the current data with the numerics of this raydt (use another --name "
+            "for a new sweep)",
             f"{len(changed)} of {len(decided)} that were not: {named}",
         )
 
@@ -137,20 +137,20 @@ def _runs_alike(result: Result, sweep: Sweep) -> bool:
 
 
 def cell_folder(sweep: Sweep, cell_id: str) -> Folder:
-    """Where a cell keeps its journals, weights and result."""
+    """The folder of a cell's journals, weights and result."""
     return sweep.folder / "cells" / cell_id
 
 
 def begun_cells(sweep: Sweep, cell_ids: Iterable[str]) -> list[str]:
-    """The cells whose stage and languages have a folder, so that they may have begun: most of a new
-    grid is not looked for."""
+    """The cells whose stage and languages have a folder, and so may have begun. Most cells of a new
+    grid need not be looked up."""
     root = sweep.folder / "cells"
     there = {(stage, languages) for stage in root.names() for languages in (root / stage).names()}
     return [cell_id for cell_id in cell_ids if tuple(cell_id.split("/", 2)[:2]) in there]
 
 
 def check_name_is_free(sweep: Sweep) -> None:
-    """`InputError` if a sweep of this name with another protocol is on the storage."""
+    """Raise `InputError` if the storage has a sweep of this name with another protocol."""
     try:
         earlier = sweep.folder.read_json(_SWEEP)
     except (RunError, OSError) as error:
@@ -163,7 +163,7 @@ def check_name_is_free(sweep: Sweep) -> None:
     problems = [
         Problem(
             field,
-            f"{was.get(field)!r}, as in the sweep {sweep.name!r} that is in {sweep.folder.uri}, "
+            f"{was.get(field)!r}, as in the existing sweep {sweep.name!r} in {sweep.folder.uri}, "
             "or another --name",
             repr(now.get(field)),
         )
@@ -175,20 +175,20 @@ def check_name_is_free(sweep: Sweep) -> None:
 
 
 def _is_free(field: str) -> bool:
-    """Whether a field, by its dotted path, may change from launch to launch."""
+    """Whether a field, by its dotted path, may change between launches."""
     return field.split(".")[0] in _FREE_FIELDS or field in _FREE_PATHS
 
 
 def _as_read_now(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With the defaults of fields that are newer than the record: it was trained by those."""
+    """Add the defaults of fields that are newer than the record, which it was trained with."""
     try:
         return Sweep.model_validate(recorded).model_dump(mode="json")
     except ValidationError:
-        return recorded  # the differences that are shown say what is wrong with it
+        return recorded  # the comparison shows what is wrong with it
 
 
 def record_sweep(sweep: Sweep) -> None:
-    """Write down what the sweep is, for the next launch and for `raydt status`."""
+    """Record the sweep, for the next launch and for `raydt status`."""
     sweep.folder.write_json(_SWEEP, sweep.model_dump(mode="json"))
 
 
@@ -198,7 +198,7 @@ def recorded_sweeps(storage: Folder) -> list[str]:
 
 
 def recorded_sweep(storage: str, name: str) -> Sweep:
-    """A sweep as it was last launched; `InputError` if there is none, or its file is damaged."""
+    """A sweep as last launched; `InputError` if there is none, or its file is damaged."""
     folder = open_folder(storage) / name
     try:
         recorded = folder.read_json(_SWEEP)
@@ -208,7 +208,7 @@ def recorded_sweep(storage: str, name: str) -> Sweep:
         raise bad(folder.uri, "the folder of a sweep, with its sweep.json", "no file")
     if not isinstance(recorded, Mapping):
         raise bad(f"{folder.uri}/{_SWEEP}", _WHOLE, f"{recorded!r:.80}")
-    # Where it is now, not where it was, or as seen from another working directory.
+    # The current storage: the recorded one may be relative, or outdated.
     try:
         return Sweep.model_validate({**recorded, "storage": storage})
     except ValidationError as error:

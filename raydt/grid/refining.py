@@ -1,7 +1,7 @@
-"""What a launch that adds seeds asks of its rule, and what the rule answers.
+"""The interface between a launch that adds seeds and the rule that chooses them.
 
-The rule itself reads intervals, so it is in `analysis.refine`, which `raydt` does not import: the
-command passes it in.
+The rule reads intervals, so it is in `analysis.refine`, which `raydt` does not import: the command
+passes it in.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Seconds = Callable[[Cell], float]
 
 @dataclass(frozen=True)
 class Known:
-    """What is known when the next cell is asked for.
+    """What is known when the rule chooses the next cell.
 
-    cells: every cell there is or is to be; results: of those that ended; given_up: cells that will
-    have no loss, so that nothing more of their kind is asked for; seconds: that a cell is expected
-    to train; can_start: whether a pretrain's weights are there for more finetunes.
+    cells: all cells, ended or not; results: those of ended cells; given_up: cells that will never
+    have a loss, so that no more of their kind are chosen; seconds: expected training time of a
+    cell; can_start: whether a pretrain's weights are available for more finetunes.
     """
 
     cells: Iterable[Cell]
@@ -35,11 +35,11 @@ class Known:
 
 @dataclass(frozen=True)
 class Choice:
-    """Cells to add now, parents first, and why; none where there is nothing to add.
+    """Cells to add now, parents first, and why; empty if there is nothing to add.
 
-    widest: the widest interval of D_E inside its ladder that more seeds may narrow, as the factor
-    between its ends (1.0 where there is none); unreachable: what seeds cannot narrow far enough,
-    a sentence each.
+    widest: the widest interval of D_E inside its ladder that more seeds can narrow, as the ratio of
+    its ends (1.0 if there is none); unreachable: intervals that seeds cannot narrow far enough, one
+    sentence each.
     """
 
     cells: tuple[Cell, ...]
@@ -50,21 +50,21 @@ class Choice:
 
 
 class Rule(Protocol):
-    """Which seeds of which cells come next."""
+    """Chooses which seeds of which cells come next."""
 
-    def choose(self, known: Known, most_seconds: float = inf) -> Choice:
-        """One purchase: a cell, or a pretrain with finetunes of it, that takes no longer than
-        `most_seconds`. Cells that have no result yet are taken for done."""
+    def choose(self, known: Known, max_seconds: float = inf) -> Choice:
+        """One choice: a cell, or a pretrain with finetunes of it, that takes at most `max_seconds`.
+        Cells without a result yet are assumed to be done."""
 
-    def forecast(self, known: Known, most_seconds: float = inf) -> list[Choice]:
-        """All purchases that the noise so far leads to expect, within a budget, each with the
-        seconds that it takes; the last has no cells."""
+    def forecast(self, known: Known, max_seconds: float = inf) -> list[Choice]:
+        """All choices to be expected within a budget, by the noise so far, each with its seconds;
+        the last one has no cells."""
 
 
 @dataclass(frozen=True)
 class Refined:
-    """What a refinement came to: the cells that it added, those of launches that it resumes among
-    them; the widest interval as of `Choice`, and why it ended (None: it was cut off)."""
+    """The outcome of a refinement: the cells that it added, including those of the launches that it
+    resumed; the widest interval, as in `Choice`; why it ended (None: it was interrupted)."""
 
     cells: tuple[Cell, ...]
     widest: float
@@ -74,8 +74,8 @@ class Refined:
 
 @dataclass(frozen=True)
 class Refining:
-    """What a launch is to do after its declared cells: add seeds until every interval of D_E inside
-    its ladder is within a factor, or so many seconds of training are used up."""
+    """What a launch does after its declared cells: add seeds until every interval of D_E inside its
+    ladder is within a factor, or the budget of training seconds is used up."""
 
     until: float
     budget_seconds: float | None

@@ -1,11 +1,10 @@
-"""What came of an attempt at a cell: `outcome.json` of the attempt, then `result.json` of the cell.
+"""The result of an attempt: `outcome.json` of the attempt, then `result.json` of the cell.
 
-The one place that knows their fields. Only what was said is written, and what another version of
-raydt said beside them is kept.
+Only fields that are set are written, and unknown fields of other versions of raydt are kept.
 
-In the place of a cell's result may stand a mark that the cell is open: left where a result was set
-aside, where a launch was taken over, or where a driver is about to put the first result, so that
-nobody who read the place before can write there.
+`result.json` may instead hold a mark that the cell is open. It is written where a result was set
+aside, where a launch was taken over, and before the first result, so that nobody who read the file
+earlier can write to it.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from raydt.storage.folder import Folder
 from raydt.storage.typed import typed
 from raydt.tracking.schema import Status
 
-OPEN = "open"  # the one field of a mark that a cell is open
+OPEN = "open"  # the only field of the mark that a cell is open
 
 
 class Result(BaseModel):
-    """Losses in nats per byte, of the checkpoint with the best validation loss. A field is None
-    where it does not apply, and unset where whoever wrote the result knew nothing of it."""
+    """Losses in nats per byte, of the checkpoint with the best validation loss. A field is None if
+    it does not apply, and unset if the version that wrote the result did not have it."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -49,19 +48,19 @@ class Result(BaseModel):
     training_seconds: float
     precision: str | None = None
     gpu: str | None = None  # CUDA's name of the device; None: a CPU
-    gpus_per_rank: float | None = None  # less than 1: it was shared with other cells
-    num_ranks: int = 1  # that trained it together
+    gpus_per_rank: float | None = None  # less than 1: the GPU was shared with other cells
+    num_ranks: int = 1  # ranks that trained it together
     weights_sha256: str | None = None
-    seconds: float | None = None  # of the attempt, from its start
+    seconds: float | None = None  # since the start of the attempt
 
     def as_json(self) -> bytes:
-        """As it stands in its file."""
+        """The contents of its file."""
         return json.dumps(self.model_dump(exclude_unset=True), indent=1).encode()
 
 
 def read_result(folder: Folder, name: str) -> Result | None:
-    """The result in a file; None if there is no such file or it is open, `RunError` if it is
-    none."""
+    """The result in a file; None if there is no file or the cell is open, `RunError` if the file is
+    damaged."""
     found = folder.read_json(name)
     if found is None or _has_mark(found):
         return None
@@ -69,16 +68,16 @@ def read_result(folder: Folder, name: str) -> Result | None:
 
 
 def write_result(folder: Folder, name: str, result: Result) -> None:
-    """Put a result in place."""
+    """Write a result."""
     folder.write(name, result.as_json())
 
 
 def is_open(data: bytes) -> bool:
-    """Whether what stands in the place of a result is a mark that the cell is open."""
+    """Whether the contents of a result's file are the mark that the cell is open."""
     try:
         return _has_mark(json.loads(data))
     except (ValueError, RecursionError):
-        return False  # damage, which `read_result` reports
+        return False  # damaged, which `read_result` reports
 
 
 def _has_mark(found: object) -> bool:
@@ -86,12 +85,12 @@ def _has_mark(found: object) -> bool:
 
 
 def open_mark() -> bytes:
-    """The mark that a cell is open, as it stands in the place of its result; each is another."""
+    """A mark that a cell is open, as the contents of its result's file; each mark is different."""
     return json.dumps({OPEN: uuid.uuid4().hex, "time": time.time()}).encode()
 
 
 def read_if_there(folder: Folder, name: str) -> bytes | None:
-    """A file as it stands, for a swap; None if there is none."""
+    """The contents of a file, for a swap; None if it does not exist."""
     try:
         return folder.read(name)
     except FileNotFoundError:

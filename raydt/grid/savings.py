@@ -1,4 +1,4 @@
-"""What the way a grid is built saves, beside one that trains each comparison on its own."""
+"""FLOPs that a grid saves, compared with training each comparison on its own."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from raydt.tracking.schema import Stage, Status
 
 @dataclass(frozen=True)
 class Savings:
-    """FLOPs that are not spent, none of which changes an answer.
+    """FLOPs that are saved without changing an answer.
 
-    `shared_ladders`: a target's scratch ladder is trained once, and not once per source.
-    `shared_pretrains`: a source is pretrained once, and not once per finetune and zeroshot.
-    `val_sample`: checkpoints are chosen on `val_bytes`, and not on as many bytes as are reported.
-    `stopped_early`: what done cells left of their budgets; `stopped_share` of those budgets.
-    Both are None before a cell is done.
+    `shared_ladders`: a target's scratch ladder is trained once, not once per source.
+    `shared_pretrains`: a source is pretrained once, not once per finetune and zeroshot.
+    `val_sample`: checkpoints are chosen on `val_bytes`, not on as many bytes as are reported.
+    `stopped_early`: the unused budgets of done cells; `stopped_share` is their share of all
+    budgets. Both are None before the first cell is done.
     """
 
     shared_ladders: int
@@ -40,7 +40,7 @@ def savings(
     costs: Mapping[str, Cost],
     results: Mapping[str, Result],
 ) -> Savings:
-    """Of a whole sweep, whatever of it is done; `results` are the ledger's."""
+    """The savings of a whole sweep, done or not; `results` come from the ledger."""
     sources_of = Counter(target for _, target in sweep.pairs())
     children_of = Counter(cell.parent_id for cell in cells)
     ladders = pretrains = val_sample = 0
@@ -86,7 +86,7 @@ def _left_over(
     costs: Mapping[str, Cost],
     results: Mapping[str, Result],
 ) -> tuple[int, int]:
-    """FLOPs of training that done cells did not use, and those of their budgets."""
+    """Training FLOPs that done cells did not use, and those of their budgets."""
     left = budgets = 0
     for cell in cells:
         result = results.get(cell.cell_id)

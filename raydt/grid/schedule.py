@@ -1,4 +1,4 @@
-"""Which cell comes next: that with the most work hanging on it, once its parent is done."""
+"""Which cell comes next: the one with the most dependent work, once its parent is done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raydt.grid.cell import Cell
 class Schedule:
     """Hands out cells, parents before children, the longest remaining path first.
 
-    `cells` are those still to do. A parent that is not among them is done already.
+    `cells` are those still to do. A parent that is not among them is done.
     """
 
     def __init__(self, cells: Iterable[Cell], seconds: Mapping[str, float]) -> None:
@@ -35,7 +35,7 @@ class Schedule:
                 self._make_ready(cell.cell_id)
 
     def __len__(self) -> int:
-        """How many cells it may hand out."""
+        """Number of its cells, at any stage."""
         return len(self._cells)
 
     def _make_ready(self, cell_id: str) -> None:
@@ -43,7 +43,7 @@ class Schedule:
         heapq.heappush(self._ready, (-self._urgency[cell_id], cell_id))
 
     def next(self) -> Cell | None:
-        """The next cell to start; None if all that is left waits for a parent."""
+        """The next cell to start; None if all remaining cells wait for a parent."""
         if not self._ready:
             return None
         _, cell_id = heapq.heappop(self._ready)
@@ -55,14 +55,14 @@ class Schedule:
             self._make_ready(child)
 
     def failed(self, cell_id: str) -> list[Cell]:
-        """`cell_id` failed for good: its children are blocked, and returned."""
+        """`cell_id` failed for good: returns its children, which are blocked."""
         blocked = [self._cells[child] for child in self._children[cell_id]]
         self._waiting.difference_update(cell.cell_id for cell in blocked)
         return blocked
 
     @property
     def exhausted(self) -> bool:
-        """Nothing is ready and nothing waits: every cell was handed out or is blocked."""
+        """Whether every cell was handed out or is blocked."""
         return not self._ready and not self._waiting
 
 
@@ -80,12 +80,12 @@ def simulate(
     num_slots: int,
     slots_of: Mapping[str, int] | None = None,
 ) -> Simulation:
-    """What `num_slots` would make of the schedule if each cell took what is expected on one slot;
-    `slots_of` are those of cells that are trained by several workers, so much faster."""
+    """Simulate the schedule on `num_slots`, with the expected seconds of each cell on one slot.
+    `slots_of` has the slots of cells trained by several workers, which are faster accordingly."""
     schedule = Schedule(cells, seconds)
     order: list[Cell] = []
     running: list[tuple[float, str, int]] = []
-    held: Cell | None = None  # has no room yet
+    held: Cell | None = None  # does not fit yet
     now, free = 0.0, num_slots
     while True:
         while (cell := held or schedule.next()) is not None:

@@ -1,4 +1,4 @@
-"""The weights of a cell that is done, for whoever uses them besides a launch."""
+"""The weights of a finished cell, for commands other than a launch."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from raydt.storage.folder import Folder
 from raydt.tracking.schema import Status
 
 
-class Kept(NamedTuple):
-    """What came of a cell, and the folder that has its `WEIGHTS`."""
+class CellWeights(NamedTuple):
+    """The result of a cell, and the folder with its `WEIGHTS`."""
 
     result: Result
     folder: Folder
 
 
-def weights_of(sweep: Sweep, cell: Cell, ledger: Ledger) -> Kept | Problem:
-    """The weights that a cell ended with, or why there are none."""
+def weights_of(sweep: Sweep, cell: Cell, ledger: Ledger) -> CellWeights | Problem:
+    """The final weights of a cell, or the problem if there are none."""
     status = ledger.status(cell)
     if status is not Status.DONE:
         return Problem(f"cell {cell.cell_id}", "a cell that is done", status)
     result = ledger.results[cell.cell_id]
     folder = attempt_folder(cell_folder(sweep, cell.cell_id), result.attempt)
     if not folder.exists(WEIGHTS):
-        requirement = "weights on the storage (`--keep-weights all` keeps those of every cell)"
-        return Problem(f"cell {cell.cell_id}", requirement, "none")
-    return Kept(result, folder)
+        expected = "weights on the storage (`--keep-weights all` keeps those of every cell)"
+        return Problem(f"cell {cell.cell_id}", expected, "none")
+    return CellWeights(result, folder)

@@ -27,9 +27,9 @@ from raydt.orchestration.grid.inventory import Inventory
 from raydt.orchestration.grid.outside import outside_weights
 from raydt.orchestration.grid.recorder import CellRecorder
 from raydt.orchestration.grid.refinement import Refinement
-from raydt.orchestration.leaving import leaving_when_told
 from raydt.orchestration.preflight import check_declaration, check_refining, check_surroundings
 from raydt.orchestration.run.recorder import Recorder
+from raydt.orchestration.shutdown import checkpoint_on_signal
 from raydt.orchestration.start import (
     only_launch,
     opened,
@@ -252,7 +252,7 @@ def _train(
                 schedule = Schedule(missing, inventory.seconds)
                 if refinement is not None:
                     schedule = GrowingSchedule(missing, inventory.seconds, more, first)
-                with leaving_when_told(sweep, cells, lease.launch_id, progress.print):
+                with checkpoint_on_signal(sweep, cells, lease.launch_id, progress.print):
                     _run(sweep, inventory, [*missing, *first], schedule, progress, recorded_cells)
         finally:
             progress.end()

@@ -113,7 +113,7 @@ def _check_stores(sweep: Sweep) -> list[Problem]:
 def _check_object_store(sweep: Sweep) -> list[Problem]:
     name = f".raydt-probe-{os.getpid()}"
     try:
-        is_fit = sweep.storage_folder.keeps_conditions(name)
+        is_fit = sweep.storage_folder.supports_swap(name)
     except OSError as error:
         return [Problem("storage", "an object store that can be written to", str(error))]
     if is_fit:

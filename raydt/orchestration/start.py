@@ -29,10 +29,10 @@ WriterT = TypeVar("WriterT")
 
 @contextmanager
 def only_launch(
-    folder: Folder, say: Callable[[str], None] = lambda _: None
+    folder: Folder, report: Callable[[str], None] = lambda _: None
 ) -> Iterator[LaunchLease]:
     """Hold a folder for the time of the block; `RunError` if another launch does, or takes it."""
-    with LaunchLease(folder, on_lost=_interrupt, say=say) as lease:
+    with LaunchLease(folder, on_lost=_interrupt, report=report) as lease:
         try:
             yield lease
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What kind of file system a path is on, and a place of this machine's own for copies."""
+"""The kind of file system of a path, and local folders for caches and temporary files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mounts")
-# Those behind a network, by the names that the kernel has for them.
+# Network file systems, by their names in the kernel.
 _NETWORK = (
     *("nfs", "cifs", "smb", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "wekafs", "panfs"),
     "9p",
@@ -16,19 +16,19 @@ _NETWORK = (
     *(f"fuse.{name}" for name in ("ceph", "glusterfs", "juicefs", "blobfuse")),
 )
 _IN_MEMORY = ("tmpfs", "ramfs")
-_LEFT_FREE = 0.1  # of a disk, for what else is written there
+_LEFT_FREE = 0.1  # share of a disk that is left free for other files
 
 
 def is_on_network(path: Path) -> bool:
-    """Whether what is read there comes over a network (NFS, EFS, Lustre)."""
+    """Whether a path is on a network file system (NFS, EFS, Lustre)."""
     return _file_system(path).startswith(_NETWORK)
 
 
-def own_disk(num_bytes: int) -> Path | None:
-    """A folder on a disk of this machine that has room for `num_bytes`; None if there is none.
+def local_disk(num_bytes: int) -> Path | None:
+    """A folder on a local disk with room for `num_bytes`; None if there is none.
 
-    The user's cache or, where homes are on a network, the folder for temporary files, unless that
-    is in memory.
+    It is the user's cache or, if home directories are on a network, the folder for temporary files,
+    unless that is in memory.
     """
     for folder in (cache_folder(), temporary_folder()):
         if _file_system(folder).startswith(_NETWORK + _IN_MEMORY):
@@ -47,8 +47,8 @@ def own_disk(num_bytes: int) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Where this user's caches are; with the temporary files of a user who has no home, as one
-    without an entry among the users has none."""
+    """The folder for this user's caches; among the temporary files if the user has no home
+    directory, as in a container with an unknown user id."""
     named = os.environ.get("XDG_CACHE_HOME")
     try:
         return (Path(named) if named else Path("~/.cache").expanduser()) / "raydt"
@@ -57,8 +57,8 @@ def cache_folder() -> Path:
 
 
 def ensure_home() -> None:
-    """Gives a user who has no home a folder among the temporary files as one, for this process and
-    those it starts: MLflow asks for a home while it is imported, and knows no way without."""
+    """Give a user without a home directory one among the temporary files, for this process and its
+    children: MLflow cannot be imported without a home directory."""
     try:
         Path.home()
     except RuntimeError:
@@ -68,12 +68,12 @@ def ensure_home() -> None:
 
 
 def temporary_folder() -> Path:
-    """This user's own among the temporary files."""
+    """This user's folder for temporary files."""
     return Path(tempfile.gettempdir()) / f"raydt-{os.getuid()}"
 
 
 def _file_system(path: Path) -> str:
-    """Of the mount that a path is under, which need not exist yet; "" where nobody says."""
+    """The file system of a path, which need not exist yet; "" if unknown."""
     try:
         mounts = _MOUNTS.read_text().splitlines()
     except OSError:
@@ -83,7 +83,7 @@ def _file_system(path: Path) -> str:
     for line in mounts:
         _, where, kind = line.split(" ")[:3]
         place = Path(where.replace("\\040", " "))
-        # Of two mounts at one place the later lies on top.
+        # Of two mounts at one place, the later one is visible.
         if resolved.is_relative_to(place) and len(place.parts) >= longest:
             found, longest = kind, len(place.parts)
     return found

@@ -1,7 +1,7 @@
 """A folder on a sweep's storage: on a disk, or under a prefix of an object store.
 
-What the ledger needs of a storage is little: whole files that appear at once, journals that grow,
-and a list of what is there. Everything above speaks to `Folder` and does not know which it is.
+The ledger needs little of a storage: files that appear whole, journals that grow, and listings. All
+other code uses `Folder` and does not know which storage it is.
 """
 
 from __future__ import annotations
@@ -16,75 +16,75 @@ from raydt.errors import RunError
 
 
 class Folder(ABC):
-    """A folder and what is in it; names may hold slashes, and folders come into being with their
-    first file. Methods raise `FileNotFoundError` for what is not there and `OSError` for a storage
-    that does not do as it is told."""
+    """A folder and its files. Names may contain slashes; folders are created with their first file.
+    Methods raise `FileNotFoundError` for a missing file and `OSError` if the storage fails."""
 
     @property
     @abstractmethod
     def uri(self) -> str:
-        """How the folder is named where people and other processes read it."""
+        """The name of the folder for people and other processes."""
 
     @abstractmethod
     def __truediv__(self, name: str) -> Folder:
-        """The folder `name` in this one."""
+        """The subfolder `name`."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """A file, whole."""
+        """The contents of a file."""
 
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Put a file in place: the old one is there or the new one, never a part of it."""
+        """Write a file atomically: either the old or the new contents are there."""
 
     @abstractmethod
     def swap(self, name: str, expected: bytes | None, data: bytes) -> bool:
-        """Put a file in place as `write` does, but only if what is there is exactly `expected`;
-        None: only if nothing is there. Whether `data` is there now by such a call.
+        """Write a file as `write` does, but only if its contents are exactly `expected` (None: only
+        if it does not exist). Returns whether this succeeded.
 
-        Of several processes at once one succeeds. Contents have to differ from call to call (an id
-        in them), so that a call whose answer was lost can be told from one of somebody else. A file
-        that is swapped is never written in another way.
+        Of several processes at the same time one succeeds. Contents must differ between calls (they
+        contain an id), so that a call whose answer was lost can be told from another process's. A
+        file that is swapped is never written in another way.
         """
 
-    def keeps_conditions(self, name: str) -> bool:
-        """Whether `swap` does as it says here, tried on a file that goes again."""
+    def supports_swap(self, name: str) -> bool:
+        """Whether `swap` really is conditional here, tried on a file that is removed afterwards."""
         return True
 
     @abstractmethod
     def append(self, name: str, data: bytes) -> None:
-        """Add to the end of a file that has one writer."""
+        """Append to a file with a single writer."""
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove a file, or a folder and all that is in it; what is not there is no error."""
+        """Remove a file, or a folder with its contents; no error if it does not exist."""
 
     @abstractmethod
     def names(self) -> list[str]:
-        """What is directly in this folder, sorted; nothing if there is no such folder."""
+        """The names directly in this folder, sorted; empty if it does not exist."""
 
     @abstractmethod
     def upload(self, source: Path, name: str) -> None:
-        """Put a file of this machine in place, as `write` does, without reading it whole."""
+        """Copy a local file here, as `write` does, without reading it into memory."""
 
     @abstractmethod
     def fetch(self, name: str, target: Path) -> Path:
-        """A file as one of this machine: the file itself where the storage is a disk, else a copy
-        at `target`."""
+        """A local path of a file: the file itself if the storage is a disk, else a copy at
+        `target`.
+        """
 
     @property
     def local_path(self) -> Path | None:
-        """The folder as a path, if it is on a disk of this machine."""
+        """The path of the folder, if it is on a disk of this machine."""
         return None
 
     def exists(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Whether a file exists."""
         parent, _, last = name.rpartition("/")
         return last in (self / parent if parent else self).names()
 
     def read_json(self, name: str) -> Any:
-        """A file's JSON; None if there is no such file. `RunError` if it cannot be read as JSON:
-        files are written whole, so somebody or something has changed it."""
+        """A file's JSON; None if it does not exist. `RunError` if it is not JSON: files are written
+        atomically, so it was changed later."""
         try:
             data = self.read(name)
         except FileNotFoundError:
@@ -93,12 +93,12 @@ class Folder(ABC):
             return json.loads(data)
         except (ValueError, RecursionError) as error:
             raise RunError(
-                f"{self.uri}/{name}: expected whole JSON, found damage ({error}); "
-                "remove the file or restore it"
+                f"{self.uri}/{name}: expected JSON, got a damaged file ({error}); restore or "
+                "remove it"
             ) from None
 
     def write_json(self, name: str, value: Any) -> None:
-        """Put a JSON file in place."""
+        """Write a JSON file."""
         self.write(name, json.dumps(value, indent=1).encode())
 
 

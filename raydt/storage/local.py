@@ -1,4 +1,4 @@
-"""A folder on a disk; durable: what was written is there after a power cut."""
+"""A folder on a disk. Writes are durable: they survive a power cut."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import IO
 from raydt.locks import NO_LOCKS, locked
 from raydt.storage.folder import Folder
 
-# What a file system says that has no hard links.
+# Errors of file systems without hard links.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class LocalFolder(Folder):
-    """A folder of this machine, or of a file system that machines share."""
+    """A folder on this machine, or on a shared file system."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,7 +53,7 @@ class LocalFolder(Folder):
             try:
                 with ExitStack() as waits:
                     file = waits.enter_context(path.open("rb+"))
-                    # Others who swap wait here; what they waited for may be replaced by then.
+                    # Other swaps wait here; the file may have been replaced meanwhile.
                     waits.enter_context(_swapping(path, file))
                     if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
                         continue
@@ -77,7 +77,7 @@ class LocalFolder(Folder):
                     left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
-                # A disk that is full takes a part; what comes after it would be damaged too.
+                # A full disk takes only a part, which would damage what is appended later.
                 os.ftruncate(file.fileno(), before)
                 raise
         if is_new:
@@ -92,7 +92,7 @@ class LocalFolder(Folder):
 
     def names(self) -> list[str]:
         try:
-            return sorted(os.listdir(self._path))  # noqa: PTH208 - names are what is asked for
+            return sorted(os.listdir(self._path))  # noqa: PTH208 - only names are needed
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -118,8 +118,7 @@ class LocalFolder(Folder):
 
 @contextmanager
 def _swapping(path: Path, file: IO[bytes]) -> Iterator[None]:
-    """Hold an open file against others who swap it, on a file system without locks by a file
-    beside it."""
+    """Lock an open file against other swaps; without file locks, by a lock file beside it."""
     with ExitStack() as stack:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
@@ -140,7 +139,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """The folder and those above it, each of which outlasts a power cut."""
+    """Create a folder and its parents, durably."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
@@ -173,8 +172,8 @@ def _create(path: Path, data: bytes) -> bool:
 
 
 class _Partial:
-    """A file beside its place, from which it is renamed or linked; gone in the end. A disk that is
-    full must not stay full of halves."""
+    """A temporary file beside the final one, to be renamed or linked. It is removed in any case, so
+    that partial files do not fill a disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The same work on many files: in turn on a disk, at once in an object store."""
+"""The same work on many files: one by one on a disk, in parallel in an object store."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TypeVar
 
 from raydt.storage.folder import Folder
 
-# An object store answers in tens of milliseconds, and many at once.
-_REQUESTS_AT_ONCE = 256
+# An object store takes tens of milliseconds per request, and handles many in parallel.
+_PARALLEL_REQUESTS = 256
 
 ItemT = TypeVar("ItemT")
-FoundT = TypeVar("FoundT")
+OutT = TypeVar("OutT")
 
 
-def each(work: Callable[[ItemT], FoundT], items: Sequence[ItemT], storage: Folder) -> list[FoundT]:
-    """What `work` makes of every item, in their order; `storage` says where they are."""
+def each(work: Callable[[ItemT], OutT], items: Sequence[ItemT], storage: Folder) -> list[OutT]:
+    """Apply `work` to every item and return the results in order; `storage` is where the items are."""
     if storage.local_path is not None:
         return [work(item) for item in items]
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
         return list(pool.map(work, items))

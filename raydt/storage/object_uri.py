@@ -1,8 +1,8 @@
-"""The URI of an object store, and a client of the bucket it names.
+"""The URI of an object store, and a client for its bucket.
 
-The form is Arrow's, as Ray reads the same URI with Arrow where its workers keep their own state:
-`s3://bucket/prefix?region=eu-central-1`, with `endpoint_override` and `scheme` for stores that only
-speak as S3 or as Google's.
+The format is Arrow's, because Ray reads the same URI with Arrow for the state of its workers:
+`s3://bucket/prefix?region=eu-central-1`, with `endpoint_override` and `scheme` for stores that are
+compatible with S3 or Google Cloud Storage.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from obstore.store import GCSStore, S3Store
 
 from raydt.errors import InputError, Problem, bad
 
-if TYPE_CHECKING:  # only its stubs have them
+if TYPE_CHECKING:  # they exist only in the stubs
     from obstore.store import ClientConfig, RetryConfig
 
 BucketStore = S3Store | GCSStore
@@ -29,7 +29,7 @@ _OPTIONS = {
     "gs": {"endpoint_override", "scheme", "retry_limit_seconds", "project_id"},
 }
 _ANONYMOUS = "anonymous"
-# A store that is away for a moment is waited for; a longer while is an error, as of a disk.
+# Wait for a store that is unreachable for a moment; longer is an error, as with a disk.
 _RETRIES: RetryConfig = {
     "max_retries": 8,
     "retry_timeout": timedelta(seconds=60),
@@ -42,10 +42,10 @@ _RETRIES: RetryConfig = {
 
 
 def open_bucket(uri: str) -> tuple[BucketStore, str]:
-    """A client of the bucket in a URI, and the prefix there; `InputError` if the URI is none.
+    """A client for the bucket of a URI, and the prefix; `InputError` if the URI is not valid.
 
-    Credentials come from the environment as each store's own tools take them, and never from the
-    URI, which is shown and written down; `anonymous@` says that there are none.
+    Credentials come from the environment, as for each store's own tools, and never from the URI,
+    which is shown and recorded; `anonymous@` means no credentials.
     """
     parts = urlsplit(uri)
     kind = "s3" if parts.scheme == "s3" else "gs"
@@ -75,7 +75,7 @@ def _check(uri: str, kind: str, bucket: str, user: str, options: set[str]) -> No
         problems.append(
             Problem(
                 "storage",
-                "a URI without credentials, which are read from the environment "
+                "a URI without credentials, because they are read from the environment "
                 "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS)",
                 repr(shown),
             )
@@ -104,13 +104,13 @@ def _s3(
         )
     provider = None
     if "AWS_ACCESS_KEY_ID" not in os.environ and find_spec("boto3") is not None:
-        # Profiles and single sign-on, which the client itself does not read.
+        # Profiles and single sign-on, which the client does not support itself.
         from obstore.auth.boto3 import Boto3CredentialProvider
 
         try:
             provider = Boto3CredentialProvider()
         except ValueError:
-            provider = None  # none there: the client asks the machine it runs on
+            provider = None  # none: the client asks the machine's metadata service
     return S3Store(
         bucket,
         credential_provider=provider,
@@ -125,7 +125,7 @@ def _google(bucket: str, address: str | None, anonymous: bool, client: ClientCon
         return GCSStore(
             bucket, skip_signature=anonymous, client_options=client, retry_config=_RETRIES
         )
-    # The only way in which this client takes another address.
+    # This client accepts another address only in this way.
     account = {"gcs_base_url": address, "disable_oauth": True}
     account |= {"client_email": "", "private_key": "", "private_key_id": ""}
     return GCSStore(

@@ -1,9 +1,9 @@
 """A folder in an object store, s3:// or gs://.
 
-An object appears whole or not at all, so `write` needs no rename. Nothing can be appended to:
-`append` writes the object anew, which is right for journals of a few kilobytes that have one
-writer. `swap` is a conditional write of the store itself: `If-None-Match` and `If-Match` of S3,
-the generation's match of Google's.
+Objects are written atomically, so `write` needs no rename. They cannot be appended to: `append`
+rewrites the object, which is fine for journals of a few kilobytes with one writer. `swap` is a
+conditional write of the store: `If-None-Match` and `If-Match` on S3, a generation match on Google
+Cloud Storage.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from obstore.exceptions import (
 from raydt.storage.folder import Folder
 from raydt.storage.object_uri import BucketStore, open_bucket
 
-if TYPE_CHECKING:  # only its stubs have them
+if TYPE_CHECKING:  # they exist only in the stubs
     from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
 
 _CHUNK_BYTES = 8 * 2**20
@@ -34,8 +34,8 @@ _CHUNK_BYTES = 8 * 2**20
 
 @lru_cache(maxsize=64)  # a client keeps its connections
 def open_object_folder(uri: str) -> ObjectFolder:
-    """The folder at a URI such as s3://bucket/prefix?region=eu-central-1; `InputError` if it is
-    none: see `raydt.storage.object_uri`."""
+    """The folder at a URI such as s3://bucket/prefix?region=eu-central-1; `InputError` if the URI
+    is not valid: see `raydt.storage.object_uri`."""
     store, path = open_bucket(uri)
     location, _, options = uri.partition("?")
     return ObjectFolder(store, path, location.rstrip("/"), options)
@@ -80,13 +80,12 @@ class ObjectFolder(Folder):
                 obstore.put(self._store, key, data, mode=version)
                 return True
             except (AlreadyExistsError, PreconditionError):
-                # Somebody else's; or this one's, whose first answer was lost and which was sent
-                # again.
+                # Another process's write; or ours, if its first answer was lost and it was retried.
                 return self._read_or_none(name) == data
             except FileNotFoundError:
                 return False
 
-    def keeps_conditions(self, name: str) -> bool:
+    def supports_swap(self, name: str) -> bool:
         key = self._key(name)
         with _as_os_error(self.uri, name):
             first = obstore.put(self._store, key, b"1")
@@ -94,7 +93,7 @@ class ObjectFolder(Folder):
             try:
                 return not (
                     self._puts(key, "create") or self._puts(key, _version_of(first))
-                )  # some clones of S3 take the condition and do not look at it
+                )  # some S3 clones accept the condition and ignore it
             finally:
                 self._delete([key])
 
@@ -138,7 +137,7 @@ class ObjectFolder(Folder):
 
     def fetch(self, name: str, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Of its own: several processes may fetch the same.
+        # A unique name: several processes may fetch the same file.
         partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.partial")
         try:
             with _as_os_error(self.uri, name), partial.open("wb") as out:
@@ -161,24 +160,24 @@ class ObjectFolder(Folder):
         try:
             obstore.delete(self._store, keys)
         except FileNotFoundError:
-            # S3 says nothing of what is not there, Google's store stops at it.
+            # S3 ignores missing objects; Google Cloud Storage fails on them.
             for key in keys if len(keys) > 1 else ():
                 self._delete([key])
 
 
-def _version_of(told: PutResult | ObjectMeta) -> UpdateVersion:
-    """What the store said of an object, as a condition; it does not take what is not known."""
+def _version_of(found: PutResult | ObjectMeta) -> UpdateVersion:
+    """The version of an object, as a condition. Unknown fields must be left out."""
     version: UpdateVersion = {}
-    if told["e_tag"] is not None:
-        version["e_tag"] = told["e_tag"]
-    if told["version"] is not None:
-        version["version"] = told["version"]
+    if found["e_tag"] is not None:
+        version["e_tag"] = found["e_tag"]
+    if found["version"] is not None:
+        version["version"] = found["version"]
     return version
 
 
 @contextmanager
 def _as_os_error(uri: str, name: str) -> Iterator[None]:
-    """What the client raises, as what a disk would raise: `OSError`, in a line."""
+    """Convert the client's errors to a one-line `OSError`, as a disk would raise."""
     try:
         yield
     except FileNotFoundError:

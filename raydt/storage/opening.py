@@ -1,4 +1,4 @@
-"""Which storage a location names, and the folder there."""
+"""Open the folder of a storage location."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REMOTE = ("s3://", "gs://", "gcs://")
 
 
 def is_remote(location: str) -> bool:
-    """Whether a location is an object store's and not a path."""
+    """Whether a location is in an object store, and not a path."""
     return location.startswith(_REMOTE)
 
 
@@ -20,7 +20,7 @@ def open_folder(location: str | Path) -> Folder:
     """The folder at a path or at an s3:// or gs:// URI; `InputError` for any other URI."""
     text = str(location)
     if is_remote(text):
-        # Most sweeps are stored on a disk, and import no client of an object store.
+        # Imported here because most sweeps are on a disk.
         from raydt.storage.objects import open_object_folder
 
         return open_object_folder(text)
@@ -28,10 +28,10 @@ def open_folder(location: str | Path) -> Folder:
 
 
 def path_of(location: str) -> Path:
-    """The absolute path of a folder of this machine; `InputError` for what can be none."""
+    """The absolute path of a local folder; `InputError` if it cannot be one."""
     if "://" in location:
         raise bad("storage", f"a path, or one of {', '.join(_REMOTE)}...", repr(location))
     try:
         return Path(location).expanduser().resolve()
-    except (RuntimeError, ValueError) as error:  # a home of nobody, a loop of links; a NUL
+    except (RuntimeError, ValueError) as error:  # an unknown ~user, a loop of links, a NUL byte
         raise bad("storage", "the path of a folder", f"{location!r} ({error})") from None

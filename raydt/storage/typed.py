@@ -1,5 +1,6 @@
-"""JSON of a storage as typed values. Files are written whole, so one that is something else was
-damaged, or changed by somebody."""
+"""JSON files as typed values. Files are written atomically, so an invalid one was damaged or
+edited.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ ValueT = TypeVar("ValueT")
 
 
 def typed(kind: type[ValueT], value: Any, where: str, what: str) -> ValueT:
-    """JSON that was read, or its text as bytes, as a value of `kind`; `RunError` if it is none.
+    """Parsed JSON, or its text as bytes, as a value of type `kind`; `RunError` if it is invalid.
 
-    `where` is the file, and `what` it has to hold.
+    `where` is the file, and `what` it should contain.
     """
     reader = _reader(kind)  # type: ignore[arg-type]  # a type is hashable
     try:
@@ -29,12 +30,12 @@ def typed(kind: type[ValueT], value: Any, where: str, what: str) -> ValueT:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise RunError(
-            f"{where}: expected {what}, found damage ({place}{': ' if place else ''}"
-            f"{problem['msg']}); remove the file or restore it"
+            f"{where}: expected {what}, got a damaged file ({place}{': ' if place else ''}"
+            f"{problem['msg']}); restore or remove it"
         ) from None
     return found
 
 
-@cache  # to make one takes as long as three readings, and a sweep has many cells
+@cache  # making one takes as long as three uses, and a sweep has many cells
 def _reader(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

@@ -61,7 +61,7 @@ def disk_needed(cells: Sequence[Cell], sweep: Sweep, num_at_once: int) -> str:
     """A sentence on the disk space that the sweep needs."""
     needed = disk(cells, sweep, num_at_once)
     return (
-        f"Disk: at most {approximate_bytes(needed.most_bytes)}: weights "
+        f"Disk: at most {approximate_bytes(needed.max_bytes)}: weights "
         f"{approximate_bytes(needed.weights_bytes)}, languages "
         f"{approximate_bytes(needed.languages_bytes)}, checkpoints of running cells "
         f"{approximate_bytes(needed.checkpoints_bytes)}."

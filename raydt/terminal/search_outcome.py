@@ -92,7 +92,7 @@ def show_found(
         console.print(f"{each.stage}: {each.why}", markup=False)
     console.print(
         f"{approximate_bytes(bytes_trained)} bytes trained, of at most "
-        f"{approximate_bytes(SearchCost(plan).most_bytes)}. Written to {escape(file)}"
+        f"{approximate_bytes(SearchCost(plan).max_bytes)}. Written to {escape(file)}"
     )
     if not_recorded:
         what, reason = next(iter(not_recorded.items()))

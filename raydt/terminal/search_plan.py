@@ -40,7 +40,7 @@ def show_search_plan(plan: SearchPlan, console: Console) -> None:
     whole = cost.whole
     stated = f"{approximate_bytes(cost.expected_bytes)} bytes"
     if whole.total.expected < whole.total.most:
-        stated += f" expected, at most {approximate_bytes(cost.most_bytes)}"
+        stated += f" expected, at most {approximate_bytes(cost.max_bytes)}"
     if cost.is_limited:
         stated += f" by --budget, where all runs could take {approximate_bytes(whole.total.most)}"
     console.print(

@@ -56,7 +56,7 @@ class SearchProgress(LiveProgress):
         plan = search.plan
         self.print(
             f"Searching for {plan.model_name} on at most "
-            f"{approximate_bytes(search.cost.most_bytes)} bytes{before}, "
+            f"{approximate_bytes(search.cost.max_bytes)} bytes{before}, "
             f"{plan.sweep.num_slots} at a time"
         )
         self._show()

@@ -78,19 +78,19 @@ class SearchCost:
         self.whole = sum(self.of_stage.values(), Cost())
 
     @property
-    def most_bytes(self) -> float:
+    def max_bytes(self) -> float:
         """Trained at most, over everything: no search trains on more."""
         return self._plan.asked_bytes or self.whole.total.most
 
     @property
     def expected_bytes(self) -> float:
         """As things mostly go."""
-        return min(self.most_bytes, self.whole.total.expected)
+        return min(self.max_bytes, self.whole.total.expected)
 
     @property
     def is_limited(self) -> bool:
         """Whether the budget that was asked for is less than everything could come to."""
-        return self.most_bytes < self.whole.total.most
+        return self.max_bytes < self.whole.total.most
 
     def flops(self) -> float:
         """Expected."""
@@ -126,7 +126,7 @@ class SearchCost:
             # Every stage has its part of the budget, so that what one stage found out about its
             # bytes does not give another one more trials after it was decided.
             first = self.of_stage[study.stage]
-            over = self.most_bytes - self.whole.kept_bytes
+            over = self.max_bytes - self.whole.kept_bytes
             part = first.kept_bytes + over * first.trials.expected / self.whole.trials.expected
             now = self._stage(study.stage, taken or {})
             most = (part - now.kept_bytes) * trials.expected / now.trials.expected
@@ -206,13 +206,13 @@ def check_budget(plan: SearchPlan) -> list[Problem]:
         for one in (cost.trial(study) for study in studies)
     )
     least = min(cost.whole.total.most, cost.whole.kept_bytes + cost.whole.trials.expected * times)
-    if cost.most_bytes >= least:
+    if cost.max_bytes >= least:
         return []
     return [
         Problem(
             "--budget",
             f"at least {approximate_bytes(least)}: baselines, {LEAST_TRIALS} trials per stage "
             "and size, and the check of what they find",
-            approximate_bytes(cost.most_bytes),
+            approximate_bytes(cost.max_bytes),
         )
     ]

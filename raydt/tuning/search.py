@@ -249,13 +249,13 @@ class Search:
             )
         return self._samplers[study]
 
-    def _fits(self, most_bytes: int) -> bool:
+    def _fits(self, max_bytes: int) -> bool:
         """Whether a run that sees so many bytes at most leaves the budget that was asked for whole,
         even if all that is running goes to its cap."""
         if self.plan.asked_bytes is None:
             return True
         running = sum(other.budget_bytes(self.plan.window_bytes) for other in self.running.values())
-        return self.bytes_trained + running + most_bytes <= self.plan.asked_bytes
+        return self.bytes_trained + running + max_bytes <= self.plan.asked_bytes
 
     def _baselines_bytes(self, stage: Stage) -> dict[Study, float]:
         """Mean bytes that baselines saw, of the studies of a stage that have all of theirs."""

@@ -114,7 +114,7 @@ def test_reports_of_before_a_cut_are_carried_over(sweep: Folder) -> None:
     attempt.begin("a", "f")
     before, after = report_of(8, time=1.0), report_of(16)
     resumed = ResumeRow(bytes_seen=12, damaged=())
-    attempt.go_on(resumed, [before])
+    attempt.resume(resumed, [before])
     attempt.write(after)
     rows = read_journal(cell, attempt.attempt_id)
     assert isinstance(rows[0], StartRow)
@@ -191,7 +191,7 @@ def test_a_launch_elsewhere_is_dead_when_it_was_silent_for_long() -> None:
 
 
 def test_leases_hold_in_an_object_store(s3_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raydt.grid.lease._SECONDS_BETWEEN_BEATS", 0.01)
+    monkeypatch.setattr("raydt.grid.lease._HEARTBEAT_SECONDS", 0.01)
     lost: list[str] = []
     with LaunchLease(s3_folder, lambda: lost.append("first")) as first:
         with pytest.raises(RunError, match="another launch of this sweep is running"):
@@ -295,8 +295,8 @@ def test_an_attempt_that_slept_does_not_take_the_cell_from_another(
 def test_a_launch_that_beats_by_another_clock_is_not_taken_over(
     s3_folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raydt.grid.lease._SILENT_SECONDS", 30.0)
-    monkeypatch.setattr("raydt.grid.lease._SECONDS_BETWEEN_BEATS", 0.05)
+    monkeypatch.setattr("raydt.grid.lease._DEAD_AFTER_SECONDS", 30.0)
+    monkeypatch.setattr("raydt.grid.lease._HEARTBEAT_SECONDS", 0.05)
     with LaunchLease(s3_folder, never):
         # As on another machine of the same name, whose clock is two minutes off.
         monkeypatch.setattr("raydt.grid.lease._this_machine", lambda: "another")
@@ -308,7 +308,7 @@ def test_a_launch_that_beats_by_another_clock_is_not_taken_over(
 
 
 def test_a_silent_launch_is_taken_over(s3_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raydt.grid.lease._SILENT_SECONDS", 0.2)
+    monkeypatch.setattr("raydt.grid.lease._DEAD_AFTER_SECONDS", 0.2)
     dead = RunningLaunch(launch="L0", host="another", pid=1, started=0, beat=time.time() - 1)
     assert s3_folder.swap("launch.json", None, dead.model_dump_json().encode())
     said: list[str] = []

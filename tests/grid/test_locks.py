@@ -31,8 +31,8 @@ def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "_SECONDS_BETWEEN_BEATS", 0.05)
-    monkeypatch.setattr(lease, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(lease, "_HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "_DEAD_AFTER_SECONDS", 0.5)
 
 
 def take(folder: Path) -> LaunchLease:

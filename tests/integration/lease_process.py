@@ -23,7 +23,7 @@ from raydt.tracking.schema import Status
 
 
 def main() -> None:
-    module._SILENT_SECONDS, module._SECONDS_BETWEEN_BEATS = float(sys.argv[1]), float(sys.argv[2])
+    module._DEAD_AFTER_SECONDS, module._HEARTBEAT_SECONDS = float(sys.argv[1]), float(sys.argv[2])
     # As of a machine of its own: a process id tells nothing.
     module._this_machine = lambda: sys.argv[3]
     lease: LaunchLease | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raydt.storage import disks
-from raydt.storage.disks import is_on_network, own_disk
+from raydt.storage.disks import is_on_network, local_disk
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -42,17 +42,17 @@ def test_own_disk_is_neither_on_a_network_nor_in_memory(
     mounts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert own_disk(1_000) == tmp_path / "cache" / "raydt"
+    assert local_disk(1_000) == tmp_path / "cache" / "raydt"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared" / "home"))
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "scratch"))
-    assert own_disk(1_000) == tmp_path / "scratch" / f"raydt-{os.getuid()}"
+    assert local_disk(1_000) == tmp_path / "scratch" / f"raydt-{os.getuid()}"
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "memory"))
-    assert own_disk(1_000) is None
+    assert local_disk(1_000) is None
 
 
 def test_own_disk_has_room(mounts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "scratch"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(total=1000, used=500, free=500))
-    assert own_disk(300) is not None
-    assert own_disk(450) is None, "a tenth stays free"
+    assert local_disk(300) is not None
+    assert local_disk(450) is None, "a tenth stays free"

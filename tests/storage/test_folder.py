@@ -72,7 +72,7 @@ def test_of_swaps_at_once_one_succeeds(folder: Folder) -> None:
 
 
 def test_a_store_that_keeps_conditions_is_known(folder: Folder) -> None:
-    assert folder.keeps_conditions("probe")
+    assert folder.supports_swap("probe")
     assert folder.names() == []
 
 
@@ -135,7 +135,7 @@ def test_a_folder_is_found_again_by_its_uri(folder: Folder) -> None:
 
 def test_damaged_json_is_named(folder: Folder) -> None:
     folder.write("result.json", b'{"loss": 1.')
-    with pytest.raises(RunError, match=r"result\.json: expected whole JSON"):
+    with pytest.raises(RunError, match=r"result\.json: expected JSON, got a damaged file"):
         folder.read_json("result.json")
 
 

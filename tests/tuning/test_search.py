@@ -94,7 +94,7 @@ def test_a_planted_optimum_is_found_in_every_stage(tmp_path: Path) -> None:
     assert not seeds[Kind.TRIAL] & seeds[Kind.CHECK_AFTER]
     assert seeds[Kind.CHECK_BEFORE] == seeds[Kind.CHECK_AFTER]
     assert not set(plan.sweep.seeds) & set().union(*seeds.values())
-    assert search.bytes_trained <= search.cost.most_bytes
+    assert search.bytes_trained <= search.cost.max_bytes
 
 
 @pytest.mark.parametrize("cut", [1, 7, 25, 60, 90])

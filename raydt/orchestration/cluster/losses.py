@@ -14,7 +14,7 @@ from typing import Protocol
 
 from raydt.orchestration.cluster.ray_private import draining_nodes, node_of_actor
 
-_SECONDS_BETWEEN_LOOKS = 1.0
+_POLL_SECONDS = 1.0
 
 
 class Cause(Enum):
@@ -66,10 +66,10 @@ class RayNodes:
         self._names: dict[str, str] = {}
         self._of_actors: dict[str, str | None] = {}
         self._alive: Mapping[str, Mapping[str, float]] = {}
-        self._looked = -_SECONDS_BETWEEN_LOOKS
+        self._looked = -_POLL_SECONDS
 
     def alive(self) -> Mapping[str, Mapping[str, float]]:
-        if time.monotonic() - self._looked >= _SECONDS_BETWEEN_LOOKS:
+        if time.monotonic() - self._looked >= _POLL_SECONDS:
             self._alive = self._look()
             self._looked = time.monotonic()
         return self._alive

@@ -11,7 +11,7 @@ from raydt.grid.journal_rows import ReportRow
 from raydt.orchestration.run.task import CellReport
 from raydt.storage.folder import Folder
 
-_SECONDS_BETWEEN_LOOKS = 5.0
+_POLL_SECONDS = 5.0
 
 
 class GroupWatch:
@@ -44,7 +44,7 @@ class GroupWatch:
         self._cells.discard(cell_id)
 
     def _watch(self) -> None:
-        while not self._ending.wait(_SECONDS_BETWEEN_LOOKS):
+        while not self._ending.wait(_POLL_SECONDS):
             for cell_id in list(self._cells):
                 folder = self._folder_of(cell_id)
                 try:

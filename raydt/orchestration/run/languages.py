@@ -8,7 +8,7 @@ from pathlib import Path
 from raydt.corpora.prepared.language import open_language
 from raydt.corpora.prepared.manifest import FILE_NAME
 from raydt.locks import locked
-from raydt.storage.disks import is_on_network, own_disk
+from raydt.storage.disks import is_on_network, local_disk
 from raydt.storage.folder import Folder
 from raydt.storage.local import LocalFolder
 from raydt.storage.opening import open_folder
@@ -43,7 +43,7 @@ def fetch_language(location: str, cache: Path) -> Path:
     place = open_folder(location)
     if place.local_path is not None:
         # Windows are read at random, in the order of no file: over a network each is a wait.
-        own = own_disk(_size_of(place.local_path)) if is_on_network(place.local_path) else None
+        own = local_disk(_size_of(place.local_path)) if is_on_network(place.local_path) else None
         if own is None:
             return place.local_path
         cache = own / "corpora"

@@ -11,7 +11,7 @@ from raydt.grid.journal import CHECKPOINTS, attempt_folder, attempts
 from raydt.storage.folder import Folder
 from raydt.training.checkpoints.folder import Checkpoint, CheckpointFolder
 
-_SECONDS_BETWEEN_LOOKS = 2.0  # whether the launch is about to leave
+_POLL_SECONDS = 2.0  # whether the launch is about to leave
 _SECONDS_IN_A_STORE = 10.0  # where a look is a request
 
 
@@ -20,7 +20,8 @@ class AttemptCheckpoints(CheckpointFolder):
 
     On a disk they are written where they belong. For an object store they are written beside the
     process and uploaded, tensors before their manifest, so that what has a manifest is whole.
-    Besides those that are due by time, one is once `is_leaving` says that the launch ends soon.
+    Besides those that are due by time, one is once `is_shutting_down` says that the launch ends
+    soon.
     """
 
     def __init__(
@@ -29,14 +30,14 @@ class AttemptCheckpoints(CheckpointFolder):
         cache: Path,
         fingerprint: str,
         every_seconds: float,
-        is_leaving: Callable[[], bool] = lambda: False,
+        is_shutting_down: Callable[[], bool] = lambda: False,
     ) -> None:
         self._place = attempt / CHECKPOINTS
         local = self._place.local_path
         super().__init__(local or cache / CHECKPOINTS, fingerprint, every_seconds)
         self._uploaded: set[str] = set()
         self._is_remote = local is None
-        self._is_leaving = is_leaving
+        self._is_shutting_down = is_shutting_down
         self._looked = time.monotonic()
         self._is_asked = False
         self._has_answered = False
@@ -46,10 +47,10 @@ class AttemptCheckpoints(CheckpointFolder):
         return super().due(step) or (self._asked() and not self._has_answered)
 
     def _asked(self) -> bool:
-        pause = _SECONDS_IN_A_STORE if self._is_remote else _SECONDS_BETWEEN_LOOKS
+        pause = _SECONDS_IN_A_STORE if self._is_remote else _POLL_SECONDS
         if not self._is_asked and time.monotonic() - self._looked >= pause:
             self._looked = time.monotonic()
-            self._is_asked = self._is_leaving()
+            self._is_asked = self._is_shutting_down()
         return self._is_asked
 
     def write(self, checkpoint: Checkpoint, cell: Mapping[str, Any]) -> None:

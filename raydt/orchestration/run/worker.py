@@ -25,8 +25,8 @@ from raydt.grid.journal import (
 )
 from raydt.grid.journal_rows import ErrorRow, ReportRow, ResumeRow
 from raydt.grid.lease import LeaseLostError
-from raydt.grid.leaving import is_leaving
 from raydt.grid.result import Result
+from raydt.grid.shutdown import is_shutting_down
 from raydt.orchestration.run.fitting import fitting
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.orchestration.run.setup import process_of_task
@@ -67,7 +67,7 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
         work,
         _bound_to(task),
         task.checkpoint_seconds,
-        lambda: is_leaving(sweep, task.launch),
+        lambda: is_shutting_down(sweep, task.launch),
     )
     try:
         if ranks.is_first:
@@ -131,7 +131,7 @@ def _train(
 
     def resumed(resumed: Resumed) -> None:
         row = ResumeRow(bytes_seen=resumed.bytes_seen, damaged=tuple(resumed.damaged))
-        attempt.go_on(row, [_row(report) for report in resumed.reports])
+        attempt.resume(row, [_row(report) for report in resumed.reports])
 
     cache = Path(task.cache)
     with ExitStack() as stack:

@@ -237,7 +237,7 @@ def test_what_a_cell_reports_is_shown_and_recorded_and_stops_nothing(world: Worl
 def test_a_worker_group_is_seen_by_its_journal(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raydt.orchestration.grid.groups._SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("raydt.orchestration.grid.groups._POLL_SECONDS", 0.01)
     task = world.take()
     group = task.model_copy(
         update={"processes": task.processes.model_copy(update={"num_workers": 2})}

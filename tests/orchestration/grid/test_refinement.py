@@ -30,9 +30,9 @@ class NextSeed:
         self.told: list[Known] = []
         self.left: list[float] = []
 
-    def choose(self, known: Known, most_seconds: float = inf) -> Choice:
+    def choose(self, known: Known, max_seconds: float = inf) -> Choice:
         self.told.append(known)
-        self.left.append(most_seconds)
+        self.left.append(max_seconds)
         if self.error is not None:
             raise self.error
         first = next(cell for cell in known.cells if cell.stage is Stage.SCRATCH)
@@ -40,12 +40,12 @@ class NextSeed:
         cell = replace(first, seed=seed)
         if seed > self.last:
             return Choice((), "", 1.1)
-        if known.seconds(cell) > most_seconds:
+        if known.seconds(cell) > max_seconds:
             return Choice((), "", 3.0)
         return Choice((cell,), "it was wide", 3.0)
 
-    def forecast(self, known: Known, most_seconds: float = inf) -> list[Choice]:
-        return [self.choose(known, most_seconds)]
+    def forecast(self, known: Known, max_seconds: float = inf) -> list[Choice]:
+        return [self.choose(known, max_seconds)]
 
 
 class World:

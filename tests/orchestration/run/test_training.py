@@ -94,11 +94,11 @@ def test_a_language_behind_a_network_is_copied_to_the_disk_of_the_node(
     monkeypatch.setattr(languages, "is_on_network", lambda path: path == folder)
     asked: list[int] = []
 
-    def own_disk(num_bytes: int) -> Path | None:
+    def local_disk(num_bytes: int) -> Path | None:
         asked.append(num_bytes)
         return tmp_path / "own"
 
-    monkeypatch.setattr(languages, "own_disk", own_disk)
+    monkeypatch.setattr(languages, "local_disk", local_disk)
     copy = fetch_language(str(folder), cache)
     assert copy.parent == tmp_path / "own" / "corpora"
     whole = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
@@ -110,7 +110,7 @@ def test_a_language_behind_a_network_is_copied_to_the_disk_of_the_node(
     (copy / "train.bin").write_bytes(b"torn")
     fetch_language(str(folder), cache)
     assert (copy / "train.bin").read_bytes() == whole["train.bin"]
-    monkeypatch.setattr(languages, "own_disk", lambda _: None)
+    monkeypatch.setattr(languages, "local_disk", lambda _: None)
     assert fetch_language(str(folder), cache) == folder, "no disk has room"
 
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from raydt.config.sweep import Sweep
-from raydt.grid.leaving import is_leaving
 from raydt.grid.ledger import Ledger, cell_folder
-from raydt.orchestration.leaving import leaving_when_told
+from raydt.grid.shutdown import is_shutting_down
+from raydt.orchestration.shutdown import checkpoint_on_signal
 
 CELL = "pretrain/related/20k/nano/s0"
 
 
 def told(sweep: Sweep, said: list[str]) -> None:
-    with leaving_when_told(sweep, {}, "launch", said.append):
+    with checkpoint_on_signal(sweep, {}, "launch", said.append):
         os.kill(os.getpid(), signal.SIGUSR2)
         time.sleep(60)
 
@@ -35,7 +35,7 @@ def test_a_launch_ends_once_its_cells_are_kept(
     monkeypatch.setattr(Ledger, "read", lambda *_: running)
 
     def worker() -> None:
-        while not is_leaving(sweep.folder, "launch"):
+        while not is_shutting_down(sweep.folder, "launch"):
             time.sleep(0.01)
         cell.write_json("attempts/1/checkpoints/step-2.json", {})
 

@@ -16,14 +16,14 @@ from raydt.config.sweep import Sweep
 from raydt.errors import RunError
 from raydt.grid.cell import Cell
 from raydt.grid.journal import CHECKPOINTS, attempt_folder, holder, outcome_of
-from raydt.grid.leaving import announce, take_back
 from raydt.grid.ledger import Ledger, cell_folder
+from raydt.grid.shutdown import clear_request, request_checkpoints
 from raydt.storage.folder import Folder
 
 # Several gigabytes onto a slow disk, or a cell that is at its test. docs/places/slurm.md and the
 # batch file count on it being less than what is left.
 MOST_SECONDS = 180.0
-_SECONDS_BETWEEN_LOOKS = 0.5
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Running:
 
 
 @contextmanager
-def leaving_when_told(
+def checkpoint_on_signal(
     sweep: Sweep, cells: Mapping[str, Cell], launch_id: str, say: Callable[[str], None]
 ) -> Iterator[None]:
     """For the time of the block SIGUSR2 ends the launch with a checkpoint of every cell that
@@ -75,7 +75,7 @@ def leaving_when_told(
     finally:
         signal.signal(signal.SIGUSR2, before)
         if told.is_set():
-            take_back(sweep.folder)
+            clear_request(sweep.folder)
 
 
 def _keep_all(
@@ -85,10 +85,10 @@ def _keep_all(
     running = [_Running.of(cell_folder(sweep, cell_id)) for cell_id in sorted(found)]
     waiting = [cell for cell in running if cell is not None]
     say(f"Told to leave: a checkpoint of each running cell first ({len(waiting)})")
-    announce(sweep.folder, launch_id)
+    request_checkpoints(sweep.folder, launch_id)
     until = time.monotonic() + MOST_SECONDS
     while waiting and time.monotonic() < until:
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_POLL_SECONDS)
         waiting = [cell for cell in waiting if not cell.is_kept()]
     if waiting:
         say(f"{len(waiting)} cells wrote none within {MOST_SECONDS:.0f} s and lose more")

@@ -102,9 +102,9 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pla
     rivals = duels.groupby("source")["other"].nunique()
     best = [name for name in beaten.index if beaten[name] == rivals[name] == len(sources) - 1]
     if not best:
-        by_target, place = _by_target(effective, noise)
+        by_target, where = _by_target(effective, noise)
         if by_target:
-            return f"{by_target}.{apart}", place
+            return f"{by_target}.{apart}", where
         shown = listed(
             f"{row['source']} beats {row['other']}"
             for row in wins.sort_values(

@@ -171,7 +171,7 @@ def _write(
     if np.isfinite(cell.value):
         dark = 0.299 * paper[0] + 0.587 * paper[1] + 0.114 * paper[2] < 0.55
         ink = "#ffffff" if dark else "#1a1a1a"
-    middle = {"ha": "center", "va": "center", "color": ink}
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
     style = "italic" if cell.predicted else "normal"
     up = 0.14 if cell.interval else 0.0
     axes.text(x, y - up, minus(cell.text), fontsize=font_size, style=style, **middle)

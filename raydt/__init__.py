@@ -7,7 +7,7 @@ first use, so that importing the package stays fast.
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"  # read by pyproject.toml: it stands nowhere else
 _LAZY = ("Plan", "analyze", "plan", "train")
 
 

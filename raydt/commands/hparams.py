@@ -1,4 +1,4 @@
-"""`sweeps/hparams.py`: the search for hyperparameters."""
+"""`raydt hparams` and `sweeps/hparams.py`: the search for hyperparameters."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def run(parsed: argparse.Namespace) -> int:
 def _command(words: Sequence[str]) -> str:
     """The command for the record, without the password that a store's URI may hold."""
     shown = [without_password(word) if "://" in word else word for word in words]
-    return shlex.join(["python", "sweeps/hparams.py", *shown])
+    return shlex.join(["raydt", "hparams", *shown])
 
 
 def _stages(words: Sequence[str], problems: list[Problem]) -> tuple[Stage, ...]:

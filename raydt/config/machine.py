@@ -12,30 +12,6 @@ from raydt.gpus import Gpu, gpu_of_device
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")  # one folder per GPU, made by NVIDIA's driver
 _ANSWER_SECONDS = 20.0
-# For SLURM, PBS, LSF and Grid Engine: the variable that is set inside a job, and the one with the
-# job's cores on a node.
-_SCHEDULER_CORES = {
-    "SLURM_JOB_ID": "SLURM_CPUS_PER_TASK",
-    "PBS_JOBID": "NCPUS",
-    "LSB_JOBID": "LSB_DJOB_NUMPROC",
-    "JOB_ID": "NSLOTS",
-}
-_CGROUPS = Path("/sys/fs/cgroup")
-_CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
-
-
-def num_cpus() -> int:
-    """Cores that this process may use: the least of its affinity (`taskset`, a container's cpuset),
-    the quota of its cgroup, and the cores of its scheduler's job, which may not be enforced."""
-    found = [len(os.sched_getaffinity(0))]
-    quota = _cgroup_quota()
-    if quota is not None:
-        found.append(int(quota))
-    for job, cores in _SCHEDULER_CORES.items():
-        given = os.environ.get(cores, "")
-        if os.environ.get(job) and given.isdecimal():
-            found.append(int(given))
-    return max(1, min(found))
 
 
 def num_gpus() -> int:
@@ -70,43 +46,6 @@ def mps_is_on() -> bool:
     """Whether NVIDIA's MPS runs here, with which processes share a GPU at the same time."""
     folder = os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or "/tmp/nvidia-mps"
     return (Path(folder) / "control").exists()
-
-
-def _cgroup_quota() -> float | None:
-    """The least CPU quota, in cores, of this process's cgroup and its parents; None without a
-    limit."""
-    try:
-        lines = _CGROUP_OF_PROCESS.read_text().splitlines()
-    except OSError:
-        return None
-    quotas = []
-    for line in lines:
-        _, controllers, place = line.split(":", 2)
-        names = controllers.split(",")
-        if controllers and "cpu" not in names:
-            continue
-        root = _CGROUPS if not controllers else _CGROUPS / "cpu"
-        folder = root / place.lstrip("/")
-        # In a container, its own cgroup is mounted as the root.
-        for each in (folder, *folder.parents):
-            quotas.append(_quota_in(each))
-            if each == root:
-                break
-    found = [quota for quota in quotas if quota is not None]
-    return min(found, default=None)
-
-
-def _quota_in(cgroup: Path) -> float | None:
-    """The quota of one cgroup, of version 2 or 1."""
-    try:
-        if (cgroup / "cpu.max").exists():
-            quota, period = (cgroup / "cpu.max").read_text().split()
-        else:
-            quota = (cgroup / "cpu.cfs_quota_us").read_text().strip()
-            period = (cgroup / "cpu.cfs_period_us").read_text().strip()
-        return int(quota) / int(period) if int(quota) > 0 else None
-    except (OSError, ValueError, ZeroDivisionError):
-        return None  # "max", or no such file
 
 
 @functools.cache

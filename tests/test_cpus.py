@@ -17,15 +17,9 @@ from raydt.cpus import num_cpus
 def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of eight cores whose process is in the cgroup /job/step."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-<<<<<<< HEAD:tests/config/test_cpus.py
-    monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
-    monkeypatch.setattr(machine, "_CGROUP_OF_PROCESS", tmp_path / "cgroup")
-    for name in (*machine._SCHEDULER_CORES, *machine._SCHEDULER_CORES.values()):
-=======
     monkeypatch.setattr(cpus, "_CGROUPS", tmp_path)
     monkeypatch.setattr(cpus, "_CGROUP_OF_PROCESS", tmp_path / "cgroup")
-    for name in (*cpus._GIVEN, *cpus._GIVEN.values()):
->>>>>>> main:tests/test_cpus.py
+    for name in (*cpus._SCHEDULER_CORES, *cpus._SCHEDULER_CORES.values()):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "job" / "step").mkdir(parents=True)
     (tmp_path / "cgroup").write_text("0::/job/step\n")

@@ -30,7 +30,7 @@ from raydt.grid.schedule import Schedule
 from raydt.orchestration.cluster.runtime import set_environment
 from raydt.orchestration.run.recorder import Recorder
 from raydt.orchestration.run.task import CellReport, CellTask, Processes, received, sent_report
-from raydt.orchestration.start import opened
+from raydt.orchestration.start import open_store_and_ray
 from raydt.storage.opening import open_folder
 from raydt.terminal.progress import Progress
 from raydt.tracking.schema import Status
@@ -118,7 +118,7 @@ def run(num_cells: int, folder: Path) -> None:
 
     with (
         LaunchLease(sweep.folder, on_lost=lambda: None) as lease,
-        opened(sweep, open_writer, with_ray=True) as writer,
+        open_store_and_ray(sweep, open_writer, with_ray=True) as writer,
     ):
         from raydt.orchestration.grid.policy import GridPolicy
         from raydt.orchestration.grid.recorder import CellRecorder

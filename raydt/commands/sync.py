@@ -26,7 +26,7 @@ def run(parsed: argparse.Namespace) -> int:
         sweep = sweep.model_copy(update={"tracking_uri": parsed.to})
     synced = sync_store(sweep)
     Console(highlight=False).print(
-        f"{synced.num_written} cells written, {synced.num_there} were already up to date"
+        f"{synced.num_written} cells written, {synced.num_up_to_date} were already up to date"
     )
     if synced.damaged:
         raise RunError("\n".join(synced.damaged.values()))

@@ -1,4 +1,4 @@
-"""What a person does to cells of a sweep by hand: retry, cancel, remove. Needs no Ray."""
+"""Retry, cancel and remove cells of a sweep. Needs no Ray."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _CANCELLED = (Status.WAITING, Status.BLOCKED, Status.RUNNING, Status.FAILED)
 
 
 def matching_cells(sweep: Sweep, patterns: Iterable[str]) -> list[Cell]:
-    """The cells whose ids match any of the patterns, `*` and `?` as in a shell (`*` goes over
-    slashes); `InputError` naming every pattern that matches none."""
+    """The cells whose ids match any of the patterns, with `*` and `?` as in a shell (`*` also
+    matches slashes); `InputError` with every pattern that matches none."""
     cells = every_cell(sweep)
     found: dict[str, Cell] = {}
     for pattern in patterns:
@@ -34,18 +34,18 @@ def matching_cells(sweep: Sweep, patterns: Iterable[str]) -> list[Cell]:
             raise bad(
                 f"pattern {pattern!r}",
                 f"the id of a cell of sweep {sweep.name}, such as {cells[0].cell_id}, "
-                "or a pattern of several, such as 'finetune/*'",
-                "no cell that matches",
+                "or a pattern such as 'finetune/*'",
+                "no matching cell",
             )
         found |= matches
     return list(found.values())
 
 
 def retry_cells(sweep: Sweep, cells: Iterable[Cell], done_too: bool) -> list[Cell]:
-    """Make these cells be trained by the next launch, if they failed, diverged or were cancelled;
-    with `done_too` also those that are done, and all that was made from them. What was is kept
-    beside the journals. The cells that it came to."""
-    with at_rest(sweep) as lease:
+    """Let the next launch retrain these cells if they failed, diverged or were cancelled; with
+    `done_too` also done ones, and all cells made from them. Old results are kept beside the
+    journals. Returns the affected cells."""
+    with hold_sweep(sweep) as lease:
         return _retry(sweep, cells, done_too, lease)
 
 
@@ -55,7 +55,7 @@ def _retry(sweep: Sweep, cells: Iterable[Cell], done_too: bool, lease: LaunchLea
     statuses = {cell.cell_id: ledger.status(cell) for cell in every}
     allowed = {*_RETRIED, Status.DONE} if done_too else set(_RETRIED)
     chosen = {c.cell_id: c for c in cells if statuses[c.cell_id] in allowed}
-    # Another pretraining may end in other weights.
+    # Pretraining again may give other weights, so children must be retrained too.
     chosen |= {
         c.cell_id: c
         for c in every
@@ -64,7 +64,7 @@ def _retry(sweep: Sweep, cells: Iterable[Cell], done_too: bool, lease: LaunchLea
         and c.cell_id in ledger.results
     }
     _give_up_children(sweep, chosen, every, ledger, lease)
-    # Children first: a kill in between leaves none that is done and whose parent is not.
+    # Children first, so that a kill in between leaves no done cell without its parent.
     for cell_id in reversed([cell.cell_id for cell in every if cell.cell_id in chosen]):
         folder = cell_folder(sweep, cell_id)
         result = ledger.results.get(cell_id)
@@ -75,8 +75,8 @@ def _retry(sweep: Sweep, cells: Iterable[Cell], done_too: bool, lease: LaunchLea
 
 
 def cancel_cells(sweep: Sweep, cells: Iterable[Cell]) -> list[Cell]:
-    """Keep these cells from being trained, by a launch at work or by later ones; one that is being
-    trained ends at its next report. What is done stays done. The cells that it came to."""
+    """Exclude these cells from training, by a running launch and by later ones; a running cell
+    stops at its next report. Done cells stay done. Returns the affected cells."""
     chosen = list(cells)
     ledger = Ledger.read(sweep, chosen)
     chosen = [cell for cell in chosen if ledger.status(cell) in _CANCELLED]
@@ -89,13 +89,12 @@ def cancel_cells(sweep: Sweep, cells: Iterable[Cell]) -> list[Cell]:
 
 
 def remove_cells(sweep: Sweep, cells: Iterable[Cell]) -> list[Cell]:
-    """Remove what these cells left: journals, checkpoints, weights and results, and their runs
-    from the store. The cells that had left something.
+    """Remove the journals, checkpoints, weights and results of these cells, and their runs from the
+    store. Returns the cells that had any.
 
-    `RunError` if something would then hang in the air: a cell that is done, and whose parent is to
-    go while it stays.
+    Raises `RunError` if a done cell would stay while its parent is removed.
     """
-    with at_rest(sweep) as lease:
+    with hold_sweep(sweep) as lease:
         return _remove(sweep, cells, lease)
 
 
@@ -112,17 +111,16 @@ def _remove(sweep: Sweep, cells: Iterable[Cell], lease: LaunchLease) -> list[Cel
     ]
     if orphans:
         raise RunError(
-            f"{len(orphans)} cells were made from these and would stay, such as {orphans[0]}: "
-            "name them too"
+            f"{len(orphans)} cells were made from these, such as {orphans[0]}: remove them as well"
         )
     there = [c for c in chosen.values() if cell_folder(sweep, c.cell_id).names()]
     if there:
-        # First the store: if it does not answer, nothing has happened yet.
+        # The store first: if it does not answer, nothing has been removed yet.
         client = open_store(sweep.store_uri)
         writer = Writer(client, sweep.store_uri, sweep.name, lease.check_held)
         _give_up_children(sweep, chosen, every, ledger, lease)
-        # Children first, and of each its result: a kill in between leaves no cell that is done and
-        # lacks its journal, its weights or its run.
+        # Children first, and of each cell its result first, so that a kill in between leaves no
+        # done cell without its journal, weights or run.
         for cell in sorted(there, key=lambda cell: cell.parent_id is None):
             give_up(cell_folder(sweep, cell.cell_id), lease.check_held)
             writer.delete(cell.cell_id)
@@ -138,8 +136,8 @@ def _give_up_children(
     ledger: Ledger,
     lease: LaunchLease,
 ) -> None:
-    """What was made of these cells' weights and is not decided yet: the next launch would take an
-    attempt that came to its end, though it trains the parent again."""
+    """Give up attempts at undecided children of these cells: the next launch would accept an
+    attempt that has ended, although it retrains the parent."""
     for cell in every:
         undecided = cell.cell_id in ledger.begun and cell.cell_id not in ledger.results
         if cell.parent_id in parents and undecided:
@@ -147,9 +145,9 @@ def _give_up_children(
 
 
 @contextmanager
-def at_rest(sweep: Sweep) -> Iterator[LaunchLease]:
-    """Hold the sweep for the time of the block, as a launch does, so that none begins beside it;
-    `RunError` if one is at work."""
+def hold_sweep(sweep: Sweep) -> Iterator[LaunchLease]:
+    """Hold the sweep inside the `with` block, as a launch does, so that no launch starts meanwhile;
+    `RunError` if one is running."""
     with only_launch(sweep.folder) as lease:
         if lease.was_cut_off:
             begun = begun_cells(sweep, [cell.cell_id for cell in every_cell(sweep)])

@@ -1,4 +1,4 @@
-"""One launch of a sweep: check, prepare, train what is missing, record."""
+"""One launch of a sweep: check, prepare, train the missing cells, record."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from raydt.orchestration.grid.inventory import Inventory
 from raydt.orchestration.grid.outside import outside_weights
 from raydt.orchestration.grid.recorder import CellRecorder
 from raydt.orchestration.grid.refinement import Refinement
-from raydt.orchestration.preflight import check_declaration, check_refining, check_surroundings
+from raydt.orchestration.preflight import check_declaration, check_environment, check_refining
 from raydt.orchestration.run.recorder import Recorder
 from raydt.orchestration.shutdown import checkpoint_on_signal
 from raydt.orchestration.start import (
     only_launch,
-    opened,
+    open_store_and_ray,
     prepare_languages,
     shared_gpus,
     smaller_evaluations,
     unused_gpus,
 )
-from raydt.orchestration.weights import free_what_nothing_needs, missing_weights
+from raydt.orchestration.weights import free_unneeded_weights, missing_weights
 from raydt.storage.many import each
 from raydt.terminal.progress import Progress
 from raydt.tracking.recorded import experiment_key, is_recorded
@@ -49,8 +49,9 @@ from raydt.tracking.writer import Writer
 
 @dataclass(frozen=True)
 class Launch:
-    """What a launch came to: the status of every cell, cells whose numbers wait for MLflow, the
-    experiment in MLflow, None where nothing was to be written, and what a refinement came to."""
+    """The outcome of a launch: the status of every cell, the number of trained cells, cells that
+    are not in MLflow yet (with the reason), the MLflow experiment (None if there was nothing to
+    write), and the outcome of a refinement."""
 
     statuses: Mapping[str, Status]
     num_trained: int
@@ -60,19 +61,19 @@ class Launch:
 
     @property
     def whole(self) -> bool:
-        """Every cell is done."""
+        """Whether every cell is done."""
         return all(status is Status.DONE for status in self.statuses.values())
 
 
 def launch(sweep: Sweep, progress: Progress, refining: Refining | None = None) -> Launch:
-    """Train every cell of `sweep` that is missing; what is done stays as it is. With `refining`,
-    then the seeds that it wants.
+    """Train the missing cells of `sweep`; done cells are kept. With `refining`, then train the
+    seeds that it adds.
 
-    Raises `InputError` before anything is written if the sweep is not possible, and `RunError` if
-    another launch of it is running, or took it over. Cells that fail are in the returned statuses.
+    Raises `InputError` before anything is written if the sweep cannot run, and `RunError` if
+    another launch of it is running, or took it over. Failed cells are in the returned statuses.
     """
     corpus, problems = check_declaration(sweep)
-    problems += check_surroundings(sweep)
+    problems += check_environment(sweep)
     if refining is not None:
         problems += check_refining(sweep)
     if problems or corpus is None:
@@ -151,14 +152,14 @@ def _launch(
             refining, sweep, cells, results, gone, inventory.expected_seconds, lease.check_held
         )
         if not missing:
-            # Whether there is anything to train at all.
+            # Find out whether there is anything to train at all.
             first = inventory.grow(refinement.next_cells())
     not_recorded: Mapping[str, str] = {}
     experiment_id = None
     num_before = len(cells) - len(first)
     if missing or unrecorded or first:
         for cell in missing:
-            # A failed cell is tried again; its result stays beside its journal.
+            # A failed cell is tried again; its result is kept beside its journal.
             committer.make_room(cell_folder(sweep, cell.cell_id), ledger.results.get(cell.cell_id))
         not_recorded, experiment_id = _train(
             sweep, inventory, ledger, missing, unrecorded, progress, lease, refinement, first
@@ -168,7 +169,7 @@ def _launch(
         ledger = Ledger.read(sweep, cells.values())
     if sweep.keep_weights == "none":
         committer.check_held()
-        free_what_nothing_needs(sweep, cells, ledger)
+        free_unneeded_weights(sweep, cells, ledger)
     return Launch(
         {cell_id: ledger.status(cell) for cell_id, cell in cells.items()},
         len(missing) + num_added,
@@ -185,7 +186,7 @@ def _adopt(
     ledger: Ledger,
     committer: Committer,
 ) -> Ledger:
-    """Cells whose training came to its end after their driver was killed are done all the same."""
+    """Commit cells whose training finished after their driver was killed."""
     adopted = [
         committer.commit(cell_folder(sweep, cell_id), fingerprints[cell_id])
         for cell_id in cells
@@ -195,7 +196,7 @@ def _adopt(
 
 
 def _is_blocked(cell: Cell, ledger: Ledger) -> bool:
-    """Whether the parent cell ended without weights, or is not to be trained."""
+    """Whether the parent cell ended without weights, or was cancelled."""
     if cell.parent_id in ledger.cancelled:
         return True
     parent = ledger.results.get(cell.parent_id or "")
@@ -213,7 +214,7 @@ def _train(
     refinement: Refinement | None,
     first: list[Cell],
 ) -> tuple[Mapping[str, str], str]:
-    """Cells whose numbers wait for MLflow, and the experiment that has the others."""
+    """Train the cells; returns those that are not in MLflow yet, and the experiment's id."""
     cells, fingerprints = inventory.cells, inventory.fingerprints
 
     def open_writer() -> Writer:
@@ -223,7 +224,7 @@ def _train(
         writer.start_launch(plan, sweep.model_dump(mode="json"), "Running.")
         return writer
 
-    with opened(sweep, open_writer, with_ray=bool(missing or first)) as writer:
+    with open_store_and_ray(sweep, open_writer, with_ray=bool(missing or first)) as writer:
         recorder = Recorder()
         recorded_cells = CellRecorder(
             recorder, writer, sweep, cells, fingerprints, inventory.added_for
@@ -234,7 +235,7 @@ def _train(
             try:
                 added = refinement.next_cells(lost)
             except LeaseLostError:
-                return []  # the lease has its launch interrupted
+                return []  # the lease interrupts the launch
             new = inventory.grow(added)
             if new:
                 progress.added(new, added[0].why)
@@ -244,7 +245,7 @@ def _train(
 
         recorder.start()
         for cell_id in sorted(ledger.cancelled):
-            recorded_cells.cancelled(cell_id)  # while no launch could see it
+            recorded_cells.cancelled(cell_id)  # cancelled while no launch was running
         for cell_id in [c for c in cells if c in unrecorded]:  # parents before children
             recorded_cells.ended(cell_id, ledger.results[cell_id])
         try:
@@ -261,12 +262,12 @@ def _train(
 
 
 def _end(sweep: Sweep, cells: Mapping[str, Cell], writer: Writer) -> None:
-    """Close the launch's run in the store with what came of it."""
+    """End the launch's run in the store, with its outcome."""
     try:
         final = Ledger.read(sweep, cells.values())
     except (OSError, RunError) as error:
-        # A storage that is away must not leave the store with a launch that runs for ever.
-        writer.end_launch(f"The storage does not say what is done: {error}", False, {})
+        # If the storage is unreachable, the launch must not stay "running" in the store forever.
+        writer.end_launch(f"The storage could not be read: {error}", False, {})
         return
     num_done = sum(final.status(cell) is Status.DONE for cell in cells.values())
     note = (
@@ -284,7 +285,7 @@ def _run(
     progress: Progress,
     recorder: CellRecorder,
 ) -> None:
-    # Ray is imported after its environment is set.
+    # Imported here because Ray's environment must be set first.
     from raydt.orchestration.grid.policy import GridPolicy
     from raydt.orchestration.run.fan_out import fan_out
     from raydt.orchestration.run.room import tasks_at_once

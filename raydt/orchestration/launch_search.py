@@ -1,4 +1,4 @@
-"""One launch of a search: check, prepare, run what is missing, write the file."""
+"""One launch of a search: check, prepare, run the missing trials, write the file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.preparing.doubts import corpus_doubts
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, Problem, RunError
-from raydt.orchestration.preflight import check_languages, check_surroundings
+from raydt.orchestration.preflight import check_environment, check_languages
 from raydt.orchestration.run.recorder import Recorder
 from raydt.orchestration.search.recorder import TrialRecorder
-from raydt.orchestration.start import only_launch, opened, prepare_languages
+from raydt.orchestration.start import only_launch, open_store_and_ray, prepare_languages
 from raydt.storage.folder import Folder
 from raydt.storage.opening import open_folder
 from raydt.terminal.search_outcome import table_text
@@ -24,33 +24,32 @@ from raydt.tracking.schema import ARTIFACT_HPARAMS, ARTIFACT_TABLE
 from raydt.tracking.search_writer import SearchWriter
 from raydt.tracking.store import open_store
 from raydt.tuning.cost import check_budget
-from raydt.tuning.found import StageFound
 from raydt.tuning.hparams_file import hparams_text
 from raydt.tuning.plan import SearchPlan, check_plan
 from raydt.tuning.search import Search
+from raydt.tuning.stage_result import StageResult
 from raydt.tuning.trials import TrialRecord, check_same_search, record_search
 
-_WRITTEN = "written.json"  # the files that this search has written
+_WRITTEN = "written.json"  # lists the files that this search has written
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search came to, and where it stands."""
+class SearchOutcome:
+    """The outcome of a search, and the location of its file."""
 
-    stages: tuple[StageFound, ...]
+    stages: tuple[StageResult, ...]
     bytes_trained: int
     file: str
     not_recorded: Mapping[str, str]
 
 
 def check_search(plan: SearchPlan, out: Path | None) -> Corpus:
-    """The corpus as it is found; `InputError` with all that can be known to be wrong before
-    anything starts."""
+    """The corpus; `InputError` with all problems that can be found before anything starts."""
     problems = check_plan(plan)
-    # Without one model and sizes of the ladder there is nothing to be paid.
+    # The cost needs a single model and sizes of the ladder.
     problems = problems or check_budget(plan)
     problems += [
-        Problem("sources", "languages: a search is of pretraining, too", str(checkpoint))
+        Problem("sources", "languages, because a search also pretrains", str(checkpoint))
         for checkpoint in plan.sweep.checkpoints.values()
     ]
     corpus, of_languages = check_languages(plan.sweep)
@@ -60,7 +59,7 @@ def check_search(plan: SearchPlan, out: Path | None) -> Corpus:
         problems.append(
             Problem(
                 "--out",
-                "a file that is not there yet, or one that this very search has written",
+                "a new file, or one that this search has written",
                 f"{place.uri}/{name}",
             )
         )
@@ -71,13 +70,13 @@ def check_search(plan: SearchPlan, out: Path | None) -> Corpus:
 
 def launch_search(
     plan: SearchPlan, corpus: Corpus, out: Path | None, command: str, progress: SearchProgress
-) -> Found:
-    """Run what is missing of a search that `check_search` found possible, and write its file.
+) -> SearchOutcome:
+    """Run the missing trials of a search that passed `check_search`, and write its file.
 
     Raises `InputError` before anything is written if the search cannot run here, and `RunError` if
-    another launch of it is running, or if a stage came to no end.
+    another launch of it is running, or if a stage failed.
     """
-    problems = check_surroundings(plan.sweep)
+    problems = check_environment(plan.sweep)
     if problems:
         raise InputError(problems)
     with only_launch(plan.folder):
@@ -86,7 +85,7 @@ def launch_search(
 
 def _launch(
     plan: SearchPlan, corpus: Corpus, out: Path | None, command: str, progress: SearchProgress
-) -> Found:
+) -> SearchOutcome:
     sweep = plan.sweep
     progress.print(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
     languages, locations = prepare_languages(sweep, corpus)
@@ -94,12 +93,12 @@ def _launch(
         progress.print(f"Note: {doubt}", style="yellow")
     asked = sweep.protocol.asked_val_bytes
     val_bytes = {name: evaluation_bytes(each, "val", asked) for name, each in languages.items()}
-    # Of the split that decides; the test split is not opened.
+    # Only the validation split decides; the test split is not read.
     digests = {name: each.digest(0, val_bytes[name], 0) for name, each in languages.items()}
     identity = plan.identity(digests)
     check_same_search(plan.folder, identity)
     record_search(plan.folder, identity)
-    # Only asked whether there is anything to do, and if not, what was found.
+    # Find out whether there is anything to do and, if not, the results.
     search = Search(plan, TrialRecord(plan.folder), lambda _: None)
     is_open = search.next() is not None
 
@@ -108,14 +107,14 @@ def _launch(
             open_store(sweep.store_uri), sweep.store_uri, plan.experiment, sweep.name
         )
 
-    with opened(sweep, open_writer, with_ray=is_open) as writer:
+    with open_store_and_ray(sweep, open_writer, with_ray=is_open) as writer:
         if is_open:
-            search = Search(plan, search.record, progress.found)
+            search = Search(plan, search.record, progress.stage_done)
         recorder = Recorder()
         trials = TrialRecorder(recorder, writer, search)
         trials.begin(identity)
         recorder.start()
-        note, whole = "Cut off; the same command resumes.", False
+        note, whole = "Interrupted; run the same command to resume.", False
         try:
             if is_open:
                 _run(search, languages, locations, val_bytes, progress, trials)
@@ -132,8 +131,8 @@ def _launch(
             recorder.finish("the search", lambda: writer.end(note, whole))
     if not whole:
         lost = ", ".join(sorted(search.failed))
-        raise RunError(f"the search came to no end: {lost} failed; the same command tries again")
-    return Found(stages, search.bytes_trained, file, recorder.not_recorded)
+        raise RunError(f"the search is not finished: {lost} failed; run the same command to retry")
+    return SearchOutcome(stages, search.bytes_trained, file, recorder.not_recorded)
 
 
 def _run(
@@ -144,7 +143,7 @@ def _run(
     progress: SearchProgress,
     recorder: TrialRecorder,
 ) -> None:
-    # Ray is imported after its environment is set.
+    # Imported here because Ray's environment must be set first.
     from raydt.orchestration.run.fan_out import fan_out
     from raydt.orchestration.search.policy import SearchPolicy
     from raydt.orchestration.search.task import search_task
@@ -177,7 +176,7 @@ def _written(plan: SearchPlan) -> list[str]:
 def _write(plan: SearchPlan, out: Path | None, text: str) -> str:
     place, name = _place(plan, out)
     uri = f"{place.uri}/{name}"
-    # Said before it is done: a launch that is killed between may write it again.
+    # Recorded before writing: after a kill in between, the file may be written again.
     plan.folder.write_json(_WRITTEN, sorted({*_written(plan), uri}))
     place.write(name, text.encode())
     return uri

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything starts; needs no Ray, and torch for GPUs alone."""
+"""Checks before anything starts. They need no Ray, and torch only for GPUs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from raydt.tracking.system_metrics import sampling_seconds
 
 
 def check_declaration(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
-    """The corpus as it is found, None if no such is to be had, and the problems of the sweep
-    itself: its corpus, languages and checkpoints, and its name."""
+    """The corpus (None if it is not valid), and the problems of the sweep itself: its corpus,
+    languages, checkpoints and name."""
     corpus, problems = check_languages(sweep)
     problems += check_outside(sweep)
     try:
@@ -34,9 +34,9 @@ def check_declaration(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
 
 
 def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
-    """The corpus as it is found, and the problems of it and of its languages.
+    """The corpus, and the problems of it and of its languages.
 
-    Here it is looked at; what follows is given what was found.
+    The corpus is looked up only here, and passed on to what follows.
     """
     try:
         corpus = locate(parse_corpus(sweep.corpus))
@@ -52,22 +52,22 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
     return corpus, problems
 
 
-def check_surroundings(sweep: Sweep) -> list[Problem]:
-    """Problems of where the sweep would run: the cluster or the machine, its storage and its MLflow
+def check_environment(sweep: Sweep) -> list[Problem]:
+    """Problems of the sweep's environment: the cluster or the machine, the storage and the MLflow
     store."""
     here = _problems_of(check_cluster) + _check_machine(sweep)
     return here + _check_stores(sweep) + _problems_of(sampling_seconds)
 
 
 def check_refining(sweep: Sweep) -> list[Problem]:
-    """Where all cells have one seed nothing is known of the noise, and so of no interval."""
+    """With a single seed the noise is unknown, and so are all intervals."""
     if sweep.checkpoints:
-        requirement = "sources that are pretrained on: another seed of a checkpoint is none"
+        requirement = "sources that are pretrained, as a checkpoint has no second seed"
         return [Problem("--until", requirement, str(next(iter(sweep.checkpoints.values()))))]
     seeds = {cell.seed for cell in sweep_cells(sweep) if cell.stage is Stage.SCRATCH}
     if len(seeds) > 1:
         return []
-    needed = "at least two --seeds to begin with, as one says nothing of the noise"
+    needed = "at least two --seeds to start with, as one does not show the noise"
     return [Problem("--until", needed, f"{len(seeds)} in the sweep {sweep.name}")]
 
 
@@ -80,8 +80,8 @@ def _problems_of(check: Callable[[], object]) -> list[Problem]:
 
 
 def _check_machine(sweep: Sweep) -> list[Problem]:
-    """Processes that this machine has no place for, which would wait for ever. A cluster may grow,
-    and its head need not have what its workers have; they find out by themselves."""
+    """Problems of cells that do not fit on this machine and would wait forever. On a cluster this
+    is not checked here: it may grow, and its head may differ from its workers."""
     if on_cluster():
         return []
     if sweep.gpus_per_cell:
@@ -93,7 +93,7 @@ def _check_machine(sweep: Sweep) -> list[Problem]:
             return [Problem("gpus_per_cell", wanted, found)]
         places = gpu_places(num_gpus(), sweep.gpus_per_cell)
         if sweep.workers > places:
-            wanted = f"at most {places}, a GPU of this machine for each"
+            wanted = f"at most {places}, one for each GPU of this machine"
             return [Problem("workers", wanted, str(sweep.workers))]
     places = sweep.num_slots
     if sweep.workers > places:
@@ -121,8 +121,8 @@ def _check_object_store(sweep: Sweep) -> list[Problem]:
     return [
         Problem(
             "storage",
-            "an object store that keeps conditional writes (If-None-Match and If-Match), without "
-            "which two launches at once may both train and write results",
-            "one that overwrites all the same",
+            "an object store with conditional writes (If-None-Match and If-Match), without which "
+            "two launches could train and write results at the same time",
+            "one that ignores these conditions",
         )
     ]

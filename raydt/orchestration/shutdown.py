@@ -1,5 +1,5 @@
-"""SIGUSR2, the word of a batch system that the time is almost up: the cells that run write a
-checkpoint, and the launch ends as by Ctrl-C. (Of SIGUSR1 Tune makes an end of its own, at once.)"""
+"""SIGUSR2, with which a batch system warns that time is almost up: running cells write a
+checkpoint, and the launch ends as with Ctrl-C. (SIGUSR1 is taken: Tune stops at once.)"""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from raydt.grid.ledger import Ledger, cell_folder
 from raydt.grid.shutdown import clear_request, request_checkpoints
 from raydt.storage.folder import Folder
 
-# Several gigabytes onto a slow disk, or a cell that is at its test. docs/places/slurm.md and the
-# batch file count on it being less than what is left.
-MOST_SECONDS = 180.0
+# Enough for several gigabytes on a slow disk, or for a cell that is evaluating its test split.
+# docs/places/slurm.md and the batch file rely on it being shorter than the warning time.
+MAX_SECONDS = 180.0
 _POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class _Running:
-    """A cell that runs, as it was when the launch was told to leave."""
+    """A running cell, in its state when the signal arrived."""
 
     folder: Folder
     attempt: str
@@ -41,8 +41,8 @@ class _Running:
             return None
         return cls(folder, lease.attempt, _checkpoints(folder, lease.attempt))
 
-    def is_kept(self) -> bool:
-        """Whether it has a checkpoint that is newer, or needs none any more."""
+    def is_safe(self) -> bool:
+        """Whether it has a newer checkpoint, or no longer needs one."""
         lease = holder(self.folder)
         if lease is None or lease.attempt != self.attempt or outcome_of(self.folder) is not None:
             return True
@@ -51,47 +51,49 @@ class _Running:
 
 @contextmanager
 def checkpoint_on_signal(
-    sweep: Sweep, cells: Mapping[str, Cell], launch_id: str, say: Callable[[str], None]
+    sweep: Sweep, cells: Mapping[str, Cell], launch_id: str, report: Callable[[str], None]
 ) -> Iterator[None]:
-    """For the time of the block SIGUSR2 ends the launch with a checkpoint of every cell that
-    runs."""
-    told = threading.Event()
+    """Inside the `with` block, SIGUSR2 ends the launch after a checkpoint of every running cell."""
+    signalled = threading.Event()
 
-    def leave() -> None:
+    def shut_down() -> None:
         try:
-            _keep_all(sweep, cells.values(), launch_id, say)
+            _checkpoint_all(sweep, cells.values(), launch_id, report)
         except (OSError, RunError) as error:
-            say(f"Not every cell has a new checkpoint: {error}")
+            report(f"Some cells have no new checkpoint: {error}")
         os.kill(os.getpid(), signal.SIGINT)
 
-    def hear(number: int, frame: FrameType | None) -> None:
-        if not told.is_set():
-            told.set()
-            threading.Thread(target=leave, name="leaving", daemon=True).start()
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if not signalled.is_set():
+            signalled.set()
+            threading.Thread(target=shut_down, name="shutdown", daemon=True).start()
 
-    before = signal.signal(signal.SIGUSR2, hear)
+    before = signal.signal(signal.SIGUSR2, on_signal)
     try:
         yield
     finally:
         signal.signal(signal.SIGUSR2, before)
-        if told.is_set():
+        if signalled.is_set():
             clear_request(sweep.folder)
 
 
-def _keep_all(
-    sweep: Sweep, cells: Iterable[Cell], launch_id: str, say: Callable[[str], None]
+def _checkpoint_all(
+    sweep: Sweep, cells: Iterable[Cell], launch_id: str, report: Callable[[str], None]
 ) -> None:
     found = Ledger.read(sweep, cells).running
     running = [_Running.of(cell_folder(sweep, cell_id)) for cell_id in sorted(found)]
     waiting = [cell for cell in running if cell is not None]
-    say(f"Told to leave: a checkpoint of each running cell first ({len(waiting)})")
+    report(f"Received SIGUSR2: waiting for a checkpoint of each running cell ({len(waiting)})")
     request_checkpoints(sweep.folder, launch_id)
-    until = time.monotonic() + MOST_SECONDS
+    until = time.monotonic() + MAX_SECONDS
     while waiting and time.monotonic() < until:
         time.sleep(_POLL_SECONDS)
-        waiting = [cell for cell in waiting if not cell.is_kept()]
+        waiting = [cell for cell in waiting if not cell.is_safe()]
     if waiting:
-        say(f"{len(waiting)} cells wrote none within {MOST_SECONDS:.0f} s and lose more")
+        report(
+            f"{len(waiting)} cells wrote no checkpoint within {MAX_SECONDS:.0f} s and resume from "
+            "an older one"
+        )
 
 
 def _checkpoints(cell: Folder, attempt: str) -> frozenset[str]:

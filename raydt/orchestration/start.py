@@ -1,5 +1,5 @@
-"""What every launch does first: it holds the sweep's folder, prepares its languages, opens the
-store and starts Ray."""
+"""The first steps of every launch: take the lease, prepare the languages, open the store and start
+Ray."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ WriterT = TypeVar("WriterT")
 def only_launch(
     folder: Folder, report: Callable[[str], None] = lambda _: None
 ) -> Iterator[LaunchLease]:
-    """Hold a folder for the time of the block; `RunError` if another launch does, or takes it."""
+    """Hold the lease of a folder inside the `with` block; `RunError` if another launch holds it, or
+    takes it over."""
     with LaunchLease(folder, on_lost=_interrupt, report=report) as lease:
         try:
             yield lease
         except KeyboardInterrupt:
-            lease.check_held()  # says so if that was why
+            lease.check_held()  # raises if the lost lease was the reason
             raise
 
 
 @contextmanager
-def opened(
+def open_store_and_ray(
     sweep: Sweep, open_writer: Callable[[], WriterT], *, with_ray: bool
 ) -> Iterator[WriterT]:
-    """A writer of the store and, `with_ray`, Ray for the time of the block. A new store takes as
-    long to make as Ray to start: both at once."""
+    """Open a writer of the store and, `with_ray`, run Ray inside the `with` block. Both are started
+    in parallel, because creating a store takes as long as starting Ray."""
     set_environment()
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         opening = pool.submit(open_writer)
@@ -59,7 +60,7 @@ def opened(
 def prepare_languages(
     sweep: Sweep, corpus: Corpus
 ) -> tuple[dict[str, PreparedLanguage], dict[str, str]]:
-    """The languages on this machine, and where a worker finds each."""
+    """The prepared languages, and the URI of each for workers."""
     root = sweep.local_storage / "corpora"
     protocol = sweep.protocol
     languages = prepare_corpus(
@@ -88,19 +89,19 @@ def prepare_languages(
 
 
 def _mixes(sweep: Sweep) -> Iterator[Mix]:
-    """What is to be mixed of a sweep's languages."""
+    """The mixtures to prepare for a sweep."""
     for mixed in sweep.mixed():
         yield Mix(mixed.name, dict(mixed.mixture.shares), mixed.train_bytes, mixed.evaluated)
 
 
 def smaller_evaluations(sweep: Sweep, languages: Mapping[str, PreparedLanguage]) -> str:
-    """Which languages are evaluated on less than others, as they have no more; "" if none is."""
+    """A note on languages that are evaluated on fewer bytes because they have no more, or ""."""
     protocol = sweep.protocol
     asked: dict[HeldOutSplit, int | None] = {
         "val": protocol.asked_val_bytes,
         "test": protocol.asked_test_bytes,
     }
-    said = []
+    notes = []
     for split, num_bytes in asked.items():
         most = at_most(split, num_bytes)
         sizes = {n: evaluation_bytes(each, split, num_bytes) for n, each in languages.items()}
@@ -108,34 +109,34 @@ def smaller_evaluations(sweep: Sweep, languages: Mapping[str, PreparedLanguage])
             f"{approximate_bytes(size)} of {name}" for name, size in sizes.items() if size < most
         ]
         if less:
-            said.append(f"{', '.join(less)} instead of {approximate_bytes(most)} of {split}")
-    return f"Evaluating on all that is held out: {'; '.join(said)}" if said else ""
+            notes.append(f"{', '.join(less)} instead of {approximate_bytes(most)} of {split}")
+    return f"Smaller evaluation splits: {'; '.join(notes)}" if notes else ""
 
 
 def unused_gpus(sweep: Sweep) -> str:
-    """That this machine has GPUs and none was asked for; "" if that is not so."""
+    """A note if this machine has GPUs and the sweep does not use them, or ""."""
     num = 0 if sweep.gpus_per_cell or on_cluster() else num_gpus()
     if not num:
         return ""
     named = "a GPU" if num == 1 else f"{num} GPUs"
-    return f"Training on the CPU: this machine has {named}, and --gpus-per-cell asks for none"
+    return f"Training on the CPU: this machine has {named}, but --gpus-per-cell is 0"
 
 
 def shared_gpus(sweep: Sweep) -> str:
-    """Whether cells that share a GPU run at once, and how to have that; "" if none do. What is on
-    the nodes of a cluster, which come and go, is not known here."""
+    """A note on whether cells that share a GPU run in parallel, or "" if none share one. The nodes
+    of a cluster come and go, so their state is not known here."""
     if not 0 < sweep.gpus_per_cell < 1:
         return ""
     if on_cluster():
         return (
-            "Cells that share a GPU take turns, but on nodes where NVIDIA's MPS was started before "
-            "Ray (docs/cluster.md#gpus)"
+            "Cells that share a GPU take turns, except on nodes where NVIDIA's MPS was started "
+            "before Ray (docs/cluster.md#gpus)"
         )
     if mps_is_on():
-        return "Cells that share a GPU run at once: NVIDIA's MPS is on"
+        return "Cells that share a GPU run in parallel: NVIDIA's MPS is on"
     return (
-        "Cells that share a GPU take turns: NVIDIA's MPS is off, and `nvidia-cuda-mps-control -d` "
-        "starts it (docs/cluster.md#gpus)"
+        "Cells that share a GPU take turns: NVIDIA's MPS is off (`nvidia-cuda-mps-control -d` "
+        "starts it, docs/cluster.md#gpus)"
     )
 
 

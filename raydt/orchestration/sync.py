@@ -1,4 +1,4 @@
-"""A store rebuilt from the journals alone."""
+"""Update or rebuild the MLflow store from the journals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raydt.grid.journal import holder, read_journal
 from raydt.grid.journal_rows import JournalRow, ReportRow, StartRow
 from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, cell_folder
-from raydt.orchestration.cells import at_rest
+from raydt.orchestration.cells import hold_sweep
 from raydt.orchestration.grid.facts import cell_facts, headline, model_of, parent_folder, plan_rows
 from raydt.tracking.recorded import experiment_key, is_recorded
 from raydt.tracking.schema import Status
@@ -22,20 +22,20 @@ from raydt.tracking.writer import Writer
 
 @dataclass
 class Synced:
-    """What a sync came to."""
+    """The outcome of a sync."""
 
     num_written: int = 0
-    num_there: int = 0
+    num_up_to_date: int = 0
     damaged: dict[str, str] = field(default_factory=dict)  # cell id -> what is wrong
 
 
 def sync_store(sweep: Sweep, on_cell: Callable[[str], None] = lambda _: None) -> Synced:
-    """Bring the store of `sweep` up to what the cells' folders say; again, and it does nothing.
+    """Update the store of `sweep` from the cells' folders. Idempotent.
 
-    Cells that were cut off are written as far as they came. `RunError` while a launch is at work,
-    which is the store's one writer.
+    Interrupted cells are written as far as they got. `RunError` while a launch is running, because
+    it is the only writer of the store.
     """
-    with at_rest(sweep) as lease:
+    with hold_sweep(sweep) as lease:
         return _sync(sweep, on_cell, lease)
 
 
@@ -62,7 +62,7 @@ def _sync(sweep: Sweep, on_cell: Callable[[str], None], lease: LaunchLease) -> S
             synced.damaged[cell_id] = str(error)
             continue
         if is_recorded(folder, sweep.store_uri, experiment, holding.attempt, so_far):
-            synced.num_there += 1
+            synced.num_up_to_date += 1
         else:
             to_write[cell_id] = holding.attempt
     if not to_write:

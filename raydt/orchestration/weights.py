@@ -1,4 +1,4 @@
-"""Weights on the storage: which are still needed, and freeing the others."""
+"""Remove weights that are no longer needed from the storage."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from raydt.grid.cell import Cell
 from raydt.grid.grids import every_cell
 from raydt.grid.journal import WEIGHTS, attempt_folder
 from raydt.grid.ledger import Ledger, cell_folder
-from raydt.orchestration.cells import at_rest
+from raydt.orchestration.cells import hold_sweep
 from raydt.storage.folder import Folder
 from raydt.tracking.schema import Status
 
 
 @dataclass(frozen=True)
 class Freed:
-    """The cells whose weights were removed, and bytes of those on a disk."""
+    """The cells whose weights were removed, and the bytes freed on disk."""
 
     cells: list[Cell]
     num_bytes: int
 
 
 def remove_weights(sweep: Sweep, cells: Iterable[Cell]) -> Freed:
-    """Remove the weights of these cells; journals and results stay.
+    """Remove the weights of these cells; journals and results are kept.
 
-    `RunError` if cells that are not done would start from them, and if a launch is at work.
+    Raises `RunError` if cells that are not done start from them, or a launch is running.
     """
-    with at_rest(sweep):
+    with hold_sweep(sweep):
         every = every_cell(sweep)
         ledger = Ledger.read(sweep, every)
         chosen = {cell.cell_id: cell for cell in cells}
@@ -42,22 +42,22 @@ def remove_weights(sweep: Sweep, cells: Iterable[Cell]) -> Freed:
         ]
         if waiting:
             raise RunError(
-                f"{len(waiting)} cells that are not done start from these weights, such as "
-                f"{waiting[0]}: launch them first, or leave their parents out"
+                f"{len(waiting)} unfinished cells start from these weights, such as {waiting[0]}: "
+                "train them first, or exclude their parents"
             )
         return _remove(sweep, chosen.values(), ledger)
 
 
-def free_what_nothing_needs(sweep: Sweep, every: Mapping[str, Cell], ledger: Ledger) -> Freed:
-    """At the end of a launch with `keep_weights` none: remove the weights of parents whose children
-    are all done."""
+def free_unneeded_weights(sweep: Sweep, every: Mapping[str, Cell], ledger: Ledger) -> Freed:
+    """Remove the weights of parents whose children are all done, at the end of a launch with
+    `keep_weights` none."""
     needed = {cell.parent_id for cell in every.values() if ledger.status(cell) is not Status.DONE}
     parents = {cell.parent_id for cell in every.values() if cell.parent_id is not None} - needed
     return _remove(sweep, [every[str(parent)] for parent in sorted(map(str, parents))], ledger)
 
 
 def missing_weights(sweep: Sweep, missing: Iterable[Cell], ledger: Ledger) -> list[Problem]:
-    """A problem if cells are to start from weights that were removed."""
+    """A problem if missing cells start from weights that were removed."""
     parents = {str(cell.parent_id) for cell in missing if cell.parent_id in ledger.results}
     gone = [
         parent
@@ -70,10 +70,10 @@ def missing_weights(sweep: Sweep, missing: Iterable[Cell], ledger: Ledger) -> li
     more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
     return [
         Problem(
-            "cells that are missing",
-            "the weights of their parents on the storage; `raydt retry --done-too` trains a parent "
-            "again, and all that was made from it",
-            f"none of {', '.join(gone[:3])}{more}: they were removed",
+            "missing cells",
+            "the weights of their parents on the storage (`raydt retry --done-too` retrains a "
+            "parent and all cells made from it)",
+            f"none of {', '.join(gone[:3])}{more}, which were removed",
         )
     ]
 

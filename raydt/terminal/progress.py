@@ -99,7 +99,7 @@ class Progress(LiveProgress):
         elif status is not Status.DONE:
             self.print(line, style="red")
 
-    def lost(self, cell_id: str, line: str) -> None:
+    def interrupted(self, cell_id: str, line: str) -> None:
         """A running cell was interrupted and will be tried again; `line` says why and when."""
         with self._lock:
             self._running.pop(cell_id, None)

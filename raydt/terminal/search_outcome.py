@@ -12,12 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from raydt.tuning.cost import SearchCost
-from raydt.tuning.found import StageFound
 from raydt.tuning.plan import SearchPlan
+from raydt.tuning.stage_result import StageResult
 from raydt.units import approximate_bytes
 
 
-def found_table(plan: SearchPlan, found: Sequence[StageFound]) -> Table:
+def found_table(plan: SearchPlan, found: Sequence[StageResult]) -> Table:
     """A row per stage and searched size: validation bits per byte on fresh seeds before and after
     tuning, and the tuned values. Bytes are the budget or, for cells that stop by themselves, the
     bytes seen on those seeds."""
@@ -70,7 +70,7 @@ def found_table(plan: SearchPlan, found: Sequence[StageFound]) -> Table:
     return table
 
 
-def table_text(plan: SearchPlan, found: Sequence[StageFound]) -> str:
+def table_text(plan: SearchPlan, found: Sequence[StageResult]) -> str:
     """The table as plain text."""
     console = Console(file=io.StringIO(), width=120, no_color=True)
     console.print(found_table(plan, found))
@@ -80,7 +80,7 @@ def table_text(plan: SearchPlan, found: Sequence[StageFound]) -> str:
 
 def show_found(
     plan: SearchPlan,
-    found: Sequence[StageFound],
+    found: Sequence[StageResult],
     bytes_trained: int,
     file: str,
     not_recorded: Mapping[str, str],

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from raydt.terminal.amounts import duration
 from raydt.terminal.live import LiveProgress, plain_table
-from raydt.tuning.found import StageFound
 from raydt.tuning.plan import Study
 from raydt.tuning.search import Search
+from raydt.tuning.stage_result import StageResult
 from raydt.tuning.trial import End, Finished, Kind, Trial
 from raydt.units import approximate_bytes
 
@@ -84,7 +84,7 @@ class SearchProgress(LiveProgress):
             used = f"{approximate_bytes(self._bytes_trained)} bytes"
             self.print(f"[{used}] {line}")
 
-    def lost(self, trial: Trial, line: str) -> None:
+    def interrupted(self, trial: Trial, line: str) -> None:
         """A trial was interrupted and will be tried again; `line` says why and when."""
         self.print(f"{_name(trial)} {line}", style="yellow")
 
@@ -94,7 +94,7 @@ class SearchProgress(LiveProgress):
             self._forget(trial)
         self.print(f"{_name(trial)} failed: {reason}", style="red")
 
-    def found(self, found: StageFound) -> None:
+    def stage_done(self, found: StageResult) -> None:
         """The search of a stage is finished."""
         self.print(f"{found.stage}: {found.why}", style="green" if found.is_tuned else "yellow")
 

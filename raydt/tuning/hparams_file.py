@@ -10,9 +10,9 @@ import tomli_w
 from raydt import __version__
 from raydt.config.recipe import FREE_RECIPE_FIELDS
 from raydt.grid.identity import NUMERICS_VERSION
-from raydt.tuning.found import StageFound
 from raydt.tuning.plan import SearchPlan
 from raydt.tuning.rule import CONFIDENCE
+from raydt.tuning.stage_result import StageResult
 
 # Of a recipe whose cells end by themselves: a cap, which was not searched.
 _CAP = {"budget_bytes", "budget_exponent", "epochs"}
@@ -20,7 +20,7 @@ _CAP = {"budget_bytes", "budget_exponent", "epochs"}
 _ENDING = {"evaluation_growth", "evaluations", "tolerance", "patience"}
 
 
-def hparams_text(plan: SearchPlan, found: Sequence[StageFound], command: str) -> str:
+def hparams_text(plan: SearchPlan, found: Sequence[StageResult], command: str) -> str:
     """The file, whole."""
     parts = [
         "# Hyperparameters as `raydt hparams` found them, for\n"
@@ -42,7 +42,7 @@ def hparams_text(plan: SearchPlan, found: Sequence[StageFound], command: str) ->
     return "\n".join(parts)
 
 
-def _evidence(plan: SearchPlan, found: Sequence[StageFound]) -> dict[str, object]:
+def _evidence(plan: SearchPlan, found: Sequence[StageResult]) -> dict[str, object]:
     sweep = plan.sweep
     return {
         "model": plan.model_name,
@@ -57,7 +57,7 @@ def _evidence(plan: SearchPlan, found: Sequence[StageFound]) -> dict[str, object
     }
 
 
-def _stage_evidence(plan: SearchPlan, found: StageFound) -> dict[str, object]:
+def _stage_evidence(plan: SearchPlan, found: StageResult) -> dict[str, object]:
     table: dict[str, object] = {
         "is_tuned": found.is_tuned,
         "why": found.why,

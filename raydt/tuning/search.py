@@ -16,12 +16,12 @@ from raydt.tuning.check import Comparison, compare, is_better
 from raydt.tuning.compared import Compared
 from raydt.tuning.cost import SearchCost
 from raydt.tuning.fitting import scored_trials
-from raydt.tuning.found import StageFound
 from raydt.tuning.plan import SearchPlan, Study
 from raydt.tuning.rule import Rule, fit_rule
 from raydt.tuning.sampler import Sampler, sampler_of
 from raydt.tuning.score import Curve
 from raydt.tuning.space import recipe_at, scaled
+from raydt.tuning.stage_result import StageResult
 from raydt.tuning.trial import Finished, Kind, Trial
 from raydt.tuning.trials import TrialRecord
 
@@ -31,14 +31,14 @@ class Search:
     has to end first; if nothing is, nothing will come any more."""
 
     def __init__(
-        self, plan: SearchPlan, record: TrialRecord, on_found: Callable[[StageFound], None]
+        self, plan: SearchPlan, record: TrialRecord, on_found: Callable[[StageResult], None]
     ) -> None:
         self.plan = plan
         self.cost = SearchCost(plan)
         self.record = record
         self.running: dict[str, Trial] = {}
         self.failed: dict[str, Trial] = {}  # their process died, or it has a defect
-        self.found: dict[Stage, StageFound] = {}
+        self.found: dict[Stage, StageResult] = {}
         self._on_found = on_found
         self._compared = Compared(plan, record)
         self._samplers: dict[Study, Sampler] = {}
@@ -86,7 +86,7 @@ class Search:
                 trial.trial_id, self.score(finished), self._compared.stopped_after(finished)
             )
 
-    def lost(self, trial: Trial) -> None:
+    def give_up(self, trial: Trial) -> None:
         """It failed for good. The next launch tries again; this one does without."""
         del self.running[trial.trial_id]
         self._compared.forget(trial)
@@ -225,7 +225,7 @@ class Search:
     ) -> None:
         num_trials = sum(len(self.trials_of(study)) for study in self.plan.studies(stage))
         tuned = recipe != self.plan.recipe(stage)
-        self.found[stage] = StageFound(stage, recipe, tuned, rule, comparisons, num_trials, why)
+        self.found[stage] = StageResult(stage, recipe, tuned, rule, comparisons, num_trials, why)
         self._on_found(self.found[stage])
 
     def _fitted(self, stage: Stage, studies: list[Study]) -> tuple[Rule | None, Recipe]:

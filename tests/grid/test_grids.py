@@ -44,7 +44,7 @@ def test_a_parent_is_not_removed_under_a_child_of_an_earlier_launch(
 ) -> None:
     _, narrow = wide_and_narrow
     chosen = matching_cells(narrow, ["pretrain/*", "zeroshot/*", "finetune/*/2k/*"])
-    with pytest.raises(RunError, match=r"would stay, such as finetune/related-alba/4k"):
+    with pytest.raises(RunError, match=r"were made from these, such as finetune/related-alba/4k"):
         remove_cells(narrow, chosen)
 
 

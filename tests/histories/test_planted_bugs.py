@@ -74,8 +74,8 @@ def people_take_no_lock(patch: Patch) -> None:
             raise RunError("a launch is at work")
         yield SimpleNamespace(check_held=lambda: None)
 
-    patch.setattr(cells, "at_rest", look)
-    patch.setattr(sync, "at_rest", look)
+    patch.setattr(cells, "hold_sweep", look)
+    patch.setattr(sync, "hold_sweep", look)
 
 
 def checkpoints_of_another_text(patch: Patch) -> None:

@@ -33,7 +33,7 @@ from raydt.orchestration import start as start_module
 from raydt.orchestration import sync as sync_module
 from raydt.orchestration.run import recorder as recorder_module
 from raydt.orchestration.run import worker as worker_module
-from raydt.orchestration.run.policy import Loss, Nothing
+from raydt.orchestration.run.policy import Interruption, NoTask
 from raydt.orchestration.run.task import CellTask, received_report, sent
 from raydt.storage import many as many_module
 from raydt.storage import objects as objects_module
@@ -81,7 +81,7 @@ class Quiet(Progress):
     def ended(self, cell_id: str, result: Any) -> None:
         now.world.tell(f"{cell_id}: {result.status}")
 
-    def lost(self, *_: object) -> None: ...
+    def interrupted(self, *_: object) -> None: ...
     def blocked(self, cell: Any) -> None: ...
     def cancelled(self, cell_id: str) -> None: ...
     def end(self) -> None: ...
@@ -232,14 +232,14 @@ def fan_out_as_tune(policy: Any, folder: Any, max_retries: int) -> None:
         nothing = None
         while len(running) < SLOTS:
             task = policy.next([each[0] for each in running.values()])
-            if isinstance(task, Nothing):
+            if isinstance(task, NoTask):
                 nothing = task
                 break
             start(trials, task, 0)
             policy.started(task)
             trials += 1
         if not running:
-            if nothing is Nothing.EVER:
+            if nothing is NoTask.END:
                 return
             assert nothing is None, "something that waits for nothing"
         world.wait(lambda: bool(news) or any(not each[3].is_alive for each in running.values()))
@@ -262,7 +262,9 @@ def fan_out_as_tune(policy: Any, folder: Any, max_retries: int) -> None:
                 continue
         news[:] = [each for each in news if each[0] != trial]
         if kind != "ended" and tries < max_retries:
-            policy.lost(task, Loss(str(said)[:100], None, counts=True, pause_seconds=0.0))
+            policy.interrupted(
+                task, Interruption(str(said)[:100], None, counts=True, pause_seconds=0.0)
+            )
             start(trial, task, tries + 1)
             continue
         try:
@@ -358,7 +360,7 @@ def wire(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(launch_module, "smaller_evaluations", lambda *_: "")
     patch.setattr(launch_module, "corpus_doubts", lambda *_: ())
     patch.setattr(launch_module, "gpu_here", lambda: None)
-    patch.setattr(launch_module, "opened", _opened)
+    patch.setattr(launch_module, "open_store_and_ray", _opened)
     patch.setattr(launch_module, "Recorder", SimRecorder)
     patch.setattr(launch_module, "experiment_key", _experiment_key)
     patch.setattr(launch_module, "on_cluster", lambda: False)

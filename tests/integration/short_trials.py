@@ -30,7 +30,7 @@ def main(folder: str, at_a_time: int) -> None:
     ):
         from ray import tune
 
-        from raydt.orchestration.cluster.ray_private import patient_scheduler, silent
+        from raydt.orchestration.cluster.ray_private import no_progress_reporter, patient_scheduler
 
         results = tune.Tuner(
             tune.with_resources(short_trial, {"CPU": 1}),
@@ -41,7 +41,9 @@ def main(folder: str, at_a_time: int) -> None:
                 max_concurrent_trials=at_a_time,
                 reuse_actors=True,
             ),
-            run_config=tune.RunConfig(storage_path=own, callbacks=[silent()], verbose=0),
+            run_config=tune.RunConfig(
+                storage_path=own, callbacks=[no_progress_reporter()], verbose=0
+            ),
         ).fit()
         assert results.num_errors == 0
         assert len(results) == NUM_TRIALS

@@ -152,7 +152,7 @@ def test_a_file_of_another_hand_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("precious = true\n")
     code, _, err = finished(hparams(tmp_path, "--out", str(tmp_path / "mine.toml")))
     assert code == 2
-    assert "--out: expected a file that is not there yet" in err
+    assert "--out: expected a new file" in err
     assert (tmp_path / "mine.toml").read_text() == "precious = true\n"
     assert not (tmp_path / "tiny").exists()
 

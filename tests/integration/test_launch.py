@@ -157,7 +157,7 @@ def test_told_that_the_time_is_up_running_cells_write_a_checkpoint(tmp_path: Pat
     os.kill(process.pid, signal.SIGUSR2)
     code, _, err = finished(process)
     assert code == 130, err
-    assert "Told to leave" in err
+    assert "Received SIGUSR2" in err
     assert "run the same command to resume" in err
     assert "Traceback" not in err
     assert list(journals("checkpoints/*.json"))

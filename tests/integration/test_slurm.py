@@ -114,7 +114,7 @@ def test_out_of_time_it_queues_again_and_ends_the_same(two_nodes: Slurm, calm: P
     # Less than the five minutes of the file are left: SLURM says so.
     two_nodes.said("scontrol", "update", f"JobId={job}", "TimeLimit=5")
     two_nodes.until(lambda: two_nodes.state(job) == "PENDING", "a job that waits again")
-    assert "Told to leave" in log(storage, job)
+    assert "Received SIGUSR2" in log(storage, job)
     two_nodes.until(lambda: at_work(storage) == [], "nothing that works on")
     before = results(storage)
     assert len(before) < NUM_CELLS

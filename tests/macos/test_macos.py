@@ -68,9 +68,9 @@ def test_the_paths_of_sockets_are_shorter_on_macos(tmp_path: Path) -> None:
     program = (
         "import os, tempfile, sys, raydt.errors, raydt.orchestration.cluster\n"
         "sys.platform = 'darwin'\n"
-        "from raydt.orchestration.cluster.temporary import MOST_CHARACTERS\n"
+        "from raydt.orchestration.cluster.temporary import MAX_CHARACTERS\n"
         "session = '/session_2026-01-31_23-59-59_123456_4194304/sockets/plasma_store'\n"
-        "print(MOST_CHARACTERS + len(session))\n"
+        "print(MAX_CHARACTERS + len(session))\n"
     )
     assert int(run("-c", program, folder=tmp_path)) <= 103
 

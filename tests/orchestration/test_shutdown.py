@@ -46,7 +46,7 @@ def test_a_launch_ends_once_its_cells_are_kept(
     with pytest.raises(KeyboardInterrupt):
         told(sweep, said)
     thread.join()
-    assert said == ["Told to leave: a checkpoint of each running cell first (1)"]
+    assert said == ["Received SIGUSR2: waiting for a checkpoint of each running cell (1)"]
     assert signal.getsignal(signal.SIGUSR2) == before
     assert not (tmp_path / "tiny" / "leaving.json").exists(), "for the next launch"
     names = [
@@ -63,4 +63,4 @@ def test_a_launch_without_a_running_cell_ends_at_once(tmp_path: Path) -> None:
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         told(sweep, said)
-    assert said == ["Told to leave: a checkpoint of each running cell first (0)"]
+    assert said == ["Received SIGUSR2: waiting for a checkpoint of each running cell (0)"]

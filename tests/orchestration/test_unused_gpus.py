@@ -32,7 +32,7 @@ def test_whether_cells_on_one_gpu_run_at_once(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
     quarter = Sweep.model_validate({"gpus_per_cell": 0.25})
-    assert "MPS is off, and `nvidia-cuda-mps-control -d` starts it" in shared_gpus(quarter)
+    assert "MPS is off (`nvidia-cuda-mps-control -d` starts it" in shared_gpus(quarter)
     (tmp_path / "control").touch()
     assert "MPS is on" in shared_gpus(quarter)
     for asked in (0, 1):

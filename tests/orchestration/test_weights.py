@@ -15,7 +15,7 @@ from raydt.grid.lease import LaunchLease
 from raydt.grid.ledger import Ledger, cell_folder, record_sweep
 from raydt.grid.result import write_result
 from raydt.orchestration.weights import (
-    free_what_nothing_needs,
+    free_unneeded_weights,
     missing_weights,
     remove_weights,
 )
@@ -94,7 +94,7 @@ def test_with_none_kept_parents_go_when_their_children_are_done(storage: Storage
     children = [c for c in storage.cells.values() if c.parent_id and c.source == "related"]
     storage.done(*storage.of(Stage.PRETRAIN))
     storage.done(*children, weights=False)
-    freed = free_what_nothing_needs(storage.sweep, storage.cells, storage.ledger())
+    freed = free_unneeded_weights(storage.sweep, storage.cells, storage.ledger())
     assert freed.cells == storage.of(Stage.PRETRAIN, "related")
     assert storage.kept() == {c.cell_id for c in storage.of(Stage.PRETRAIN, "nonsense")}
 
@@ -104,6 +104,6 @@ def test_a_launch_that_lacks_weights_says_so_before_it_begins(storage: Storage) 
     storage.done(*storage.of(Stage.PRETRAIN, "nonsense"), weights=False)
     missing = [cell for cell in storage.cells.values() if cell.stage is not Stage.PRETRAIN]
     (problem,) = missing_weights(storage.sweep, missing, storage.ledger())
-    assert "found none of pretrain/nonsense" in str(problem)
+    assert "got none of pretrain/nonsense" in str(problem)
     related = [cell for cell in missing if cell.source in (None, "related")]
     assert missing_weights(storage.sweep, related, storage.ledger()) == []

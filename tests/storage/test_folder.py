@@ -11,7 +11,7 @@ import pytest
 
 from raydt.config.sweep import Sweep
 from raydt.errors import InputError, RunError
-from raydt.orchestration.preflight import check_surroundings
+from raydt.orchestration.preflight import check_environment
 from raydt.storage.folder import Folder, walk
 from raydt.storage.opening import open_folder
 from tests.storage.careless_store import careless
@@ -80,8 +80,8 @@ def test_a_store_that_drops_conditions_is_refused(s3: str, tmp_path: Path) -> No
     with careless(s3) as address:
         place = f"s3://raydt/{tmp_path.name}?endpoint_override={address}&scheme=http"
         sweep = Sweep(sources=("a",), targets=("b",), sizes=("2k",), storage=f"{place}&region=x")
-        (problem,) = check_surroundings(sweep)
-    assert "two launches at once may both train" in str(problem)
+        (problem,) = check_environment(sweep)
+    assert "two launches could train and write" in str(problem)
     assert sweep.storage_folder.names() == []
 
 

@@ -177,7 +177,7 @@ def test_what_failed_is_left_out_and_tried_again_by_the_next_launch(tmp_path: Pa
     baseline = search.next()
     assert baseline is not None
     search.started(baseline)
-    search.lost(baseline)
+    search.give_up(baseline)
     made = run(search)
     assert baseline.trial_id not in {trial.trial_id for trial in made}
     assert Stage.SCRATCH not in search.found

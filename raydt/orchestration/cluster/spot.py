@@ -1,8 +1,8 @@
-"""From spot to on demand: what Ray's autoscaler asks before it launches a node.
+"""Fallback from spot to on demand: a scoring function for Ray's autoscaler.
 
-Ray (2.60) notes which node types a cloud refused, and asks for them again all the same, for ever.
-Its autoscaler v1 takes a function of ours in the place of its own, by the environment variable
-`RAY_AUTOSCALER_UTILIZATION_SCORER`; version 2 has no such place.
+Ray (2.60) records which node types a cloud refused, and still requests them again, forever. Its
+autoscaler v1 accepts a custom scoring function in the environment variable
+`RAY_AUTOSCALER_UTILIZATION_SCORER`; version 2 does not.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def available_first(
     *,
     node_availability_summary: Any,
 ) -> tuple[Any, ...] | None:
-    """Ray's own score of launching a node of that type for these demands, and no score (which is
-    never launched) for a type that the cloud has refused within the last half hour."""
+    """Ray's own score for a node of this type for these demands. None, which is never launched, for
+    a type that the cloud has refused within the last half hour."""
     if was_refused(node_type, node_availability_summary):
         return None
     return utilization_score(node_resources, resources, node_availability_summary)

@@ -1,4 +1,4 @@
-"""Where a Ray of our own keeps its sockets: a short path in a folder of this user's."""
+"""The folder for the sockets of a local Ray: a short path that belongs to this user."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from raydt.errors import bad
 
-# A path of a socket has 107 bytes, on macOS 103, of which a session of Ray takes so many:
-# /session_2026-01-31_23-59-59_123456_4194304/sockets/plasma_store, and some to spare.
-MOST_CHARACTERS = (103 if sys.platform == "darwin" else 107) - 68
+# The path of a socket has at most 107 bytes (103 on macOS), of which Ray's session uses these, plus
+# a reserve: /session_2026-01-31_23-59-59_123456_4194304/sockets/plasma_store
+MAX_CHARACTERS = (103 if sys.platform == "darwin" else 107) - 68
 _OWN = "raydt-{}"
 
 
 def ray_folder() -> str | None:
-    """A folder for Ray's sessions; None where its own choice will do. `InputError` if there is none
-    that is short enough and may be written to."""
+    """A folder for Ray's sessions; None if Ray's default works. `InputError` if no folder is short
+    enough and writable."""
     own = _OWN.format(os.getuid())
     named = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     if _is_usable(Path(named) / "ray"):
@@ -28,17 +28,17 @@ def ray_folder() -> str | None:
             folder.mkdir(mode=0o700, exist_ok=True)
             return str(folder)
     requirement = (
-        f"a folder of at most {MOST_CHARACTERS - len(own) - 1} characters that may be written to, "
+        f"a writable folder with a path of at most {MAX_CHARACTERS - len(own) - 1} characters, "
         "for the sockets of Ray (RAY_TMPDIR=/short/path)"
     )
     raise bad("TMPDIR", requirement, repr(named))
 
 
 def _is_usable(folder: Path) -> bool:
-    """Whether Ray can have its sessions in a folder, which need not be there yet."""
-    if len(str(folder)) > MOST_CHARACTERS:
+    """Whether Ray can use a folder for its sessions; the folder need not exist yet."""
+    if len(str(folder)) > MAX_CHARACTERS:
         return False
     if not folder.exists():
         return os.access(folder.parent, os.W_OK | os.X_OK)
-    # One of somebody else's who lets all write there is as good as ours.
+    # Another user's folder is fine if everybody may write there.
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

@@ -1,5 +1,4 @@
-"""The moment a cell becomes decided: the driver puts the outcome of the attempt that counts in
-place."""
+"""Commit results: the driver makes the outcome of the attempt that counts the cell's result."""
 
 from __future__ import annotations
 
@@ -19,46 +18,45 @@ from raydt.grid.result import Result, read_result
 from raydt.storage.folder import Folder
 from raydt.tracking.schema import Status
 
-# A loss that was not finite is the cell's result: training it again would end the same.
+# A diverged cell is decided: training it again would diverge again.
 DECIDED = (Status.DONE, Status.DIVERGED)
 
 
 @dataclass(frozen=True)
 class Committer:
-    """Decides cells in the name of a launch; every method raises `LeaseLostError`, and changes
-    nothing, if that launch does not hold its sweep any more."""
+    """Decides cells for a launch. All methods raise `LeaseLostError`, and change nothing, if the
+    launch no longer holds its sweep."""
 
     sweep: Folder
     launch_id: str
 
     def commit(self, cell: Folder, fingerprint: str) -> Result | None:
-        """The result of a cell, which is now in place; None if no attempt at it has come to an end.
+        """Commit the result of a cell and return it; None if no attempt at it has ended.
 
-        Of several attempts the one that holds the lease counts. Call it as often as you like: what
-        is in place stays.
+        Of several attempts, the one that holds the lease counts. Idempotent.
         """
         result = read_result(cell, RESULT)
         if result is not None:
             return result
         outcome = outcome_of(cell)
-        # An attempt of before the data or the protocol were changed by hand is none at this cell.
+        # An attempt from before the data or the protocol were edited does not count.
         if outcome is None or outcome.fingerprint != fingerprint:
             return None
         return self.decide(cell, outcome)
 
     def decide(self, cell: Folder, result: Result) -> Result:
-        """Put a result in place; what is in place now, if another was quicker."""
+        """Write a result; returns the result in place, which is another's if that was faster."""
         decided = decide(cell, result, self.launch_id, self.check_held)
         for attempt_id in attempts(cell) if decided.status is Status.DONE else ():
-            # What a cell resumes from is of no use any more.
+            # Checkpoints are no longer needed.
             attempt_folder(cell, attempt_id).remove(CHECKPOINTS)
         return decided
 
     def make_room(self, cell: Folder, result: Result | None) -> None:
-        """Before another attempt at a cell that failed: its result is kept beside its journal."""
+        """Set aside the result of a failed cell for another attempt."""
         if result is not None:
             set_aside(cell, result, self.check_held)
 
     def check_held(self) -> None:
-        """`LeaseLostError` if another launch has taken the sweep."""
+        """Raise `LeaseLostError` if another launch has taken over the sweep."""
         check_launch(self.sweep, self.launch_id)

@@ -1,4 +1,4 @@
-"""What a cell reads, as datasets that others can name: for MLflow, by way of the journal."""
+"""The data of a cell as named datasets, which reach MLflow through the journal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from raydt.corpora.spec import FilesCorpus, HubCorpus, parse_corpus
 from raydt.corpora.splits import SEPARATOR, SPLITS, Split
 from raydt.grid.read_data import ReadData
 
-_CHUNK_BYTES = 2**20  # fits the cache, for the second pass
+_CHUNK_BYTES = 2**20  # fits into the cache, for the second pass
 
 
 def read_data(language: PreparedLanguage, *num_bytes: int) -> tuple[ReadData, ...]:
-    """The first bytes of train, val and test; a split of which nothing is read is left out."""
+    """The first bytes of train, val and test as datasets, without splits that are not read."""
     source_type, source = _source(language)
     return tuple(
         _read(language, split, size, source_type, source)
@@ -28,8 +28,7 @@ def read_data(language: PreparedLanguage, *num_bytes: int) -> tuple[ReadData, ..
 def _read(
     language: PreparedLanguage, split: Split, num_bytes: int, source_type: str, source: str
 ) -> ReadData:
-    # It tells data apart and guards nothing, which `PreparedLanguage.digest` does: so it is a
-    # digest that takes a tenth of the time.
+    # A fast digest, only to tell data apart; `PreparedLanguage.digest` protects integrity.
     data, digest, num_documents = language.prefix(split, num_bytes), xxh3_128(), 0
     for start in range(0, num_bytes, _CHUNK_BYTES):
         chunk = data[start : start + _CHUNK_BYTES]
@@ -47,7 +46,7 @@ def _read(
 
 
 def _source(language: PreparedLanguage) -> tuple[str, str]:
-    """As `mlflow.data` has it: a type, and JSON from which `mlflow.data.get_source` makes it."""
+    """The source in MLflow's form: its type, and the JSON for `mlflow.data.get_source`."""
     source, parts = language.manifest.source, language.manifest.parts
     if parts is not None:
         mixed = {part.language: part.share for part in parts}

@@ -1,4 +1,4 @@
-"""What MLflow records of a cell and of a launch: params, tags and the plan."""
+"""The params, tags and plan that MLflow records for cells and launches."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from raydt.tracking.schema import PLAN_FIELDS, Stage
 def cell_facts(
     cell: Cell, sweep: Sweep, fingerprint: str, added_for: str | None = None
 ) -> dict[str, object]:
-    """The cell's params and tags, by their names in the schema; `added_for`: why a refinement added
-    it."""
+    """The params and tags of a cell, by their names in the schema. `added_for` is why a refinement
+    added it."""
     model = sweep.model(cell.model)
     facts: dict[str, object] = {
         schema.PARAM_STAGE: cell.stage,
@@ -54,20 +54,20 @@ def cell_facts(
 
 
 def model_of(cell: Cell, sweep: Sweep) -> ModelOf | None:
-    """The cell's model as MLflow is to have it; None if it is not to have it."""
+    """The cell's model to log to MLflow; None if it is not logged."""
     if not sweep.logs_model(cell.stage):
         return None
     return ModelOf(cell.cell_id, sweep.model(cell.model).model_dump(mode="json"))
 
 
 def parent_folder(cell: Cell, sweep: Sweep) -> Folder | None:
-    """The folder of the cell that it starts from, if there is one."""
+    """The folder of the cell's parent, if it has one."""
     return None if cell.parent_id is None else cell_folder(sweep, cell.parent_id)
 
 
 def headline(cells: Iterable[Cell], ledger: Ledger) -> dict[str, float]:
-    """What a launch came to, by the names of metrics: cells by status (those that occur, and those
-    that are done), and the bytes that all of them have seen."""
+    """Metrics of a launch: the number of cells of each status that occurs, of done cells, and the
+    bytes that all cells have seen."""
     counts = Counter(ledger.status(cell) for cell in cells)
     named = {schema.METRIC_CELLS_WITH_STATUS.format(status=s): float(n) for s, n in counts.items()}
     return {
@@ -83,8 +83,7 @@ def headline(cells: Iterable[Cell], ledger: Ledger) -> dict[str, float]:
 def plan_rows(
     cells: Iterable[Cell], fingerprints: Mapping[str, str | None]
 ) -> list[dict[str, object]]:
-    """The plan of a launch as `ARTIFACT_PLAN` holds it; a fingerprint is None where it is not
-    known."""
+    """The rows of `ARTIFACT_PLAN`; a fingerprint is None if it is not known."""
     plan = []
     for cell in cells:
         size = cell.size

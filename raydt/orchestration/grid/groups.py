@@ -1,4 +1,4 @@
-"""Worker groups report to nobody but their journals: a thread of the driver looks at those."""
+"""Worker groups report only into their journals, so a thread of the driver polls these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLL_SECONDS = 5.0
 
 
 class GroupWatch:
-    """Passes on the last report of every cell that a worker group trains."""
+    """Forwards the last report of every cell that a worker group trains."""
 
     def __init__(
         self, folder_of: Callable[[str], Folder], on_report: Callable[[str, CellReport], None]
@@ -27,20 +27,20 @@ class GroupWatch:
         self._thread = threading.Thread(target=self._watch, name="groups", daemon=True)
 
     def start(self) -> None:
-        """Look, from now on."""
+        """Start polling."""
         self._thread.start()
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         self._ending.set()
         self._thread.join()
 
     def add(self, cell_id: str) -> None:
-        """A group trains this cell."""
+        """Watch a cell that a group trains."""
         self._cells.add(cell_id)
 
     def discard(self, cell_id: str) -> None:
-        """It is over, if a group trained it."""
+        """Stop watching a cell, if it was watched."""
         self._cells.discard(cell_id)
 
     def _watch(self) -> None:
@@ -51,7 +51,7 @@ class GroupWatch:
                     lease = holder(folder)
                     rows = read_journal(folder, lease.attempt) if lease else []
                 except (RunError, OSError):
-                    continue  # a display that is late; the result is read again at the end
+                    continue  # only the display is late; the result is read at the end
                 reports = [row for row in rows if isinstance(row, ReportRow)]
                 if lease is not None and reports:
                     self._on_report(cell_id, CellReport(attempt=lease.attempt, row=reports[-1]))

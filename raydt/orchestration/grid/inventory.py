@@ -1,4 +1,4 @@
-"""The cells of a launch, and what is known of each. They may come to be more while it runs."""
+"""The cells of a launch with their tasks, costs and fingerprints. It may grow while it runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from raydt.orchestration.run.task import CellTask, Weights
 
 
 class Inventory:
-    """By cell id, parents before children: `cells`, their `tasks`, the `seconds` that each is
-    expected to take, `fingerprints`, and why those that were added were (`added_for`).
+    """By cell id, parents before children: `cells`, `tasks`, expected `seconds`, `fingerprints`,
+    and the reasons of added cells (`added_for`).
 
-    `priced` is the sweep on what it runs on, `rates` and `seen` are what was measured of speed and
-    of bytes seen.
+    `priced` is the sweep with the hardware it runs on; `rates` and `seen` are measured training
+    speeds and bytes seen.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class Inventory:
         self.added_for: dict[str, str] = {}
 
     def expected_seconds(self, cell: Cell) -> float:
-        """Of a cell that may be added."""
+        """Expected seconds of a cell that may be added."""
         return cell_cost(cell, self._priced, self._rates, self._seen).seconds
 
     def add(self, cells: Sequence[Cell]) -> None:
-        """Cells, parents before children; parents that are not among them were added before."""
+        """Add cells, parents before children; other parents must have been added before."""
         costs = cell_costs(cells, self._priced, self._rates, self._seen)
         seconds = {cell_id: cost.seconds for cell_id, cost in costs.items()}
         new = {cell.cell_id: cell for cell in cells}
-        # A child's fingerprint has its parent's in it.
+        # A child's fingerprint includes its parent's.
         parents = {str(c.parent_id) for c in cells if c.parent_id is not None} - new.keys()
         with_parents = [*(self.cells[parent] for parent in parents), *cells]
         seconds |= {parent: self.seconds[parent] for parent in parents}
@@ -75,7 +75,7 @@ class Inventory:
         self.fingerprints |= {cell_id: tasks[cell_id].fingerprint for cell_id in new}
 
     def grow(self, added: Sequence[AddedCell]) -> list[Cell]:
-        """Cells that a refinement wants."""
+        """Add the cells of a refinement."""
         cells = [each.cell for each in added]
         self.added_for |= {each.cell.cell_id: each.why for each in added}
         self.add(cells)

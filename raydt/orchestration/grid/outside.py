@@ -1,5 +1,5 @@
-"""Weights from outside a sweep that its finetunes start from: found, checked, and where workers
-fetch them."""
+"""Weights from outside the sweep, as parents of finetunes: find them, check them, and make them
+available to workers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from raydt.grid.result import read_result
 from raydt.orchestration.run.task import Weights
 from raydt.tracking.schema import Status
 
-# The folder of the storage that has those which machines do not share; no sweep is called so.
 _FEW = 8  # differences in a message
+# The folder in the storage for weights that machines do not share; not a possible name of a sweep.
 PUBLISHED = ".checkpoints"
 
 
 def check_outside(sweep: Sweep) -> list[Problem]:
-    """What is wrong with the checkpoints of a sweep, found without reading their weights."""
+    """The problems of a sweep's checkpoints, without reading their weights."""
     found = [_look(sweep, checkpoint) for checkpoint in sweep.checkpoints.values()]
     problems = [each for each in found if isinstance(each, Problem)]
     for checkpoint, each in zip(sweep.checkpoints.values(), found, strict=True):
@@ -36,8 +36,8 @@ def check_outside(sweep: Sweep) -> list[Problem]:
 
 
 def outside_weights(sweep: Sweep) -> dict[str, Weights]:
-    """The weights of each checkpoint, by its label; `InputError` for what `check_outside` finds and
-    for weights that are not those which were exported."""
+    """The weights of each checkpoint, by label; `InputError` for the problems of `check_outside`,
+    and for weights that differ from those exported."""
     problems = check_outside(sweep)
     weights: dict[str, Weights] = {}
     for label, checkpoint in sweep.checkpoints.items():
@@ -66,7 +66,7 @@ def outside_weights(sweep: Sweep) -> dict[str, Weights]:
 
 
 def _look(sweep: Sweep, checkpoint: Checkpoint) -> tuple[ModelConfig, Weights | None] | Problem:
-    """The model, and its weights where they are as raydt reads them; None: in the Hub's form."""
+    """The model and its weights; None for weights in Hugging Face format, to be converted."""
     what = f"sources: {checkpoint}"
     if checkpoint.kind == CKPT:
         return _in_folder(what, Path(checkpoint.place))
@@ -79,8 +79,8 @@ def _in_folder(what: str, folder: Path) -> tuple[ModelConfig, Weights | None] | 
         return model
     if model.family == "hub":
         if find_spec("transformers") is None:
-            requirement = "transformers, which builds models of the Hub's form"
-            return Problem(what, f"{requirement} (pip install 'raydt[hf]')", "none")
+            expected = "the package transformers, which builds models in Hugging Face format"
+            return Problem(what, f"{expected} (pip install 'raydt[hf]')", "none")
         return model, None
     if not (folder / MODEL).is_file():
         return Problem(what, f"weights in {MODEL}", "no file")
@@ -102,7 +102,7 @@ def _cell(
     except (RunError, OSError) as error:
         return Problem(what, f"a cell of a sweep in {sweep.storage}", str(error))
     if result is None or result.status is not Status.DONE:
-        status = "no such cell that ended" if result is None else str(result.status)
+        status = "none that has ended" if result is None else str(result.status)
         return Problem(what, f"a cell that is done, of a sweep in {sweep.storage}", status)
     folder = attempt_folder(cell, result.attempt)
     if result.weights_sha256 is None or not folder.exists(WEIGHTS):
@@ -112,7 +112,7 @@ def _cell(
 
 
 def _other_models(sweep: Sweep, checkpoint: Checkpoint, model: ModelConfig) -> list[Problem]:
-    """Where scratch would be of another architecture there is nothing to compare."""
+    """A checkpoint of another architecture cannot be compared with scratch cells of the sweep."""
     problems = []
     for name in sweep.models:
         own, its = _fields(sweep.model(name)), _fields(model)
@@ -121,12 +121,12 @@ def _other_models(sweep: Sweep, checkpoint: Checkpoint, model: ModelConfig) -> l
         differ = [f"{field} {its.get(field)}, not {own.get(field)}" for field in others]
         if differ:
             what = f"sources: {checkpoint}"
-            problems.append(Problem(what, f"a model {name}, as of --models", ", ".join(differ)))
+            problems.append(Problem(what, f"a model {name}, as in --models", ", ".join(differ)))
     return problems
 
 
 def _fields(model: ModelConfig) -> dict[str, object]:
-    """A shape by the names of its fields, with the ids of bytes and what its own config has."""
+    """The fields of a shape, including the ids of bytes and the fields of its own config."""
     fields: dict[str, object] = model.model_dump(exclude={"hub"})
     if model.hub is None:
         return fields
@@ -135,11 +135,12 @@ def _fields(model: ModelConfig) -> dict[str, object]:
 
 
 def _converted(sweep: Sweep, checkpoint: Checkpoint, model: ModelConfig) -> Weights | Problem:
-    """Weights of the Hub's form as raydt's, on the storage: whole, float32, by one set of names.
+    """Convert weights in Hugging Face format and store them: in one file, float32, with canonical
+    names.
 
-    Their digest is of these, however they were divided into files.
+    The digest is that of the converted file, so it does not depend on shards.
     """
-    # They need torch and transformers, which is optional.
+    # Imported here because transformers is optional.
     from raydt.model.hub_weights import read_hub_weights
     from raydt.training.checkpoints.weights import save_weights
 
@@ -157,7 +158,7 @@ def _converted(sweep: Sweep, checkpoint: Checkpoint, model: ModelConfig) -> Weig
 
 
 def _published(sweep: Sweep, weights: Weights) -> Weights:
-    """Weights where all machines find them: on the storage, if that is no disk."""
+    """Make weights available to all machines: upload them if the storage is not a disk."""
     storage = sweep.storage_folder
     if storage.local_path is not None:
         return weights

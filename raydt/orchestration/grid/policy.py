@@ -1,4 +1,6 @@
-"""A grid's policy: cells as their parents are done, never stopped, decided by what they wrote."""
+"""The policy of a grid: cells start when their parents are done, and are decided by what they
+wrote.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ from raydt.orchestration.grid.commit import Committer
 from raydt.orchestration.grid.groups import GroupWatch
 from raydt.orchestration.grid.recorder import CellRecorder
 from raydt.orchestration.grid.tasks import with_parent
-from raydt.orchestration.run.losses import loss_line, write_loss
-from raydt.orchestration.run.policy import Loss, Nothing
+from raydt.orchestration.run.interruptions import interruption_line, write_interruption
+from raydt.orchestration.run.policy import Interruption, NoTask
 from raydt.orchestration.run.room import has_room
 from raydt.orchestration.run.task import CellReport, CellTask
 from raydt.orchestration.run.trial import run_trial
@@ -27,8 +29,8 @@ from raydt.tracking.schema import Status
 
 
 class GridPolicy:
-    """See `raydt.orchestration.run.policy.Policy`. `tasks` has one per cell of the schedule, and of
-    their parents; as a context, it also looks at the journals of worker groups."""
+    """See `raydt.orchestration.run.policy.Policy`. `tasks` has one task per cell of the schedule
+    and per parent. As a context manager, it also polls the journals of worker groups."""
 
     report_kind = CellReport
     trainable = staticmethod(run_trial)
@@ -46,7 +48,7 @@ class GridPolicy:
         self._tasks = tasks
         self._progress = progress
         self._recorder = recorder
-        self._held: CellTask | None = None  # has waited for room
+        self._held: CellTask | None = None  # waits for room
         self._groups = GroupWatch(self._folder, self._show)
 
     def __enter__(self) -> GridPolicy:
@@ -56,15 +58,15 @@ class GridPolicy:
     def __exit__(self, *_: object) -> None:
         self._groups.end()
 
-    def next(self, running: Sequence[CellTask]) -> CellTask | Nothing:
-        """The next cell of the schedule, with its parent's weights; children of a cell that is not
-        done never."""
+    def next(self, running: Sequence[CellTask]) -> CellTask | NoTask:
+        """The next cell of the schedule, with its parent's weights; never a child of a cell that is
+        not done."""
         task = self._held or self._take()
         if task is None:
-            return Nothing.EVER if self._schedule.exhausted else Nothing.YET
+            return NoTask.END if self._schedule.exhausted else NoTask.WAIT
         if not has_room(self._sweep, task.processes, [other.processes for other in running]):
             self._held = task
-            return Nothing.YET
+            return NoTask.WAIT
         self._held = None
         return task
 
@@ -74,7 +76,7 @@ class GridPolicy:
             self._groups.add(task.cell_id)
 
     def is_over(self, task: CellTask, last: CellReport | None) -> bool:
-        """Its process may have been lost after its outcome was written; or it was cancelled."""
+        """Whether its outcome was written before its process was lost, or it was cancelled."""
         folder = self._folder(task.cell_id)
         try:
             result = self._committer(task).commit(folder, task.fingerprint)
@@ -82,12 +84,11 @@ class GridPolicy:
             return True
         return result is not None or is_cancelled(folder)
 
-    def lost(self, task: CellTask, loss: Loss) -> None:
-        """It is in the cell's own journal of losses; the next attempt resumes from its
-        checkpoint."""
+    def interrupted(self, task: CellTask, interruption: Interruption) -> None:
+        """Record the interruption with the cell; the next attempt resumes from its checkpoint."""
         self._groups.discard(task.cell_id)
-        write_loss(self._folder(task.cell_id), task.cell_id, loss)
-        self._progress.lost(task.cell_id, loss_line(loss))
+        write_interruption(self._folder(task.cell_id), task.cell_id, interruption)
+        self._progress.interrupted(task.cell_id, interruption_line(interruption))
 
     def print(self, line: str) -> None:
         self._progress.print(line, style="yellow")
@@ -96,13 +97,13 @@ class GridPolicy:
         self._show(task.cell_id, report)
 
     def is_stopped(self, task: CellTask, report: CellReport) -> bool:
-        """Never: a cell ends by itself."""
+        """Never: cells stop by themselves."""
         return False
 
     def ended(self, task: CellTask, last: CellReport | None, failure: str | None) -> None:
-        """Its result is put in place, which decides whether its children may start: a trial that
-        ended without an error may still have diverged, and one whose process was lost may have done
-        its work before."""
+        """Commit its result, which decides whether its children may start. A trial that ended
+        without an error may have diverged, and one whose process was lost may have finished before.
+        """
         self._groups.discard(task.cell_id)
         folder = self._folder(task.cell_id)
         try:
@@ -119,7 +120,7 @@ class GridPolicy:
             self._recorder.cancelled(task.cell_id)
             return
         if result is None:
-            self._fail(task, failure or "it ended without an outcome")
+            self._fail(task, failure or "ended without an outcome")
             return
         self._progress.ended(task.cell_id, result)
         self._recorder.ended(task.cell_id, result)
@@ -144,8 +145,7 @@ class GridPolicy:
             self._progress.blocked(cell)
 
     def _fail(self, task: CellTask, reason: str) -> None:
-        """The cell failed for good: its result, without numbers but with the reason, is put in
-        place."""
+        """The cell failed for good: write a result with the reason, without numbers."""
         folder = self._folder(task.cell_id)
         tried = attempts(folder)
         failed = Result(
@@ -164,16 +164,16 @@ class GridPolicy:
         except LeaseLostError as error:
             self._lost(task, error)
         except OSError as error:
-            # A full disk: without its result the cell counts as never begun, which is right; and
-            # so it is in MLflow, or an outcome that comes later would not be recorded.
-            self._progress.print(f"{task.cell_id}: no result can be written: {error}", style="red")
+            # A full disk. Without a result the cell counts as not begun, which is right; MLflow
+            # must not get one either, or a later outcome would not be recorded.
+            self._progress.print(f"{task.cell_id}: cannot write the result: {error}", style="red")
             self._progress.ended(task.cell_id, failed)
         else:
             self._progress.ended(task.cell_id, result)
             self._recorder.ended(task.cell_id, result)
 
     def _lost(self, task: CellTask, error: LeaseLostError) -> None:
-        # The lease has its launch interrupted; until then nothing more is decided or begun here.
+        # The lease interrupts the launch; until then, decide and start nothing more.
         self._progress.print(f"{task.cell_id}: {error}", style="red")
         self._block_children(task.cell_id)
 

@@ -1,4 +1,4 @@
-"""Cells for the recorder: their journals are read when it is their turn."""
+"""Record cells in MLflow. Their journals are read when they are written to the store."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from raydt.orchestration.grid.facts import cell_facts, model_of, parent_folder
 from raydt.orchestration.run.recorder import Recorder, UnreadableError
 from raydt.tracking.writer import Writer
 
-# While a cell runs its numbers reach MLflow this often; at its end at once.
+# How often the numbers of a running cell reach MLflow; those of an ended cell do at once.
 _SECONDS_BETWEEN_SYNCS = 5.0
 
 
 class CellRecorder:
-    """Brings cells up to date in the store, by way of a `Recorder`. The cells may come to be more,
-    with their fingerprints and why they were added."""
+    """Updates cells in the store through a `Recorder`. The mappings of cells, fingerprints and
+    reasons may grow."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class CellRecorder:
         self._last_sync: dict[str, float] = {}
 
     def reported(self, cell_id: str, attempt: str) -> None:
-        """A running cell has journaled a report."""
+        """A running cell wrote a report to its journal."""
         now = time.monotonic()
-        # The first report of a cell waits too: most small cells end before their turn comes.
+        # The first report waits too: most small cells end before their first update.
         if now - self._last_sync.setdefault(cell_id, now) >= _SECONDS_BETWEEN_SYNCS:
             self._last_sync[cell_id] = now
             self._put(cell_id, attempt, None)
@@ -53,7 +53,7 @@ class CellRecorder:
         self._put(cell_id, result.attempt, result)
 
     def cancelled(self, cell_id: str) -> None:
-        """A cell was cancelled: its run, if it has one, ends."""
+        """A cell was cancelled: end its run, if it has one."""
         folder = cell_folder(self._sweep, cell_id)
         self._recorder.put(cell_id, lambda: self._writer.cancelled(folder))
 

@@ -1,4 +1,4 @@
-"""Seeds that are added to a sweep while it runs: asked of the rule, and written down."""
+"""Seeds that are added to a sweep while it runs: chosen by the rule, and recorded."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from raydt.grid.result import Result, read_result
 from raydt.tracking.schema import Status
 
 ENOUGH = "every interval that seeds can narrow is narrow enough"
-NO_BUDGET = "what is left of the budget trains no cell that would narrow an interval"
-NOTHING_LEFT = "cells that would narrow the intervals that are left came to nothing before"
-# A zeroshot trains nothing, and still costs an evaluation.
-_LEAST_SECONDS = 0.05
+NO_BUDGET = "the rest of the budget is too small for a cell that would narrow an interval"
+NOTHING_LEFT = "the cells that would narrow the remaining intervals failed before"
+# A zeroshot does not train, but its evaluation takes time.
+_MIN_SECONDS = 0.05
 
 
 class Refinement:
-    """Of one launch. `cells` are all there are, and grow; of those `gone` no result will come.
-    `seconds` are what a cell is expected to train before one of its kind is done; `check_held`
-    raises if the launch does not hold its sweep any more."""
+    """The refinement of one launch. `cells` has all cells, and grows; those in `gone` will have no
+    result. `seconds` is the expected training time of a cell before one of its kind is done;
+    `check_held` raises if the launch no longer holds its sweep."""
 
     def __init__(
         self,
@@ -54,8 +54,8 @@ class Refinement:
             self._rounds.append(Round(until=asked[0], budget_seconds=asked[1]))
 
     def next_cells(self, lost: Iterable[str] = ()) -> list[AddedCell]:
-        """What the rule wants next, written down; nothing where it is over, or has to wait for
-        what runs. `lost`: of these no result will come."""
+        """Choose and record the next cells; empty if the refinement has ended, or must wait for
+        running cells. `lost` cells will have no result."""
         self._gone.update(lost)
         self._look()
         try:
@@ -68,7 +68,7 @@ class Refinement:
         added = [AddedCell.of(cell, choice.why) for cell in choice.cells]
         if added:
             self._write(added, None)
-        elif not self._running():  # or what runs may yet come out wider than it is expected to
+        elif not self._running():  # else running cells may still turn out wider than expected
             self._write([], self._why_no_more(choice))
         return added
 
@@ -78,7 +78,7 @@ class Refinement:
         return NOTHING_LEFT if self._budget == inf else NO_BUDGET
 
     def forecast(self) -> list[Choice]:
-        """What the rule expects to want, within what is left of the budget."""
+        """All choices of the rule that are to be expected within the rest of the budget."""
         left = self._budget - self._spent()
         try:
             return self._refining.rule.forecast(self._known(), left)
@@ -87,7 +87,7 @@ class Refinement:
 
     @property
     def refined(self) -> Refined:
-        """What it came to so far."""
+        """The outcome so far."""
         last = self._rounds[-1]
         cells = tuple(added.cell for added in last.cells)
         return Refined(cells, self._widest, last.outcome, self._unreachable)
@@ -98,17 +98,17 @@ class Refinement:
         return inf if budget is None else budget
 
     def _seconds(self, cell: Cell) -> float:
-        """The median of its kind; what is expected before one is done."""
+        """The median training time of its kind, or the expected one before the first is done."""
         kind = kind_of(cell)
         took = [
             _taken(self._results[cell_id])
             for cell_id, other in self._cells.items()
             if cell_id in self._results and kind_of(other) == kind
         ]
-        return max(median(took) if took else self._expected(cell), _LEAST_SECONDS)
+        return max(median(took) if took else self._expected(cell), _MIN_SECONDS)
 
     def _look(self) -> None:
-        """Read the results that came since."""
+        """Read new results."""
         for cell_id in self._cells:
             if cell_id not in self._results and cell_id not in self._gone:
                 folder = cell_folder(self._sweep, cell_id)
@@ -137,7 +137,7 @@ class Refinement:
         return any(cell_id not in known for cell_id in self._cells)
 
     def _spent(self) -> float:
-        """Seconds of training of what was added; of what runs, as expected."""
+        """Training seconds of the added cells; expected ones for running cells."""
         spent = 0.0
         for added in self._rounds[-1].cells:
             result = self._results.get(added.cell.cell_id)
@@ -157,8 +157,8 @@ class Refinement:
 
 
 def forecast(refining: Refining, sweep: Sweep) -> list[Choice]:
-    """What a refinement is expected to add, by the cells that are done; none where these say
-    nothing of the noise yet."""
+    """The choices that a refinement is expected to make, by the done cells; empty if these do not
+    show the noise yet."""
     all_cells = sweep_cells(sweep)
     cells = {cell.cell_id: cell for cell in all_cells}
     ledger = Ledger.read(sweep, all_cells)
@@ -180,7 +180,7 @@ def _taken(result: Result) -> float:
 
 
 def has_weights(sweep: Sweep, result: Result) -> bool:
-    """Whether more may start from a cell that is done."""
+    """Whether the weights of a done cell are available for more children."""
     if result.status is not Status.DONE:
         return False
     return attempt_folder(cell_folder(sweep, result.cell_id), result.attempt).exists(WEIGHTS)

@@ -21,7 +21,7 @@ from raydt.tracking.system_metrics import sampling_seconds
 
 
 def data_language(cell: Cell, joint_pairs: Mapping[tuple[str, str], Mixed]) -> str:
-    """What is prepared of the bytes that the cell reads: a language, or a mixture."""
+    """The name of the prepared language or mixture that the cell reads."""
     if cell.stage is Stage.JOINT:
         return joint_pairs[str(cell.source), str(cell.target)].name
     language = cell.source if cell.stage is Stage.PRETRAIN else cell.target
@@ -38,14 +38,14 @@ def build_tasks(
     launch_id: str,
     outside: Mapping[str, Weights],
 ) -> dict[str, CellTask]:
-    """A task per cell, by cell id; without the weights of its parent, see `with_parent`.
+    """A task per cell, by cell id. The weights of its parent are set later, by `with_parent`.
 
-    `cells` has parents before children. `locations` says where each language is for a worker,
-    `num_workers` how many train a cell together, 0 for the trial's own process, `outside` the
-    weights of sources that are checkpoints.
+    `cells` has parents before children. `locations` has the URI of each language for workers,
+    `num_workers` the number of workers per cell (0: the trial's own process), `outside` the weights
+    of sources that are checkpoints.
     """
     protocol = sweep.protocol
-    # Of each language by itself: a cell stays what it is when others are added to the sweep.
+    # Per language, so that a cell does not change when languages are added to the sweep.
     sizes = {
         name: (
             evaluation_bytes(language, "val", protocol.asked_val_bytes),
@@ -90,7 +90,7 @@ def build_tasks(
             tolerance=protocol.tolerance,
             patience=protocol.patience,
             test_stride_bytes=protocol.test_stride(sweep.model(cell.model).window_bytes),
-            # A zeroshot has no recipe: it is evaluated as its weights were.
+            # A zeroshot has no recipe: it is evaluated in the precision of its weights' training.
             precision=protocol.pretrain.precision,
             checkpoint_seconds=sweep.checkpoint_seconds,
             keep_weights=sweep.keep_weights == "all" or cell.cell_id in parents,
@@ -110,11 +110,11 @@ def build_tasks(
 
 
 def with_parent(task: CellTask, sweep: Sweep, parent: Result | None) -> CellTask:
-    """A task with the weights it starts from, known once its parent is done."""
+    """The task with its initial weights, which are known once its parent is done."""
     if task.parent_id is None:
         return task
-    assert parent is not None, f"{task.cell_id} is handed out after its parent"
-    assert parent.weights_sha256 is not None, f"{task.parent_id} ended with weights"
+    assert parent is not None, f"{task.cell_id} starts after its parent"
+    assert parent.weights_sha256 is not None, f"{task.parent_id} has weights"
     folder = attempt_folder(cell_folder(sweep, task.parent_id), parent.attempt)
     weights = Weights(folder=folder.uri, name=WEIGHTS, sha256=parent.weights_sha256)
     return task.model_copy(update={"initial_weights": weights})

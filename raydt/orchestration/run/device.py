@@ -1,8 +1,7 @@
-"""The device of a task: the one that Ray assigned to this process, and not what happens to be
-visible.
+"""The device of a task: the one that Ray assigned to this process, not the first visible one.
 
-Ray does not hide the GPUs of a host from a process that asked for none, so a sweep for CPUs would
-put a process per core on the first GPU.
+Ray does not hide the GPUs of a host from a process that requested none, so a CPU sweep would put a
+process per core on the first GPU.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 
 from raydt.errors import RunError
 
-# PyPI's wheel of torch 2.13 is built for CUDA 13; the drivers that each major version needs:
+# Minimum drivers for each major version of CUDA (PyPI's wheel of torch 2.13 is for CUDA 13):
 # https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/, table "CUDA Toolkit and Minimum
 # Required Driver Version for CUDA Minor Version Compatibility".
 _LEAST_DRIVER = {"11": "450", "12": "525", "13": "580"}
@@ -23,14 +22,14 @@ _LEAST_DRIVER = {"11": "450", "12": "525", "13": "580"}
 
 def assigned_device(gpus: float) -> torch.device:
     """`cpu` for a task without GPUs, else the GPU that Ray assigned to this process, by its index
-    among those that the process sees.
+    among the visible ones.
 
-    Raises `RunError` if torch cannot use a GPU here: the task would take a hundred times as long
-    on the CPU, and nobody would know why.
+    Raises `RunError` if torch cannot use a GPU here, instead of training a hundred times slower on
+    the CPU.
     """
     if gpus == 0:
         return torch.device("cpu")
-    import ray  # not above: a launch asks for `why_no_cuda` before Ray may be imported
+    import ray  # here, because a launch calls `why_no_cuda` before Ray may be imported
 
     if (reason := why_no_cuda()) is not None:
         raise RunError(f"GPU on {platform.node()}: {reason}")
@@ -39,8 +38,8 @@ def assigned_device(gpus: float) -> torch.device:
 
 
 def index_of(assigned: Sequence[str], visible: str | None) -> int:
-    """The index, for torch, of the first GPU that is assigned; `visible` is
-    CUDA_VISIBLE_DEVICES, in which the workers of a group on one node see each other's GPUs too."""
+    """The torch index of the first assigned GPU. `visible` is CUDA_VISIBLE_DEVICES, which includes
+    the GPUs of other workers of the group on the node."""
     if not assigned:
         raise RunError(f"GPU on {platform.node()}: expected one from Ray, got none")
     seen = None if visible is None else [name.strip() for name in visible.split(",")]
@@ -55,12 +54,12 @@ def index_of(assigned: Sequence[str], visible: str | None) -> int:
 
 
 def why_no_cuda() -> str | None:
-    """What to do where torch cannot use a GPU of this machine; None if it can."""
+    """Why torch cannot use a GPU of this machine, and what to do; None if it can."""
     return None if torch.cuda.is_available() else remedy(torch.version.cuda)
 
 
 def remedy(built_for: str | None) -> str:
-    """What to do where torch, `built_for` a version of CUDA or for none, finds no GPU."""
+    """What to do if torch finds no GPU; `built_for` is its version of CUDA, or None."""
     wanted = f"expected one that torch {torch.__version__} can use, got none; "
     install = "install the wheel for your driver (https://pytorch.org/get-started/locally)"
     if built_for is None:

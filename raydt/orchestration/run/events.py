@@ -1,4 +1,4 @@
-"""What happens to trials, passed on to the policy."""
+"""Forward Tune's events to the policy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Generic
 
 from ray.tune import Callback, Stopper
 
-from raydt.orchestration.cluster.losses import failure_of
+from raydt.orchestration.cluster.failures import failure_of
 from raydt.orchestration.cluster.ray_private import NotPickled, actor_of_trial, errors_of_trials
 from raydt.orchestration.run.policy import Policy
 from raydt.orchestration.run.task import ReportT, TaskT, received_report
@@ -14,7 +14,7 @@ from raydt.orchestration.run.tries import Tries
 
 
 class Events(NotPickled, Callback, Generic[TaskT, ReportT]):  # type: ignore[misc]
-    """Told by Tune of every trial."""
+    """Tune's callback, which receives the events of every trial."""
 
     def __init__(self, policy: Policy[TaskT, ReportT], tries: Tries[TaskT, ReportT]) -> None:
         self._policy = policy
@@ -35,9 +35,9 @@ class Events(NotPickled, Callback, Generic[TaskT, ReportT]):  # type: ignore[mis
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if self._tries.withdrawn(trial.trial_id):
             return
-        # Where this fails (a full disk), Tune takes the trial for one that failed.
+        # If this raises (a full disk), Tune marks the trial as failed.
         self._policy.ended(self._tries.task_of(trial.trial_id), self._last(trial), None)
-        self._tries.came_to_its_end(trial.trial_id)
+        self._tries.finished_trial(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         failure = failure_of(self._errors.pop(trial.trial_id, None))
@@ -48,7 +48,7 @@ class Events(NotPickled, Callback, Generic[TaskT, ReportT]):  # type: ignore[mis
 
 
 class PolicyStopper(NotPickled, Stopper, Generic[TaskT, ReportT]):  # type: ignore[misc]
-    """Asked by Tune after every report whether its trial ends with it."""
+    """Tune's stopper, which decides after every report whether the trial stops."""
 
     def __init__(self, policy: Policy[TaskT, ReportT], tries: Tries[TaskT, ReportT]) -> None:
         self._policy = policy

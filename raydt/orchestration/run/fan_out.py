@@ -1,4 +1,4 @@
-"""The Tune experiment of a launch: what its policy wants, several at once."""
+"""The Tune experiment of a launch: runs the tasks of a policy in parallel."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from ray import tune
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 
-from raydt.orchestration.cluster.losses import RayNodes
-from raydt.orchestration.cluster.own_folder import own_folder
+from raydt.orchestration.cluster.failures import RayNodes
+from raydt.orchestration.cluster.launch_folder import launch_folder
 from raydt.orchestration.cluster.ray_private import (
-    keep_credentials_here,
-    keep_no_averages,
+    disable_credential_forwarding,
+    disable_metric_averages,
+    no_progress_reporter,
     patient_scheduler,
-    silent,
 )
 from raydt.orchestration.cluster.runtime import on_cluster
 from raydt.orchestration.run.events import Events, PolicyStopper
@@ -29,21 +29,21 @@ _TUNE = "tune"
 
 
 def fan_out(policy: Policy[TaskT, ReportT], folder: Folder, max_retries: int) -> None:
-    """Run the tasks of a policy; returns when it has nothing more. What a task does wrong itself is
-    tried `max_retries` times again, and what was lost with a machine without limit: see `tries`. In
-    `folder` Tune keeps what is its own, until this is over."""
+    """Run the tasks of a policy until it has no more. A task that fails by its own fault is retried
+    `max_retries` times, one that was lost with its machine without limit: see `tries`. Tune keeps
+    its files in `folder` meanwhile."""
     tries = Tries(policy, RayNodes(), max_retries)
     searcher = PolicySearcher(policy, tries)
-    keep_credentials_here()
-    keep_no_averages()
-    # What goes wrong in a trial is reported by its policy.
+    disable_credential_forwarding()
+    disable_metric_averages()
+    # Errors of trials are reported by the policy.
     for noisy in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    # Tune's own state is never restored, so it lives only as long as the launch; and not on the
-    # sweep's disk where it need not, because Tune does not survive that this disk is full.
+    # Tune's own state is never restored, so it is temporary; and not on the sweep's disk if
+    # possible, because Tune does not survive a full disk.
     folder.remove(_TUNE)
     try:
-        with own_folder() as own:
+        with launch_folder() as own:
             Tuner(
                 tune.with_resources(policy.trainable, _resources),
                 tune_config=TuneConfig(
@@ -58,7 +58,7 @@ def fan_out(policy: Policy[TaskT, ReportT], folder: Folder, max_retries: int) ->
                     storage_path=folder.uri if on_cluster() else str(own),
                     failure_config=FailureConfig(max_failures=0),
                     stop=PolicyStopper(policy, tries),
-                    callbacks=[Events(policy, tries), silent()],
+                    callbacks=[Events(policy, tries), no_progress_reporter()],
                     verbose=0,
                 ),
             ).fit()

@@ -1,5 +1,4 @@
-"""A cell that ran out of memory is tried again in parts that fit: with the very settings that it
-failed by, it would fail again."""
+"""A cell that ran out of memory is retried with smaller parts of a batch at a time."""
 
 from __future__ import annotations
 
@@ -12,8 +11,8 @@ from raydt.storage.folder import Folder
 
 
 def fitting(task: CellTask, cell: Folder) -> CellTask:
-    """The task with its batches in parts as small as earlier attempts at the cell found to fit; the
-    result is the same up to rounding."""
+    """The task with batches in parts that fit into memory, as found by earlier attempts; the result
+    is the same up to rounding."""
     if task.recipe is None:
         return task
     most = [task.recipe.max_windows_at_once, *_found_to_fit(cell)]

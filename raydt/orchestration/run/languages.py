@@ -1,4 +1,4 @@
-"""Prepared languages on machines that do not share a disk: through the storage, whole."""
+"""Copy prepared languages through the storage to machines that do not share a disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from raydt.storage.opening import open_folder
 
 
 def publish_language(folder: Path, root: Path, storage: Folder) -> str:
-    """Put a prepared language on the storage, unless it is there; where it is, for `fetch`.
+    """Upload a prepared language, unless it is there; returns its URI for `fetch_language`.
 
-    Its manifest goes last, so that what has a manifest is whole.
+    The manifest is uploaded last, so that a language with a manifest is complete.
     """
     place = storage / "corpora" / folder.relative_to(root).as_posix()
     manifest = (folder / FILE_NAME).read_bytes()
@@ -34,15 +34,14 @@ def publish_language(folder: Path, root: Path, storage: Folder) -> str:
 
 
 def fetch_language(location: str, cache: Path) -> Path:
-    """A published language as a folder of this machine; copied once, for all its processes.
+    """The local folder of a published language, which is copied once for all processes.
 
-    So is one that lies on a disk which machines share over a network, where this one has a disk
-    with room for it. A language that was prepared anew has another manifest, and a folder of its
-    own here.
+    A language on a network disk is copied too, if a local disk has room for it. A language that was
+    prepared again has another manifest, and so another local folder.
     """
     place = open_folder(location)
     if place.local_path is not None:
-        # Windows are read at random, in the order of no file: over a network each is a wait.
+        # Windows are read in random order: over a network each would be a wait.
         own = local_disk(_size_of(place.local_path)) if is_on_network(place.local_path) else None
         if own is None:
             return place.local_path
@@ -55,9 +54,9 @@ def fetch_language(location: str, cache: Path) -> Path:
             for name in place.names():
                 if name != FILE_NAME:
                     fetched = place.fetch(name, folder / name)
-                    if fetched != folder / name:  # that of a disk is where it was
+                    if fetched != folder / name:  # from a disk it is the original
                         LocalFolder(folder).upload(fetched, name)
-            # Last and at once: what has a manifest is whole.
+            # Last and atomically: a folder with a manifest is complete.
             LocalFolder(folder).write(FILE_NAME, manifest)
     return folder
 
@@ -67,7 +66,7 @@ def _size_of(folder: Path) -> int:
 
 
 def _is_whole(copy: Path, manifest: bytes) -> bool:
-    """Whether a copy is the language of this manifest; one that was torn is fetched again."""
+    """Whether a copy is complete and belongs to this manifest; else it is fetched again."""
     path = copy / FILE_NAME
     if not path.exists() or path.read_bytes() != manifest:
         return False

@@ -1,7 +1,7 @@
-"""MLflow beside the training: a thread of the driver, the store's one writer.
+"""Write to MLflow during training: a thread of the driver, the only writer of the store.
 
-What it writes stands on the storage already, so it may fall behind or fail without harm: what is
-missing is written by the next launch.
+Everything it writes is already on the storage, so it may fall behind or fail without harm: the next
+launch writes what is missing.
 """
 
 from __future__ import annotations
@@ -10,38 +10,39 @@ import queue
 import threading
 from collections.abc import Callable
 
-# A store that was away is tried again this often, as long as the launch lasts.
+# How often an unreachable store is tried again, as long as the launch lasts.
 _SECONDS_BETWEEN_TRIES = 5.0
-# One write that fails may be its own trouble; so many in a row are the store's.
+# A single write may fail by itself; this many in a row mean that the store is unreachable.
 _FAILURES_OF_A_STORE = 3
 
 
 class UnreadableError(Exception):
-    """What was to be written cannot be read; the store has nothing to do with it."""
+    """The data to be written cannot be read; not an error of the store."""
 
 
 class Recorder(threading.Thread):
-    """Takes what is to be written into the store, by name: a cell, a trial, a file.
+    """A queue of named writes to the store: a cell, a trial, a file.
 
-    A write may be made again, and has to come to the same. Of one name the newest is kept.
+    Writes may be repeated, so they must be idempotent. Of several writes with one name, only the
+    newest is kept.
     """
 
     def __init__(self) -> None:
         super().__init__(name="mlflow", daemon=True)
         self._queue: queue.Queue[tuple[str, Callable[[], None]] | None] = queue.Queue()
-        self._answers = True  # whether the store did, the last time
+        self._answers = True  # whether the store answered the last time
         self._missed: dict[str, Callable[[], None]] = {}
         self.not_recorded: dict[str, str] = {}  # name -> why
 
     def put(self, name: str, write: Callable[[], None]) -> None:
-        """Have something written, soon."""
+        """Queue a write."""
         self._queue.put((name, write))
 
     def finish(self, name: str, write: Callable[[], None]) -> None:
-        """Write what is queued and what a store that is back has missed, and this at the end."""
+        """Write what is queued and what a store missed while unreachable, then this, and stop."""
         self._queue.put(None)
         self.join()
-        self._answers = True  # it may be back: the first call tells
+        self._answers = True  # it may be back: the first write shows it
         self._write_missed()
         if self._answers:
             self._try(name, write)
@@ -60,14 +61,14 @@ class Recorder(threading.Thread):
             if self._answers:
                 self._try(name, write)
             else:
-                # Nobody should wait for a store that is away, call after call.
+                # Do not wait for an unreachable store at every write.
                 self._missed[name] = write
                 self.not_recorded.setdefault(name, "the store does not answer")
 
     def _write_missed(self) -> None:
         failures = 0
         for name, write in list(self._missed.items()):
-            del self._missed[name]  # to the end, if it fails: it must not stand before others
+            del self._missed[name]  # it goes to the end if it fails, so as not to block others
             self._try(name, write)
             failures = 0 if self._answers else failures + 1
             if failures == _FAILURES_OF_A_STORE:
@@ -79,7 +80,7 @@ class Recorder(threading.Thread):
         except UnreadableError as error:
             self.not_recorded[name] = str(error)
             return
-        # Whatever a tracking server does, training goes on; the launch says what is missing.
+        # Training continues whatever a tracking server does; the launch shows what is missing.
         except Exception as error:  # noqa: BLE001
             self._answers = False
             self._missed[name] = write

@@ -1,4 +1,4 @@
-"""Checkpoints across attempts: a new attempt takes over those of the one that was cut off."""
+"""Checkpoints across attempts: a new attempt takes over those of an interrupted one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from raydt.grid.journal import CHECKPOINTS, attempt_folder, attempts
 from raydt.storage.folder import Folder
 from raydt.training.checkpoints.folder import Checkpoint, CheckpointFolder
 
-_POLL_SECONDS = 2.0  # whether the launch is about to leave
-_SECONDS_IN_A_STORE = 10.0  # where a look is a request
+_POLL_SECONDS = 2.0  # for the launch's request of a checkpoint
+_REMOTE_POLL_SECONDS = 10.0  # in an object store
 
 
 class AttemptCheckpoints(CheckpointFolder):
-    """The checkpoints of one attempt, which are on the storage too.
+    """The checkpoints of one attempt, which are also on the storage.
 
-    On a disk they are written where they belong. For an object store they are written beside the
-    process and uploaded, tensors before their manifest, so that what has a manifest is whole.
-    Besides those that are due by time, one is once `is_shutting_down` says that the launch ends
-    soon.
+    On a disk they are written in place. For an object store they are written locally and uploaded,
+    tensors before their manifest, so that a checkpoint with a manifest is complete. In addition to
+    the regular ones, one is written once `is_shutting_down` shows that the launch will end soon.
     """
 
     def __init__(
@@ -38,25 +37,25 @@ class AttemptCheckpoints(CheckpointFolder):
         self._uploaded: set[str] = set()
         self._is_remote = local is None
         self._is_shutting_down = is_shutting_down
-        self._looked = time.monotonic()
-        self._is_asked = False
-        self._has_answered = False
+        self._last_poll = time.monotonic()
+        self._is_requested = False
+        self._wrote_requested = False
 
     def due(self, step: int) -> bool:
-        """As `CheckpointFolder.due`, and once when the launch is about to leave."""
-        return super().due(step) or (self._asked() and not self._has_answered)
+        """As `CheckpointFolder.due`, and once when the launch is about to end."""
+        return super().due(step) or (self._checkpoint_requested() and not self._wrote_requested)
 
-    def _asked(self) -> bool:
-        pause = _SECONDS_IN_A_STORE if self._is_remote else _POLL_SECONDS
-        if not self._is_asked and time.monotonic() - self._looked >= pause:
-            self._looked = time.monotonic()
-            self._is_asked = self._is_shutting_down()
-        return self._is_asked
+    def _checkpoint_requested(self) -> bool:
+        pause = _REMOTE_POLL_SECONDS if self._is_remote else _POLL_SECONDS
+        if not self._is_requested and time.monotonic() - self._last_poll >= pause:
+            self._last_poll = time.monotonic()
+            self._is_requested = self._is_shutting_down()
+        return self._is_requested
 
     def write(self, checkpoint: Checkpoint, cell: Mapping[str, Any]) -> None:
-        """As `CheckpointFolder.write`, and on the storage."""
+        """As `CheckpointFolder.write`, and upload the checkpoint to the storage."""
         super().write(checkpoint, cell)
-        self._has_answered = self._is_asked
+        self._wrote_requested = self._is_requested
         if not self._is_remote:
             return
         here = {path.name for path in self.path.iterdir()}
@@ -67,11 +66,11 @@ class AttemptCheckpoints(CheckpointFolder):
         self._uploaded = here
 
     def take_over(self, cell: Folder, attempt_id: str, facts: Mapping[str, Any]) -> None:
-        """Begin with the checkpoints of the newest attempt before this one that has any of this
-        very cell: `facts` are those that the checkpoints are written with.
+        """Take over the checkpoints of the newest earlier attempt that has any of this cell, which
+        the `facts` in their manifests must match.
 
-        Those of another fingerprint (the text was edited, or raydt is another version) stay where
-        they are: should the text be as it was, the cell resumes from them.
+        Those of another fingerprint (the text was edited, or raydt has another version) are left:
+        if the text is restored, the cell resumes from them.
         """
         for earlier in reversed([a for a in attempts(cell) if a != attempt_id]):
             place = attempt_folder(cell, earlier) / CHECKPOINTS
@@ -80,7 +79,7 @@ class AttemptCheckpoints(CheckpointFolder):
             if not manifests or not all(self._is_of(place, name, facts) for name in manifests):
                 continue
             if place.local_path is not None:
-                # A rename: the earlier attempt, should it still be there, has them no more.
+                # A rename takes them away from the earlier attempt, should it still run.
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 place.local_path.rename(self.path)
             else:

@@ -1,4 +1,4 @@
-"""What a process does before it trains its first task, and what between two tasks."""
+"""Set up a process before a task, and clean up after it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from raydt.training.process import release_memory, set_up_process
 
 @contextmanager
 def process_of_task(processes: Processes) -> Iterator[torch.device]:
-    """The device of a task, for the time of the block; this process is set up for it, whatever its
-    driver has set up, and afterwards leaves no memory of a GPU to itself."""
+    """Set up this process for a task, independently of its driver, and yield the task's device.
+    Afterwards free cached GPU memory."""
     set_worker_environment()
     device = assigned_device(processes.gpus)
     set_up_process(processes.cpus, device, min(1.0, processes.gpus))

@@ -1,7 +1,7 @@
-"""What a machine does while a cell trains on it, by the names that MLflow gives it.
+"""System metrics of the machine of a cell, with MLflow's names.
 
-A thread samples; each report of the cell takes the mean since the report before. So the numbers
-stand in the journal, beside the losses of the same moment, and reach MLflow as these do.
+A thread samples, and each report of the cell takes the mean since the last report. So the metrics
+are in the journal beside the losses of the same time, and reach MLflow with them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Sample = Callable[[], Mapping[str, float]]
 
 
 class SystemMetrics:
-    """Samples this machine every `seconds`, for the time of a `with` block."""
+    """Samples this machine every `seconds` inside a `with` block."""
 
     def __init__(self, seconds: float, device: torch.device) -> None:
-        """`device` is what the cell trains on."""
+        """`device` is the device on which the cell trains."""
         self._seconds = seconds
         self._sources = [_Machine().sample]
         if device.type == "cuda":
@@ -41,7 +41,7 @@ class SystemMetrics:
         self._thread.join()
 
     def take(self) -> Mapping[str, float]:
-        """Means since the last call; of now, where nothing was sampled since."""
+        """Means since the last call, or a sample of now if there was none."""
         if not self._num_samples:
             self._sample()
         with self._lock:
@@ -63,11 +63,11 @@ class SystemMetrics:
 
 
 class _Machine:
-    """Cores and memory: of the machine, as MLflow has them, and of this process."""
+    """CPU and memory of the machine, as in MLflow, and of this process."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
-        # Shares are of the time since the call before: this is the first.
+        # CPU shares are measured since the last call: this is the first call.
         self._process.cpu_percent()
         psutil.cpu_percent()
 
@@ -83,7 +83,7 @@ class _Machine:
 
 
 def _gpu(device: torch.device) -> Sample:
-    """The cell's own GPU. How busy it is only `nvidia-ml-py` says, where that is installed."""
+    """The cell's GPU. Its utilization needs `nvidia-ml-py`, if that is installed."""
     nvml = _nvml()
     handle: Any = None
     if nvml is not None:

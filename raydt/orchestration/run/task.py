@@ -1,7 +1,7 @@
-"""What the driver sends to a trial and what a trial reports back.
+"""Tasks that the driver sends to trials, and reports that trials send back.
 
-Both are typed values on either side and plain values on the way, which Tune copies, flattens and
-writes into its own files; this is the one place that turns one into the other.
+Both are typed on either side, and plain values in between, which Tune copies, flattens and writes
+into its own files. Only this module converts them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class _Sent(BaseModel):
 
 
 class Processes(_Sent):
-    """How a task is trained: in the process of its trial, or by a group of workers."""
+    """Where a task is trained: in the process of its trial, or by a group of workers."""
 
-    num_workers: int = 0  # of the group; 0: in the trial's own process
-    cpus: int = 1  # of each process that trains, as are `gpus`
+    num_workers: int = 0  # in the group; 0: the trial's own process
+    cpus: int = 1  # per process that trains, as are `gpus`
     gpus: float = 0.0
 
 
@@ -40,29 +40,29 @@ class WeightsPlace(_Sent):
 
 
 class Weights(WeightsPlace):
-    """Weights that are there, and that have to be these."""
+    """Existing weights, with their digest."""
 
     sha256: str
 
 
 class Task(_Sent):
-    """What is trained, on what, and with how many processes."""
+    """What to train, on which data, in which processes."""
 
     model: str
     shape: ModelConfig
-    recipe: Recipe | None  # None: nothing is trained, the weights are evaluated as they are
+    recipe: Recipe | None  # None: the weights are only evaluated
     size_bytes: int
     seed: int
-    # When it is evaluated and ends: see `raydt.config.protocol.Protocol`.
+    # When it is evaluated and stops: see `raydt.config.protocol.Protocol`.
     evaluation_growth: float
     evaluations: int
     tolerance: float
     patience: int
     language: str  # the URI of the prepared language
-    data_digest: str  # of the bytes that are read of it: see `PreparedLanguage.digest`
+    data_digest: str  # of the bytes that it reads: see `PreparedLanguage.digest`
     val_bytes: int
-    cache: str  # a folder of the machine on which it is trained
-    initial_weights: Weights | None = None  # None: it starts at random
+    cache: str  # a local folder of the machine on which it is trained
+    initial_weights: Weights | None = None  # None: random initialisation
     processes: Processes
 
 
@@ -75,17 +75,17 @@ class CellTask(Task):
     data: tuple[ReadData, ...]  # what it reads, for its journal
     launch: str  # the id of the launch that may write its journal
     sweep: str  # the URI of the sweep's folder
-    folder: str  # the URI of its own
+    folder: str  # the URI of the cell's folder
     test_bytes: int
     test_stride_bytes: int
     precision: Literal["auto", "float32", "bfloat16"]  # of a cell without a recipe
     checkpoint_seconds: float
-    keep_weights: bool  # on the storage, when it is done
-    sample_seconds: float | None  # how often its machine is sampled; None: never
+    keep_weights: bool  # whether to store the final weights
+    sample_seconds: float | None  # interval of system metrics; None: none
 
 
 class CellReport(_Sent):
-    """What a cell in its trial's own process reports, after it was journaled."""
+    """The report of a cell in its trial's own process, after it was written to the journal."""
 
     attempt: str
     row: ReportRow
@@ -96,7 +96,7 @@ ReportT = TypeVar("ReportT", bound=BaseModel)
 
 
 def sent(task: Task, avoided: Iterable[str] = ()) -> dict[str, Any]:
-    """The task as the config of a Tune trial; `avoided` are nodes that it is not to run on."""
+    """The task as the config of a Tune trial; `avoided` are nodes on which it must not run."""
     return {_TASK: task.model_dump(mode="json"), _AVOIDED: ",".join(sorted(avoided))}
 
 
@@ -106,21 +106,21 @@ def received(config: Mapping[str, Any], kind: type[TaskT]) -> TaskT:
 
 
 def label_selector_of(config: Mapping[str, Any]) -> dict[str, str]:
-    """Which nodes the processes of a trial may run on, as Ray takes it; empty: on any."""
+    """Ray's label selector for the nodes on which a trial may run; empty: any."""
     avoided = config[_AVOIDED]
     return {NODE_ID_LABEL: f"!in({avoided})"} if avoided else {}
 
 
 def processes_of(config: Mapping[str, Any]) -> Processes:
-    """Of the task of a trial, whatever its kind."""
+    """The processes of a trial's task of any type."""
     return Processes.model_validate(config[_TASK]["processes"])
 
 
 def sent_report(report: BaseModel) -> dict[str, Any]:
-    """A report as what `tune.report` takes."""
+    """A report as the argument of `tune.report`."""
     return {_REPORT: report.model_dump()}
 
 
 def received_report(result: Mapping[str, Any], kind: type[ReportT]) -> ReportT | None:
-    """The report in a result of Tune, which has some of its own without one."""
+    """The report in a result of Tune; None in Tune's own results."""
     return kind.model_validate(result[_REPORT]) if _REPORT in result else None

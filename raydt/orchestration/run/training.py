@@ -1,5 +1,4 @@
-"""What a task says, as the training loop takes it; the bytes that it reads, and the weights that it
-starts from."""
+"""The training configuration, the data and the initial weights of a task."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from raydt.training.loop import Splits, TrainConfig
 
 
 def train_config(task: Task) -> TrainConfig:
-    """Model, recipe and when it ends."""
+    """The task as a `TrainConfig`."""
     return TrainConfig(
         model=task.shape,
         recipe=task.recipe,
@@ -29,11 +28,10 @@ def train_config(task: Task) -> TrainConfig:
 
 
 def read_splits(task: Task, test_bytes: int | None) -> Splits:
-    """The bytes that a task reads; without `test_bytes` no test split.
+    """The data that a task reads; no test split without `test_bytes`.
 
-    `RunError` if they are not those that it was made for: another launch may have prepared the
-    language anew, from text that was edited, and their result would be one of other data under
-    this task's fingerprint.
+    Raises `RunError` if its digest is not the expected one: another launch may have prepared the
+    language again from edited text, and the result would not match this task's fingerprint.
     """
     language = open_language(fetch_language(task.language, Path(task.cache) / "corpora"))
     splits = Splits(
@@ -46,31 +44,31 @@ def read_splits(task: Task, test_bytes: int | None) -> Splits:
         raise RunError(
             f"language {language.name} in {task.language}: expected the bytes of this launch, "
             f"SHA-256 {task.data_digest[:12]}…, got {found[:12]}…: its corpus was changed and "
-            "prepared anew meanwhile; put the text back, or take another --storage for the new one"
+            "prepared again meanwhile; restore the text, or use another --storage for the new one"
         )
     return splits
 
 
 def fetch_weights(weights: Weights | None, cache: Path) -> Path | None:
-    """The weights that a task starts from as a file here, None if it starts at random; `RunError`
-    if they are not those that their cell ended with."""
+    """The initial weights of a task as a local file, None for a random initialisation; `RunError`
+    if they are not the final weights of their cell."""
     if weights is None:
         return None
     cached = cache / "weights" / f"{weights.sha256}.safetensors"
     folder = open_folder(weights.folder)
     if folder.local_path is None and cached.exists() and hash_file(cached) != weights.sha256:
-        cached.unlink(missing_ok=True)  # a copy that was torn, by a power cut or a full disk
+        cached.unlink(missing_ok=True)  # a partial copy, from a power cut or a full disk
     try:
         path = cached if cached.exists() else folder.fetch(weights.name, cached)
     except FileNotFoundError:
         raise RunError(
-            f"weights {folder.uri}/{weights.name}: expected those of the parent, found no such "
-            "file (raydt retry trains the parent again)"
+            f"weights {folder.uri}/{weights.name}: expected those of the parent, got no file "
+            "(raydt retry trains the parent again)"
         ) from None
     found = hash_file(path)
     if found != weights.sha256:
         raise RunError(
-            f"weights {path}: expected SHA-256 {weights.sha256[:12]}…, as its cell ended, "
-            f"found {found[:12]}… (raydt retry trains the parent again)"
+            f"weights {path}: expected SHA-256 {weights.sha256[:12]}…, as recorded by its cell, "
+            f"got {found[:12]}… (raydt retry trains the parent again)"
         )
     return path

@@ -1,9 +1,9 @@
 """One cell in a Tune trial: Ray Train runs the loop in the trial's own process, or in a group of
 workers.
 
-With `num_workers=0` Ray Train runs the loop in the trial's own process, which costs milliseconds
-where a worker group costs twenty seconds; with reused trial actors a small cell costs its training
-and little else. Large cells get a group, which trains them together (DDP).
+With `num_workers=0` it runs in the trial's own process, which costs milliseconds instead of the
+twenty seconds of a worker group; since trial actors are reused, a small cell has almost no
+overhead. Large cells get a group, which trains them together (DDP).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer
 
-from raydt.orchestration.cluster.losses import GroupError, group_failure
+from raydt.orchestration.cluster.failures import GroupError, group_failure
 from raydt.orchestration.cluster.runtime import set_worker_environment
 from raydt.orchestration.run.room import process_resources
 from raydt.orchestration.run.task import CellTask, label_selector_of, received
@@ -30,7 +30,7 @@ from raydt.storage.opening import open_folder
 
 
 def run_trial(config: dict[str, Any]) -> None:
-    """The Tune trainable: `config` is of a trial whose task is a `CellTask`."""
+    """The Tune trainable: `config` is that of a trial with a `CellTask`."""
     set_worker_environment()
     task = received(config, CellTask)
     processes = task.processes
@@ -47,10 +47,10 @@ def run_trial(config: dict[str, Any]) -> None:
     sweep = open_folder(task.sweep)
     run = RunConfig(
         name=task.fingerprint[:16],
-        # Train's own state; ours is in the cell's folder.
+        # For Train's own state; ours is in the cell's folder.
         storage_path=(sweep / "tune" / "train").uri,
-        # What is tried again is the driver's to say: see `raydt.orchestration.run.tries`. A group
-        # that cannot start, as a machine is missing, Train itself tries again for as long.
+        # The driver decides on retries: see `raydt.orchestration.run.tries`. If a group cannot
+        # start because a machine is missing, Train itself retries without limit.
         failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
     )
     group = TorchTrainer(run_cell, train_loop_config=config, scaling_config=scaling, run_config=run)
@@ -61,7 +61,7 @@ def run_trial(config: dict[str, Any]) -> None:
 
 
 def _errors_of(error: BaseException) -> list[BaseException]:
-    """What went wrong in the processes of a group, by what Train says of the whole."""
+    """The errors of a group's processes, from Train's error for the whole group."""
     if isinstance(error, WorkerGroupError):
         return [_seen(each) for each in error.worker_failures.values()]
     if isinstance(error, ControllerError):
@@ -70,6 +70,6 @@ def _errors_of(error: BaseException) -> list[BaseException]:
 
 
 def _seen(error: BaseException) -> BaseException:
-    """Why a worker did not answer, where Train says that it did not."""
+    """The reason why a worker did not answer, if Train reports that it did not."""
     failure = getattr(error, "health_check_failure", None)  # private to Train
     return failure if isinstance(failure, BaseException) else error

@@ -1,9 +1,8 @@
-"""Which tasks are tried again, when and where.
+"""Which tasks are retried, when and where.
 
-A machine that goes away is nobody's fault: a task whose process was lost with it is tried again
-without limit, after a pause that grows as long as it gets nowhere. What a task does itself (it
-raises an exception, it is killed for memory on a machine that lives) counts, and after
-`max_retries` of those it has failed.
+A task that is lost with its machine is retried without limit, after a pause that grows as long as
+the task makes no progress. A task's own failures (it raises an exception, or is killed for its
+memory on a machine that stays alive) count, and after `max_retries` retries the task has failed.
 """
 
 from __future__ import annotations
@@ -14,48 +13,48 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
-from raydt.orchestration.cluster.losses import Cause, Failure, Nodes
-from raydt.orchestration.run.policy import Loss, Policy
+from raydt.orchestration.cluster.failures import Cause, Failure, Nodes
+from raydt.orchestration.run.policy import Interruption, Policy
 from raydt.orchestration.run.room import process_resources
 from raydt.orchestration.run.task import ReportT, TaskT
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 300.0
-# A task that was at work for so long got somewhere: its pause begins anew.
+# A task that ran for this long made progress: its pause is reset.
 _STEADY_SECONDS = 60.0
-# Ray notices within so long that a node is gone whose processes have died.
+# How long Ray may take to notice that a node is gone whose processes have died.
 _NODE_DEATH_SECONDS = 30.0
-# A node on which so many tasks in a row came to no end is avoided.
+# A node on which this many tasks in a row failed is avoided.
 _BAD_NODE_TASKS = 3
 
 
 @dataclass(eq=False)
 class Try(Generic[TaskT, ReportT]):
-    """A task that was handed out, through all of its tries."""
+    """A started task, through all of its tries."""
 
     task: TaskT
-    avoided: frozenset[str] = frozenset()  # nodes that its next try is not to run on
-    num_faults: int = 0  # of its own
-    num_losses: int = 0  # one after the other
+    avoided: frozenset[str] = frozenset()  # nodes on which its next try must not run
+    num_faults: int = 0  # failures by its own fault
+    num_losses: int = 0  # losses in a row
     node: str | None = None  # of its trial
     began: float | None = None
-    there: frozenset[str] = frozenset()  # the nodes that were there when it began
+    there: frozenset[str] = frozenset()  # the nodes that were alive when it began
     failure: Failure | None = None
     ended: float = 0.0
     last: ReportT | None = None
-    again: float | None = None  # when it is tried again; None: that is not decided yet
+    again: float | None = None  # time of the next try; None: not decided yet
 
 
 @dataclass
 class _NodeRecord(Generic[TaskT, ReportT]):
-    """The tasks that came to no end on a node since one did."""
+    """The tasks that failed on a node since its last finished one."""
 
     died: set[Try[TaskT, ReportT]] = field(default_factory=set)
     raised: set[Try[TaskT, ReportT]] = field(default_factory=set)
 
 
 class Tries(Generic[TaskT, ReportT]):
-    """All tasks of a launch that run, or wait to be tried again."""
+    """All tasks of a launch that run, or wait for a retry."""
 
     def __init__(
         self,
@@ -72,11 +71,11 @@ class Tries(Generic[TaskT, ReportT]):
         self._waiting: list[Try[TaskT, ReportT]] = []
         self._records: defaultdict[str, _NodeRecord[TaskT, ReportT]] = defaultdict(_NodeRecord)
         self._bad: frozenset[str] = frozenset()
-        self._somewhere = False  # whether any task came to its end
+        self._any_finished = False
 
     @property
     def tasks(self) -> Sequence[TaskT]:
-        """Those that run, and those that will run again: they keep their slot."""
+        """The running tasks, and those to be retried, which keep their slots."""
         return [tried.task for tried in (*self._running.values(), *self._waiting)]
 
     def task_of(self, trial_id: str) -> TaskT:
@@ -84,7 +83,7 @@ class Tries(Generic[TaskT, ReportT]):
         return self._running[trial_id].task
 
     def next(self, trial_id: str) -> Try[TaskT, ReportT] | None:
-        """The task that is due to be tried again, if there is one, which is that trial's now."""
+        """Assign a task that is due for a retry to this trial; None if there is none."""
         for tried in list(self._waiting):
             if tried.again is None:
                 self._judge(tried)
@@ -98,29 +97,29 @@ class Tries(Generic[TaskT, ReportT]):
         return None
 
     def hand_out(self, trial_id: str, task: TaskT) -> Try[TaskT, ReportT]:
-        """A task begins its first try."""
+        """Start the first try of a task."""
         tried: Try[TaskT, ReportT] = Try(task)
         tried.avoided = self._avoided(tried)
         self._running[trial_id] = tried
         return tried
 
     def began(self, trial_id: str, actor: str | None) -> None:
-        """A trial has a process."""
+        """A trial started in a process."""
         tried = self._running[trial_id]
         tried.began = self._clock()
         tried.node = None if actor is None else self._nodes.node_of(actor)
         tried.there = frozenset(self._nodes.alive())
 
-    def came_to_its_end(self, trial_id: str) -> None:
-        """A trial has ended of itself, or was stopped."""
+    def finished_trial(self, trial_id: str) -> None:
+        """A trial ended by itself, or was stopped."""
         tried = self._running.pop(trial_id)
-        self._somewhere = True
+        self._any_finished = True
         if tried.node is not None:
             self._records.pop(tried.node, None)
             self._bad -= {tried.node}
 
     def failed(self, trial_id: str, failure: Failure, last: ReportT | None) -> None:
-        """A trial came to no end."""
+        """A trial failed."""
         tried = self._running[trial_id]
         if self._policy.is_over(tried.task, last):
             self._policy.ended(tried.task, last, failure.reason)
@@ -133,12 +132,12 @@ class Tries(Generic[TaskT, ReportT]):
         self._judge(tried)
 
     def is_stranded(self, trial_id: str) -> bool:
-        """Whether a trial that waits for a process may run on no node any more."""
+        """Whether a pending trial can no longer run on any node."""
         tried = self._running.get(trial_id)
         return tried is not None and bool(tried.avoided) and not self._fitting(tried)
 
     def withdrawn(self, trial_id: str) -> bool:
-        """Whether a trial that ends was only stopped because it was stranded: it waits again."""
+        """Whether an ending trial was only stopped because it was stranded, and will be retried."""
         tried = self._running.get(trial_id)
         if tried is None or tried.began is not None or not tried.avoided:
             return False
@@ -148,9 +147,9 @@ class Tries(Generic[TaskT, ReportT]):
         return True
 
     def _judge(self, tried: Try[TaskT, ReportT]) -> None:
-        """Say whose doing it was, once that is known."""
+        """Decide whether a failure was the task's own fault, once that is known."""
         failure = tried.failure
-        assert failure is not None, "it came to no end"
+        assert failure is not None, "it failed"
         if failure.cause is Cause.LOST:
             self._lost(tried, failure.reason, counts=False)
             return
@@ -162,7 +161,7 @@ class Tries(Generic[TaskT, ReportT]):
         where = {node for actor in failure.actors if (node := self._nodes.node_of(actor))}
         if tried.node is not None:
             where.add(tried.node)
-        # Of a worker that is gone the others of its group only say that a connection broke.
+        # When a worker is gone, the others of its group only report broken connections.
         if in_group:
             where |= tried.there
         if not where or not where <= alive.keys():
@@ -195,22 +194,22 @@ class Tries(Generic[TaskT, ReportT]):
         tried.again = now + pause
         tried.began = None
         tried.node = None
-        self._policy.lost(tried.task, Loss(reason, node, counts, pause))
+        self._policy.interrupted(tried.task, Interruption(reason, node, counts, pause))
 
     def _look_at(self, node: str) -> None:
-        """Say so, once, if tasks keep dying on a node: it is avoided from then on."""
+        """Avoid a node from now on if tasks keep failing there, and print this once."""
         record = self._records[node]
-        # Exceptions are a node's only if elsewhere the same code runs.
-        raised = record.raised if self._somewhere else set()
+        # Exceptions count against a node only if some task has finished elsewhere.
+        raised = record.raised if self._any_finished else set()
         if node not in self._bad and len(record.died | raised) >= _BAD_NODE_TASKS:
             self._bad |= {node}
             self._policy.print(
-                f"{len(record.died | raised)} tasks in a row came to no end on "
-                f"{self._nodes.name(node)}: it is avoided while there is another"
+                f"{len(record.died | raised)} tasks in a row failed on {self._nodes.name(node)}: "
+                "it is avoided as long as there is another node"
             )
 
     def _avoided(self, tried: Try[TaskT, ReportT]) -> frozenset[str]:
-        """The bad nodes, and those where this task itself failed, if others have room for it."""
+        """Bad nodes, and those where this task failed, unless no other node can run it."""
         own = {
             node
             for node, record in self._records.items()
@@ -223,7 +222,7 @@ class Tries(Generic[TaskT, ReportT]):
         return frozenset()
 
     def _fitting(self, tried: Try[TaskT, ReportT]) -> list[str]:
-        """The nodes that a task may run on, and that have what a process of it needs."""
+        """The allowed nodes that have the resources for a process of the task."""
         needed = process_resources(tried.task.processes)
         return [
             node

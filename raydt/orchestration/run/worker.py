@@ -1,4 +1,4 @@
-"""A cell where it is trained: its data and weights are fetched, and what comes of it is kept."""
+"""Train a cell in a worker: fetch its data and weights, train, and store the outcome."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ from raydt.training.loop import Outcome, Ranks, Report, Resumed, TrainConfig, tr
 
 
 def run_cell(config: Mapping[str, Any]) -> None:
-    """Train one cell and journal it; its outcome is put in place last. `config` is of a trial whose
-    task is a `CellTask`.
+    """Train one cell, and write its journal and finally its outcome. `config` is that of a trial
+    with a `CellTask`.
 
-    In a worker group every worker runs this, and the first alone writes.
+    In a worker group every worker runs this, and only the first writes.
     """
     task = received(config, CellTask)
     with process_of_task(task.processes) as device:
@@ -81,7 +81,7 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
             sha256 = _keep_weights(task, attempt, outcome, work)
             attempt.end(_result(task, attempt, outcome, sha256, started, device))
     except Exception as error:
-        # Tune keeps tracebacks in a folder that goes with the launch.
+        # Tune's own tracebacks are in a temporary folder.
         if ranks.is_first:
             _journal_error(attempt, error)
         raise
@@ -90,16 +90,16 @@ def _run_cell(task: CellTask, device: torch.device) -> None:
 
 
 def _bound_to(task: CellTask) -> str:
-    """What checkpoints are of: the cell, and the weights that it started from, which are others
-    where its parent was trained again meanwhile."""
+    """The identity of a cell's checkpoints: its fingerprint and its initial weights, which differ
+    if the parent was retrained meanwhile."""
     weights = task.initial_weights
     return task.fingerprint if weights is None else f"{task.fingerprint} from {weights.sha256}"
 
 
 def _checkpoints_of_first(task: CellTask, cell: Folder, work: Path) -> AttemptCheckpoints:
-    """The checkpoints that the first of a group goes on from."""
+    """The checkpoints from which the first worker of a group resumes."""
     lease = holder(cell)
-    assert lease is not None, "the first has taken the cell"
+    assert lease is not None, "the first worker has taken the cell"
     first = attempt_folder(cell, lease.attempt)
     checkpoints = AttemptCheckpoints(first, work, _bound_to(task), task.checkpoint_seconds)
     if first.local_path is None:
@@ -112,8 +112,8 @@ def _journal_error(attempt: Attempt, error: Exception) -> None:
     try:
         attempt.write(ErrorRow(traceback=traceback.format_exc(), windows_at_once=fits))
     except (LeaseLostError, CancelledError, OSError) as refusal:
-        # The cell is another's, or the disk is full, which may be why: the trial's own error says.
-        print(f"no journal for {attempt.folder.uri}: {refusal}")
+        # Another attempt has the cell, or the disk is full; the trial's own error is raised anyway.
+        print(f"cannot write the journal in {attempt.folder.uri}: {refusal}")
 
 
 def _train(
@@ -161,8 +161,8 @@ def _row(report: Report, system: Mapping[str, float] | None = None) -> ReportRow
 
 
 def _keep_weights(task: CellTask, attempt: Attempt, outcome: Outcome, work: Path) -> str | None:
-    """Put the weights on the storage, if they are to stay; their SHA-256."""
-    # Those of a zero-shot are its parent's.
+    """Store the weights if they are to be kept; returns their SHA-256."""
+    # A zeroshot has its parent's weights.
     if outcome.status is not Status.DONE or task.recipe is None or not task.keep_weights:
         return None
     weights = (attempt.folder.local_path or work) / WEIGHTS

@@ -1,13 +1,13 @@
-"""A search's policy: what `raydt.tuning.search` asks for, stopped as it says, into its record."""
+"""The policy of a search: runs and stops the trials of `raydt.tuning.search`, and records them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 
-from raydt.orchestration.run.losses import loss_line, write_loss
-from raydt.orchestration.run.policy import Loss, Nothing
-from raydt.orchestration.run.room import has_room, of_one_process
+from raydt.orchestration.run.interruptions import interruption_line, write_interruption
+from raydt.orchestration.run.policy import Interruption, NoTask
+from raydt.orchestration.run.room import has_room, single_process
 from raydt.orchestration.search.recorder import TrialRecorder
 from raydt.orchestration.search.task import SearchTask, TrialReport
 from raydt.orchestration.search.trial import run_search_trial
@@ -34,14 +34,14 @@ class SearchPolicy:
         self._progress = progress
         self._recorder = recorder
 
-    def next(self, running: Sequence[SearchTask]) -> SearchTask | Nothing:
-        # Asked before the search is: what it says hangs on what has ended until then.
+    def next(self, running: Sequence[SearchTask]) -> SearchTask | NoTask:
+        # Before asking the search, because its next trial depends on what has ended until then.
         sweep = self._search.plan.sweep
-        if not has_room(sweep, of_one_process(sweep), [task.processes for task in running]):
-            return Nothing.YET
+        if not has_room(sweep, single_process(sweep), [task.processes for task in running]):
+            return NoTask.WAIT
         trial = self._search.next()
         if trial is None:
-            return Nothing.YET if running else Nothing.EVER
+            return NoTask.WAIT if running else NoTask.END
         self._search.started(trial)
         return self._task_of(trial)
 
@@ -49,13 +49,13 @@ class SearchPolicy:
         self._progress.started(self._trial(task))
 
     def is_over(self, task: SearchTask, last: TrialReport | None) -> bool:
-        """It may have said its last word before its process was lost."""
+        """Whether it sent its final report before its process was lost."""
         return last is not None and last.end is not None
 
-    def lost(self, task: SearchTask, loss: Loss) -> None:
-        """It is in the search's journal of losses; the trial begins anew."""
-        write_loss(self._search.plan.folder, task.trial_id, loss)
-        self._progress.lost(self._trial(task), loss_line(loss))
+    def interrupted(self, task: SearchTask, interruption: Interruption) -> None:
+        """Record the interruption with the search; the trial restarts from the beginning."""
+        write_interruption(self._search.plan.folder, task.trial_id, interruption)
+        self._progress.interrupted(self._trial(task), interruption_line(interruption))
 
     def print(self, line: str) -> None:
         self._progress.print(line)
@@ -65,22 +65,22 @@ class SearchPolicy:
             self._progress.reported(self._trial(task), report.val_losses[-1])
 
     def is_stopped(self, task: SearchTask, report: TrialReport) -> bool:
-        """Of every evaluation the search is asked; the last word of a trial has none of its own."""
+        """The search decides after every evaluation; a final report has no new one."""
         if report.end is not None or not report.val_losses:
             return False
         return self._search.is_stopped(self._trial(task), report.val_losses)
 
     def ended(self, task: SearchTask, last: TrialReport | None, failure: str | None) -> None:
-        """It goes into the record. One that failed says nothing; the next launch tries it again."""
+        """Record the trial. A failed one is not recorded, and the next launch tries it again."""
         trial = self._trial(task)
         if last is None or (failure is not None and last.end is None):
-            self._search.lost(trial)
+            self._search.give_up(trial)
             if failure is not None:
                 self._progress.failed(trial, failure)
             return
         finished = Finished(
             trial,
-            # Who has not said its last word was stopped.
+            # A trial without a final report was stopped.
             last.end or End.STOPPED,
             last.val_losses,
             last.bytes_seen,

@@ -1,4 +1,4 @@
-"""Finished trials for the recorder."""
+"""Record finished trials in MLflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raydt.tuning.trial import Finished, Kind
 
 
 class TrialRecorder:
-    """Writes finished trials into the store, by way of a `Recorder`."""
+    """Writes finished trials into the store through a `Recorder`."""
 
     def __init__(self, recorder: Recorder, writer: SearchWriter, search: Search) -> None:
         self._recorder = recorder
@@ -21,14 +21,14 @@ class TrialRecorder:
         self._search = search
 
     def begin(self, identity: Mapping[str, Any]) -> None:
-        """Write what is searched, and the trials of launches of before that the store lacks."""
+        """Write the search, and trials of earlier launches that the store lacks."""
         self._recorder.put("plan", lambda: self._writer.write_plan(identity))
         for finished in self._search.record.finished.values():
             if finished.trial.trial_id not in self._writer.recorded:
                 self.ended(finished)
 
     def ended(self, finished: Finished) -> None:
-        """A trial is in the record."""
+        """Write a finished trial."""
         trial, plan = finished.trial, self._search.plan
         size, window = trial.size.num_bytes, plan.window_bytes
         here = trial.recipe.for_size(size)
@@ -72,5 +72,5 @@ class TrialRecorder:
         )
 
     def write_text(self, text: str, name: str) -> None:
-        """An artifact of the search."""
+        """Write an artifact of the search."""
         self._recorder.put(name, lambda: self._writer.write_text(text, name))

@@ -1,4 +1,4 @@
-"""What the driver sends to a trial of a search, and what that reports."""
+"""The task and the reports of a trial of a search."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from raydt.orchestration.run.room import of_one_process
+from raydt.orchestration.run.room import single_process
 from raydt.orchestration.run.task import Task, Weights, WeightsPlace
 from raydt.storage.folder import Folder
 from raydt.tracking.schema import Stage
@@ -17,22 +17,22 @@ _PARENTS = "parents"
 
 
 class SearchTask(Task):
-    """A trial of a search: never tested."""
+    """A trial of a search, which is never evaluated on the test split."""
 
     trial_id: str
-    keep_weights: WeightsPlace | None  # of a pretrain that finetunes will start from
+    keep_weights: WeightsPlace | None  # for a pretrain from which finetunes will start
 
 
 class TrialReport(BaseModel):
-    """All evaluations up to now, so that the last report tells the whole trial, however it ended:
-    bytes seen and nats per byte."""
+    """All evaluations so far (bytes seen, nats per byte), so that the last report is complete
+    however the trial ends."""
 
     model_config = ConfigDict(frozen=True)
 
     val_losses: tuple[tuple[int, float], ...]
     bytes_seen: int
     seconds: float
-    end: End | None = None  # of the last word of a trial that was not stopped
+    end: End | None = None  # in the final report of a trial that was not stopped
     reason: str | None = None
     weights_sha256: str | None = None
 
@@ -44,8 +44,8 @@ def search_task(
     val_bytes: Mapping[str, int],
     digest_of: Callable[[str, int], str],
 ) -> SearchTask:
-    """The task of a trial; `locations` says where each language is, `val_bytes` how much of it is
-    evaluated, `digest_of` the digest of what is read of a language with so many bytes of train."""
+    """The task of a trial. `locations` has the URI of each language, `val_bytes` the bytes of its
+    validation split, `digest_of` the digest of its data with a given number of training bytes."""
     plan = search.plan
     sweep, protocol = plan.sweep, plan.sweep.protocol
     weights = None
@@ -71,7 +71,7 @@ def search_task(
         language=locations[trial.data_language],
         data_digest=digest_of(trial.data_language, trial.size.num_bytes),
         cache=str(sweep.local_storage / "cache"),
-        processes=of_one_process(sweep),
+        processes=single_process(sweep),
         initial_weights=weights,
         keep_weights=_weights_place(plan.folder, trial) if trial.kind is Kind.PARENT else None,
     )

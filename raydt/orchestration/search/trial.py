@@ -1,4 +1,4 @@
-"""One trial of a search in a process of Tune: as a cell is trained, but never tested."""
+"""One trial of a search in a process of Tune: trained like a cell, but without a test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from raydt.tuning.trial import End
 
 
 def run_search_trial(config: dict[str, Any]) -> None:
-    """The Tune trainable: `config` is of a trial whose task is a `SearchTask`."""
+    """The Tune trainable: `config` is that of a trial with a `SearchTask`."""
     task = received(config, SearchTask)
     with process_of_task(task.processes) as device:
         _run_trial(task, device)
@@ -61,7 +61,7 @@ def _run_trial(task: SearchTask, device: torch.device) -> None:
 
 
 def _keep_weights(task: SearchTask, outcome: Outcome) -> str | None:
-    """Of a pretrain that finetunes will start from: put them on the storage; their SHA-256."""
+    """Store the weights of a pretrain from which finetunes will start; returns their SHA-256."""
     place = task.keep_weights
     if place is None or outcome.status is not Status.DONE:
         return None

@@ -53,7 +53,7 @@ def test_what_ray_read_when_it_was_imported_is_read_again() -> None:
 import os, ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, get_authentication_mode
-from {ray_private.__name__} import LOOPBACK_ONLY, NO_SHIPPING, read_environment_again
+from {ray_private.__name__} import LOOPBACK_ONLY, NO_SHIPPING, reload_environment
 loader = AuthenticationTokenLoader.instance()
 def seen():
     token = loader.get_raw_token() if loader.has_token() else None
@@ -61,10 +61,10 @@ def seen():
     return (get_authentication_mode() == AuthenticationMode.TOKEN, token, *constants)
 print(seen())
 os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="a" * 8, **LOOPBACK_ONLY, **NO_SHIPPING)
-read_environment_again()
+reload_environment()
 print(seen())
 os.environ["RAY_AUTH_TOKEN"] = "b" * 8
-read_environment_again()
+reload_environment()
 print(seen())
 """
     own = ("RAY_AUTH_", *ray_private.LOOPBACK_ONLY, *ray_private.NO_SHIPPING)
@@ -91,7 +91,7 @@ def test_credentials_are_not_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", before)
     assert "AWS_SECRET_ACCESS_KEY" in before
     assert "ENV_VARS_TO_PROPAGATE:" in inspect.getsource(class_cache._ActorClassCache.get)
-    ray_private.keep_credentials_here()
+    ray_private.disable_credential_forwarding()
     assert before - class_cache.ENV_VARS_TO_PROPAGATE == {
         name for name in before if name.startswith("AWS_")
     }
@@ -109,7 +109,7 @@ def test_tune_keeps_no_averages(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = metadata._TrainingRunMetadata()
     kept.update_metric("loss", 1.0, step=1)
     assert kept.metric_n_steps
-    ray_private.keep_no_averages()
+    ray_private.disable_metric_averages()
     kept = metadata._TrainingRunMetadata()
     kept.update_metric("loss", 1.0, step=1)
     assert not kept.metric_n_steps
@@ -207,7 +207,7 @@ def test_tunes_reporter_is_silenced_in_the_one_place_where_it_prints(
     for name, value in ray_private.OLD_OUTPUT.items():
         monkeypatch.setenv(name, value)
     assert get_air_verbosity(0) is None
-    ours = ray_private.silent()
+    ours = ray_private.no_progress_reporter()
     callbacks = _create_default_callbacks([ours], air_verbosity=None)
     assert [each for each in callbacks if isinstance(each, TrialProgressCallback)] == [ours]
     lines = [line.strip() for line in inspect.getsource(TrialProgressCallback).splitlines()]
@@ -236,7 +236,7 @@ def test_as_many_trials_wait_as_we_say() -> None:
     not among what Ray keeps stable. Upstream: ray-project/ray#18338 brought it."""
     from ray.tune.execution import tune_controller
 
-    assert f'os.getenv("{ray_private.MOST_WAITING}"' in inspect.getsource(tune_controller)
+    assert f'os.getenv("{ray_private.MAX_PENDING}"' in inspect.getsource(tune_controller)
 
 
 def test_a_ray_of_our_own_takes_loopback_for_its_address() -> None:

@@ -18,8 +18,8 @@ from raydt.config.sweep import Sweep
 from raydt.errors import InputError
 from raydt.orchestration.cluster import runtime, temporary
 from raydt.orchestration.cluster.runtime import on_cluster, require_answer
-from raydt.orchestration.cluster.temporary import MOST_CHARACTERS, ray_folder
-from raydt.orchestration.preflight import check_surroundings
+from raydt.orchestration.cluster.temporary import MAX_CHARACTERS, ray_folder
+from raydt.orchestration.preflight import check_environment
 from tests.local_server import serving
 
 
@@ -45,7 +45,7 @@ def test_a_long_one_is_replaced_by_a_short_one(
     monkeypatch.setenv("TMPDIR", str(long))
     found = ray_folder()
     assert found is not None
-    assert len(found) <= MOST_CHARACTERS
+    assert len(found) <= MAX_CHARACTERS
     assert os.access(found, os.W_OK)
 
 
@@ -87,7 +87,7 @@ def test_an_address_where_nothing_listens_is_known_at_once(form: str) -> None:
     ),
 )
 def test_what_is_no_address_says_what_is_one(address: str) -> None:
-    with pytest.raises(ConnectionError, match=r"no address.*HOST:PORT"):
+    with pytest.raises(ConnectionError, match=r"invalid address.*HOST:PORT"):
         require_answer(address)
 
 
@@ -100,7 +100,7 @@ def test_an_old_address_that_is_another_program_s_by_now(
         if form.startswith("http"):
             require_answer(form.format(there.rpartition(":")[2]))  # Ray's client asks it more
         else:
-            with pytest.raises(ConnectionError, match="something else than Ray"):
+            with pytest.raises(ConnectionError, match="expected Ray, got another server"):
                 require_answer(form.format(there.rpartition(":")[2]))
     monkeypatch.setattr(runtime, "_CONNECT_SECONDS", 0.5)
     with socket.socket() as silent:
@@ -126,7 +126,7 @@ def test_a_launch_is_refused_before_it_prepares_anything(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port()}")
-    (problem,) = check_surroundings(Sweep(storage=str(tmp_path)))
+    (problem,) = check_environment(Sweep(storage=str(tmp_path)))
     assert problem.what == "RAY_ADDRESS"
     assert "refused" in problem.got
 

@@ -68,7 +68,7 @@ def test_a_model_of_another_shape(tmp_path: Path, exported: Path) -> None:
 
 def test_cells_that_cannot_be(tmp_path: Path) -> None:
     source = f"cell:first/{CELL}"
-    assert "no such cell that ended" in found(tmp_path, source)
+    assert "none that has ended" in found(tmp_path, source)
     assert "a cell of another sweep" in found(tmp_path, f"cell:own/{CELL}")
     first = sweep_of(tmp_path, "related").model_copy(update={"name": "first"})
     folder = cell_folder(first, CELL)
@@ -86,7 +86,7 @@ def test_cells_that_cannot_be(tmp_path: Path) -> None:
 
 def test_seeds_are_not_added_to_a_checkpoint(tmp_path: Path) -> None:
     (problem,) = check_refining(sweep_of(tmp_path, "ckpt:/x"))
-    assert "another seed of a checkpoint is none" in str(problem)
+    assert "as a checkpoint has no second seed" in str(problem)
 
 
 def test_a_config_says_which_weights_are_its_own(tmp_path: Path, exported: Path) -> None:

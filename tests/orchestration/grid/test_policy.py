@@ -16,7 +16,7 @@ from raydt.grid.result import Result, read_result
 from raydt.grid.schedule import Schedule
 from raydt.orchestration.grid import policy as module
 from raydt.orchestration.grid.policy import GridPolicy
-from raydt.orchestration.run.policy import Loss, Nothing
+from raydt.orchestration.run.policy import Interruption, NoTask
 from raydt.orchestration.run.task import CellReport, CellTask
 from raydt.storage.folder import Folder
 from raydt.terminal.progress import Progress
@@ -44,7 +44,7 @@ class Shown(Progress):
     def ended(self, cell_id: str, result: Result) -> None:
         self.seen.append((str(result.status), cell_id, result.reason))
 
-    def lost(self, cell_id: str, line: str) -> None:
+    def interrupted(self, cell_id: str, line: str) -> None:
         self.seen.append(("lost", cell_id, line))
 
     def blocked(self, cell: Cell) -> None:
@@ -133,7 +133,7 @@ def stages(tasks: list[CellTask]) -> set[str]:
 def test_a_finetune_is_handed_out_when_its_own_parent_is_done(world: World) -> None:
     first = [world.take() for _ in range(3)]
     assert stages(first) == {Stage.PRETRAIN, Stage.SCRATCH}
-    assert world.policy.next(world.running) is Nothing.YET, "the rest waits"
+    assert world.policy.next(world.running) is NoTask.WAIT, "the rest waits"
     parent = first[0]
     world.train(parent)
     world.end(parent)
@@ -151,11 +151,11 @@ def test_children_of_what_failed_or_diverged_are_blocked_and_the_launch_ends(wor
     world.train(second, Status.DIVERGED)
     world.end(second)
     world.end(third)
-    assert world.policy.next([]) is Nothing.EVER
+    assert world.policy.next([]) is NoTask.END
     assert len(world.shown.of("blocked")) == 4
     assert ("failed", first.cell_id, "its machine went away") in world.shown.seen
     assert ("diverged", second.cell_id, None) in world.shown.seen
-    assert ("failed", third.cell_id, "it ended without an outcome") in world.shown.seen
+    assert ("failed", third.cell_id, "ended without an outcome") in world.shown.seen
     failed = read_result(world.folder(first), RESULT)
     assert failed is not None
     assert (failed.status, failed.bytes_seen, failed.test_loss) == (Status.FAILED, 0, None)
@@ -190,8 +190,10 @@ def test_a_lost_cell_is_in_a_journal_of_its_own(world: World) -> None:
     task = world.take()
     assert not world.policy.is_over(task, None)
     for pause in (1.0, 2.0):
-        loss = Loss("its machine went away", "b (10.0.0.2)", counts=False, pause_seconds=pause)
-        world.policy.lost(task, loss)
+        loss = Interruption(
+            "its machine went away", "b (10.0.0.2)", counts=False, pause_seconds=pause
+        )
+        world.policy.interrupted(task, loss)
     rows = [json.loads(line) for line in world.folder(task).read("losses.jsonl").splitlines()]
     assert [(row["task"], row["node"], row["counts"], row["pause_seconds"]) for row in rows] == [
         (task.cell_id, "b (10.0.0.2)", False, 1.0),
@@ -217,8 +219,8 @@ def test_a_cell_without_room_waits_and_is_handed_out_first(
     monkeypatch.setattr(module, "has_room", lambda sweep, wanted, running: room[0])
     first = world.take()
     room[0] = False
-    assert world.policy.next(world.running) is Nothing.YET
-    assert world.policy.next(world.running) is Nothing.YET
+    assert world.policy.next(world.running) is NoTask.WAIT
+    assert world.policy.next(world.running) is NoTask.WAIT
     room[0] = True
     others = [world.take() for _ in range(2)]
     assert len({task.cell_id for task in (first, *others)}) == 3, "none was lost while it waited"
@@ -280,8 +282,8 @@ def test_another_schedule_makes_a_policy_that_adds_seeds(world: World, enough: b
     world.policy = GridPolicy(sweep, schedule, tasks, world.shown, world.written)  # type: ignore[arg-type]
     task = world.take()
     assert task.cell_id == first.cell_id
-    assert world.policy.next(world.running) is Nothing.YET
+    assert world.policy.next(world.running) is NoTask.WAIT
     world.train(task)
     world.end(task)
     following = world.policy.next([])
-    assert following is Nothing.EVER if enough else following == tasks[second.cell_id]
+    assert following is NoTask.END if enough else following == tasks[second.cell_id]

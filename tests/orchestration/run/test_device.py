@@ -66,14 +66,14 @@ def test_a_launch_on_one_machine_says_so_before_it_starts(
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    (problem,) = preflight.check_surroundings(Sweep(gpus_per_cell=1, storage=str(tmp_path)))
+    (problem,) = preflight.check_environment(Sweep(gpus_per_cell=1, storage=str(tmp_path)))
     assert problem.what == "gpus_per_cell"
     assert "torch" in problem.expected
     assert "wheel for your driver" in problem.got
-    assert preflight.check_surroundings(Sweep(storage=str(tmp_path))) == []
+    assert preflight.check_environment(Sweep(storage=str(tmp_path))) == []
     monkeypatch.setattr(preflight, "check_cluster", lambda: None)  # there is none here
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")  # its workers may have what this head lacks
-    assert preflight.check_surroundings(Sweep(gpus_per_cell=1, storage=str(tmp_path))) == []
+    assert preflight.check_environment(Sweep(gpus_per_cell=1, storage=str(tmp_path))) == []
 
 
 def test_workers_that_would_wait_for_ever_are_refused(
@@ -85,11 +85,11 @@ def test_workers_that_would_wait_for_ever_are_refused(
 
     def problems(**fields: Any) -> list[str]:
         sweep = Sweep(storage=str(tmp_path), large_cell_seconds=0, **fields)
-        return [str(problem) for problem in preflight.check_surroundings(sweep)]
+        return [str(problem) for problem in preflight.check_environment(sweep)]
 
     assert problems(workers=4, slots=4, gpus_per_cell=1) == []
     assert problems(workers=8, slots=8, gpus_per_cell=1) == [
-        "workers: expected at most 4, a GPU of this machine for each, got 8"
+        "workers: expected at most 4, one for each GPU of this machine, got 8"
     ]
     assert problems(workers=2, slots=2) == []
     assert problems(workers=3, slots=2, cpus_per_cell=2) == [

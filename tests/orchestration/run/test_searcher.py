@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from raydt.orchestration.cluster.ray_private import errors_of_trials
 from raydt.orchestration.run.events import Events, PolicyStopper
-from raydt.orchestration.run.policy import Loss, Nothing
+from raydt.orchestration.run.policy import Interruption, NoTask
 from raydt.orchestration.run.searcher import PolicySearcher
 from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
 from raydt.orchestration.run.trial import run_trial
@@ -45,10 +45,10 @@ class TwoTasks:
         self.left = [cell_task("a"), cell_task("b")]
         self.seen: list[tuple[object, ...]] = []
 
-    def next(self, running: Sequence[CellTask]) -> CellTask | Nothing:
+    def next(self, running: Sequence[CellTask]) -> CellTask | NoTask:
         if running:
-            return Nothing.YET
-        return self.left.pop(0) if self.left else Nothing.EVER
+            return NoTask.WAIT
+        return self.left.pop(0) if self.left else NoTask.END
 
     def started(self, task: CellTask) -> None:
         self.seen.append(("started", task.cell_id))
@@ -56,8 +56,8 @@ class TwoTasks:
     def is_over(self, task: CellTask, last: CellReport | None) -> bool:
         return False
 
-    def lost(self, task: CellTask, loss: Loss) -> None:
-        self.seen.append(("lost", task.cell_id, loss.reason, loss.counts))
+    def interrupted(self, task: CellTask, interruption: Interruption) -> None:
+        self.seen.append(("lost", task.cell_id, interruption.reason, interruption.counts))
 
     def print(self, line: str) -> None:
         self.seen.append(("said", line))

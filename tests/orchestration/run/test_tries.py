@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from ray import exceptions as ray_errors
 
-from raydt.orchestration.cluster.losses import (
+from raydt.orchestration.cluster.failures import (
     Cause,
     Failure,
     GroupError,
     failure_of,
     group_failure,
 )
-from raydt.orchestration.run.policy import Loss
+from raydt.orchestration.run.policy import Interruption
 from raydt.orchestration.run.task import CellReport, CellTask, Processes
 from raydt.orchestration.run.tries import Tries
 from tests.orchestration.tasks import cell_task
@@ -46,7 +46,7 @@ class Told:
     """In the place of a policy: remembers."""
 
     def __init__(self) -> None:
-        self.losses: list[Loss] = []
+        self.losses: list[Interruption] = []
         self.failed: list[tuple[str, str | None]] = []
         self.said: list[str] = []
         self.over: set[str] = set()
@@ -54,8 +54,8 @@ class Told:
     def is_over(self, task: CellTask, last: CellReport | None) -> bool:
         return task.cell_id in self.over
 
-    def lost(self, task: CellTask, loss: Loss) -> None:
-        self.losses.append(loss)
+    def interrupted(self, task: CellTask, interruption: Interruption) -> None:
+        self.losses.append(interruption)
 
     def ended(self, task: CellTask, last: CellReport | None, failure: str | None) -> None:
         self.failed.append((task.cell_id, failure))
@@ -217,8 +217,8 @@ def test_one_task_that_always_dies_is_no_nodes_fault_and_is_tried_elsewhere() ->
         world.now += 31
         trial = world.again(node)
     assert world.told.said == []
-    world.tries.came_to_its_end(world.start("fine", "a"))
-    world.tries.came_to_its_end(world.start("fine too", "b"))
+    world.tries.finished_trial(world.start("fine", "a"))
+    world.tries.finished_trial(world.start("fine too", "b"))
     assert world.tries.hand_out("new", cell_task("new")).avoided == frozenset()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raydt.orchestration.run.policy import Loss, Nothing
+from raydt.orchestration.run.policy import Interruption, NoTask
 from raydt.orchestration.search.policy import SearchPolicy
 from raydt.orchestration.search.task import SearchTask, TrialReport, search_task
 from raydt.terminal.search_progress import SearchProgress
@@ -33,7 +33,7 @@ class Shown(SearchProgress):
     def ended(self, finished: Finished) -> None:
         self.seen.append((finished.end, finished.trial.trial_id))
 
-    def lost(self, trial: Trial, line: str) -> None:
+    def interrupted(self, trial: Trial, line: str) -> None:
         self.seen.append(("lost", trial.trial_id, line))
 
     def failed(self, trial: Trial, reason: str) -> None:
@@ -87,7 +87,7 @@ def test_as_many_as_there_are_slots_and_the_search_is_asked_no_earlier(world: Wo
     first = world.take([])
     second = world.take([first])
     assert first.trial_id != second.trial_id
-    assert world.policy.next([first, second]) is Nothing.YET
+    assert world.policy.next([first, second]) is NoTask.WAIT
     assert len(world.search.running) == 2, "the third was not asked for"
 
 
@@ -112,7 +112,9 @@ def test_a_trial_that_said_its_last_word_is_in_the_record(world: World) -> None:
 def test_a_lost_trial_is_in_the_searchs_journal(world: World) -> None:
     task = world.take([])
     assert not world.policy.is_over(task, None)
-    world.policy.lost(task, Loss("its machine went away", None, counts=False, pause_seconds=1.0))
+    world.policy.interrupted(
+        task, Interruption("its machine went away", None, counts=False, pause_seconds=1.0)
+    )
     (row,) = world.search.plan.folder.read("losses.jsonl").splitlines()
     assert json.loads(row)["task"] == task.trial_id
     assert world.shown.seen[-1][:2] == ("lost", task.trial_id)

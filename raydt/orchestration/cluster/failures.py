@@ -1,7 +1,7 @@
-"""What became of a process that came to no end: whose doing it was, as far as Ray says.
+"""Why a process failed: by its own fault or because of the infrastructure, as far as Ray knows.
 
-Of a process that is gone Ray says that it died, and not why: of one that was killed for memory the
-same as of one whose machine was taken back. So its node decides: `Nodes` says which are there.
+Ray reports that a process died, but not why: a process that was killed for its memory looks like
+one whose machine was preempted. So the state of its node decides, which `Nodes` knows.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _POLL_SECONDS = 1.0
 
 
 class Cause(Enum):
-    """Whose doing it was that a process came to no end."""
+    """Who is responsible for the failure of a process."""
 
-    RAISED = "its own: it raised an exception, or was told to end for the memory it held"
-    DIED = "its own if its node lives: killed for memory, a segmentation fault"
-    LOST = "the infrastructure's: its node is gone, or cannot be reached"
+    RAISED = "itself: it raised an exception, or Ray ended it for its memory"
+    DIED = "itself if its node is alive: killed for memory, a segmentation fault"
+    LOST = "the infrastructure: its node is gone, or cannot be reached"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A process that came to no end; `reason` is a line for people, `actors` the ids of the actors
-    that are gone, where Ray names them."""
+    """The failure of a process; `reason` is one line of text, `actors` the ids of the dead actors,
+    if Ray names them."""
 
     cause: Cause
     reason: str
@@ -36,7 +36,7 @@ class Failure:
 
 
 class GroupError(Exception):
-    """What a trial raises whose worker group came to no end."""
+    """The error of a trial whose worker group failed."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.reason)
@@ -50,17 +50,17 @@ class Nodes(Protocol):
     """The nodes of a cluster, by id."""
 
     def alive(self) -> Mapping[str, Mapping[str, float]]:
-        """What each node that is there and stays has in all; not those about to be taken away."""
+        """The total resources of each node, without nodes that are about to be removed."""
 
     def node_of(self, actor: str) -> str | None:
-        """Where an actor runs or ran; None if it never began to."""
+        """The node of an actor, running or not; None if it never started."""
 
     def name(self, node: str) -> str:
-        """How people call a node, also one that is gone."""
+        """The display name of a node, even if it is gone."""
 
 
 class RayNodes:
-    """Those of the Ray that this process has joined."""
+    """The nodes of the Ray cluster that this process has joined."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -97,15 +97,15 @@ class RayNodes:
         return self._names.get(node, f"node {node[:8]}")
 
 
-_GONE = "its process was killed, or died for lack of memory"
+_GONE = "its process was killed, or ran out of memory"
 _TOOK_MEMORY = "its machine ran out of memory"
-_UNREACHABLE = "its process could not be reached any more"
-_PREEMPTED = "its machine was taken back"
+_UNREACHABLE = "its process became unreachable"
+_PREEMPTED = "its machine was preempted"
 _AWAY = "its machine went away"
 
 
 def failure_of(error: BaseException | str | None) -> Failure:
-    """What an error of Tune's or Ray's says; a text is one that could not be passed on whole."""
+    """The failure behind an error of Tune or Ray; text if the error could not be pickled."""
     if not isinstance(error, BaseException):
         return Failure(Cause.RAISED, _last_line(error or ""))
     from ray import exceptions as ray_errors
@@ -136,10 +136,10 @@ def failure_of(error: BaseException | str | None) -> Failure:
 
 
 def group_failure(failures: Iterable[BaseException]) -> Failure:
-    """What the errors of the workers of a group come to.
+    """The failure of a group, from the errors of its workers.
 
-    Of one that is lost the others say that a connection was reset, so what is the infrastructure's
-    goes before what died, and that before what was raised.
+    When one worker is lost, the others raise because a connection was reset. So lost ones take
+    precedence over dead ones, and those over exceptions.
     """
     found = [failure_of(error) for error in failures]
     actors = tuple(actor for failure in found for actor in failure.actors)

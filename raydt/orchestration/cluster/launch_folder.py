@@ -1,6 +1,6 @@
-"""A folder of a launch's own beside the sweeps, for what Ray and Tune write and nobody reads again.
+"""A temporary folder of a launch, for files of Ray and Tune that nobody reads again.
 
-A launch that is killed leaves its folder; the next one removes it.
+A launch that is killed leaves its folder behind; the next one removes it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _LOCK = ".raydt-launch.lock"  # held as long as the folder is in use
 
 
 @contextmanager
-def own_folder() -> Iterator[Path]:
-    """A new folder in TMPDIR for the time of the block; those of launches that were killed go."""
+def launch_folder() -> Iterator[Path]:
+    """A new folder in TMPDIR inside the `with` block. Removes those of killed launches."""
     _sweep(Path(gettempdir()))
     folder = Path(mkdtemp(prefix=_PREFIX))
     lock = FileLock(folder / _LOCK)
@@ -28,7 +28,7 @@ def own_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # Processes of Ray may end a moment later, and write until then.
+        # Ray's processes may still write for a moment.
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
@@ -40,8 +40,8 @@ def _sweep(root: Path) -> None:
             if not folder.is_dir() or folder.lstat().st_uid != os.getuid():
                 continue
             if not (folder / _LOCK).exists():
-                continue  # not ours, or about to be made
+                continue  # not ours, or being created
             with FileLock(folder / _LOCK, timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
         except (OSError, Timeout):
-            continue  # in use, or somebody else has just removed it
+            continue  # in use, or just removed by another launch

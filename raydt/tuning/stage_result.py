@@ -11,7 +11,7 @@ from raydt.tuning.rule import Rule
 
 
 @dataclass(frozen=True)
-class StageFound:
+class StageResult:
     """`recipe` is the one to use; `rule` and `comparisons` are of the rule's recipe even where it
     was not better."""
 

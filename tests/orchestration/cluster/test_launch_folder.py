@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from raydt.orchestration.cluster.own_folder import own_folder
+from raydt.orchestration.cluster.launch_folder import launch_folder
 
 PROGRAM = """
 import time
-from raydt.orchestration.cluster.own_folder import own_folder
-with own_folder() as folder:
+from raydt.orchestration.cluster.launch_folder import launch_folder
+with launch_folder() as folder:
     (folder / "session").mkdir()
     print(folder, flush=True)
     time.sleep(600)
@@ -44,7 +44,7 @@ def test_what_a_kill_left_goes_and_what_is_in_use_stays(root: Path) -> None:
         theirs = root / "raydt-notes"  # somebody's, with no lock of ours
         theirs.mkdir()
         (theirs / "text").write_text("mine")
-        with own_folder() as folder:
+        with launch_folder() as folder:
             assert not left.exists()
             assert (used / "session").is_dir()
             assert folder.parent == root
@@ -57,7 +57,7 @@ def test_what_a_kill_left_goes_and_what_is_in_use_stays(root: Path) -> None:
 
 def test_it_is_gone_after_an_error_too(root: Path) -> None:
     def fail() -> None:
-        with own_folder() as folder:
+        with launch_folder() as folder:
             (folder / "ray").mkdir()
             raise ZeroDivisionError
 

@@ -57,7 +57,7 @@ FILES = "--corpus files:texts --sizes 8k --pretrain-size 32k --protocol.val-byte
         ([*FILES, "--sources", "en", "--targets", "xx"], ["xx", "de, empty, en, latin"]),
         (
             [*FILES, "--sources", "en", "--targets", "de", "--sizes", "8k", "80M"],
-            ["de.txt: 80006000 bytes"],
+            ["de.txt: expected 80006000 bytes"],
         ),
         ([*FILES, "--sources", "latin", "--targets", "de"], ["latin.txt", "UTF-8", "300003"]),
         ([*FILES, "--sources", "empty", "--targets", "de"], ["empty.txt"]),

@@ -1,4 +1,5 @@
-"""`raydt corpora`: show the prepared languages or, with --look, preview how a path would be read."""
+"""`raydt corpora`: show the prepared languages or, with --look, preview how a path would be
+read."""
 
 from __future__ import annotations
 

@@ -143,7 +143,8 @@ class LaunchLease:
                 raise self._already_running()  # another one was faster
 
     def beat(self, ended: bool = False) -> bool:
-        """Record that this launch is alive, or has ended; False if another launch holds the sweep."""
+        """Record that this launch is alive, or has ended; False if another launch holds the
+        sweep."""
         there = _read(self._sweep)
         record = self._record(there)
         if record is None or record.launch != self.launch_id:

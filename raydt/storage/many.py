@@ -16,7 +16,8 @@ OutT = TypeVar("OutT")
 
 
 def each(work: Callable[[ItemT], OutT], items: Sequence[ItemT], storage: Folder) -> list[OutT]:
-    """Apply `work` to every item and return the results in order; `storage` is where the items are."""
+    """Apply `work` to every item and return the results in order; `storage` is where the items
+    are."""
     if storage.local_path is not None:
         return [work(item) for item in items]
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:

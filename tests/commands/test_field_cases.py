@@ -50,4 +50,4 @@ def test_a_folder_that_is_not_there_is_one_message(
     code, shown = said(capsys, "plan", *words)
     assert code == 2
     assert len(shown) == 1
-    assert "found nothing there" in shown[0]
+    assert "got nothing there" in shown[0]

@@ -54,7 +54,7 @@ def test_refine_needs_a_factor_and_a_sweep(
     assert main(["refine", "nothing", "--storage", str(tmp_path)]) == 2
     err = " ".join(capsys.readouterr().err.split())
     assert "--until: expected a factor of more than 1, such as 1.5, got nothing" in err
-    assert "'nothing'; there: no sweep" in err
+    assert "(no sweep), got 'nothing'" in err
 
 
 def test_the_plan_says_that_nothing_is_known_yet(

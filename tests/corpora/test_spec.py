@@ -76,7 +76,7 @@ def test_all_problems_of_the_options_come_together() -> None:
     assert "one of line, paragraph, file, got 'page'" in found[0]
     allowed = "column, not_utf8, normalise, aligned, val_share, test_share, split_seed"
     assert f"one of documents, {allowed}, excerpt_bytes, only, " in found[1]
-    assert "found 'colum=x'" in found[1]
+    assert "got 'colum=x'" in found[1]
     assert "only once" in found[2]
     assert "a value" in found[3]
     with pytest.raises(InputError) as caught:

@@ -58,7 +58,7 @@ def test_postgresql(losses: LossTable) -> None:
         pd.testing.assert_frame_equal(check(tables, losses), check(client, losses))
         with pytest.raises(InputError, match="PostgreSQL that lets us in") as raised:
             read_sweep(uri.replace(secret, "keeper:wrong@"))
-        assert f"found {server.uri}" in str(raised.value)
+        assert f"got {server.uri}" in str(raised.value)
         assert "authentication failed" in str(raised.value)
 
 

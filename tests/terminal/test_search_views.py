@@ -26,7 +26,7 @@ def test_the_plan_says_what_is_expected_and_what_at_most(tmp_path: Path) -> None
     show_search_plan(plan, console)
     text = " ".join(out.getvalue().split())
     assert "bytes expected, at most" in text
-    assert "assumed 25 epochs" in text
+    assert "converges after 25 epochs" in text
     assert "budget bytes" not in text
     assert "--budget" not in text
     show_search_plan(replace(plan, asked_bytes=90_000_000), console)

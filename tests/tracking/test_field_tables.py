@@ -50,7 +50,7 @@ def test_words_for_a_random_initialisation(tmp_path: Path, word: str) -> None:
     ]
     assert word == "scratch" or any(repr(word) in note for note in read.notes)
     own = f"stage,source,target,size,loss\nfinetune,{word},de,6M,2.5\n"
-    with pytest.raises(InputError, match="line 2: source: a language"):
+    with pytest.raises(InputError, match="line 2: source: expected a language"):
         table(tmp_path, own)
 
 
@@ -69,7 +69,7 @@ def test_what_is_no_language_is_refused_by_name(tmp_path: Path, word: str) -> No
 
 def test_yaml_makes_false_of_norwegian(tmp_path: Path) -> None:
     rows = [{"stage": "scratch", "target": False, "size": "6M", "loss": 2.5}]
-    with pytest.raises(InputError, match=r"target: a language.*found 'False'"):
+    with pytest.raises(InputError, match=r"target: expected a language.*got 'False'"):
         table(tmp_path, json.dumps(rows), name="a.json")
 
 
@@ -265,7 +265,7 @@ def test_what_no_byte_model_can_have_is_noted(tmp_path: Path) -> None:
     (note,) = read.notes
     assert "above 5.545" in note
     assert "13.09" in note
-    with pytest.raises(InputError, match="loss: perplexity of a byte, more than 1"):
+    with pytest.raises(InputError, match="loss: expected perplexity of a byte, more than 1"):
         table(tmp_path, f"{HEADER}scratch,de,small,6M,0.5\n", unit="perplexity")
 
 
@@ -334,7 +334,7 @@ def test_the_same_row_twice_counts_once(tmp_path: Path) -> None:
     read = table(tmp_path, f"{HEADER}{row}scratch,de,small,60M,2.0\n{row}")
     assert len(read.rows) == 2
     assert "lines 4" in read.notes[0]
-    with pytest.raises(InputError, match=r"line 4: each cell once.*also in line 2"):
+    with pytest.raises(InputError, match=r"line 4: expected each cell once.*also in line 2"):
         table(tmp_path, f"{HEADER}{row}scratch,de,small,60M,2.0\n{row.replace('2.5', '2.6')}")
 
 

@@ -126,7 +126,7 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         "line 5: loss",
         "line 6: size: expected more than 0 in a finetune row",
         "line 7: stage: expected one of pretrain, scratch, finetune, zeroshot, joint, got 'tuned'",
-        "line 9: each cell once",
+        "line 9: expected each cell once",
         "also in line 8",
         "6 values a line, separated by commas, got 4 in line 10",
         "line 11: size: expected a number of bytes",

@@ -138,7 +138,8 @@ def patient_scheduler(is_stranded: Callable[[str], bool] = lambda _: False) -> T
 
     class PatientScheduler(NotPickled, FIFOScheduler):  # type: ignore[misc]
         def choose_trial_to_run(self, tune_controller: Any) -> Any:
-            """The trial for a free process; None if there is none, or Tune should ask the searcher."""
+            """The trial for a free process; None if there is none, or Tune should ask the
+            searcher."""
             # Tune has no public API for which process is for which trial.
             actors, manager = tune_controller._trial_to_actor, tune_controller._actor_manager
             for trial in tune_controller.get_trials():

@@ -16,7 +16,8 @@ LOSSES = "losses.jsonl"
 
 
 def write_interruption(folder: Folder, task: str, interruption: Interruption) -> None:
-    """Append an interruption of the named task. If the storage is full or unreachable, only print."""
+    """Append an interruption of the named task. If the storage is full or unreachable, only
+    print."""
     row = {"time": time.time(), "task": task, **asdict(interruption)}
     try:
         folder.append(LOSSES, (json.dumps(row) + "\n").encode())

@@ -181,5 +181,5 @@ def test_numbers_that_do_not_fit_are_input_errors() -> None:
         EvaluationWindows(numbered(0), 0)
     assert len(caught.value.problems) == 2
     batches = WindowBatches(numbered(100), 8, 10, seed=0)
-    with pytest.raises(InputError, match="found 99"):
+    with pytest.raises(InputError, match="got 99"):
         batches.load_state({"epoch": 0, "row": 99})

@@ -44,12 +44,12 @@ def test_an_unknown_language_is_shown_those_there_are(tmp_path: Path) -> None:
     assert "related, unrelated, nonsense, alba, brio" in problem.expected
     assert "did you mean unrelated" in problem.got
     assert "did you mean" not in only(ControlledCorpus(), "zz").got
-    assert "no languages" in only(FilesCorpus(tmp_path), "en").requirement
+    assert "no languages" in only(FilesCorpus(tmp_path), "en").expected
 
 
 @pytest.mark.parametrize("language", ["", "..", "a/b", "../en", "e n", ".en", "ço", "en\n"])
 def test_odd_names_are_refused_before_they_meet_a_path(tmp_path: Path, language: str) -> None:
-    assert only(FilesCorpus(tmp_path), language).requirement.startswith("a name of letters")
+    assert only(FilesCorpus(tmp_path), language).expected.startswith("a name of letters")
 
 
 def test_sizes_are_seen_without_reading(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_parquet_without_the_column_names_those_there_are(tmp_path: Path, root
 def test_jsonl_without_the_column_or_without_json(tmp_path: Path) -> None:
     path = tmp_path / "xx.jsonl"
     path.write_bytes(rows("content"))
-    with pytest.raises(InputError, match=r"a column 'text'.*found columns 'url', 'content', 'n'"):
+    with pytest.raises(InputError, match=r"a column 'text'.*got columns 'url', 'content', 'n'"):
         documents(FilesCorpus(tmp_path))
     path.write_bytes(b'{"text": "a"}\n{"text": \n')
     with pytest.raises(InputError, match=r"xx.jsonl, line 2: expected a JSON object a line"):

@@ -30,7 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raydt.corpora.ahead import InTurn
+from raydt.corpora.background import SerialWorker
 from raydt.corpora.prepared.batches import WindowBatches
 from raydt.corpora.preparing.duplicates import HeldOut
 from raydt.corpora.preparing.prepare import prepare_language
@@ -123,7 +123,7 @@ def measure_stages(path: Path) -> None:
 def read_hash_write(path: Path, out: Path) -> None:
     """What no way of preparing can do without: read, hash and write, each in a thread."""
     digest = hashlib.sha256()
-    hashing, writing = InTurn(), InTurn()
+    hashing, writing = SerialWorker(), SerialWorker()
     with out.open("wb", buffering=0) as file, pq.ParquetFile(path, memory_map=True) as parquet:
         for batch in parquet.iter_batches(4096, columns=["text"], use_threads=False):
             data = batch.column(0).buffers()[2]

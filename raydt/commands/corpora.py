@@ -79,16 +79,14 @@ def show_preview(text: str, languages: list[str] | None) -> int:
             else f"{'' if seen.is_counted else 'about '}{seen.num_rows:,}",
             samples=seen.samples,
             problem=seen.problem,
-            doubts=seen.doubts,
+            notes=seen.notes,
         )
         for seen in look(corpus, asked, _LOOK_SECONDS)
     ]
     # Show the same reason for many files of one folder only once.
-    alike = Counter(
-        (each.path.parent, each.path.suffix, each.reason) for each in corpus.passed_over
-    )
+    alike = Counter((each.path.parent, each.path.suffix, each.reason) for each in corpus.skipped)
     passed = []
-    for each in corpus.passed_over:
+    for each in corpus.skipped:
         num = alike.pop((each.path.parent, each.path.suffix, each.reason), 0)
         more = f" and {num - 1:,} like it" if num > 1 else ""
         if num:

@@ -46,7 +46,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
 def run(parsed: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from raydt.corpora.preparing.doubts import corpus_doubts
+    from raydt.corpora.preparing.notes import corpus_notes
     from raydt.corpora.preparing.parallel import prepare_parallel
     from raydt.corpora.sources.check import languages_and_sizes
     from raydt.corpora.sources.locate import locate
@@ -71,6 +71,6 @@ def run(parsed: argparse.Namespace) -> int:
             preparing.on_language,
         )
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
-    for doubt in corpus_doubts(corpus, languages):
-        notes.print(f"note: {doubt}", style="yellow", markup=False)
+    for note in corpus_notes(corpus, languages):
+        notes.print(f"note: {note}", style="yellow", markup=False)
     return show_prepared(storage)

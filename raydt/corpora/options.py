@@ -1,4 +1,4 @@
-"""The options of a corpus: what may stand behind its question mark, and how it is read."""
+"""The options after the question mark of a corpus."""
 
 from __future__ import annotations
 
@@ -32,22 +32,23 @@ _SHARE_RANGE = f"a number from {_SHARES[0]:g} to {_SHARES[1]:g}"
 _INTEGERS = {
     "field": re.compile(r"[1-9][0-9]{0,3}"),
     "split_seed": re.compile(r"[0-9]{1,18}"),
-    "excerpt_bytes": re.compile(r"0|[1-9][0-9]{2,8}"),  # shorter ones are hardly text
+    "excerpt_bytes": re.compile(r"0|[1-9][0-9]{2,8}"),  # shorter excerpts are hardly text
 }
 _INTEGER_RANGES = {
-    "field": "a number from 1 on",
-    "split_seed": "a number from 0 on",
+    "field": "a number of at least 1",
+    "split_seed": "a number of at least 0",
     "excerpt_bytes": "0, or 100 or more",
 }
 UTF8 = "utf-8"
-# Names of hosts, and what refuses everything: no file is in them.
-_OF_NO_FILE = ("idna", "punycode", "undefined")
+# Encodings of host names, and one that fails for all text: no file has them.
+_NOT_FOR_FILES = ("idna", "punycode", "undefined")
 
 
 def read_options(
     query: str, allowed: Sequence[str]
 ) -> tuple[dict[str, str | int | float], list[Problem]]:
-    """The values of `name=value&name=value` of the names that are allowed, and all problems."""
+    """Parse `name=value&name=value` with the allowed names; returns the values, and all
+    problems."""
     options: dict[str, str | int | float] = {}
     problems = []
     for part in query.split("&") if query else []:
@@ -58,7 +59,7 @@ def read_options(
         elif not value:
             problems.append(Problem(f"corpus option {name}", "a value", repr(part)))
         elif name in options:
-            problems.append(Problem(f"corpus option {name}", "only once", repr(part)))
+            problems.append(Problem(f"corpus option {name}", "it once", repr(part)))
         elif value not in _CHOICES.get(name, (value,)):
             requirement = f"one of {', '.join(_CHOICES[name])}"
             problems.append(Problem(f"corpus option {name}", requirement, repr(value)))
@@ -72,7 +73,7 @@ def read_options(
         elif name == "encoding":
             encoding = _read_encoding(value)
             if encoding is None:
-                requirement = "an encoding of text that Python knows, such as utf-16-le or cp1251"
+                requirement = "a text encoding of Python, such as utf-16-le or cp1251"
                 problems.append(Problem(f"corpus option {name}", requirement, repr(value)))
             else:
                 options[name] = encoding
@@ -88,13 +89,13 @@ def read_options(
 
 
 def _read_encoding(name: str) -> str | None:
-    """The encoding by Python's name for it; None for what is none, or one of bytes (base64)."""
+    """Python's name of the encoding; None if it is unknown, or not a text encoding (base64)."""
     try:
         encoding = codecs.lookup(name).name
         "".encode(encoding)
     except (LookupError, ValueError):
         return None
-    if encoding in _OF_NO_FILE:
+    if encoding in _NOT_FOR_FILES:
         return None
     return UTF8 if encoding == "utf-8-sig" else encoding
 

@@ -1,11 +1,11 @@
-"""Which corpus: the short text people type, as a typed value.
+"""Parse the text that names a corpus.
 
 `controlled` or `controlled:SEED` is the embedded generator.
 
 `files:PATH` is a folder of languages: `<language>.txt`, `.jsonl`, `.tsv`, `.csv`, `.conllu` or
 `.parquet`, each of them plain, `.gz`, `.zst`, `.bz2`, `.xz` or `.lz4` (parquet compresses itself),
 or a sub-folder `<language>/` of such files, at any depth, which are read in the order of their
-names. `files:GLOB` names the files with `{language}` where the name of the language stands:
+names. `files:GLOB` matches files with `{language}` in place of the language's name:
 `files:/data/mc4-{language}-*.jsonl.gz`.
 
 `hub:DATASET` is a dataset of the Hugging Face Hub, read as a stream.
@@ -14,38 +14,37 @@ Options follow a question mark: `files:PATH?documents=paragraph&normalise=NFC`. 
 percent-encoded (`%26` is `&`).
 
     documents  line | paragraph | file     what a document is in a .txt       [line]
-    column     NAME                        where the text is, not in a .txt;
-                                           NAME.NAME within another           [text]
-    field      NUMBER                      of lines with tabs this field
+    column     NAME                        column with the text, not in .txt;
+                                           NAME.NAME for a nested one         [text]
+    field      NUMBER                      read this field of lines with tabs
     format     txt | jsonl | tsv | csv | conllu | parquet
-                                           what files hold, whatever their
-                                           names                              [as named]
-    only       WORD,WORD                   files whose path has these words,
-                                           such as train; all: whatever is
-                                           there                              [all of one kind]
-    encoding   NAME                        of the text, as Python names it    [utf-8]
-    not_utf8   error | replace | skip      what to do about broken text       [error]
-    odd_rows   error | skip                rows that are no text              [error]
-    split_by   NAME                        a column that names documents: those of
-                                           one name are held out together, in
-                                           every language                     [by index]
-    lists      error | join                a column of lists of texts: joined
-                                           by line breaks                     [error]
+                                           format of all files, whatever
+                                           their names                        [by name]
+    only       WORD,WORD                   only files with these words in
+                                           their paths, such as train; all:
+                                           every file                         [all of one kind]
+    encoding   NAME                        text encoding, by Python's name    [utf-8]
+    not_utf8   error | replace | skip      how to treat invalid text          [error]
+    odd_rows   error | skip                how to treat rows without text     [error]
+    split_by   NAME                        a column that names documents: those
+                                           with the same name are held out
+                                           together, in every language        [by index]
+    lists      error | join                how to treat a column of lists of
+                                           texts; join: with line breaks      [error]
     normalise  NFC | NFKC | NFD | NFKD     Unicode normalisation              [none]
-    aligned    yes | no                    files: document i says the same in
-                                           every language of the corpus       [no]
-    config     NAME                        hub; may hold {language}           [{language}]
+    aligned    yes | no                    files: document i has the same
+                                           content in every language          [no]
+    config     NAME                        hub; may contain {language}        [{language}]
     split      NAME                        hub                                [train]
     revision   NAME                        hub: branch, tag or commit         [main]
-    val_share, test_share                  of the text, 0.01 to 0.45          [what is there
-                                                                              decides]
-    split_seed NUMBER                      another draw of the splits         [0]
-    excerpt_bytes NUMBER                   val and test: at most about so much of a document
-                                           before the next; 0: whole          [1000]
+    val_share, test_share                  share of the text, 0.01 to 0.45    [by the amount of
+    text] split_seed NUMBER                      seed of the splits                 [0]
+    excerpt_bytes NUMBER                   val and test: approximate length of an excerpt of a
+    document before the next one; 0: whole documents       [1000]
 
-`hub:allenai/c4` names its configs by language, but its config `en` is C4, an English corpus that
-was filtered by rules no other language went through; the English of mC4 is its config `en-multi`.
-So `en` of it is `en-multi`, unless `config=` says otherwise.
+`hub:allenai/c4` has a config per language, but its config `en` is C4, an English corpus that was
+filtered by rules which no other language went through; the English of mC4 is its config `en-multi`.
+So the language `en` uses `en-multi`, unless `config=` is given.
 """
 
 from __future__ import annotations
@@ -72,19 +71,19 @@ from raydt.corpora.options import (
 from raydt.corpora.splits import SplitRule
 from raydt.errors import InputError, Problem, bad
 
-# A language's name is a folder's name, a tag and a part of a cell id: no leading dot (`..` would
-# leave the corpus, and dotted names are raydt's own temporary folders).
+# A language's name is used as a folder, a tag and a part of cell ids. It has no leading dot: `..`
+# would leave the corpus, and names with a leading dot are raydt's own temporary folders.
 LANGUAGE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 PLACEHOLDER = "{language}"
 _MAGIC = frozenset("*[")
 _FORMS = "controlled, controlled:SEED, files:PATH or hub:DATASET"
 _DATASET = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
 
-# Where the config of a language has another name than the language; from the dataset's card.
+# Languages whose config has another name, from the dataset's card.
 _CONFIGS = {("allenai/c4", "en"): "en-multi"}
 
-ALL = "all"  # of `only`: files of all kinds
-# 32 excerpts fill the val of a sweep that names no size, and one is a few windows long.
+ALL = "all"  # value of `only`: files of all kinds
+# 32 excerpts fill the default val split, and each is a few windows long.
 _EXCERPT_BYTES = 1000
 
 
@@ -101,13 +100,13 @@ class ControlledCorpus:
 
     @property
     def key(self) -> str:
-        """Name of this corpus's folder among the prepared ones."""
+        """The name of the folder of its prepared languages."""
         return f"controlled-{self.seed}"
 
 
 @dataclass(frozen=True)
 class _WithOptions:
-    """A corpus that is a place, its first field, and options."""
+    """A corpus with a location, its first field, and options."""
 
     _kind: ClassVar[str]
 
@@ -118,7 +117,7 @@ class _WithOptions:
 
     @property
     def _options(self) -> str:
-        """The options that are not as they would be anyway, as text."""
+        """The options that differ from their defaults, as text."""
         parts = [
             f"{field.name}={quote(str(getattr(self, field.name)), safe='{}/ ')}"
             for field in fields(self)[1:]
@@ -127,12 +126,12 @@ class _WithOptions:
         return f"?{'&'.join(parts)}" if parts else ""
 
     def with_option(self, **options: object) -> str:
-        """The text of the corpus with other options, to be typed."""
+        """The text of the corpus with other options."""
         return replace(self, **options).name
 
 
 class _SplitByRule:
-    """A corpus of documents that are split by a rule; what is held out is a matter of options."""
+    """A corpus whose documents are split by a rule with options."""
 
     val_share: float | None
     test_share: float | None
@@ -140,7 +139,7 @@ class _SplitByRule:
 
     @property
     def split_rule(self) -> SplitRule:
-        """What its splits are drawn by."""
+        """The rule of its splits."""
         return SplitRule(self.val_share, self.test_share, self.split_seed)
 
 
@@ -170,18 +169,18 @@ class FilesCorpus(_WithOptions, _SplitByRule):
 
     @property
     def key(self) -> str:
-        """Name of this corpus's folder among the prepared ones; another for every path."""
+        """The name of the folder of its prepared languages, different for every path."""
         path = self.path.resolve()
         return _key("files", path.name, f"{path}{self._options}")
 
     @property
     def is_glob(self) -> bool:
-        """Whether the path is a pattern of files and not their folder."""
+        """Whether the path is a pattern, and not a folder."""
         return PLACEHOLDER in str(self.path)
 
     @property
     def base(self) -> Path:
-        """The folder that all files are below: the path, or of a pattern what comes before it."""
+        """The common folder of all files: the path, or the part before a pattern."""
         if not self.is_glob:
             return self.path
         names = self.path.parts
@@ -190,17 +189,17 @@ class FilesCorpus(_WithOptions, _SplitByRule):
 
     @property
     def words(self) -> frozenset[str]:
-        """What `only` asks for, in lower case; nothing where all is taken."""
+        """The words of `only`, in lower case; empty for all files."""
         return frozenset(() if self.only in (None, ALL) else str(self.only).lower().split(","))
 
     def file(self, language: str) -> Path:
-        """Where the text of a language is, if it is a plain text file in the folder."""
+        """The path of a language's text, if it is a plain text file in the folder."""
         return self.path / f"{language}.txt"
 
 
 @dataclass(frozen=True)
 class HubCorpus(_WithOptions, _SplitByRule):
-    """A dataset of the Hub, a config a language."""
+    """A dataset of the Hub with a config per language."""
 
     _kind = "hub"
 
@@ -217,11 +216,11 @@ class HubCorpus(_WithOptions, _SplitByRule):
 
     @property
     def key(self) -> str:
-        """Name of this corpus's folder among the prepared ones."""
+        """The name of the folder of its prepared languages."""
         return _key("hub", self.dataset, self.name)
 
     def config_of(self, language: str) -> str:
-        """The config that has a language."""
+        """The config of a language."""
         if self.config == PLACEHOLDER:
             return _CONFIGS.get((self.dataset, language), language)
         return self.config.replace(PLACEHOLDER, language)
@@ -232,9 +231,9 @@ CorpusSpec: TypeAlias = ControlledCorpus | FilesCorpus | HubCorpus
 
 
 def parse_corpus(text: str) -> CorpusSpec:
-    """The corpus meant by `controlled:7`, `files:~/bible` or `hub:allenai/c4?column=text`.
+    """Parse a corpus such as `controlled:7`, `files:~/bible` or `hub:allenai/c4?column=text`.
 
-    `InputError` with all problems of the text.
+    Raises `InputError` with all problems of the text.
     """
     kind, colon, value = text.strip().partition(":")
     if kind == "controlled" and (not colon or re.fullmatch(r"[0-9]+", value)):
@@ -245,7 +244,7 @@ def parse_corpus(text: str) -> CorpusSpec:
         _raise(problems)
         try:
             return FilesCorpus(_absolute(place), **options)  # type: ignore[arg-type]
-        except RuntimeError as error:  # ~somebody, of whom there is no home
+        except RuntimeError as error:  # ~user without a home directory
             raise bad("corpus", "a folder that exists", f"{text!r} ({error})") from error
     if kind == "hub" and place:
         options, problems = read_options(query, _names_of(HubCorpus))
@@ -257,13 +256,13 @@ def parse_corpus(text: str) -> CorpusSpec:
 
 
 def _absolute(place: str) -> Path:
-    """One path for one folder, from wherever it is named; links are kept as they are."""
+    """An absolute path, so that a folder has one name from everywhere; links are kept."""
     path = Path(place).expanduser()
     return path if path.is_absolute() else Path(os.path.normpath(Path.cwd() / path))
 
 
 def _names_of(corpus: type[FilesCorpus | HubCorpus]) -> list[str]:
-    """Of its options: all fields but the place."""
+    """The names of its options: all fields except the location."""
     return [field.name for field in fields(corpus)][1:]
 
 

@@ -1,11 +1,11 @@
-"""The three splits, and which of them a document belongs to.
+"""The three splits, and the rule that assigns documents to them.
 
-The rule looks at a document's index. In a line-parallel corpus a line that is `val` or `test` in
-one language is therefore in no language's `train`: a model pretrained on German has not read the
-German of an English test document.
+The rule depends on a document's index. So in a line-parallel corpus, a line in `val` or `test` of
+one language is in no language's `train`: a model pretrained on German has not read the German
+translation of an English test document.
 
-Of many documents no more than the index counts, so that a corpus is read once, whatever its size.
-Of few (`few`) the number of documents counts too, and of fewer still their lengths.
+For many documents only the index counts, so that a corpus of any size is read once. For few (`few`)
+the number of documents counts too, and for even fewer their lengths.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Split: TypeAlias = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 SEPARATOR = 0  # the byte that ends a document
-SHARE = 0.05  # of the documents that each of val and test has, where there are many
+SHARE = 0.05  # of the documents, for each of val and test, if there are many
 
 
 @dataclass(frozen=True)
 class SplitRule:
-    """What decides the splits, besides the documents; a share of `None` follows from them."""
+    """The options of the splits; a share of None depends on the documents."""
 
     val_share: float | None = None
     test_share: float | None = None
@@ -35,7 +35,7 @@ class SplitRule:
 
     @property
     def shares(self) -> tuple[float, float]:
-        """Of val and of test, where there are many documents."""
+        """The shares of val and test, if there are many documents."""
         val, test = self.val_share, self.test_share
         return SHARE if val is None else val, SHARE if test is None else test
 
@@ -48,16 +48,15 @@ class SplitRule:
         )
 
     def stream(self, number: int, first_index: int = 0) -> np.random.Generator:
-        """Random numbers of documents from `first_index` on: 0 splits, 1 order, 2 excerpts."""
+        """Random numbers for documents from `first_index` on: 0 splits, 1 order, 2 excerpts."""
         generator = np.random.PCG64(np.random.SeedSequence([self.seed, number]))
-        # A draw of `random` takes one step of this generator.
+        # A call of `random` advances this generator by one step.
         return np.random.Generator(generator.advance(first_index))
 
 
 @dataclass(frozen=True)
 class Cut:
-    """An excerpt that is held out of a document; bytes of its text, before they are moved to where
-    a character begins."""
+    """A held-out excerpt of a document, in bytes of its text, before alignment to characters."""
 
     split: Split
     begin: int
@@ -65,35 +64,35 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Few:
-    """The splits of a corpus of which all documents were counted before any was placed."""
+class FewDocuments:
+    """The splits of a corpus with few documents, which are all known before they are assigned."""
 
-    splits: NDArray[np.int8]  # (D,); of a document that is cut: of what is left of it
+    splits: NDArray[np.int8]  # (D,); for a document with excerpts: the split of the rest
     cuts: Mapping[int, tuple[Cut, ...]] = field(default_factory=dict)  # by document, in order
 
     @property
     def rounds(self) -> int:
-        """Excerpts that a document gives to one split, at most."""
+        """Maximum number of excerpts of a document in one split."""
         return max((-(-len(cuts) // 2) for cuts in self.cuts.values()), default=1)
 
 
 class SplitKeys:
-    """What places documents, drawn in the order of their indices.
+    """Draws the split and place of documents, in the order of their indices.
 
-    Unless there are few, a document's split and its place relative to another document depend on
-    the two indices, and not on how many documents there are. In no case do they depend on how many
-    are drawn at a time.
+    Unless there are few, a document's split and its place relative to another document depend only
+    on the two indices, not on the number of documents. They never depend on how many are drawn at a
+    time.
     """
 
     def __init__(
         self,
         first_index: int = 0,
         rule: SplitRule | None = None,
-        few: Few | None = None,
+        few: FewDocuments | None = None,
         named: Iterator[NDArray[np.float64]] | None = None,
     ) -> None:
-        """`named`: of the documents from `first_index` on, in arrays of any length, the number that
-        takes the place of the index's in the choice of the split; NaN where there is none."""
+        """`named`: for the documents from `first_index` on, in arrays of any length, the number
+        that replaces the index's in the choice of the split; NaN if there is none."""
         self._named = named
         self._held = np.zeros(0)
         rule = rule or SplitRule()
@@ -103,7 +102,7 @@ class SplitKeys:
         self._split, self._order = (rule.stream(number, first_index) for number in (0, 1))
 
     def draw(self, num_documents: int) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-        """Of the next documents (D,): which of `SPLITS` each is in, and its place there."""
+        """For the next documents (D,): the index of the split in `SPLITS`, and the place there."""
         u = self._split.random(num_documents)
         if self._named is not None:
             names = self._next_named(num_documents)
@@ -130,12 +129,14 @@ class SplitKeys:
 
 
 def name_number(name: bytes, seed: int) -> float:
-    """The number of a document's name that takes the place of its index's, from 0 to 1."""
+    """The number of a document's name that replaces its index's, from 0 to 1."""
     return float((xxhash.xxh3_64_intdigest(name, seed=seed) >> 11) * 2.0**-53)
 
 
-def split_documents(num_documents: int, few: Few | None = None) -> dict[Split, NDArray[np.int64]]:
-    """Indices of the documents of each split, shuffled; together a permutation of all."""
+def split_documents(
+    num_documents: int, few: FewDocuments | None = None
+) -> dict[Split, NDArray[np.int64]]:
+    """Shuffled indices of the documents of each split; together a permutation of all."""
     split, place = SplitKeys(few=few).draw(num_documents)
     order = place.argsort(kind="stable")
     return {name: order[split[order] == number] for number, name in enumerate(SPLITS)}

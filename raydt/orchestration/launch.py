@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from raydt.config.machine import gpu_here
 from raydt.config.sweep import Sweep
-from raydt.corpora.preparing.doubts import corpus_doubts
+from raydt.corpora.preparing.notes import corpus_notes
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, RunError
 from raydt.grid.added import added_cells, sweep_cells
@@ -98,8 +98,8 @@ def _launch(
     for about_gpus in (unused_gpus(sweep), shared_gpus(sweep)):
         if about_gpus:
             progress.print(about_gpus)
-    for doubt in corpus_doubts(corpus, languages):
-        progress.print(f"Note: {doubt}", style="yellow")
+    for note in corpus_notes(corpus, languages):
+        progress.print(f"Note: {note}", style="yellow")
     all_cells = sweep_cells(sweep)
     if lease.was_cut_off:
         begun = begun_cells(sweep, [cell.cell_id for cell in all_cells])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from raydt.corpora.prepared.evaluation import evaluation_bytes
 from raydt.corpora.prepared.language import PreparedLanguage
-from raydt.corpora.preparing.doubts import corpus_doubts
+from raydt.corpora.preparing.notes import corpus_notes
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, Problem, RunError
 from raydt.orchestration.preflight import check_environment, check_languages
@@ -89,8 +89,8 @@ def _launch(
     sweep = plan.sweep
     progress.print(f"Preparing {sweep.corpus}: {', '.join(sweep.train_bytes())}")
     languages, locations = prepare_languages(sweep, corpus)
-    for doubt in corpus_doubts(corpus, languages):
-        progress.print(f"Note: {doubt}", style="yellow")
+    for note in corpus_notes(corpus, languages):
+        progress.print(f"Note: {note}", style="yellow")
     asked = sweep.protocol.asked_val_bytes
     val_bytes = {name: evaluation_bytes(each, "val", asked) for name, each in languages.items()}
     # Only the validation split decides; the test split is not read.

@@ -25,11 +25,11 @@ class LanguagePreview:
     rows: str
     samples: Sequence[str]
     problem: str | None
-    doubts: Sequence[str]
+    notes: Sequence[str]
 
 
 def show_corpus_preview(
-    name: str, languages: Sequence[LanguagePreview], passed_over: Sequence[str], console: Console
+    name: str, languages: Sequence[LanguagePreview], skipped: Sequence[str], console: Console
 ) -> None:
     """Print each language with its first documents, and the skipped files."""
     num = len(languages)
@@ -46,14 +46,14 @@ def show_corpus_preview(
             console.print(f"  | {_visible(cut)}", markup=False)
         if each.problem:
             console.print(f"  cannot be read: {each.problem}", markup=False)
-        for doubt in each.doubts:
-            console.print(f"  note: {doubt}", markup=False)
-    if passed_over:
-        console.print(f"\nSkipped ({len(passed_over):,}):", markup=False)
-        for text in passed_over[:_SHOWN]:
+        for note in each.notes:
+            console.print(f"  note: {note}", markup=False)
+    if skipped:
+        console.print(f"\nSkipped ({len(skipped):,}):", markup=False)
+        for text in skipped[:_SHOWN]:
             console.print(f"  {text}", markup=False)
-        if len(passed_over) > _SHOWN:
-            console.print(f"  and {len(passed_over) - _SHOWN:,} more")
+        if len(skipped) > _SHOWN:
+            console.print(f"  and {len(skipped) - _SHOWN:,} more")
 
 
 def _visible(text: str) -> str:

@@ -62,10 +62,10 @@ def test_it_says_why_a_language_cannot_be_read(
         ("{}\tEin Satz.\n", "?field=2"),
         ("{}\tdeu\tEin Satz.\n", "?field=3"),
         ("de-{}\tEin Satz.\n", "1 tab: ?field=2"),
-        ("<!DOCTYPE html>{}\n", "a page of HTML"),
+        ("<!DOCTYPE html>{}\n", "an HTML or XML page"),
         ('<doc id="{}">\n', "wikiextractor"),
         ('{{"text": "{}"}}\n', "?format=jsonl"),
-        ("Zeile {}\r", "CR alone"),
+        ("Zeile {}\r", "CR only"),
         ("Im Jahr {}.\n", ""),
     ],
 )
@@ -115,9 +115,9 @@ def test_which_of_several_tables_is_said_first(
 @pytest.mark.parametrize(
     ("files", "language", "said"),
     [
-        ({"de.txt": "eins\n", "de.txt.gz": ""}, "de", "likely one text twice"),
-        ({"de/a.conllu": "1\tJa\n", "de/a.txt": "Ja\n"}, "de", "likely one text twice"),
-        ({"train.txt": "eins\n"}, "train", "likely a split and no language"),
+        ({"de.txt": "eins\n", "de.txt.gz": ""}, "de", "probably the same text"),
+        ({"de/a.conllu": "1\tJa\n", "de/a.txt": "Ja\n"}, "de", "probably the same text"),
+        ({"train.txt": "eins\n"}, "train", "probably a split, not a language"),
         ({"OpenSubtitles/de.txt": "eins\n"}, "OpenSubtitles", "the pattern */{language}.txt"),
         ({"de.txt": " \n\n"}, "de", "the first 2 documents are all blank"),
         ({"deu/gen.txt": "eins\n", "deu/exo.txt": "zwei\n"}, "deu", ""),

@@ -77,7 +77,7 @@ def test_all_problems_of_the_options_come_together() -> None:
     allowed = "column, not_utf8, normalise, aligned, val_share, test_share, split_seed"
     assert f"one of documents, {allowed}, excerpt_bytes, only, " in found[1]
     assert "got 'colum=x'" in found[1]
-    assert "only once" in found[2]
+    assert "expected it once" in found[2]
     assert "a value" in found[3]
     with pytest.raises(InputError) as caught:
         parse_corpus("hub:a b/c?documents=line")
@@ -113,7 +113,7 @@ def test_english_of_mc4_is_not_c4() -> None:
             "corpus option val_share: expected a number from 0.01 to 0.45, got '0.6'",
         ),
         ("test_share=x", "corpus option test_share: expected a number from 0.01 to 0.45, got 'x'"),
-        ("split_seed=-1", "corpus option split_seed: expected a number from 0 on, got '-1'"),
+        ("split_seed=-1", "corpus option split_seed: expected a number of at least 0, got '-1'"),
         ("excerpt_bytes=5", "corpus option excerpt_bytes: expected 0, or 100 or more, got '5'"),
     ],
 )

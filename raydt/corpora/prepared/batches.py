@@ -1,17 +1,17 @@
-"""Windows of bytes: what a training step and an evaluation read.
+"""Batches of windows of bytes for training and evaluation.
 
 T = window, B = rows, N = bytes of data.
 
-A row is T + 1 bytes: each of the last T is a target, and its context is what stands before it in
-the row. Rows end at the bytes o, o + T, o + 2T, ... and N, with an offset 1 <= o <= T drawn anew
-for each epoch, so that a small corpus is not cut at the same places every time. Together the rows
-of an epoch have every byte as a target exactly once: the first and the last row are full rows,
-too, but reach back over targets that are not theirs, and say in `num_ignored` how many these are.
+A row has T + 1 bytes: each of the last T is a target, and its context are the bytes before it in
+the row. Rows end at the bytes o, o + T, o + 2T, ... and N, with a random offset 1 <= o <= T per
+epoch, so that a small corpus is not cut at the same places every time. Together the rows of an
+epoch have every byte as a target exactly once: the first and the last row are full rows, too, but
+overlap targets of other rows, and `num_ignored` counts these.
 
-The last row reaches back into true text, which serves as context. The first reaches back before
-the text, where there are separators: a text begins as a document begins. Going round instead, from
-the end of the data to its beginning, would save a row, but show one false continuation an epoch
-and give the first byte a context that no evaluation gives it.
+The last row is extended backwards into text, which serves as context. The first is extended with
+separators: a text begins like a document. Wrapping around from the end of the data to its beginning
+would save a row, but add one false continuation per epoch, and give the first byte a context that
+it has in no evaluation.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _AHEAD_BYTES = 2**18  # gathered at once; fits the cache
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of bytes and how many leading targets of each are another row's."""
+    """Rows of bytes, and the number of leading targets of each that belong to another row."""
 
     windows: NDArray[np.uint8]  # (B, T + 1), C-contiguous
     num_ignored: NDArray[np.int64]  # (B,), of the T targets of each row
-    num_targets: int  # that count, in the global batch: on all ranks
+    num_targets: int  # that count in the global batch, over all ranks
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class _Epoch:
 
 
 class WindowBatches:
-    """Batches without end: epoch after epoch, each in an order and with an offset of its own.
+    """Endless batches, epoch after epoch, each with its own order and offset.
 
-    `data` is (N,) uint8 and may be mapped from disk. `batch_windows` are the rows of the global
-    batch, over all ranks; rank r of W reads the r-th of W equal blocks of them, so that what is
-    learnt does not depend on W. If N < T the only row of an epoch has all data and separators
-    before it. `InputError` for empty data or numbers that do not fit together.
+    `data` is (N,) uint8 and may be memory-mapped. `batch_windows` is the number of rows of the
+    global batch, over all ranks; rank r of W reads the r-th of W equal blocks, so that training
+    does not depend on W. If N < T, the only row of an epoch has all data, with separators before
+    it. Raises `InputError` for empty data or inconsistent numbers.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class WindowBatches:
     def next_batch(self) -> Batch:
         """This rank's rows of the next global batch, (batch_windows / world_size, T + 1).
 
-        A batch at the end of an epoch is filled up with rows of the next.
+        A batch at the end of an epoch is filled with rows of the next epoch.
         """
         if not self._ahead:
             self._gather_ahead()
@@ -91,7 +91,7 @@ class WindowBatches:
         return batch
 
     def _gather_ahead(self) -> None:
-        """The next batches at once: of small ones the calls would cost more than the bytes."""
+        """Gather several batches at once, because for small ones the calls dominate."""
         size = self._batch_windows
         num_whole = min(self._num_ahead, (len(self._epoch.order) - self._row) // size)
         if num_whole > 1:  # all of one epoch
@@ -129,14 +129,14 @@ class WindowBatches:
         return indices, offsets, {"epoch": self._epoch.index, "row": self._row}
 
     def state(self) -> dict[str, int]:
-        """Where the next batch begins; the same on all ranks."""
+        """The position of the next batch; the same on all ranks."""
         return dict(self._position)
 
     def load_state(self, state: Mapping[str, int]) -> None:
-        """Go on where `state` was taken, from the same data, window and seed."""
+        """Resume at `state`, which must come from the same data, window and seed."""
         epoch = self._start_epoch(state["epoch"])
         if not 0 <= state["row"] <= len(epoch.order):
-            requirement = f"a row of the {len(epoch.order)} of epoch {epoch.index}"
+            requirement = f"one of the {len(epoch.order)} rows of epoch {epoch.index}"
             raise InputError([Problem("data position", requirement, str(state["row"]))])
         self._go_to(epoch, state["row"])
 
@@ -153,11 +153,11 @@ class WindowBatches:
 
 
 class EvaluationWindows:
-    """All bytes of `data` (N,) as targets exactly once, in order, a row at each stride.
+    """All bytes of `data` (N,) as targets exactly once, in order, one row per stride.
 
-    The first row has its T bytes as targets, each further one the next `stride` (at most T; by
-    default T), with T - stride bytes or more before each of them. There are
-    1 + ceil(max(0, N - T) / stride) rows, gathered as they are asked for.
+    The first row has its T bytes as targets, each further one the next `stride` bytes (at most T;
+    by default T), each with at least T - stride bytes of context. There are 1 + ceil(max(0, N - T)
+    / stride) rows, gathered on demand.
     """
 
     def __init__(self, data: NDArray[np.uint8], window: int, stride: int | None = None) -> None:
@@ -177,7 +177,7 @@ class EvaluationWindows:
         return self._rows.between(firsts[:-1], firsts[1:])
 
     def first_target(self, index: int) -> int:
-        """Where in `data` the targets of a row begin, which is where those before it end."""
+        """The index in `data` of the first target of a row."""
         if index == 0:
             return 0
         return min(self._window + (index - 1) * self._stride, self._num_bytes)
@@ -189,17 +189,17 @@ class _Rows:
     def __init__(self, data: NDArray[np.uint8], window: int) -> None:
         self.window = window
         self._num_bytes = len(data)
-        # Rows that end at or before T reach back before the data; of all others this is no copy.
+        # Only rows that end at or before T need padding before the data; others are views.
         head = np.full(window + 1, SEPARATOR, dtype=np.uint8)
         self._early = sliding_window_view(np.concatenate([head, data[:window]]), window + 1)
         self._others = sliding_window_view(data, window + 1) if len(data) > window else None
 
     def clip_offset(self, offset: int) -> int:
-        """`offset`, or N where the data is no longer than one row anyway."""
+        """`offset`, or N if the data is no longer than one row."""
         return offset if self._num_bytes >= self.window else self._num_bytes
 
     def count(self, offset: int) -> int:
-        """Rows of an epoch."""
+        """Number of rows in an epoch."""
         return 1 + -(-(self._num_bytes - offset) // self.window)
 
     def gather(self, indices: NDArray[np.int64], offsets: NDArray[np.int64]) -> Batch:
@@ -209,7 +209,7 @@ class _Rows:
     def num_targets(
         self, indices: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """How many targets of each of the rows count; (B,)."""
+        """Number of targets that count in each row; (B,)."""
         first_target, end = self._ends(indices, offsets)
         return end - first_target
 
@@ -220,7 +220,7 @@ class _Rows:
         return first_target, np.minimum(offsets + indices * self.window, self._num_bytes)
 
     def between(self, first_target: NDArray[np.int64], end: NDArray[np.int64]) -> Batch:
-        """Rows (B,) that end at `end` and of which the targets from `first_target` on count."""
+        """Rows (B,) that end at `end`, whose targets count from `first_target` on."""
         is_early = end <= self.window
         if self._others is None:
             windows = self._early[end]

@@ -1,12 +1,12 @@
-"""How much of a language is other languages, as language identification sees it.
+"""How much of a language is in other languages, by language identification.
 
-Windows of up to 500 bytes are drawn from the training stream by a fixed seed, each within the one
-document that a random byte of the stream is in, as a window over many short documents is taken for
-the language of most of them. They are cut at UTF-8 boundaries and given to py3langid twice: once to
-choose among the languages of the corpus that it knows (`restricted`: 99.6-100 % right on text that
-is clean), once among all it knows (`full`: confuses close relatives such as id and ms). A language
-whose name does not begin with an ISO 639-1 code that py3langid knows, such as a controlled one, is
-not judged, and the reason is recorded.
+Windows of up to 500 bytes are drawn from the training stream with a fixed seed, each inside one
+document, because a window over many short documents is identified as the language of most of them.
+They are cut at UTF-8 boundaries and passed to py3langid twice: restricted to the languages of the
+corpus that it knows (`restricted`: 99.6-100 % correct on clean text), and among all it knows
+(`full`: confuses close relatives such as id and ms). A language whose name does not begin with an
+ISO 639-1 code that py3langid knows, such as a controlled one, is not judged, and the reason is
+recorded.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Contamination:
     full: dict[str, float] | None = None
 
     def foreign(self, *languages: str) -> float | None:
-        """The share of windows that the restricted set says are of none of these languages: of the
-        one, or of all of a mixture."""
+        """The share of windows identified as none of these languages (one, or those of a mixture),
+        by the restricted set."""
         if self.restricted is None:
             return None
         return 1 - sum(self.restricted.get(code or "", 0.0) for code in {*map(_code, languages)})
 
     def largest_foreign(self, *languages: str) -> str | None:
-        """The other language that the full set says is there most, with its share."""
+        """The most frequent other language by the full set, with its share."""
         if self.full is None:
             return None
         own = {*map(_code, languages)}
@@ -60,8 +60,8 @@ class Contamination:
 def mixed_contamination(
     shares: Mapping[str, float], found: Mapping[str, Contamination]
 ) -> Contamination:
-    """Of a mixture: what was found of each of its languages, by its share. Not judged where one of
-    them is not, and not among a set that is not that of all."""
+    """The contamination of a mixture: the average of its languages, weighted by their shares. Not
+    judged if one of them is not, or if their sets differ."""
     for language in shares:
         if found[language].reason is not None:
             return Contamination(f"of {language}: {found[language].reason}")
@@ -91,7 +91,7 @@ def _weighted(
 
 
 def load_model(language: str) -> None:
-    """What takes a while before `find_contamination`; in a thread it costs nobody time."""
+    """Load the model in advance, in a thread, because this takes a while."""
     if _code(language) is not None:
         _identifier()
 
@@ -111,7 +111,7 @@ def find_contamination(train: Path, language: str, languages: Iterable[str]) -> 
     return Contamination(
         num_windows=len(windows),
         among=among,
-        # Among one language there is nothing to choose.
+        # With a single language there is no choice.
         restricted=_shares(windows, among) if len(among) > 1 else None,
         full=_shares(windows, None),
     )
@@ -129,7 +129,7 @@ def _windows(path: Path) -> list[str]:
     windows = []
     with path.open("rb") as file:
         for start in np.sort(starts).tolist():
-            # What is before the byte, as a short document may begin there.
+            # Include bytes before, because a short document may begin there.
             first = max(0, start - WINDOW_BYTES)
             file.seek(first)
             text = file.read(start - first + WINDOW_BYTES)
@@ -139,7 +139,7 @@ def _windows(path: Path) -> list[str]:
             if end - begin > WINDOW_BYTES:
                 begin = max(begin, min(at, end - WINDOW_BYTES))
                 end = begin + WINDOW_BYTES
-            # Only the characters that the cuts went through are not UTF-8.
+            # Only characters at the cuts are invalid UTF-8.
             decoded = text[begin:end].decode("utf-8", "ignore")
             if decoded.strip():
                 windows.append(decoded)
@@ -160,7 +160,7 @@ def _known() -> frozenset[str]:
 
 
 def _identifier() -> Any:
-    with _loading:  # by one thread; another that asks meanwhile waits for it
+    with _loading:  # once; other threads wait
         return _load()
 
 

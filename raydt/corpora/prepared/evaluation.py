@@ -1,4 +1,4 @@
-"""How much of `val` and `test` a language gives to the cells that read it."""
+"""How many bytes of `val` and `test` cells of a language read."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from raydt.units import approximate_bytes
 
 HeldOutSplit: TypeAlias = Literal["val", "test"]
 _AT_MOST: dict[HeldOutSplit, int] = {"val": VAL_BYTES, "test": TEST_BYTES}
-_PURPOSE = {"val": "to choose checkpoints by", "test": "to report a loss on"}
-_MARGIN = 1.2  # duplicates may be dropped, and documents shorter than others
-_MOST_SHARE = 0.3  # that is advised; train is to have some as well
+_PURPOSE = {"val": "to choose checkpoints", "test": "to report a loss"}
+_MARGIN = 1.2  # duplicates may be dropped, and documents differ in length
+_MAX_SHARE = 0.3  # that is suggested, so that train keeps enough
 
 
 def at_most(split: HeldOutSplit, asked_bytes: int | None) -> int:
-    """Bytes that a cell reads of a split, before it is known what there is."""
+    """Maximum number of bytes that a cell reads of a split."""
     return _AT_MOST[split] if asked_bytes is None else asked_bytes
 
 
 def evaluation_bytes(
     language: PreparedLanguage, split: HeldOutSplit, asked_bytes: int | None
 ) -> int:
-    """Bytes of a split that cells read: what is asked for, else what there is, up to a limit.
+    """Bytes of a split that cells read: the declared size, else all of it up to a limit.
 
-    They follow from the language alone, so that a cell stays what it is when a sweep gets further
-    languages. `InputError` if that is too little to mean something.
+    They depend only on the language, so that a cell does not change when a sweep gets more
+    languages. `InputError` if there are too few for a meaningful loss.
     """
     if asked_bytes is not None:
         return asked_bytes
@@ -41,7 +41,7 @@ def evaluation_bytes(
 
 
 def check_evaluation(manifest: Manifest, split: HeldOutSplit) -> Problem | None:
-    """What is wrong with a split that no size was named for, and what to type."""
+    """The problem of a split without a declared size that is too small, with what to do."""
     record = manifest.splits[split]
     if record.num_bytes >= LEAST_BYTES and record.num_excerpts >= LEAST_EXCERPTS:
         return None
@@ -62,17 +62,17 @@ def _remedies(manifest: Manifest, split: HeldOutSplit) -> list[str]:
         num_documents = manifest.source.num_documents or 1
         share = _MARGIN * max(LEAST_BYTES / manifest.num_bytes, LEAST_EXCERPTS / num_documents)
         share = ceil(20 * share) / 20
-        if share <= _MOST_SHARE:
+        if share <= _MAX_SHARE:
             typed = spec.with_option(val_share=share, test_share=share)
             remedies.append(f"hold out more (--corpus '{typed}')")
         elif isinstance(spec, FilesCorpus) and spec.documents != "line":
             typed = spec.with_option(documents="line")
-            remedies.append(f"take lines for documents, if they are (--corpus '{typed}')")
-    remedies.append("give it more text")
+            remedies.append(f"use lines as documents, if they are (--corpus '{typed}')")
+    remedies.append("add text")
     size = manifest.splits[split].num_bytes // 1000
     if size:
         option = f"{split}-bytes {size}k"
-        remedies.append(f"make do with less (--protocol.{option}; of raydt prepare --{option})")
+        remedies.append(f"accept less (--protocol.{option}, or raydt prepare --{option})")
     if len(remedies) == 1:
-        remedies.append("take another corpus")
+        remedies.append("use another corpus")
     return remedies

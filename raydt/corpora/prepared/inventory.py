@@ -1,4 +1,4 @@
-"""Which languages are prepared below a folder, and what can be told of them together."""
+"""The prepared languages in a folder, with facts that need several of them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _ENGLISH = "en"
 
 @dataclass(frozen=True)
 class Entry:
-    """A prepared language and its byte premium, where the corpus is line-parallel."""
+    """A prepared language, and its byte premium if the corpus is line-parallel."""
 
     manifest: Manifest
     byte_premium: float | None
 
     @property
     def num_duplicates(self) -> int:
-        """Documents that were dropped as another split has them, or nearly."""
+        """Documents that were dropped as exact or near duplicates of another split."""
         dropped = self.manifest.dropped.items()
         known = (" equal to one of", " near one of", REPEATED_SOMEWHERE)
         return sum(n for reason, n in dropped if any(each in reason for each in known))
@@ -29,9 +29,9 @@ class Entry:
 def prepared_languages(root: Path) -> list[Entry]:
     """All languages prepared in `root`, by corpus and name; `InputError` for a broken manifest.
 
-    A corpus of files is taken for line-parallel with English if both have the same number of
-    documents, the blank ones counted. The byte premium is then the bytes of a language per byte
-    of the English that says the same, of all documents that were read.
+    A corpus of files counts as line-parallel with English if both have the same number of
+    documents, including blank ones. The byte premium is the ratio of the bytes of a language to
+    those of its English translation, over all documents read.
     """
     manifests = [read_manifest(path.parent) for path in sorted(root.glob(f"[!.]*/*/{FILE_NAME}"))]
     english: Mapping[str, Manifest] = {

@@ -1,4 +1,4 @@
-"""A language on disk, ready to be read."""
+"""A prepared language on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raydt.errors import Problem, bad
 
 @dataclass(frozen=True)
 class PreparedLanguage:
-    """One flat file of bytes a split, and the manifest that describes them."""
+    """One flat file of bytes per split, and their manifest."""
 
     name: str
     folder: Path
@@ -36,9 +36,9 @@ class PreparedLanguage:
         return self.prefix("test", num_bytes)
 
     def prefix(self, split: Split, num_bytes: int) -> NDArray[np.uint8]:
-        """The first bytes of a split, mapped from disk; shape (num_bytes,), read-only.
+        """The first bytes of a split, memory-mapped; shape (num_bytes,), read-only.
 
-        `InputError` if there are fewer, or if the file is not the one the manifest describes.
+        `InputError` if there are fewer, or if the file does not match its manifest.
         """
         assert num_bytes >= 0
         shortages = self.shortages({split: num_bytes})
@@ -47,19 +47,19 @@ class PreparedLanguage:
         path = split_path(self.folder, split)
         damage = self._damage(split)
         if damage is not None:
-            raise bad(str(path), "the file its manifest describes; prepare it anew", damage)
-        if num_bytes == 0:  # nothing cannot be mapped
+            raise bad(str(path), "the file in its manifest (prepare the language again)", damage)
+        if num_bytes == 0:  # an empty range cannot be mapped
             empty = np.empty(0, dtype=np.uint8)
             empty.flags.writeable = False
             return empty
         return np.memmap(path, dtype=np.uint8, mode="r", shape=(num_bytes,))
 
     def digest(self, train_bytes: int, val_bytes: int, test_bytes: int) -> str:
-        """SHA-256 (hex) of these prefixes: of what is read, not of where it is or what follows."""
+        """SHA-256 (hex) of these prefixes, independent of their location and what follows."""
         return digest_of(self.train(train_bytes), self.val(val_bytes), self.test(test_bytes))
 
     def is_whole(self) -> bool:
-        """Whether every file is what the manifest says."""
+        """Whether every file matches the manifest."""
         return all(self._damage(split) is None for split in self.manifest.splits)
 
     def shortages(self, asked: dict[Split, int]) -> list[Problem]:
@@ -71,7 +71,7 @@ class PreparedLanguage:
                 problems.append(
                     Problem(
                         f"{split} of {self.name}",
-                        f"{num_bytes} bytes, no size larger than the corpus "
+                        f"{num_bytes} bytes, that is, sizes no larger than the corpus "
                         f"({self.manifest.source.corpus})",
                         f"{stored} bytes",
                     )
@@ -79,7 +79,7 @@ class PreparedLanguage:
         return problems
 
     def _damage(self, split: Split) -> str | None:
-        """What is wrong with the file of a split, seen without reading it if it has not changed."""
+        """What is wrong with the file of a split; it is only read if it has changed."""
         path = split_path(self.folder, split)
         stored = self.manifest.splits[split]
         try:
@@ -87,12 +87,12 @@ class PreparedLanguage:
             if size == stored.num_bytes:
                 if is_unchanged(path, stored.sha256):
                     return None
-                found = f"other bytes than those with SHA-256 {stored.sha256[:12]}…"
+                found = f"bytes whose SHA-256 is not {stored.sha256[:12]}…"
             else:
                 found = f"{size} bytes instead of {stored.num_bytes}"
         except OSError as error:
             return error.strerror or str(error)
-        # Somebody may have made the language longer meanwhile; it still begins with our bytes.
+        # The language may have become longer meanwhile; it still begins with our bytes.
         fresh = read_manifest(self.folder)
         grown = fresh.splits[split].num_bytes == size > stored.num_bytes
         if grown and fresh.source.same_text(self.manifest.source):
@@ -103,10 +103,10 @@ class PreparedLanguage:
 def digest_of(
     train: NDArray[np.uint8], val: NDArray[np.uint8], test: NDArray[np.uint8] | None
 ) -> str:
-    """SHA-256 (hex) of what a cell reads; without a `test` as with an empty one."""
+    """SHA-256 (hex) of the data that a cell reads; no `test` counts as an empty one."""
     digest = hashlib.sha256()
     for split, data in zip(SPLITS, (train, val, test), strict=True):
-        # The length keeps a byte moved from one split to the next from going unseen.
+        # With the lengths, moving a byte from one split to the next changes the digest.
         digest.update(f"{split} {0 if data is None else len(data)}\n".encode())
         if data is not None:
             digest.update(data.data)
@@ -114,11 +114,11 @@ def digest_of(
 
 
 def split_path(folder: Path, split: Split) -> Path:
-    """Where the bytes of a split are."""
+    """The path of the bytes of a split."""
     return folder / f"{split}.bin"
 
 
 def open_language(folder: Path) -> PreparedLanguage:
-    """The prepared language in a folder; `InputError` where there is none."""
+    """Open the prepared language in a folder; `InputError` if there is none."""
     manifest = read_manifest(folder)
     return PreparedLanguage(name=manifest.language, folder=folder, manifest=manifest)

@@ -1,4 +1,4 @@
-"""What a prepared language is made of, written beside it."""
+"""The manifest of a prepared language: its sources, splits and rules."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from raydt.corpora.prepared.contamination import Contamination
 from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import bad
 
-# Raised with every change of what is stored; a language of another format is prepared anew.
+# Increased with every change of the stored data; languages in another format are prepared again.
 FORMAT = 5
 FILE_NAME = "manifest.json"
-# Why documents of an aligned corpus were dropped; the inventory knows the second one again.
+# Reasons why documents of an aligned corpus are dropped; the inventory looks for the second.
 BLANK_SOMEWHERE = "documents blank in a language of the corpus"
 REPEATED_SOMEWHERE = "documents in two splits in a language of the corpus"
 
@@ -29,26 +29,26 @@ class SourceFile:
     num_bytes: int
     modified_ns: int
     sha256: str
-    changed_ns: int | None = None  # its inode; None of what was prepared before it was looked at
+    changed_ns: int | None = None  # of its inode; None in older manifests
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the text comes from; `None` where it does not apply to this kind of corpus."""
+    """Where the text comes from; `None` for what does not apply to this kind of corpus."""
 
     corpus: str  # with its options
     seed: int | None = None  # of a controlled language
     generator: int | None = None
     files: tuple[SourceFile, ...] | None = None
     revision: str | None = None  # commit of a dataset of the Hub
-    num_documents: int | None = None  # that were read, blank ones and those dropped counted
-    num_text_bytes: int | None = None  # of these, but of none that an aligned corpus loses
-    is_all: bool = False  # nothing more can be had of it
-    aligned: str | None = None  # digest of the documents that an aligned corpus loses everywhere
-    mixed: str | None = None  # digest of the texts that a mixture is of, and of their shares
+    num_documents: int | None = None  # read, including blank and dropped ones
+    num_text_bytes: int | None = None  # of these, without those that an aligned corpus drops
+    is_all: bool = False  # the source has no more
+    aligned: str | None = None  # digest of the documents that an aligned corpus drops everywhere
+    mixed: str | None = None  # digest of a mixture's texts and shares
 
     def same_text(self, other: Source) -> bool:
-        """Whether both give the same bytes, wherever and whenever they were read."""
+        """Whether both have the same text, wherever and whenever it was read."""
         return self._identity() == other._identity()
 
     def _identity(self) -> tuple[object, ...]:
@@ -59,7 +59,7 @@ class Source:
 
     @property
     def text_digest(self) -> str:
-        """SHA-256 (hex) of what decides its bytes: see `same_text`."""
+        """SHA-256 (hex) of everything that decides its bytes: see `same_text`."""
         return hashlib.sha256(repr(self._identity()).encode()).hexdigest()
 
 
@@ -68,35 +68,35 @@ class SplitRecord:
     """One stored split."""
 
     num_bytes: int
-    num_characters: int  # separators not counted
-    num_documents: int  # of which it has text; the last of a controlled language may be cut
-    num_excerpts: int  # that end with a separator: more than documents where long ones are cut
-    bytes_per_character: float | None  # None of an empty split
+    num_characters: int  # without separators
+    num_documents: int  # with text in it; the last one of a controlled language may be truncated
+    num_excerpts: int  # each ends with a separator; more than documents if long ones are cut
+    bytes_per_character: float | None  # None for an empty split
     sha256: str
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a mixture has of one language: the first documents of each split, which are whole."""
+    """The part of a mixture in one language: the first documents of each split, whole."""
 
     language: str
-    share: str  # of the bytes that was asked for, exactly: "7/10"
-    num_bytes: Mapping[Split, int]  # that were taken
+    share: str  # requested share of the bytes, exactly: "7/10"
+    num_bytes: Mapping[Split, int]  # taken
     drawn_from: Mapping[Split, str]  # SHA-256 of the language's own splits
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that is known of a prepared language, or of a mixture of some."""
+    """Everything known about a prepared language, or about a mixture."""
 
     language: str
     source: Source
-    licence: str | None  # None: not known
+    licence: str | None  # None: unknown
     split_rule: str
     split_seed: int
     normalisation: str  # of Unicode: none, NFC, NFKC, NFD or NFKD
-    duplicates_rule: str | None  # None: there can be none
-    dropped: Mapping[str, int]  # reason -> how many
+    duplicates_rule: str | None  # None: duplicates are impossible
+    dropped: Mapping[str, int]  # reason -> number of documents
     contamination: Contamination
     splits: Mapping[Split, SplitRecord]
     raydt_version: str
@@ -105,7 +105,7 @@ class Manifest:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Itself, or what it is a mixture of."""
+        """The language itself, or those of the mixture."""
         return (self.language,) if self.parts is None else tuple(p.language for p in self.parts)
 
     @property
@@ -120,7 +120,7 @@ class Manifest:
 
     @property
     def num_documents(self) -> int:
-        """Of all splits; one that gave an excerpt to `val` is there and in `train`."""
+        """In all splits; a document with an excerpt in `val` counts there and in `train`."""
         return sum(record.num_documents for record in self.splits.values())
 
     @property
@@ -130,17 +130,17 @@ class Manifest:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write as JSON for people and programs."""
+    """Write a manifest as JSON."""
     path.write_text(json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a prepared language; `InputError` where there is no readable one."""
+    """Read the manifest of a prepared language; `InputError` if it cannot be read."""
     path = folder / FILE_NAME
     try:
         fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if fields["format"] != FORMAT:
-            raise bad(str(path), f"format {FORMAT}; prepare the language anew", fields["format"])
+            raise bad(str(path), f"format {FORMAT} (prepare the language again)", fields["format"])
         files = fields["source"]["files"]
         if files is not None:
             fields["source"]["files"] = tuple(SourceFile(**file) for file in files)
@@ -154,4 +154,4 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise bad(str(folder), "a prepared language", error.strerror or error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise bad(str(path), "a manifest of raydt; prepare the language anew", error) from error
+        raise bad(str(path), "a manifest of raydt (prepare the language again)", error) from error

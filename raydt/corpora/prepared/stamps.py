@@ -1,10 +1,9 @@
-"""Whether a stored split is still what its manifest says, without reading it each time.
+"""Check that a stored split still matches its manifest, without reading it each time.
 
-A small split is hashed whenever a process first reads it, which takes milliseconds. Of a larger one
-it stands beside the manifest when it was last known to be right: its size, the time of its last
-change, and the time its inode changed last, which a program cannot set: bytes overwritten in place
-with the old size and time put back are seen, too. Only a file of which one of these is another is
-read and hashed, once.
+A small split is hashed when a process first reads it, which takes milliseconds. For a larger one,
+its size, modification time and inode change time are recorded when it was verified. Programs cannot
+set the inode change time, so bytes that were overwritten in place with the old size and time
+restored are noticed as well. Only a file for which one of these differs is hashed again, once.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _ALWAYS_HASHED_BYTES = 2**24  # 10 ms at 1.6 GB/s
 
 
 def write_stamps(paths: list[Path], folder: Path) -> None:
-    """Record that these files are right as they are now."""
+    """Record that these files are verified in their present state."""
     stamps = {path.name: _stamp(path) for path in paths}
     temporary = folder / f".{FILE_NAME}.{os.getpid()}"
     temporary.write_text(json.dumps(stamps, indent=2) + "\n", "utf-8")
@@ -47,7 +46,7 @@ def is_unchanged(path: Path, sha256: str) -> bool:
         temporary.write_text(json.dumps(stamps, indent=2) + "\n", "utf-8")
         temporary.replace(folder / FILE_NAME)
     except OSError:
-        return True  # a folder nobody may write to: this process remembers, others hash again
+        return True  # a read-only folder: this process remembers, others hash again
     return True
 
 
@@ -69,11 +68,11 @@ def _read(folder: Path) -> dict[str, list[int]]:
     try:
         stamps = json.loads((folder / FILE_NAME).read_text("utf-8"))
     except (OSError, ValueError):
-        return {}  # never verified here, as after a copy without it: hash
+        return {}  # not verified yet, or copied without it: hash
     return stamps if isinstance(stamps, dict) else {}
 
 
 @lru_cache(maxsize=1024)
 def _hash(path: str, size: int, modified_ns: int, changed_ns: int) -> str:
-    """Of the file as it is with this size and these times."""
+    """The hash of a file, cached by its size and times."""
     return hash_file(Path(path))

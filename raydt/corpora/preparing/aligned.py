@@ -1,14 +1,14 @@
-"""Corpora in which document i says the same in every language, and has to stay where it is.
+"""Aligned corpora, in which document i has the same content in every language, and must stay
+aligned.
 
-A document that one language drops, as it is blank or in two splits, is dropped in all. Otherwise
-the streams of two languages would be shifted against each other from there on, and the first 6 MB
-of one would not be the translation of the first 6 MB of the other.
+A document that one language drops, because it is blank or in two splits, is dropped in all.
+Otherwise the streams of two languages would be shifted against each other from there on, and the
+first 6 MB of one would not be the translation of the first 6 MB of the other.
 
-What a language alone would drop is found from all of its files, of the languages that are asked
-for: others that lie in the folder count for nothing. So a language that is added may drop documents
-of the others; the folder of a prepared language is another then (`Lost.key`), and what was prepared
-before stays. What was found is kept beside the work of the other passes and found again only when a
-file has changed.
+The documents that each language would drop are found by reading all files of the requested
+languages; other languages in the folder are ignored. So adding a language may drop documents of the
+others. The prepared languages then get other folders (`DroppedDocuments.key`), and existing ones
+are kept. The findings are cached beside the work of the other passes until a file changes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from raydt.corpora.prepared.manifest import BLANK_SOMEWHERE, REPEATED_SOMEWHERE
+from raydt.corpora.preparing.divergence import where_they_diverge
 from raydt.corpora.preparing.duplicates import DUPLICATES_RULE, HeldOut
 from raydt.corpora.preparing.few import count_few, few_rule, split_few
-from raydt.corpora.preparing.parting import where_they_part
 from raydt.corpora.sources.documents import not_blank
 from raydt.corpora.sources.files import read_files, stamp
 from raydt.corpora.spec import FilesCorpus
@@ -38,51 +38,52 @@ _ORDER: tuple[Split, ...] = ("test", "val", "train")  # as they are assembled
 
 
 @dataclass(frozen=True)
-class Lost:
-    """Documents by index (L,), sorted: blank in some language; in two splits in some, and not
-    blank in any."""
+class DroppedDocuments:
+    """Indices of documents (L,), sorted: those blank in some language, and those that are in two
+    splits in some language and blank in none."""
 
     blank: NDArray[np.int64]
     repeated: NDArray[np.int64]
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """All of them."""
+        """All dropped indices."""
         return np.union1d(self.blank, self.repeated)
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Reason -> how many."""
+        """Reason -> number of documents."""
         return {BLANK_SOMEWHERE: len(self.blank), REPEATED_SOMEWHERE: len(self.repeated)}
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of what is lost; another one means that all languages are other texts."""
+        """SHA-256 (hex) of the dropped indices. If it changes, the texts of all languages
+        change."""
         lists = [self.blank.tolist(), self.repeated.tolist()]
         return hashlib.sha256(json.dumps(lists).encode()).hexdigest()
 
     @property
     def key(self) -> str:
-        """Part of the name of the folder where texts without these documents are."""
+        """A part of the name of the folder for texts without these documents."""
         return self.digest[:8] if len(self.indices) else ""
 
 
 @dataclass(frozen=True)
-class _LostIn:
-    """What one language alone would drop, by index; kept as JSON."""
+class _DroppedInLanguage:
+    """The documents that one language alone would drop, by index; cached as JSON."""
 
     num_documents: int
     blank: list[int]
     repeated: list[int]
 
 
-def lost_documents(
+def dropped_documents(
     spec: FilesCorpus,
     files: Mapping[str, Sequence[Path]],
     work: Path,
     first: str,
     asked: Collection[str] = (),
-) -> Lost:
+) -> DroppedDocuments:
     """What is dropped in every language of an aligned corpus, of which `files` has all and `asked`
     those that are prepared; none: all that there are.
 
@@ -93,16 +94,19 @@ def lost_documents(
     """
     names = [name for name in files if not asked or name in asked]
     at = names.index(first) if first in names else 0
-    found = {name: _lost_in(spec, name, files[name], work) for name in (*names[at:], *names[:at])}
+    found = {
+        name: _dropped_in_language(spec, name, files[name], work)
+        for name in (*names[at:], *names[:at])
+    }
     counts = {name: found[name].num_documents for name in names}
     usual = max(set(counts.values()), key=list(counts.values()).count)
     model = next(name for name in names if counts[name] == usual)
     problems = [
         Problem(
             f"{name} of {spec.name}",
-            f"{usual} documents, as the others it is aligned with",
+            f"{usual} documents, like the languages it is aligned with",
             f"{count} documents; "
-            f"{where_they_part(spec, {each: files[each] for each in (model, name)})}",
+            f"{where_they_diverge(spec, {each: files[each] for each in (model, name)})}",
         )
         for name, count in counts.items()
         if count != usual
@@ -111,14 +115,16 @@ def lost_documents(
         raise InputError(problems)
     blank = _union(lost.blank for lost in found.values())
     repeated = _union(lost.repeated for lost in found.values())
-    return Lost(blank[blank < usual], np.setdiff1d(repeated, blank))
+    return DroppedDocuments(blank[blank < usual], np.setdiff1d(repeated, blank))
 
 
 def _union(lists: Iterable[list[int]]) -> NDArray[np.int64]:
     return np.unique(np.array([index for each in lists for index in each], dtype=np.int64))
 
 
-def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path) -> _LostIn:
+def _dropped_in_language(
+    spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path
+) -> _DroppedInLanguage:
     plan = {
         "files": [list(stamp(path)) for path in paths],
         "rules": [str(spec.split_rule), few_rule(spec.split_rule), DUPLICATES_RULE],
@@ -131,7 +137,7 @@ def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path
         except (FileNotFoundError, ValueError):
             before = {}
         if before.pop("plan", None) == plan:
-            return _LostIn(**before)
+            return _DroppedInLanguage(**before)
         found = _find(spec, paths)
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps({"plan": plan, **vars(found)}), "utf-8")
@@ -139,8 +145,8 @@ def _lost_in(spec: FilesCorpus, language: str, paths: Sequence[Path], work: Path
     return found
 
 
-def _find(spec: FilesCorpus, paths: Sequence[Path]) -> _LostIn:
-    """How many documents there are, which are blank, and which stand in two splits."""
+def _find(spec: FilesCorpus, paths: Sequence[Path]) -> _DroppedInLanguage:
+    """The number of documents, and the indices of those that are blank or in two splits."""
     rule = spec.split_rule
     lengths = count_few(read_files(spec, paths), is_parallel=True)
     few = None if lengths is None else split_few(lengths, rule, is_parallel=True)
@@ -164,7 +170,7 @@ def _find(spec: FilesCorpus, paths: Sequence[Path]) -> _LostIn:
                 held_out.add(some.filter(pa.array(~(equal | near))))
             first += len(documents)
         held_out.close()
-    return _LostIn(num_documents, blank, repeated)
+    return _DroppedInLanguage(num_documents, blank, repeated)
 
 
 def _blocks(

@@ -1,4 +1,4 @@
-"""Long documents of a small corpus, with the excerpts that are held out of them set apart."""
+"""Cut the held-out excerpts out of the long documents of a small corpus."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from raydt.corpora.preparing.excerpts import cut
 from raydt.corpora.preparing.few import GAP_BYTES
 from raydt.corpora.sources.documents import not_blank, parts
-from raydt.corpora.splits import SPLITS, Cut, Few
+from raydt.corpora.splits import SPLITS, Cut, FewDocuments
 
-_REST = -1  # the round of what is no excerpt
+_REST = -1  # the round of text outside excerpts
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Pieces (P,) of documents, in which split each is (P,), and its place there (P,)."""
+    """Pieces (P,) of documents, with the split (P,) and the place there (P,) of each."""
 
     documents: pa.LargeBinaryArray
     splits: NDArray[np.int8]
     places: NDArray[np.float64]
-    num_gap_bytes: int  # of the documents, that are in no piece
+    num_gap_bytes: int  # in no piece
 
 
 def set_apart(
@@ -32,13 +32,14 @@ def set_apart(
     splits: NDArray[np.int8],
     places: NDArray[np.float64],
     first: int,
-    few: Few,
+    few: FewDocuments,
 ) -> Pieces:
-    """The documents `kept` (K,) of D with their splits (D,) and places (D,), those that `few` cuts
-    in pieces; `first` is the index of the first of the D.
+    """The documents `kept` (K,) of D, with their splits (D,) and places (D,); those that `few` cuts
+    are in pieces. `first` is the index of the first of the D documents.
 
-    What train has of a document has the document's place, and so stays together. Of R rounds of
-    excerpts the k-th of a document is at (k + its place) / R: first one of every document.
+    The parts of a document in train have the document's place, and so stay together. Of R rounds of
+    excerpts, the k-th of a document is at (k + its place) / R, so that one of every document comes
+    first.
     """
     _, offsets = parts(documents)
     rows: list[tuple[int, int, int, int, int]] = []  # document, split, begin, end, round
@@ -48,7 +49,7 @@ def set_apart(
         if cuts is None:
             rows.append((index, split, 0, num_bytes, _REST))
             continue
-        # What is shorter than a gap is part of it.
+        # Text shorter than a gap is part of it.
         rows += [
             (index, *piece)
             for piece in _pieces_of(split, num_bytes, cuts)
@@ -70,9 +71,9 @@ def set_apart(
 def _pieces_of(
     split: int, num_bytes: int, cuts: tuple[Cut, ...]
 ) -> list[tuple[int, int, int, int]]:
-    """Split, begin, end and round of the pieces of a document with so many bytes of text."""
+    """Split, begin, end and round of the pieces of a document with `num_bytes` of text."""
     if cuts and cuts[-1].end + GAP_BYTES > num_bytes:
-        cuts = ()  # not the document that was counted: a source that cannot be cut alike
+        cuts = ()  # the document has changed since it was counted
     found: list[tuple[int, int, int, int]] = []
     at = 0
     for each in cuts:

@@ -1,4 +1,4 @@
-"""Files that are only ever appended to, with what is still to be appended held in memory."""
+"""Append-only files with a buffer in memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 
 class AppendedFiles:
-    """Files of `folder` by name; `sizes` says how long each is there, and is kept up to date.
+    """Files of `folder` by name; `sizes` has the length of each on disk, and is kept up to date.
 
-    Raises `OSError` if the disk does not take them.
+    Raises `OSError` if writing fails.
     """
 
     def __init__(self, folder: Path, sizes: dict[str, int]) -> None:
@@ -24,23 +24,23 @@ class AppendedFiles:
 
     @property
     def is_on_disk(self) -> bool:
-        """Whether anything has been written: a small corpus never is."""
+        """Whether anything was written to disk; a small corpus never is."""
         return bool(self._descriptors or self._sizes)
 
     def append(self, name: str, data: NDArray[np.uint8]) -> None:
-        """Hold bytes (N,) that come next in a file."""
+        """Append bytes (N,) to a file's buffer."""
         self._held.setdefault(name, []).append(data)
         self.num_held_bytes += len(data)
 
     def read(self, name: str) -> NDArray[np.uint8]:
-        """All bytes (N,) of a file, those held as well; none where nothing was appended."""
+        """All bytes (N,) of a file, including buffered ones; empty if nothing was appended."""
         held = self._held.get(name, [])
         if name in self._sizes:
             held = [np.fromfile(self._folder / name, dtype=np.uint8), *held]
         return held[0] if len(held) == 1 else np.concatenate([np.zeros(0, np.uint8), *held])
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write the buffers."""
         for name, held in self._held.items():
             if name not in self._descriptors:
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -54,13 +54,13 @@ class AppendedFiles:
         self._held, self.num_held_bytes = {}, 0
 
     def sync(self) -> None:
-        """Write what is held, and have all of it on disk."""
+        """Write the buffers and sync them to disk."""
         self.flush()
         for descriptor in self._descriptors.values():
             os.fsync(descriptor)
 
     def close(self) -> None:
-        """Nothing more is appended; what is held is dropped."""
+        """Close the files and drop the buffers."""
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors = {}

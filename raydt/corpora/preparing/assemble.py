@@ -1,4 +1,4 @@
-"""The second pass of the external shuffle: buckets into the three streams that are stored."""
+"""The second pass of the external shuffle: from buckets to the three stored streams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from raydt.corpora.ahead import InTurn, ahead, in_order
+from raydt.corpora.background import SerialWorker, map_in_threads, prefetch
 from raydt.corpora.prepared.manifest import SplitRecord
 from raydt.corpora.preparing.buckets import Buckets
 from raydt.corpora.preparing.duplicates import HeldOut
@@ -22,19 +22,19 @@ from raydt.corpora.preparing.excerpts import num_pieces, pieces
 from raydt.corpora.sources.documents import parts
 from raydt.corpora.splits import SPLITS, Split
 
-# A document that is held out is in no split that is used before: not in train if it is in val or
-# test, and not in val, which chooses checkpoints, if it is in test, which is reported.
+# A held-out document is in no split that is used earlier: not in train if it is in val or test, and
+# not in val, which chooses checkpoints, if it is in test, which is reported.
 _ORDER: tuple[Split, ...] = ("test", "val", "train")
 _COMPARED_WITH = {"test": "", "val": "test", "train": "val or test"}
 _SLICE_BYTES = 2**22
 _SYNC_BYTES = 2**25
 _IN_ROUNDS_BYTES = 2**25
-_DIGITS = 10  # of a document's place, that the arithmetic of rounds leaves as it is
+_DIGITS = 10  # of a document's place that survive the arithmetic of rounds
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """What was written."""
+    """The written splits."""
 
     splits: dict[Split, SplitRecord]
     dropped: dict[str, int]
@@ -42,13 +42,13 @@ class Assembled:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some megabytes of a split in their order: documents (D,) and their places (D,)."""
+    """Some megabytes of a split in order: documents (D,) and their places (D,)."""
 
     documents: pa.LargeBinaryArray
     places: NDArray[np.float64]
 
     def without(self, out: NDArray[np.bool_]) -> _Part:
-        """Those that are not `out` (D,)."""
+        """The part without the documents marked in `out` (D,)."""
         if not out.any():
             return self
         return _Part(self.documents.filter(pa.array(~out)), self.places[~out])
@@ -62,12 +62,13 @@ def assemble(
     rounds: int | None = None,
     is_few: bool = False,
 ) -> Assembled:
-    """Write each split, shuffled and without what a later split has, to `path_of(split)`.
+    """Write each split, shuffled and without duplicates of later-used splits, to `path_of(split)`.
 
-    Of `val` and `test` first an excerpt of each document, then the rest (`excerpts`). `rounds`, of
-    documents in pieces: how many excerpts of one a split has at most; a copy of one may hold an
-    excerpt of the other. `is_few`: there are so few documents that more of each is compared.
-    `on_bytes` hears of bytes written, all splits together. Raises `OSError` if the disk is full.
+    `val` and `test` start with an excerpt of each document, then the rest (`excerpts`). `rounds`,
+    if documents are in pieces, is the maximum number of excerpts per document in a split; copies of
+    a document may have different excerpts. `is_few`: there are so few documents that more of each
+    is compared. `on_bytes` receives the bytes written, over all splits. Raises `OSError` if the
+    disk is full.
     """
     held_out = HeldOut(is_few)
     records: dict[Split, SplitRecord] = {}
@@ -75,11 +76,11 @@ def assemble(
     num_before = 0
     for split in _ORDER:
         with ShardWriter(path_of(split)) as shard:
-            # Which documents of each part do not stay.
+            # Which documents of each part are dropped.
             out: list[NDArray[np.bool_]] = []
             most_pieces = 1
             documents_in_pieces: set[float] = set()
-            slices = in_order(ahead(_sorted(buckets, split)), partial(_look, held_out))
+            slices = map_in_threads(prefetch(_sorted(buckets, split)), partial(_look, held_out))
             for part, equal, near in slices:
                 if split != "test":
                     against = _COMPARED_WITH[split]
@@ -103,8 +104,8 @@ def assemble(
                     on_bytes(num_before + shard.num_bytes)
             begin = 1
             while begin < most_pieces:
-                # Each round reads the split again. Once the beginning that is meant to have many
-                # documents is long enough for any use, what is left follows in one.
+                # Each round reads the split again. Once the beginning with many documents is long
+                # enough for any use, the rest follows in one round.
                 end = 2 * begin if shard.num_bytes < _IN_ROUNDS_BYTES else None
                 for part, gone in zip(_sorted(buckets, split), out, strict=True):
                     stays = part.without(gone)
@@ -120,7 +121,7 @@ def assemble(
 
 
 def _sorted(buckets: Buckets, split: Split) -> Iterator[_Part]:
-    """A split in its order, some megabytes at a time."""
+    """A split in order, some megabytes at a time."""
     for bucket in range(buckets.count(split)):
         documents, order, places = buckets.read(split, bucket)
         lengths = np.diff(parts(documents)[1])[order]
@@ -131,20 +132,20 @@ def _sorted(buckets: Buckets, split: Split) -> Iterator[_Part]:
 
 
 def _look(held_out: HeldOut, part: _Part) -> tuple[_Part, NDArray[np.bool_], NDArray[np.bool_]]:
-    """What stays of a part, and which (D,) of it equal or are near to one held out."""
+    """The kept documents of a part, and which (D,) are equal or near to a held-out one."""
     equal, near = held_out.find(part.documents)
     return part.without(equal | near), equal, near
 
 
 class ShardWriter:
-    """Writes a split and counts what is in it; writes and hashes beside the work of others."""
+    """Writes a split and counts its contents; writing and hashing run in background threads."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
         self._digest = hashlib.sha256()
-        self._writing = InTurn()
-        self._syncing = InTurn()
-        self._hashing = InTurn()
+        self._writing = SerialWorker()
+        self._syncing = SerialWorker()
+        self._hashing = SerialWorker()
         self._num_unsynced_bytes = 0
         self._num_documents = 0
         self._num_excerpts = 0
@@ -168,7 +169,7 @@ class ShardWriter:
             self._file.close()
 
     def write(self, documents: pa.LargeBinaryArray, num_documents: int) -> None:
-        """Append documents or excerpts, of so many documents that it has not had yet."""
+        """Append documents or excerpts, of `num_documents` documents that are new to the split."""
         data, _ = parts(documents)
         self._num_documents += num_documents
         self._num_excerpts += len(documents)
@@ -185,16 +186,16 @@ class ShardWriter:
             left = left[self._file.write(left) :]
         self._num_unsynced_bytes += len(data)
         if self._num_unsynced_bytes >= _SYNC_BYTES:
-            # Little by little, so that nobody waits for the disk at the end; and by a thread of its
-            # own, so that the disk is at work while the next part goes to the page cache.
+            # Sync little by little, so that there is no long wait at the end, and in a thread, so
+            # that the disk works while the next part goes to the page cache.
             self._syncing.do(partial(os.fsync, self._file.fileno()))
             self._num_unsynced_bytes = 0
-        # In UTF-8 every byte but those of the form 10xxxxxx, -128 to -65, begins a character.
+        # In UTF-8, every byte except those of the form 10xxxxxx (-128 to -65) starts a character.
         self._num_characters += int(np.count_nonzero(data.view(np.int8) > -65))
 
     def record(self) -> SplitRecord:
-        """What the manifest says of the split; after the context."""
-        num_characters = self._num_characters - self._num_excerpts  # separators are none
+        """The manifest's record of the split; call it after the `with` block."""
+        num_characters = self._num_characters - self._num_excerpts  # without separators
         num_text_bytes = self.num_bytes - self._num_excerpts
         return SplitRecord(
             num_bytes=self.num_bytes,

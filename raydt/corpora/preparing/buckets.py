@@ -1,12 +1,12 @@
-"""The first pass of the external shuffle: documents into buckets on disk, by their random place.
+"""The first pass of the external shuffle: documents go to buckets on disk, by their random place.
 
 A document's place in its split is a random number (`SplitKeys`), and bucket k of K has the
-documents with places in [k / K, (k + 1) / K). Each bucket sorted by place, one after the other,
-is therefore the whole split sorted by place: the order does not depend on K, which is chosen so
-that a bucket fits into little memory.
+documents with places in [k / K, (k + 1) / K). So the buckets, each sorted by place, give the whole
+split sorted by place. The order does not depend on K, which is chosen such that a bucket fits into
+little memory.
 
-Documents are held in memory until there are enough of them to be written (`appended`); a corpus
-that is smaller never goes to disk here. What an interrupted pass left is taken up (`checkpoint`).
+Documents are buffered in memory (`appended`), so a small corpus is never written here. An
+interrupted pass is resumed (`checkpoint`).
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from raydt.corpora.ahead import ahead
+from raydt.corpora.background import prefetch
 from raydt.corpora.preparing.apart import set_apart
 from raydt.corpora.preparing.appended import AppendedFiles
 from raydt.corpora.preparing.checkpoint import Progress, take_up, write_checkpoint
 from raydt.corpora.sources.documents import BLANK, Block, from_parts, not_blank, parts
-from raydt.corpora.splits import SPLITS, Few, Split, SplitKeys, SplitRule
+from raydt.corpora.splits import SPLITS, FewDocuments, Split, SplitKeys, SplitRule
 
 GAPS = "bytes between train and excerpts of val or test"
-# Between checkpoints there are so many bytes at least, and so many seconds: of a slow source a
-# checkpoint saves minutes, and of a fast one it would cost more than it could save.
+# Minimum bytes and seconds between checkpoints: for a slow source a checkpoint saves minutes, for a
+# fast one it would cost more than it saves.
 _CHECKPOINT_BYTES = 2**28
 _CHECKPOINT_SECONDS = 10.0
-_HELD_BYTES = 2**25  # of documents in memory before they are appended to the files
+_HELD_BYTES = 2**25  # buffered in memory before they are appended to the files
 _RECORD = np.dtype([("place", np.float64), ("num_bytes", np.int64)])
 # val and test have a tenth of the documents together.
 _BUCKETS_OF_HELD_OUT = 16
 
 
 class Buckets:
-    """The buckets of a language in `folder`, those of an interrupted pass taken up again.
+    """The buckets of a language in `folder`, resuming an interrupted pass.
 
-    A context: the files are open within it. Raises `OSError` if the disk does not take them.
+    A context manager, which keeps the files open. Raises `OSError` if writing fails.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Buckets:
         folder: Path,
         num_buckets: int,
         rule: SplitRule | None = None,
-        few: Few | None = None,
+        few: FewDocuments | None = None,
         named: Callable[[int], Iterator[NDArray[np.float64]] | None] = lambda _: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,11 +77,11 @@ class Buckets:
         on_bytes: Callable[[int], None] | None = None,
         lost: NDArray[np.int64] | None = None,
     ) -> None:
-        """Take documents until the source ends, or until each split has enough bytes.
+        """Take documents until the source ends, or each split has enough bytes.
 
-        Those whose index is in `lost` (L,), sorted, are left out and counted nowhere.
+        Documents whose index is in `lost` (L,), sorted, are left out and not counted.
         """
-        for block in ahead(iter(blocks)):
+        for block in prefetch(iter(blocks)):
             is_enough = self._take(block, enough_bytes, lost)
             self.progress.position = block.position
             self.progress.num_bytes_read = block.num_bytes_read
@@ -95,9 +95,9 @@ class Buckets:
                 self._files.flush()
         else:
             self.progress.has_ended = True
-        # Not saved: to wait for the disk here costs more than to read the last part again, which
-        # is what a kill during the second pass leads to. What is partly on disk goes there whole,
-        # as the second pass needs the memory.
+        # Not synced: waiting for the disk here costs more than reading the last part again after a
+        # kill in the second pass. Buffers of files on disk are written, because the second pass
+        # needs the memory.
         if self._files.is_on_disk:
             self._files.flush()
         self.progress.is_done = True
@@ -108,7 +108,7 @@ class Buckets:
         return self._unsaved_bytes >= _CHECKPOINT_BYTES and seconds >= _CHECKPOINT_SECONDS
 
     def save(self) -> None:
-        """Make what is there outlast a kill."""
+        """Write a checkpoint that survives a kill."""
         self._files.sync()
         self.progress.counts = dict(self._counts)
         write_checkpoint(self.progress, self._folder)
@@ -118,8 +118,8 @@ class Buckets:
     def read(
         self, split: Split, bucket: int
     ) -> tuple[pa.LargeBinaryArray, NDArray[np.int64], NDArray[np.float64]]:
-        """The documents (D,) of a bucket as they came, the order (D,) of their places, and the
-        places (D,) as the documents came."""
+        """The documents (D,) of a bucket as they arrived, the order (D,) of their places, and the
+        places (D,) as they arrived."""
         name = _name(split, bucket)
         data = self._files.read(name)
         records = self._files.read(f"{name}.places").view(_RECORD)
@@ -128,7 +128,7 @@ class Buckets:
         return from_parts(data, offsets), places.argsort(kind="stable"), places
 
     def count(self, split: Split) -> int:
-        """How many buckets a split has."""
+        """Number of buckets of a split."""
         num_buckets = self.progress.num_buckets
         return num_buckets if split == "train" else -(-num_buckets // _BUCKETS_OF_HELD_OUT)
 
@@ -176,9 +176,9 @@ class Buckets:
         lengths: NDArray[np.int64],
         enough_bytes: Mapping[Split, int],
     ) -> int:
-        """How many of these documents fill every split; more than there are if all do not.
+        """How many of these documents fill every split; more than there are if they do not suffice.
 
-        Counted by document and not by block, so that what is kept does not depend on blocks.
+        Counted in documents, not blocks, so that the result does not depend on blocks.
         """
         needed = 0
         for number, split in enumerate(SPLITS):
@@ -199,7 +199,7 @@ class Buckets:
         if not len(kept):
             return
         num_buckets = np.array([self.count(split) for split in SPLITS])
-        # Wider than a split's number is, which times the number of buckets would go round.
+        # A wider type than that of split numbers, which would overflow.
         first_of_split = splits.astype(np.int64) * self.progress.num_buckets
         owner = first_of_split + (places * num_buckets[splits]).astype(np.int64)
         order = owner.argsort(kind="stable")

@@ -1,7 +1,7 @@
-"""How far the first pass is, beside the files that it appends to, so that a kill costs little.
+"""Checkpoints of the first pass, beside the files to which it appends.
 
-A checkpoint says how long each file was at some document, and where the source goes on from there:
-after a kill they are cut to these lengths, and nothing is missing or there twice.
+A checkpoint has the length of each file at some document, and the position of the source there.
+After a kill, the files are truncated to these lengths, so nothing is missing or duplicated.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _FILE_NAME = "checkpoint.json"
 
 @dataclass
 class Progress:
-    """How far the first pass is; as JSON the checkpoint."""
+    """The progress of the first pass, which is written as JSON for a checkpoint."""
 
     num_buckets: int
-    num_documents: int = 0  # indices given out, blank documents counted
-    num_text_bytes: int = 0  # of documents that are not blank, without separators, gaps counted
+    num_documents: int = 0  # assigned indices, including blank documents
+    num_text_bytes: int = 0  # of documents that are not blank, without separators, with gaps
     split_bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     counts: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)  # of the files
     position: Position | None = None
     num_bytes_read: int = 0
     is_done: bool = False
-    has_ended: bool = False  # nothing follows in the source
+    has_ended: bool = False  # the source has no more
 
 
 def write_checkpoint(progress: Progress, folder: Path) -> None:
-    """Make it outlast a kill; the files of `folder` are to be on disk before."""
+    """Write a checkpoint durably; the files of `folder` must be synced before."""
     temporary = folder / f"{_FILE_NAME}.new"
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(vars(progress), file)
@@ -44,13 +44,13 @@ def write_checkpoint(progress: Progress, folder: Path) -> None:
 
 
 def take_up(folder: Path) -> Progress | None:
-    """What an interrupted pass left in `folder`, its files cut to the checkpoint; without one that
-    can be used the folder is emptied."""
+    """Resume an interrupted pass in `folder`: truncate its files to the checkpoint. Without a
+    usable checkpoint, empty the folder and return None."""
     progress: Progress | None = None
     try:
         progress = Progress(**json.loads((folder / _FILE_NAME).read_text("utf-8")))
         sizes = progress.sizes
-        # Shorter than the checkpoint says: the power was cut, and the disk lost what it had.
+        # Shorter than in the checkpoint: a power cut lost data on disk.
         if any((folder / name).stat().st_size < sizes[name] for name in sizes):
             progress = None
     except (FileNotFoundError, ValueError, TypeError):

@@ -1,25 +1,25 @@
-"""Documents that stand in more than one split.
+"""Documents that are in more than one split.
 
-Exact: equal 64-bit hashes (XXH3) of the bytes; two different documents among a thousand million
-pairs are taken for equal with a probability of 1e-10.
+Exact: equal 64-bit hashes (XXH3) of the bytes; among a billion pairs, two different documents are
+considered equal with a probability of 1e-10.
 
 Near: a document is a near duplicate if at least a quarter of its sampled shingles, and at least
 two, are among those of the split it is compared with. A shingle is 48 consecutive bytes of one
-document; sampled are those whose first four bytes hash to 0 modulo 64, so that the same text is
-sampled at the same places wherever it stands (Manber, "Finding similar files in a large file
-system", 1994); of few documents modulo 8. A shingle survives changes of 2 % of the characters with
-a probability of .38: a quarter finds such copies, and half did not.
+document. Those whose first four bytes hash to 0 modulo 64 are sampled, so that the same text is
+sampled at the same places wherever it is (Manber, "Finding similar files in a large file system",
+1994); for few documents, modulo 8. A shingle survives changes of 2 % of the characters with a
+probability of .38: a threshold of a quarter finds such copies, and half did not.
 
-A document is near as well if it has at least half of the shingles of one document that is held out,
-and at least two: a longer document with that one in it has much else besides.
+A document is also near if it has at least half of the shingles of one held-out document, and at
+least two: a longer document that contains that one has much other text.
 
-A shingle that three documents or more that are held out have is common: a header, a licence, a
-formula. Common shingles count only in a document that hardly has others (80 % of its own).
+A shingle in three or more held-out documents is common: a header, a licence, a formula. Common
+shingles count only in a document that has few others (80 % of its own are common).
 
-Of an excerpt (`few`) too short for the sample three parts are looked for, of which two must be
-there.
+For an excerpt (`few`) that is too short for the sample, three parts are searched, of which two must
+be found.
 
-The memory this takes is that of the held-out splits: 8 bytes a document and 1/5 of their bytes.
+Memory is that of the held-out splits: 8 bytes per document and 1/5 of their bytes.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from raydt.corpora.preparing.shingles import (
 from raydt.corpora.sources.documents import parts
 
 _MIN_SHARED = 2
-_NEAR = 4  # one shingle in so many of a document makes it a near duplicate
-_COMMON = 3  # documents that are held out, of a shingle that says nothing
+_NEAR = 4  # one shared shingle in this many makes a near duplicate
+_COMMON = 3  # held-out documents that make a shingle common
 _MOSTLY_COMMON = 0.8
 _PROBE_BYTES = 100
-_SLOT_BITS = 27  # 16 MB: of 6 GB one slot in 14 is taken
+_SLOT_BITS = 27  # 16 MB: with 6 GB of text, one slot in 14 is used
 
 DUPLICATES_RULE = (
     "of documents in two splits test keeps its own, then val; equal: XXH3-64 of the bytes; near: "
@@ -61,11 +61,11 @@ DUPLICATES_RULE = (
 
 
 class HeldOut:
-    """What the splits so far contain, so that later ones can be kept from having it too."""
+    """The contents of the splits so far, to keep them out of later ones."""
 
     def __init__(self, is_few: bool = False) -> None:
-        """`is_few`: of hardly any documents more shingles are sampled, and the shortest excerpts
-        are looked for as they are."""
+        """`is_few`: for few documents, sample more shingles and search the shortest excerpts
+        directly."""
         self._is_few = is_few
         self._one_in = SAMPLED_OF_FEW if is_few else SAMPLED
         self._num_documents = 0
@@ -74,17 +74,18 @@ class HeldOut:
         self._shingles: list[NDArray[np.uint64]] = []
         self._owners: list[NDArray[np.int32]] = []
         self._known_hashes = np.zeros(0, dtype=np.uint64)
-        # Of each document its shingles once, sorted by shingle, and whose each is: (S,) and (S,).
+        # The distinct shingles of each document, sorted by shingle, and their owners: (S,) and
+        # (S,).
         self._known_shingles = np.zeros(0, dtype=np.uint64)
         self._known_owners = np.zeros(0, dtype=np.int32)
         self._is_common = np.zeros(0, dtype=bool)  # (S,)
         self._num_rare = np.zeros(0, dtype=np.int64)  # by owner, shingles that are not common
-        # What looks like something known, by a glance at it: of shingles and of whole documents.
+        # Filters by quick hashes, for shingles and for whole documents.
         self._like_shingles = _Likeness()
         self._like_documents = _Likeness()
 
     def add(self, documents: pa.LargeBinaryArray) -> None:
-        """Remember documents; they count from `close` on."""
+        """Add documents; they take effect at `close`."""
         if not len(documents):
             return
         self._hashes.append(_hashes(documents, np.arange(len(documents))))
@@ -97,16 +98,16 @@ class HeldOut:
         self._num_documents += len(documents)
         if self._is_few:
             few = np.bincount(owners, minlength=len(documents)) < 2 * _MIN_SHARED
-            few &= np.diff(offsets) >= 2 * _PROBE_BYTES  # what is shorter is compared exactly
+            few &= np.diff(offsets) >= 2 * _PROBE_BYTES  # shorter ones are compared exactly
             self._probes += [_probes(text) for text in documents.filter(pa.array(few)).to_pylist()]
         self._like_shingles.add(shingle_glances(data, begins))
 
     def close(self) -> None:
-        """All documents of a split are added."""
+        """Finish a split: all of its documents were added."""
         self._known_hashes = _distinct(self._known_hashes, *self._hashes)
         shingles = np.concatenate([self._known_shingles, *self._shingles])
         owners = np.concatenate([self._known_owners, *self._owners])
-        # Of equal shingles those of the first documents come first, as they do here.
+        # Equal shingles are in the order of their documents, as here.
         order = shingles.argsort(kind="stable")
         shingles, owners = shingles[order], owners[order]
         is_first = np.ones(len(shingles), dtype=bool)
@@ -121,7 +122,7 @@ class HeldOut:
         self._like_documents.close()
 
     def find(self, documents: pa.LargeBinaryArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which documents (D,) equal one that is known, and which others are near to some."""
+        """Which documents (D,) are equal to a known one, and which others are near to one."""
         if not len(documents) or not len(self._known_hashes):
             none = np.zeros(len(documents), dtype=bool)
             return none, none
@@ -131,8 +132,8 @@ class HeldOut:
         data, offsets = parts(documents)
         sampled = sampled_begins(data, self._one_in)
         begins = np.concatenate(sampled)
-        # Nearly all shingles are unknown, and a glance shows it; and nearly no document has two
-        # that are known, so that only of a few it matters which they are.
+        # Almost all shingles are unknown, which the quick hash shows, and almost no document has
+        # two known ones, so details matter only for a few.
         maybe = begins[self._like_shingles.has(shingle_glances(data, begins))]
         owners, maybe = inside_documents(maybe, offsets)
         hashes = shingle_hashes(data, maybe)
@@ -154,7 +155,7 @@ class HeldOut:
         return equal, near
 
     def _is_near(self, shared: NDArray[np.uint64], num_all: int) -> bool:
-        """Whether a document is, which has these of the known shingles, of `num_all` in all."""
+        """Whether a document with these known shingles, of `num_all` in total, is near."""
         begins = np.searchsorted(self._known_shingles, shared, side="left")
         is_common = self._is_common[begins]
         num_common = int(is_common.sum())
@@ -166,7 +167,7 @@ class HeldOut:
         return num_rare >= _MIN_SHARED and self._has_one_within(np.unique(shared[~is_common]))
 
     def _has_one_within(self, shingles: NDArray[np.uint64]) -> bool:
-        """Whether a document with these shingles has half of those of one that is held out."""
+        """Whether a document with these shingles has half of those of a held-out document."""
         begins = np.searchsorted(self._known_shingles, shingles, side="left")
         ends = np.searchsorted(self._known_shingles, shingles, side="right")
         places = [np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)]
@@ -174,7 +175,7 @@ class HeldOut:
         return bool(((num >= _MIN_SHARED) & (2 * num >= self._num_rare[of])).any())
 
     def _has_probes(self, documents: pa.LargeBinaryArray) -> NDArray[np.bool_]:
-        """Which documents (D,) have most of a held-out one that has hardly a sampled shingle."""
+        """Which documents (D,) contain most of a held-out one with hardly any sampled shingles."""
         data, offsets = parts(documents)
         text = data.tobytes()
         found = np.zeros(len(documents), dtype=bool)
@@ -199,24 +200,24 @@ def _probes(document: bytes) -> tuple[bytes, ...]:
 
 
 class _Likeness:
-    """Whether a hash may be one of many, known by a bit for each slot it could be in."""
+    """A filter with one bit per slot: tells whether a hash may be among the known ones."""
 
     def __init__(self) -> None:
         self._bits = np.zeros(2 ** (_SLOT_BITS - 3), dtype=np.uint8)
         self._waiting: list[NDArray[np.uint32]] = []
 
     def add(self, hashes: NDArray[np.uint64]) -> None:
-        """Remember hashes; they count from `close` on."""
+        """Add hashes; they take effect at `close`."""
         self._waiting.append(_slots(hashes).astype(np.uint32))
 
     def close(self) -> None:
-        """All hashes of a split are added."""
+        """Finish a split: all of its hashes were added."""
         for slots in self._waiting:
             np.bitwise_or.at(self._bits, slots >> 3, np.uint8(1) << (slots & 7).astype(np.uint8))
         self._waiting = []
 
     def has(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Which hashes (S,) may be among those known; none that is, is missed."""
+        """Which hashes (S,) may be among the known ones; there are no false negatives."""
         slots = _slots(hashes)
         bits = self._bits[slots >> 3] >> (slots & 7).astype(np.uint8)
         may_be: NDArray[np.bool_] = (bits & 1).view(np.bool_)
@@ -238,9 +239,9 @@ def _hashes(documents: pa.LargeBinaryArray, chosen: NDArray[np.int64]) -> NDArra
 
 
 def _glances(documents: pa.LargeBinaryArray) -> NDArray[np.uint64]:
-    """Of each document (D,) a hash of its first and last eight bytes and its length.
+    """A quick hash per document (D,), of its first and last eight bytes and its length.
 
-    Equal documents look equal; a loop over documents is for those alone that do.
+    Only documents with a known quick hash are compared in a loop.
     """
     data, offsets = parts(documents)
     if len(data) < WORD_BYTES:
@@ -248,8 +249,8 @@ def _glances(documents: pa.LargeBinaryArray) -> NDArray[np.uint64]:
     words = sliding_window_view(data, WORD_BYTES)
     lengths = np.diff(offsets)
     seen = np.empty((len(documents), 3), dtype=np.uint64)
-    # A document of less than a word: the word is moved until its first byte is the document's,
-    # and what stands behind the document is cleared.
+    # For a document shorter than a word, shift the word so that it starts with the document, and
+    # clear what follows.
     starts = np.minimum(offsets[:-1], len(words) - 1)
     first = words[starts].view("<u8").ravel()
     first >>= (np.minimum(offsets[:-1] - starts, 7) * 8).astype(np.uint64)
@@ -262,7 +263,7 @@ def _glances(documents: pa.LargeBinaryArray) -> NDArray[np.uint64]:
 
 
 def _distinct(*values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """All values once, sorted; faster than `np.unique`, which hashes before it sorts."""
+    """The distinct values, sorted; faster than `np.unique`, which hashes before sorting."""
     together = np.sort(np.concatenate(values))
     is_first = np.ones(len(together), dtype=bool)
     is_first[1:] = together[1:] != together[:-1]
@@ -270,7 +271,7 @@ def _distinct(*values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _counts(values: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """How often each of sorted values (V,) is there, (V,)."""
+    """The number of occurrences of each of the sorted values (V,), (V,)."""
     begins = np.searchsorted(values, values, side="left")
     counts: NDArray[np.int64] = np.searchsorted(values, values, side="right") - begins
     return counts

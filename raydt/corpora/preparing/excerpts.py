@@ -1,11 +1,11 @@
-"""How a held-out split is laid out, so that any beginning of it has many documents.
+"""The layout of a held-out split, such that every prefix has many documents.
 
-A cell reads the first 32 kB of `val`: of long documents that were two or three. Here each document
-is a ring of pieces of about `excerpt_bytes`, entered at a random one. First comes one piece of
-every document, in their order; then one more of each, then two, four and so on. No byte is lost,
-and in no prefix does a document have more than about twice the share of another as long.
+A cell reads the first 32 kB of `val`, which would be only two or three long documents. So each
+document is a ring of pieces of about `excerpt_bytes`, starting at a random one. First comes one
+piece of every document, in order; then one more of each, then two, four and so on. No byte is lost,
+and in no prefix does a document have more than about twice the share of another of the same length.
 
-A piece ends as a document does, with the separator. D = documents, P = pieces, N = bytes.
+A piece ends like a document, with the separator. D = documents, P = pieces, N = bytes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from raydt.corpora.sources.documents import from_parts, parts
 from raydt.corpora.splits import SEPARATOR
 
-_ROUNDING = 2**20  # what is left of a place in the order, below such steps, is random as well
+_ROUNDING = 2**20  # the digits of a place below this step are random as well
 
 
 def num_pieces(documents: pa.LargeBinaryArray, excerpt_bytes: int) -> NDArray[np.int64]:
-    """Into how many pieces of about `excerpt_bytes` each document (D,) falls; 0 bytes: one."""
+    """The number of pieces of about `excerpt_bytes` in each document (D,); 0 bytes: one."""
     text_bytes = np.diff(parts(documents)[1]) - 1
     if excerpt_bytes == 0:
         return np.ones_like(text_bytes)
@@ -35,18 +35,18 @@ def pieces(
     begin: int,
     end: int | None,
 ) -> pa.LargeBinaryArray:
-    """Of documents (D,) with `places` (D,) the pieces `begin` to `end` of their rings, (P,).
+    """The pieces `begin` to `end` of the rings of documents (D,) with `places` (D,); (P,).
 
-    Neighbours stay together. Cut is where a character begins.
+    Neighbouring pieces stay together. Cuts are at character boundaries.
     """
     count = num_pieces(documents, excerpt_bytes)
     if int(count.max(initial=1)) == 1:
         return documents if begin == 0 else documents.slice(0, 0)
     stop = count if end is None else np.minimum(count, end)
-    # By the document's place, which is its index's: parallel documents are entered where they say
-    # the same, about.
+    # By the document's place, which depends on its index: parallel documents start at about the
+    # same content.
     entry = (places * _ROUNDING % 1 * count).astype(np.int64)
-    # From the entry to the end of the document, and on from its beginning.
+    # From the starting piece to the end of the document, then from its beginning.
     before = np.stack([entry + begin, np.maximum(entry + begin, count) - count], axis=1)
     after = np.stack([np.minimum(entry + stop, count), entry + stop - count], axis=1)
     document, part = np.nonzero(after > before)
@@ -65,7 +65,7 @@ def cut(
 ) -> pa.LargeBinaryArray:
     """The bytes `begins` to `ends` (P,) of the text of the documents `owners` (P,), as documents.
 
-    Both are moved back to where a character begins.
+    Both are moved back to a character boundary.
     """
     data, offsets = parts(documents)
     begins = _to_character(data, offsets[owners] + begins)
@@ -73,13 +73,13 @@ def cut(
     lengths = ends - begins + 1
     new = np.concatenate([[0], np.cumsum(lengths)])
     cut_out = np.full(new[-1], SEPARATOR, dtype=np.uint8)
-    # A loop, as an index of every byte would take eight times the memory and no less time.
+    # A loop, because an index per byte would take eight times the memory and as much time.
     for at, begin, end in zip(new[:-1].tolist(), begins.tolist(), ends.tolist(), strict=True):
         cut_out[at : at + end - begin] = data[begin:end]
     return from_parts(cut_out, new)
 
 
 def _to_character(data: NDArray[np.uint8], at: NDArray[np.int64]) -> NDArray[np.int64]:
-    for _ in range(3):  # a character has four bytes at most, all but the first 10xxxxxx
+    for _ in range(3):  # a character has at most four bytes, and all but the first are 10xxxxxx
         at = at - ((data[at] & 0xC0) == 0x80)
     return at

@@ -1,21 +1,21 @@
-"""The splits of a corpus of few documents: many of them held out, though there are not many.
+"""The splits of a corpus of few documents, of which a larger part is held out.
 
 A loss on four documents says more about the four than about the language. With 5 % each, 115
 documents would have six in val and six in test, and 15 one or none.
 
 - From `FEW` documents on: 5 % each, by index (`splits`). Nothing has to be counted.
-- Below: whole documents, `FLOOR` in val and in test, but no more than 15 % each; 5 % where that is
-  more.
+- Below: whole documents, `FLOOR` in val and in test, but at most 15 % each; 5 % if that is more.
 - Below `EXCERPTS_BELOW`, unless the corpus is parallel: a document of `LONG_BYTES` or more gives an
-  excerpt and leaves the rest to train. Every second gives one to val, the others to test; where
-  there are less than twice `FLOOR`, each gives as many to both as make `FLOOR` of them. Shorter
+  excerpt and leaves the rest to train. Every second document gives one to val, the others to test;
+  if there are fewer than twice `FLOOR`, each gives to both, so many that there are `FLOOR`. Shorter
   documents are held out whole, as above.
 
-Between an excerpt and train `GAP_BYTES` go to no split: the sentence that the excerpt begins in
-would otherwise be half in train.
+`GAP_BYTES` between an excerpt and train go to no split, because otherwise half of the sentence at
+the edge of the excerpt would be in train.
 
-In a parallel corpus documents are held out whole, however few there are: excerpts of two languages
-that are as long do not say the same, and a line that one language tests would be read in another.
+In a parallel corpus documents are always held out whole: excerpts of the same length in two
+languages do not have the same content, so a line that one language tests would be in another's
+training data.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydt.corpora.sources.documents import Block, not_blank, parts
-from raydt.corpora.splits import SHARE, SPLITS, Cut, Few, Split, SplitRule
+from raydt.corpora.splits import SHARE, SPLITS, Cut, FewDocuments, Split, SplitRule
 
 FEW = 1000  # documents; 5 % of so many are 50 +- 7
 EXCERPTS_BELOW = 200  # documents; 15 % of so many are 30
@@ -44,10 +44,10 @@ _GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, spread evenly
 
 
 def count_few(blocks: Iterable[Block], is_parallel: bool) -> list[int] | None:
-    """The bytes of text of each document, 0 of a blank one; None if there are `FEW` or more.
+    """The bytes of text of each document, 0 for a blank one; None if there are `FEW` or more.
 
-    Reads no further than it must. Where the corpus is parallel blank documents count as well, as
-    another language may have them, and all lengths are 1, as another language has others.
+    Reads no further than necessary. In a parallel corpus blank documents count as well, because
+    another language may have text there, and all lengths are 1, because lengths differ by language.
     """
     lengths: list[int] = []
     num_documents = num_before = num_lines = 0
@@ -63,24 +63,24 @@ def count_few(blocks: Iterable[Block], is_parallel: bool) -> list[int] | None:
         num_before += len(is_text)
         if num_lines >= FEW:
             return None
-    # Of a parallel corpus up to the last that is not blank: another language may lack blank lines
-    # at the end, and the split of few documents goes by their number.
+    # In a parallel corpus, count up to the last document that is not blank: another language may
+    # lack blank lines at the end, and the split of few documents depends on their number.
     return lengths[:num_lines] if is_parallel else lengths
 
 
-def split_few(lengths: Iterable[int], rule: SplitRule, is_parallel: bool) -> Few:
-    """The splits of documents with so many bytes of text (D,), as `count_few` counts them."""
+def split_few(lengths: Iterable[int], rule: SplitRule, is_parallel: bool) -> FewDocuments:
+    """The splits of documents with these bytes of text (D,), from `count_few`."""
     text_bytes = np.array(list(lengths), dtype=np.int64)
     u = rule.stream(0).random(len(text_bytes))
     splits = np.zeros(len(text_bytes), dtype=np.int8)
     may_cut = not is_parallel and np.count_nonzero(text_bytes) < EXCERPTS_BELOW
     is_long = (text_bytes >= LONG_BYTES) & may_cut
     _hold_out(splits, np.flatnonzero(~is_long), text_bytes, u, rule)
-    return Few(splits, _cuts(np.flatnonzero(is_long), text_bytes, u, rule))
+    return FewDocuments(splits, _cuts(np.flatnonzero(is_long), text_bytes, u, rule))
 
 
 def few_rule(rule: SplitRule) -> str:
-    """In words, for the manifest."""
+    """The rule as text, for the manifest."""
     shares = {"val": rule.val_share, "test": rule.test_share}
     whole = ", ".join(
         f"{split} {f'{FLOOR}, at most {_MOST:g}, at least {SHARE:g}' if share is None else share}"
@@ -105,12 +105,12 @@ def _hold_out(
     u: NDArray[np.float64],
     rule: SplitRule,
 ) -> None:
-    """Place whole documents (I,), those with the lowest `u` in val and the next in test."""
+    """Hold out whole documents (I,): those with the lowest `u` in val, the next in test."""
     num_documents = int(np.count_nonzero(text_bytes[indices]))
     if not num_documents:
         return
-    # Blank documents have an index as well, and their ranks: a line that one of two languages
-    # lacks moves no other line to another split.
+    # Blank documents have an index and a rank too, so that a line that one language lacks does not
+    # move other lines to another split.
     per_document = len(indices) / num_documents
     order = indices[u[indices].argsort(kind="stable")]
     begin = 0
@@ -143,7 +143,7 @@ def _cuts(
         else:
             each = min(ceil(FLOOR / len(order)), num_bytes // (2 * _STRATUM_BYTES))
             names = first * each
-        # One excerpt somewhere in each of as many equal parts of the document.
+        # One excerpt at a random position in each of several equal parts of the document.
         width = num_bytes / len(names)
         cuts[index] = tuple(
             _cut(split, number * width, width, (v[index] + number * _GOLDEN) % 1, rule)
@@ -153,10 +153,10 @@ def _cuts(
 
 
 def _cut(split: Split, begin: float, width: float, v: float, rule: SplitRule) -> Cut:
-    """An excerpt of the part of a document that is `width` bytes from `begin` on."""
+    """An excerpt of the `width` bytes of a document from `begin` on."""
     named = rule.val_share if split == "val" else rule.test_share
     share = _EXCERPT_SHARES[split] if named is None else named
-    # Where a document gives to val or to test, half of the documents give all of a share.
+    # If each document gives either to val or to test, half of the documents provide a whole share.
     wanted = 2 * share * width
     if named is None:
         wanted = min(wanted, _MAX_EXCERPT_BYTES)

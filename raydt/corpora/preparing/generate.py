@@ -1,4 +1,5 @@
-"""A controlled language on disk: generated, and not read, so that nothing is shuffled."""
+"""Generate a controlled language on disk. It is generated in random order, so nothing is
+shuffled."""
 
 from __future__ import annotations
 
@@ -22,14 +23,14 @@ _SPLIT_RULE = "a random stream for each split, seeded by corpus, language and sp
 
 
 def generated_source(spec: ControlledCorpus, language: str) -> Source:
-    """What a controlled language is made by now."""
+    """The source of a controlled language: its seed and the version of the generator."""
     return Source(corpus=spec.name, seed=spec.seed, generator=generator_version(language))
 
 
 def write_generated(
     spec: ControlledCorpus, language: str, asked: Mapping[Split, int], folder: Path
 ) -> Manifest:
-    """Generate every split, as long as asked for, and return what the manifest says of them."""
+    """Generate every split in its requested length, and return the manifest."""
     records: dict[Split, SplitRecord] = {}
     for split in SPLITS:
         stream = generate(language, split, asked[split], spec.seed)
@@ -55,7 +56,7 @@ def write_generated(
 
 def _record(stream: NDArray[np.uint8]) -> SplitRecord:
     num_separators = int(np.count_nonzero(stream == SEPARATOR))
-    # In UTF-8 every byte but those of the form 10xxxxxx begins a character.
+    # In UTF-8, every byte except those of the form 10xxxxxx starts a character.
     num_characters = int(np.count_nonzero((stream & 0xC0) != 0x80)) - num_separators
     num_text_bytes = len(stream) - num_separators
     is_cut = len(stream) > 0 and stream[-1] != SEPARATOR

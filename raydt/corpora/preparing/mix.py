@@ -1,7 +1,8 @@
-"""Mixtures of prepared languages, prepared as a language is: written once, whole or not at all.
+"""Prepare mixtures of prepared languages. Like a language, a mixture is written once and
+atomically.
 
-A mixture is made of the beginnings of its languages' splits, so that no document is in a split of
-the mixture that it is not in of its language. A longer mixture begins with a shorter one.
+A mixture consists of the beginnings of its languages' splits, so every document stays in its split.
+A longer mixture starts with a shorter one.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most
 from raydt.corpora.prepared.language import PreparedLanguage, open_language, split_path
 from raydt.corpora.prepared.manifest import Manifest, Part, Source, SplitRecord
 from raydt.corpora.preparing.assemble import ShardWriter
+from raydt.corpora.preparing.interleave import interleave
 from raydt.corpora.preparing.place import WORK, put_in_place
-from raydt.corpora.preparing.turns import take_turns
 from raydt.corpora.sources.documents import from_parts
 from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import InputError, bad
 from raydt.locks import locked
 
 HELD_OUT: tuple[HeldOutSplit, ...] = ("val", "test")
-_WRITTEN_BYTES = 2**22  # at once
+_WRITTEN_BYTES = 2**22  # written at a time
 
 
 @dataclass(frozen=True)
 class Mix:
-    """A mixture that is wanted: languages and their shares, which add up to 1, and bytes of train.
+    """A mixture to prepare: languages with shares that add up to 1, and bytes of train.
 
-    `evaluated`: the language whose `val` and `test` it has, in place of mixed ones.
+    `evaluated` is the language of its `val` and `test`; None: these are mixed, too.
     """
 
     name: str
@@ -48,10 +49,10 @@ class Mix:
 
 
 class TooShortError(Exception):
-    """A language that has too little for its part of a mixture; `num_bytes` would be enough."""
+    """A language is too short for its part of a mixture; `num_bytes` would be enough."""
 
     def __init__(self, language: str, num_bytes: int) -> None:
-        super().__init__(f"{language} of less than {num_bytes} bytes")
+        super().__init__(f"{language}: expected at least {num_bytes} bytes")
         self.language = language
         self.num_bytes = num_bytes
 
@@ -62,16 +63,16 @@ def prepare_mix(
     held_out_bytes: Mapping[HeldOutSplit, int | None],
     root: Path,
 ) -> PreparedLanguage:
-    """The mixture with at least its bytes of train, from `root` or written there; of `val` and
-    `test` so many (None: as many as any sweep reads), or all that the languages give.
+    """The mixture with at least its bytes of train, existing in `root` or written there. `val` and
+    `test` have `held_out_bytes` (None: as many as any sweep reads), or all that the languages have.
 
-    `TooShortError` if a language has too little; `InputError` if `root` cannot be written.
+    Raises `TooShortError` if a language is too short, and `InputError` if `root` is not writable.
     """
     parts = {name: languages[name] for name in mix.shares}
     key = next(iter(parts.values())).folder.parent.name
     folder, work = root / key / mix.name, root / WORK / key / mix.name
-    # Of what is held out as much as any sweep reads, unless more is asked for: then what is there
-    # is either that, or all there is.
+    # Hold out as much as any sweep reads, unless more is requested. What exists is then either
+    # that, or everything.
     asked: dict[Split, int] = {"train": mix.train_bytes}
     asked |= {s: max(at_most(s, None), at_most(s, each)) for s, each in held_out_bytes.items()}
     try:
@@ -83,25 +84,25 @@ def prepare_mix(
             new = work / "new"
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
-            if existing is not None:  # only ever longer
+            if existing is not None:  # never shorter than before
                 stored = existing.manifest.splits
                 asked = {split: max(asked[split], stored[split].num_bytes) for split in SPLITS}
             manifest = _write(mix, parts, asked, new)
             put_in_place(manifest, new, folder, work)
     except OSError as error:
         path = error.filename or folder
-        raise bad(f"folder {root}", "one that raydt can write to", f"{path}: {error}") from error
+        raise bad(f"folder {root}", "a writable folder", f"{path}: {error}") from error
     return open_language(folder)
 
 
 def _find(folder: Path, texts: str) -> PreparedLanguage | None:
-    """What is there, if it is this mixture of these texts."""
+    """The existing mixture, if it is this mixture of these texts."""
     try:
         existing = open_language(folder)
         if not existing.is_whole():
             return None
     except InputError:
-        return None  # not there, half-written or damaged: to be written again
+        return None  # missing, partial or damaged: write it again
     return existing if existing.manifest.source.mixed == texts else None
 
 
@@ -111,7 +112,7 @@ def _is_enough(
     stored = existing.manifest.splits
     drawn_from = {part.language: part.drawn_from for part in existing.manifest.parts or ()}
     if drawn_from != {name: _hashes(part) for name, part in parts.items()}:
-        return False  # of a language that is longer now there may be more
+        return False  # a language that is longer now may give more
     return stored["train"].num_bytes >= asked["train"] and all(
         stored[split].num_bytes >= asked[split] or asked[split] == at_most(split, None)
         for split in HELD_OUT
@@ -140,7 +141,7 @@ def _write(
         for name, num_bytes in used.items():
             taken[name][split] = num_bytes
         if split == "train" and records[split].num_bytes < mix.train_bytes:
-            # The one that is furthest behind its share is the one that has no more.
+            # The language furthest behind its share is the exhausted one.
             short = min(used, key=lambda name: used[name] / mix.shares[name])
             needed = ceil(mix.shares[short] * mix.train_bytes)
             raise TooShortError(short, max(needed, stored[short] + 1))
@@ -153,13 +154,14 @@ def _mixed(
     num_bytes: int,
     path: Path,
 ) -> tuple[SplitRecord, dict[str, int]]:
-    """Whole documents by turns until there are so many bytes; the record, and bytes by language."""
+    """Write whole, interleaved documents up to `num_bytes`; returns the record, and the bytes by
+    language."""
     names = list(streams)
     used = dict.fromkeys(names, 0)
     pieces: list[NDArray[np.uint8]] = []
     waiting = 0
     with ShardWriter(path) as shard:
-        turns = take_turns(list(streams.values()), [shares[name] for name in names])
+        turns = interleave(list(streams.values()), [shares[name] for name in names])
         while sum(used.values()) < num_bytes and (turn := next(turns, None)) is not None:
             number, begin, end = turn
             pieces.append(streams[names[number]][begin:end])
@@ -173,7 +175,7 @@ def _mixed(
 
 
 def _put(shard: ShardWriter, pieces: list[NDArray[np.uint8]]) -> None:
-    """Write documents, and forget them."""
+    """Write documents and clear the list."""
     if pieces:
         offsets = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
         shard.write(from_parts(np.concatenate(pieces), offsets), len(pieces))

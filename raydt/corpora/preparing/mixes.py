@@ -1,4 +1,4 @@
-"""All mixtures of a sweep, of languages that are prepared."""
+"""Prepare all mixtures of a sweep from its prepared languages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from raydt.corpora.preparing.prepare import prepare_language
 from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, Problem, bad
 
-# A share ends within a document, so that a little more of a language may be needed.
-_FURTHER_BYTES = 2**16
+# A share ends inside a document, so a little more of a language may be needed.
+_EXTRA_BYTES = 2**16
 
 
 def prepare_mixes(
@@ -24,10 +24,10 @@ def prepare_mixes(
     test_bytes: int | None,
     root: Path,
 ) -> dict[str, PreparedLanguage]:
-    """Mixtures beside the languages that they are of, by name. A language that is too short for its
-    part is prepared anew, longer, where its corpus has more.
+    """Prepare mixtures beside their languages, by name. A language that is too short for its part
+    is prepared again with more text, if its corpus has more.
 
-    Raises one `InputError` with the problems of all: a mixture larger than its corpora.
+    Raises one `InputError` with the problems of all mixtures that are larger than their corpora.
     """
     prepared = dict(languages)
     held_out: dict[HeldOutSplit, int | None] = {"val": val_bytes, "test": test_bytes}
@@ -42,7 +42,7 @@ def prepare_mixes(
                     prepared[short.language] = prepare_language(
                         corpus,
                         short.language,
-                        short.num_bytes + _FURTHER_BYTES,
+                        short.num_bytes + _EXTRA_BYTES,
                         val_bytes,
                         test_bytes,
                         root,
@@ -60,7 +60,7 @@ def _check_for_more(mix: Mix, language: PreparedLanguage, short: TooShortError) 
     if source.is_all:
         raise bad(
             f"train of {language.name}, for {mix.train_bytes} bytes of {mix.name}",
-            f"{short.num_bytes} bytes in whole documents, no mixture larger than its corpora "
-            f"({source.corpus})",
+            f"{short.num_bytes} bytes in whole documents, that is, mixtures no larger than their "
+            f"corpora ({source.corpus})",
             f"{language.manifest.splits['train'].num_bytes} bytes",
         )

@@ -1,7 +1,7 @@
-"""Documents that are split by a column that names them, such as an id or an address.
+"""Splits by a column that names documents, such as an id or a URL.
 
-Pages of two languages that say the same, at whatever index, have the same name: they are held out
-together. So are several documents of one name in one language.
+Documents with the same name are held out together: translations in other languages, at whatever
+index, and several documents of one name in one language.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from raydt.corpora.splits import name_number
 def numbers_of_names(
     spec: FilesCorpus, paths: Sequence[Path], first_index: int
 ) -> Iterator[NDArray[np.float64]] | None:
-    """Of the documents from `first_index` on the numbers of their names, in arrays; NaN of one
-    without a name. None where the corpus is split by index."""
+    """The numbers of the names of the documents from `first_index` on, in arrays; NaN for a
+    document without a name. None if the corpus is split by index."""
     if spec.split_by is None:
         return None
     return _numbers(replace(spec, column=spec.split_by, normalise="none"), paths, first_index)
@@ -33,7 +33,7 @@ def numbers_of_names(
 def _numbers(
     spec: FilesCorpus, paths: Sequence[Path], first_index: int
 ) -> Iterator[NDArray[np.float64]]:
-    # Rows are the same whichever column is read, so that one without a name keeps its index.
+    # Rows are the same whichever column is read, so a row without a name keeps its index.
     index = 0
     for block in read_files(spec, paths):
         skipped = max(0, first_index - index)

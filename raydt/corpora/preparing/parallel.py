@@ -1,4 +1,4 @@
-"""Several languages at once, a process each."""
+"""Prepare several languages in parallel, one process each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from raydt.corpora.sources.locate import Corpus
 from raydt.errors import InputError, Problem
 
 _POLL_SECONDS = 0.2
-_HEARD_BYTES = 2**24  # between two messages of a process
+_REPORT_BYTES = 2**24  # between two progress messages of a process
 
-# Of a worker's process: the corpus, sent once, as its files may be very many, and the queue.
+# In a worker process: the corpus, which is sent once because it may have many files, and the queue.
 _corpus: Corpus
 _messages: Any
 
@@ -36,10 +36,10 @@ def prepare_parallel(
 ) -> dict[str, PreparedLanguage]:
     """As `prepare_corpus`, in `num_processes` processes.
 
-    All languages are tried; then one `InputError` with the problems of all, or the error of
-    another kind that came first.
+    All languages are tried. Then raises one `InputError` with the problems of all, or the first
+    error of another kind.
     """
-    # A language that cannot be prepared does not keep the others from it.
+    # A language that cannot be prepared does not stop the others.
     problems: list[Problem] = []
     context = get_context("spawn")  # a fork of a process with threads may hang
     messages = context.Queue()
@@ -64,7 +64,7 @@ def prepare_parallel(
         try:
             while waiting:
                 done, waiting = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
-                _hear(messages, on_bytes)
+                _receive(messages, on_bytes)
                 for job in done:
                     error = job.exception()
                     if error is None:
@@ -75,7 +75,7 @@ def prepare_parallel(
                     elif failure is None and isinstance(error, Exception):
                         failure = error
         except KeyboardInterrupt:
-            # What is under way is kept as after a kill: nobody waits for it.
+            # Stop at once; unfinished work is kept, as after a kill.
             for process in list((pool._processes or {}).values()):
                 process.terminate()
             raise
@@ -92,19 +92,19 @@ def _begin(corpus: Corpus, messages: Any) -> None:
 
 
 def _prepare(prepare: Callable[..., PreparedLanguage]) -> PreparedLanguage:
-    """Have a language prepared, and say every now and then how far it is."""
-    last = (-_HEARD_BYTES, "")
+    """Prepare a language, and report its progress regularly."""
+    last = (-_REPORT_BYTES, "")
 
-    def hear(name: str, phase: str, done: int, total: int | None) -> None:
+    def on_progress(name: str, phase: str, done: int, total: int | None) -> None:
         nonlocal last
-        if done - last[0] >= _HEARD_BYTES or phase != last[1] or done == total:
+        if done - last[0] >= _REPORT_BYTES or phase != last[1] or done == total:
             last = (done, phase)
             _messages.put((name, phase, done, total))
 
-    return prepare(_corpus, on_bytes=hear)
+    return prepare(_corpus, on_bytes=on_progress)
 
 
-def _hear(messages: Any, on_bytes: OnBytes) -> None:
+def _receive(messages: Any, on_bytes: OnBytes) -> None:
     while True:
         try:
             on_bytes(*messages.get_nowait())

@@ -1,4 +1,4 @@
-"""A prepared language where it is found: its folder is whole, or is not there."""
+"""Move a prepared language into place atomically: its folder is complete or missing."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from raydt.corpora.prepared.manifest import FILE_NAME, Manifest, write_manifest
 from raydt.corpora.prepared.stamps import write_stamps
 from raydt.corpora.splits import SPLITS
 
-WORK = ".work"  # beside the corpora; a corpus's own folder has nothing but whole languages
+WORK = ".work"  # beside the corpora, whose own folders contain only complete languages
 
 
 def put_in_place(manifest: Manifest, new: Path, folder: Path, work: Path) -> None:
-    """Seal what was written into `new`, a folder in `work`, and put it at `folder`; `work` goes."""
+    """Seal the folder `new` in `work` with its manifest, move it to `folder`, and remove `work`."""
     _seal(manifest, new)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
         shutil.rmtree(work / "old", ignore_errors=True)
-        # Out of the way in one step; whoever has its files open keeps them.
+        # Moved away in one step; processes with open files keep them.
         folder.rename(work / "old")
     new.rename(folder)
     _sync_folder(folder.parent)
@@ -28,7 +28,7 @@ def put_in_place(manifest: Manifest, new: Path, folder: Path, work: Path) -> Non
 
 
 def _seal(manifest: Manifest, folder: Path) -> None:
-    """The manifest, last, and all of it on disk before this returns."""
+    """Write the manifest last, and sync everything to disk."""
     write_stamps([split_path(folder, split) for split in SPLITS], folder)
     path = folder / FILE_NAME
     write_manifest(manifest, path)
@@ -38,7 +38,7 @@ def _seal(manifest: Manifest, folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the file system can."""
+    """Make the names in a folder survive a power cut, if the file system supports this."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

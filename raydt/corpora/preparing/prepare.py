@@ -1,4 +1,4 @@
-"""From a corpus to languages on disk: written once, whole or not at all."""
+"""Prepare languages of a corpus on disk. Each is written once and atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most, check_evalu
 from raydt.corpora.prepared.language import PreparedLanguage, open_language
 from raydt.corpora.prepared.manifest import Source
 from raydt.corpora.prepared.stamps import hash_file
-from raydt.corpora.preparing.aligned import Lost, lost_documents
+from raydt.corpora.preparing.aligned import DroppedDocuments, dropped_documents
 from raydt.corpora.preparing.generate import generated_source, write_generated
 from raydt.corpora.preparing.place import WORK, put_in_place
 from raydt.corpora.preparing.shuffle import OnBytes, shuffle_text
@@ -34,7 +34,8 @@ def prepare_corpus(
     on_language: Callable[[str], None] | None = None,
     on_bytes: OnBytes | None = None,
 ) -> dict[str, PreparedLanguage]:
-    """Prepare several languages, name -> bytes of train; `on_language` hears of each that is ready.
+    """Prepare several languages, name -> bytes of train; calls `on_language` for each when it is
+    ready.
 
     Raises one `InputError` with the problems of all languages.
     """
@@ -53,7 +54,7 @@ def prepare_corpus(
                 corpus_languages=tuple(train_bytes),
             )
         except InputError as error:
-            # An absent corpus or a full disk is every language's problem, and said once.
+            # A missing corpus or a full disk is a problem of every language; report it once.
             problems += [problem for problem in error.problems if problem not in problems]
         else:
             if on_language is not None:
@@ -73,16 +74,16 @@ def prepare_language(
     on_bytes: OnBytes | None = None,
     corpus_languages: tuple[str, ...] = (),
 ) -> PreparedLanguage:
-    """The language with at least these bytes of each split, from `root` or written there.
+    """The language with at least these bytes of each split, existing in `root` or written there.
 
-    Of `val` and `test` None is what `evaluation` makes of what there is.
+    `val_bytes` and `test_bytes` None: as much as `evaluation` needs of what there is.
 
-    One process at a time writes a language; what it had done when it was killed, the next takes
-    up. `on_bytes` hears how far it is. `corpus_languages` are those that are prepared with it, to
-    be told apart from it where the corpus itself cannot list its languages.
+    One process at a time writes a language; the next one resumes the work of a killed one.
+    `on_bytes` receives the progress. `corpus_languages` are the languages prepared with it, for
+    language identification, if the corpus cannot list its languages.
 
-    What is there already, whole, from the same source and large enough, is taken and not written
-    again. `InputError` if the corpus cannot give so much, or `root` cannot be written.
+    A complete language from the same source that is large enough is not written again. Raises
+    `InputError` if the corpus is too small, or `root` is not writable.
     """
     problems = check_corpus(corpus, {language: train_bytes}, val_bytes, test_bytes)
     if problems:
@@ -99,7 +100,7 @@ def prepare_language(
         prepared = _find_or_write(corpus, language, asked, root, on_bytes, corpus_languages)
     except OSError as error:
         path = error.filename or folder
-        raise bad(f"folder {root}", "one that raydt can write to", f"{path}: {error}") from error
+        raise bad(f"folder {root}", "a writable folder", f"{path}: {error}") from error
     problems = prepared.shortages(named)
     for split in held_out:
         if split not in named and (problem := check_evaluation(prepared.manifest, split)):
@@ -119,11 +120,11 @@ def _find_or_write(
 ) -> PreparedLanguage:
     spec = corpus.spec
     key = spec.key
-    lost: Lost | None = None
+    lost: DroppedDocuments | None = None
     if isinstance(spec, FilesCorpus) and spec.aligned == "yes":
         _check_files(corpus, corpus_languages)
         work = root / WORK / spec.key
-        lost = lost_documents(spec, corpus.files, work, language, corpus_languages)
+        lost = dropped_documents(spec, corpus.files, work, language, corpus_languages)
         key = f"{spec.key}-{lost.key}" if lost.key else spec.key
     folder = root / key / language
     existing = _find(corpus, language, folder, lost)
@@ -133,12 +134,12 @@ def _find_or_write(
         return existing
     work.parent.mkdir(parents=True, exist_ok=True)
     with locked(work.with_name(f"{language}.lock")):
-        # Another process may have written it while this one waited.
+        # Another process may have written it while this one was waiting.
         existing = _find(corpus, language, folder, lost)
         if existing is not None:
             if _is_enough(existing, asked):
                 return existing
-            # Only ever longer: whoever has the shorter one open finds its bytes again.
+            # Never shorter than before, so readers of the shorter one find the same bytes.
             asked = {
                 split: max(num_bytes, existing.manifest.splits[split].num_bytes)
                 for split, num_bytes in asked.items()
@@ -156,55 +157,55 @@ def _find_or_write(
                     spec, language, paths, asked, others, work, new, on_bytes, lost
                 )
         except InputError:
-            shutil.rmtree(work, ignore_errors=True)  # the source is to change; begin anew then
+            shutil.rmtree(work, ignore_errors=True)  # the source must change first; then start over
             raise
         put_in_place(manifest, new, folder, work)
     return open_language(folder)
 
 
 def _check_files(corpus: Corpus, languages: Sequence[str]) -> None:
-    """That all languages of an aligned corpus that are asked for can be read."""
+    """Check that all requested languages of an aligned corpus can be read."""
     problems = check_corpus(corpus, dict.fromkeys(languages or corpus.languages, 1), 0, 0)
     if problems:
         raise InputError(problems)
 
 
 def _sweep(work: Path) -> None:
-    """Remove what a process that was killed at its very end left of a language that is there."""
+    """Remove the work of a process that was killed right after finishing its language."""
     if work.is_dir():
         try:
             with locked(work.with_name(f"{work.name}.lock"), timeout=0):
                 shutil.rmtree(work, ignore_errors=True)
         except Timeout:
-            return  # another process is at work
+            return  # another process is working
 
 
 def _is_enough(existing: PreparedLanguage, asked: dict[Split, int]) -> bool:
-    """Whether there is no more to be had, or no more is asked for."""
+    """Whether no more is requested, or the source has no more."""
     return existing.manifest.source.is_all or not existing.shortages(asked)
 
 
 def _find(
-    corpus: Corpus, language: str, folder: Path, lost: Lost | None
+    corpus: Corpus, language: str, folder: Path, lost: DroppedDocuments | None
 ) -> PreparedLanguage | None:
-    """What is prepared in a folder, if it is whole and still from this source."""
+    """The prepared language in a folder, if it is complete and still from this source."""
     try:
         prepared = open_language(folder)
         whole = prepared.is_whole()
     except InputError:
-        return None  # half-written, damaged or of another format: to be written again
+        return None  # partial, damaged or in another format: write it again
     spec, source = corpus.spec, prepared.manifest.source
     if not whole or prepared.name != language or source.aligned != (lost and lost.digest):
         return None
     if isinstance(spec, ControlledCorpus):
         return prepared if source.same_text(generated_source(spec, language)) else None
     if not isinstance(spec, FilesCorpus):
-        return prepared  # a commit does not change, and `main` stays what it was at first
+        return prepared  # a commit does not change, and `main` stays at its first commit
     return prepared if _same_files(source, corpus.files[language]) else None
 
 
 def _same_files(source: Source, paths: Sequence[Path]) -> bool:
-    """Whether these files are those that were read; hashes only where the times differ."""
+    """Whether these files are those that were read; hashes them only if their times differ."""
     before = source.files or ()
     if len(before) != len(paths):
         return False

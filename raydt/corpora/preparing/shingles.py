@@ -1,7 +1,7 @@
-"""Shingles of documents: 48 consecutive bytes, sampled by what their first four bytes are.
+"""Shingles of documents: 48 consecutive bytes, sampled by their first four bytes.
 
-The same text is so sampled at the same places wherever it stands (Manber, "Finding similar files
-in a large file system", 1994). N = bytes, D = documents, S = shingles, W = words of a shingle.
+So the same text is sampled at the same places wherever it is (Manber, "Finding similar files in a
+large file system", 1994). N = bytes, D = documents, S = shingles, W = words of a shingle.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHINGLE_BYTES = 48
-SAMPLED = 64  # one shingle in so many
-SAMPLED_OF_FEW = 8  # where all text is little
+SAMPLED = 64  # one shingle in this many
+SAMPLED_OF_FEW = 8  # for few documents
 WORD_BYTES = 8
-_GLANCE = slice(16, 32)  # the bytes of a shingle that are looked at first
+_GLANCE = slice(16, 32)  # the bytes of a shingle in its quick hash
 _BLOCK_BYTES = 2**20
 
 
 def sampled_begins(
     data: NDArray[np.uint8], one_in: int = SAMPLED
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where in bytes (N,) the sampled shingles begin: at even positions and at odd ones, sorted.
+    """The sorted positions of sampled shingles in bytes (N,), even ones and odd ones.
 
-    A shingle may reach into the next document (`inside_documents`), but not beyond the end.
+    A shingle may extend into the next document (`inside_documents`), but not beyond the end.
     """
     num_starts = len(data) - SHINGLE_BYTES + 1
-    # Words of 16 bits at the even and then at the odd positions, and not of 32 bits at all four:
-    # half the work. They are copied, as words that are not aligned take NumPy twice as long. Block
-    # by block in arrays that are used again: they stay in the cache.
+    # 16-bit words at even and then at odd positions, instead of 32-bit words at all four: half the
+    # work. They are copied, because NumPy needs twice as long for unaligned words, block by block
+    # into reused arrays that stay in the cache.
     block = min(_BLOCK_BYTES, max(0, num_starts))
     copied = np.empty(block // 2 + 2, dtype="<u2")
     mixed, second = np.empty((2, block // 2 + 1), dtype=np.uint16)
@@ -50,7 +50,7 @@ def sampled_begins(
 
 
 def _where(is_set: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """`np.flatnonzero` of a length that eight divides, faster where few are set."""
+    """`np.flatnonzero` for a length divisible by eight, faster if few are set."""
     eights = is_set.view(np.uint64)
     some = np.flatnonzero(eights.astype(bool))
     places = np.flatnonzero(eights[some].view(bool))
@@ -61,9 +61,9 @@ def _where(is_set: NDArray[np.bool_]) -> NDArray[np.int64]:
 def inside_documents(
     begins: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of shingles (S,) those that are in one document: which it is, and where they begin."""
+    """The shingles among (S,) that are inside one document: its index, and where they begin."""
     owners = np.searchsorted(offsets, begins, side="right") - 1
-    # The separator at its end is no part of a document.
+    # The separator is not part of the document.
     inside = begins + SHINGLE_BYTES < offsets[owners + 1]
     return owners[inside], begins[inside]
 
@@ -71,7 +71,7 @@ def inside_documents(
 def num_sampled(
     sampled: tuple[NDArray[np.int64], ...], offsets: NDArray[np.int64], chosen: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """How many shingles are sampled of the chosen documents (C,)."""
+    """The number of sampled shingles of the chosen documents (C,)."""
     first = offsets[chosen]
     last = np.maximum(first, offsets[chosen + 1] - SHINGLE_BYTES)
     counts = np.zeros(len(chosen), dtype=np.int64)
@@ -81,7 +81,7 @@ def num_sampled(
 
 
 def shingle_glances(data: NDArray[np.uint8], begins: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Of shingles (S,) a hash of some of their bytes; the same shingles look the same."""
+    """Quick hashes of shingles (S,), of some of their bytes; equal shingles have equal ones."""
     return mix(_words(data[_GLANCE.start :], begins, _GLANCE.stop - _GLANCE.start))
 
 
@@ -93,18 +93,18 @@ def shingle_hashes(data: NDArray[np.uint8], begins: NDArray[np.int64]) -> NDArra
 def _words(
     data: NDArray[np.uint8], begins: NDArray[np.int64], num_bytes: int
 ) -> NDArray[np.uint64]:
-    """The bytes from each of `begins` (S,) on as words, (S, W)."""
+    """The bytes from each of `begins` (S,) as words, (S, W)."""
     if not len(begins):
         return np.zeros((0, num_bytes // WORD_BYTES), dtype=np.uint64)
-    # One value that overlaps the next for each position: NumPy gathers such several times faster
-    # than rows of bytes.
+    # Overlapping words, one per position: NumPy gathers these several times faster than rows of
+    # bytes.
     num_positions = len(data) - num_bytes + 1
     windows: NDArray[np.void] = np.ndarray((num_positions,), f"V{num_bytes}", data, 0, (1,))
     return windows[begins].view(np.uint64).reshape(len(begins), -1)
 
 
 def mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Hash rows (S, W) of words to (S,); equal rows to equal numbers, on every machine."""
+    """Hash rows (S, W) of words to (S,), with the same results on every machine."""
     state = np.zeros(len(words), dtype=np.uint64)
     for column in range(words.shape[1]):
         state = (state ^ words[:, column]) * np.uint64(0x9E3779B97F4A7C15)

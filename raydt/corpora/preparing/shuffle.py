@@ -1,8 +1,8 @@
-"""Text of any source as three shuffled streams, in two passes and bounded memory.
+"""Shuffle text of any source into three streams, in two passes with bounded memory.
 
 First the documents go to buckets on disk by their random place (`buckets`), then bucket by bucket
-to the streams (`assemble`). The first pass is taken up where it was after a kill; the second, which
-is a matter of seconds a gigabyte, begins anew.
+to the streams (`assemble`). After a kill, the first pass is resumed; the second takes only seconds
+per gigabyte and starts over.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from raydt.corpora.prepared.contamination import find_contamination, load_model
 from raydt.corpora.prepared.language import split_path
 from raydt.corpora.prepared.manifest import Manifest, Source, SourceFile
 from raydt.corpora.prepared.stamps import hash_file
-from raydt.corpora.preparing.aligned import Lost
+from raydt.corpora.preparing.aligned import DroppedDocuments
 from raydt.corpora.preparing.assemble import assemble
 from raydt.corpora.preparing.buckets import Buckets
 from raydt.corpora.preparing.duplicates import DUPLICATES_RULE
@@ -36,21 +36,21 @@ from raydt.corpora.sources.files import Stamp, format_of, read_files, stamp
 from raydt.corpora.sources.formats import compression
 from raydt.corpora.sources.hub import Origin, find_origin, read_hub
 from raydt.corpora.spec import FilesCorpus, HubCorpus, TextCorpus
-from raydt.corpora.splits import Few, Split, SplitRule
+from raydt.corpora.splits import FewDocuments, Split, SplitRule
 from raydt.errors import bad
 from raydt.locks import locked
 
-# Language, "reading" or "writing", bytes of it done, and of how many (None: not known).
+# Language, "reading" or "writing", bytes done, and total bytes (None: unknown).
 OnBytes: TypeAlias = Callable[[str, str, int, int | None], None]
 
-# What the work beside the corpora is of, as JSON: only ever compared with what a command wants.
+# The identity of unfinished work as JSON, to compare it with that of a command.
 Plan: TypeAlias = dict[str, object]
 
 _BUCKET_BYTES = 2**24
-# Two open files a bucket, of the 1,024 that a process usually may have open.
+# Two open files per bucket, of the usual limit of 1,024 per process.
 _MAX_BUCKETS = 384
-_UNPACKED = 4  # what compressed text grows by, about
-_MARGIN_BYTES = 2**16  # of the Hub, and an eighth: duplicates will be dropped
+_UNPACKED = 4  # approximate compression ratio of text
+_MARGIN_BYTES = 2**16  # for the Hub, plus an eighth: duplicates will be dropped
 _LOOK_AHEAD_BYTES = 2**24
 _WORK_FORMAT = 3
 
@@ -64,14 +64,14 @@ def shuffle_text(
     work: Path,
     folder: Path,
     on_bytes: OnBytes | None,
-    lost: Lost | None = None,
+    lost: DroppedDocuments | None = None,
 ) -> Manifest:
-    """Write the splits of a language to `folder`, and return what the manifest says of them.
+    """Write the splits of a language to `folder`, and return the manifest.
 
-    `paths` are its files, none of the Hub. Files are stored whole, whatever is `asked`; of the Hub
-    as much as that and a margin for what is dropped. `lost` is what an aligned corpus drops. `work`
-    keeps the buckets. Raises `InputError` for text that cannot be used, `OSError` for a disk that
-    is full, `RunError` for a stream that is lost.
+    `paths` are its files, empty for the Hub. Files are stored whole, whatever is `asked`; from the
+    Hub as much as asked, with a margin for dropped documents. `lost` are the documents that an
+    aligned corpus drops. `work` holds the buckets. Raises `InputError` for unusable text, `OSError`
+    for a full disk, `RunError` for a lost stream.
     """
     plan: Plan = {"format": _WORK_FORMAT, "corpus": spec.name, "raydt": __version__}
     stamps: list[Stamp] = []
@@ -96,13 +96,13 @@ def shuffle_text(
     is_named = isinstance(spec, FilesCorpus) and spec.split_by is not None
     few = None if lengths is None or is_named else split_few(lengths, rule, is_parallel)
     if few is not None:
-        enough = None  # to have as much as can be of so little, all of it is stored
+        enough = None  # few documents: store all of them
     num_buckets = min(_MAX_BUCKETS, -(-expected // _BUCKET_BYTES) or 1)
 
     def named(first: int) -> Iterator[NDArray[np.float64]] | None:
         return numbers_of_names(spec, paths, first) if isinstance(spec, FilesCorpus) else None
 
-    def hear(phase: str, limit: int | None, done: int) -> None:
+    def on_progress(phase: str, limit: int | None, done: int) -> None:
         if on_bytes is not None:
             on_bytes(language, phase, done if limit is None else min(done, limit), limit)
 
@@ -116,20 +116,20 @@ def shuffle_text(
         if not progress.is_done:
             blocks = begun or _blocks(spec, language, paths, origin, progress.position)
             indices = lost.indices if lost else None
-            buckets.fill(blocks, enough, partial(hear, "reading", total), indices)
-            # What the threads of this pass held, which the next would add its own to.
+            buckets.fill(blocks, enough, partial(on_progress, "reading", total), indices)
+            # Release the memory of this pass's threads before the next pass.
             pa.default_memory_pool().release_unused()
         _check_unchanged(language, paths, stamps)
         num_stored = sum(progress.split_bytes.values())
         if not num_stored:
             where = f"file {stamps[0][0]}" if stamps else f"{language} of {spec.name}"
             found = ", ".join(f"{n} {what}" for what, n in progress.counts.items() if n > 0)
-            hint = " (?column=NAME names where the text is)" if NO_TEXT in found else ""
+            hint = " (?column=NAME selects the column with the text)" if NO_TEXT in found else ""
             raise bad(where, f"at least one document{hint}", found or "0 blank documents")
         assembled = assemble(
             buckets,
             partial(split_path, folder),
-            partial(hear, "writing", num_stored),
+            partial(on_progress, "writing", num_stored),
             spec.excerpt_bytes,
             few.rounds if few is not None and few.cuts else None,
             few is not None,
@@ -140,7 +140,7 @@ def shuffle_text(
             SourceFile(path, size, modified_ns, digest.result(), changed_ns)
             for (path, size, modified_ns, changed_ns), digest in zip(stamps, hashes, strict=True)
         )
-        # Again, as a hash may be that of a file which was rewritten when its text had been read.
+        # Check again: a file may have been rewritten between reading and hashing.
         _check_unchanged(language, paths, stamps)
     return Manifest(
         language=language,
@@ -167,10 +167,10 @@ def shuffle_text(
 
 def _check_unchanged(language: str, paths: Sequence[Path], stamps: Sequence[Stamp]) -> None:
     if list(stamps) != [stamp(path) for path in paths]:
-        raise bad(f"files of {language}", "not changed while they are read", "a change")
+        raise bad(f"files of {language}", "unchanged files while they are read", "a change")
 
 
-def _rule_in_words(spec: TextCorpus, rule: SplitRule, few: Few | None) -> str:
+def _rule_in_words(spec: TextCorpus, rule: SplitRule, few: FewDocuments | None) -> str:
     if few is not None:
         return few_rule(rule)
     if isinstance(spec, FilesCorpus) and spec.split_by is not None:
@@ -194,10 +194,10 @@ def _blocks(
 def _take_up(
     spec: TextCorpus, language: str, paths: Sequence[Path], plan: Plan, work: Path
 ) -> tuple[Origin | None, list[int] | None, Iterator[Block] | None]:
-    """Where the text is from, the lengths of its documents if there are few (`count_few`), and all
-    blocks if this has begun to read them.
+    """The origin of the text, the lengths of its documents if there are few (`count_few`), and all
+    blocks if reading has started.
 
-    Keeps the buckets in `work` if they are of the same text and command, else removes them.
+    Keeps the buckets in `work` if they belong to the same text and command, else removes them.
     """
     path = work / "plan.json"
     try:
@@ -219,8 +219,8 @@ def _take_up(
 
 
 def _origin_of(spec: HubCorpus, folder: Path) -> Origin:
-    """The commit of a corpus, resolved once for all its languages and for as long as `folder` is
-    there: a branch that moves on would make other texts of one corpus."""
+    """The commit of a corpus, resolved once for all its languages as long as `folder` exists: if a
+    branch moves, the corpus would mix different texts."""
     path = folder / "origin.json"
     with locked(folder / "origin.lock"):
         try:
@@ -236,8 +236,8 @@ def _origin_of(spec: HubCorpus, folder: Path) -> Origin:
 def _look_ahead(
     read: Callable[[], Iterator[Block]], is_parallel: bool
 ) -> tuple[list[int] | None, Iterator[Block]]:
-    """What `count_few` says, and all blocks; those it looked at are read again only if they are
-    too many to be held."""
+    """The result of `count_few`, and all blocks; those it read are read again only if they are too
+    large to hold."""
     blocks = read()
     held: deque[Block] = deque()
     num_bytes = 0

@@ -1,4 +1,4 @@
-"""What is wrong with a corpus, seen before anything starts: names and sizes, and no reading."""
+"""Checks of a corpus before anything starts, by names and sizes, without reading files."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ _SHOWN = 5
 
 
 def languages_and_sizes(corpus: Corpus, names: Sequence[str] | None, train: str) -> dict[str, int]:
-    """Bytes of train by language, as the command line says: named or all, a size or `all`.
+    """Bytes of train by language, from the command line: named languages or all, a size or `all`.
 
-    All is 0 bytes at least: files are stored whole anyway. `InputError` with every problem.
+    `all` is 0, a minimum: files are stored whole anyway. Raises `InputError` with all problems.
     """
     spec = corpus.spec
     problems = []
     if names is None and isinstance(spec, HubCorpus):
-        problems.append(Problem("--languages", f"names, which {spec.name} does not list", "none"))
+        problems.append(
+            Problem("--languages", f"names, because {spec.name} does not list any", "none")
+        )
     if train == "all" and not isinstance(spec, FilesCorpus):
-        problems.append(Problem("--train-bytes", f"a size, as {spec.name} has no end", "all"))
+        problems.append(Problem("--train-bytes", f"a size, because {spec.name} is endless", "all"))
     num_bytes = 0
     if train != "all":
         try:
@@ -39,7 +41,7 @@ def languages_and_sizes(corpus: Corpus, names: Sequence[str] | None, train: str)
     asked = names if names is not None else corpus.languages
     if not asked and not problems:
         folder_problem = _check_folder(corpus)
-        requirement = f"at least one language: {SUFFIXES}{passed_over(corpus)}"
+        requirement = f"at least one language: {SUFFIXES}{skipped(corpus)}"
         nothing = Problem(f"corpus {spec.name}", requirement, "none")
         problems.append(folder_problem or nothing)
     if problems:
@@ -53,11 +55,11 @@ def check_corpus(
     val_bytes: int | None,
     test_bytes: int | None,
 ) -> list[Problem]:
-    """Every problem of using these languages (name -> bytes of train) with splits of these sizes;
-    None is what there is, and at least `LEAST_BYTES`.
+    """All problems of using these languages (name -> bytes of train) with splits of these sizes;
+    None: what there is, but at least `LEAST_BYTES`.
 
-    Cheap, and so not complete: what only reading shows, such as bytes that are not UTF-8, is found
-    when the languages are prepared.
+    Cheap, and so not complete: problems that only reading shows, such as bytes that are not UTF-8,
+    are found when the languages are prepared.
     """
     folder_problem = _check_folder(corpus)
     if folder_problem is not None:
@@ -71,19 +73,19 @@ def check_corpus(
 
 
 def check_language(corpus: Corpus, language: str, num_bytes: int) -> list[Problem]:
-    """The problems of one language that is asked for `num_bytes`, all splits together."""
+    """The problems of one language that needs `num_bytes` for all splits together."""
     spec = corpus.spec
     if not LANGUAGE_NAME.fullmatch(language):
         return [Problem("language", "a name of letters, digits, _ . and -", repr(language))]
     if isinstance(spec, ControlledCorpus):
         return check_name(language)
     if isinstance(spec, HubCorpus):
-        return []  # only the Hub knows its configs, and a plan needs no network
+        return []  # only the Hub knows its configs, and a plan should need no network
     if language not in corpus.files:
         close = difflib.get_close_matches(language, corpus.files, n=3, cutoff=0.5)
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
         there = ", ".join(corpus.files) or "no languages"
-        requirement = f"one that {spec.name} has: {there}{passed_over(corpus)}"
+        requirement = f"one of those in {spec.name}: {there}{skipped(corpus)}"
         return [Problem("language", requirement, f"{language!r}{hint}")]
     if spec.split_by is not None and (problem := _check_split_by(spec, corpus.files[language])):
         return [problem]
@@ -93,14 +95,14 @@ def check_language(corpus: Corpus, language: str, num_bytes: int) -> list[Proble
     return _check_size(spec, corpus.files[language], num_bytes)
 
 
-def passed_over(corpus: Corpus) -> str:
-    """What a folder has besides languages, to be said where one is not found."""
-    if not corpus.passed_over:
+def skipped(corpus: Corpus) -> str:
+    """The skipped files of a folder, for the message that a language is missing."""
+    if not corpus.skipped:
         return ""
-    shown = [str(each) for each in corpus.passed_over[:_SHOWN]]
-    left = len(corpus.passed_over) - len(shown)
+    shown = [str(each) for each in corpus.skipped[:_SHOWN]]
+    left = len(corpus.skipped) - len(shown)
     more = [f"and {left} more"] if left else []
-    return f". Passed over: {'; '.join([*shown, *more])}. `raydt corpora --look` shows all"
+    return f". Skipped: {'; '.join([*shown, *more])}. `raydt corpora --look` shows all"
 
 
 def _check_folder(corpus: Corpus) -> Problem | None:
@@ -110,20 +112,20 @@ def _check_folder(corpus: Corpus) -> Problem | None:
     if spec.is_glob:
         if corpus.files:
             return None
-        requirement = f"a pattern of {SUFFIXES} files{passed_over(corpus)}"
+        requirement = f"a pattern of {SUFFIXES} files{skipped(corpus)}"
         return Problem(f"corpus {spec.name}", requirement, "no file")
     requirement = f"a folder of <language> files: {SUFFIXES}"
     if spec.path.exists():
-        requirement += f", such as {spec.path.parent}, or a pattern with {PLACEHOLDER} in it"
+        requirement += f", such as {spec.path.parent}, or a pattern with {PLACEHOLDER}"
         return Problem(f"corpus {spec.name}", requirement, "a file")
     if any(sign in str(spec.path) for sign in "*[{"):
-        requirement = f"a folder, or a pattern with {PLACEHOLDER} where a language's name stands"
+        requirement = f"a folder, or a pattern with {PLACEHOLDER} in place of the language's name"
     return Problem(f"corpus {spec.name}", requirement, "nothing there")
 
 
 def _check_split_by(spec: FilesCorpus, paths: Sequence[Path]) -> Problem | None:
     if spec.aligned == "yes":
-        return Problem("corpus option split_by", "not beside aligned=yes", repr(spec.split_by))
+        return Problem("corpus option split_by", "no aligned=yes with it", repr(spec.split_by))
     kinds = {spec.format or file_format(path) or "txt" for path in paths}
     if kinds & {"txt", "conllu"} or spec.field is not None:
         requirement = "files with named columns (.jsonl, .parquet, .csv or .tsv with a header)"
@@ -138,7 +140,7 @@ def _check_size(spec: FilesCorpus, paths: Sequence[Path], num_bytes: int) -> lis
             sizes.append(path.stat().st_size)
         except OSError as error:
             found = error.strerror or str(error)
-            return [Problem(f"file {path}", "a file that can be read", found)]
+            return [Problem(f"file {path}", "a readable file", found)]
     named = f"file {paths[0]}" if len(paths) == 1 else f"the {len(paths)} files like {paths[0]}"
     if not any(sizes):
         return [Problem(named, "at least one document", "an empty file")]
@@ -146,7 +148,7 @@ def _check_size(spec: FilesCorpus, paths: Sequence[Path], num_bytes: int) -> lis
         (spec.format or file_format(path) or "txt") == "txt" and not compression(path)
         for path in paths
     )
-    # A separator replaces each newline, and the last line of a file need not have one.
+    # A separator replaces each newline, and the last line may lack its newline.
     if is_plain and sum(sizes) + len(sizes) < num_bytes:
         requirement = f"{num_bytes} bytes of train, val and test together"
         return [Problem(named, requirement, f"{sum(sizes)} bytes")]

@@ -1,6 +1,6 @@
-"""Documents in bulk: one Arrow array of bytes, each document ended by the separator.
+"""Blocks of documents: one Arrow array of bytes, in which each document ends with the separator.
 
-N = bytes, D = documents. Nothing here loops over documents unless one of them is odd.
+N = bytes, D = documents. Nothing here loops over documents unless one of them is irregular.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from raydt.corpora.sources.signatures import control_bytes
 from raydt.corpora.splits import SEPARATOR
 
 NUL = bytes([SEPARATOR])
-# What was changed or left out, by these names in the manifest.
+# Names of changed or omitted content in the manifest.
 NUL_BYTES = "NUL bytes"
 BLANK = "blank documents"
 NO_TEXT = "rows without text"
@@ -30,21 +30,21 @@ ODD_ROWS = "rows that are no text"
 NOT_UTF8 = "documents that are not UTF-8"
 REPLACED = "documents with replaced bytes"
 
-Position: TypeAlias = dict[str, Any]  # where a source goes on, as JSON; only the source reads it
+Position: TypeAlias = dict[str, Any]  # where a source resumes, as JSON that only the source reads
 
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive documents of a source; blank ones are there, too, as they have an index."""
+    """Consecutive documents of a source, including blank ones, which have an index as well."""
 
-    documents: pa.LargeBinaryArray  # (D,), each ended by the separator, and no other byte 0
-    position: Position  # of what follows
-    num_bytes_read: int  # of the source so far, as it is stored
+    documents: pa.LargeBinaryArray  # (D,), each ends with the separator; no other byte 0
+    position: Position  # of the next document
+    num_bytes_read: int  # of the source so far, as stored
     counts: Counter[str] = field(default_factory=Counter)
 
 
 def parts(documents: pa.LargeBinaryArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The bytes (N,) of all documents and where each begins, (D + 1,); no copies."""
+    """The bytes (N,) of all documents, and the offsets (D + 1,) of each; no copies."""
     _, offset_buffer, data_buffer = documents.buffers()
     offsets = np.frombuffer(offset_buffer, dtype=np.int64)
     offsets = offsets[documents.offset : documents.offset + len(documents) + 1]
@@ -53,20 +53,20 @@ def parts(documents: pa.LargeBinaryArray) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def from_parts(data: Any, offsets: NDArray[np.int64]) -> pa.LargeBinaryArray:
-    """Documents of these bytes (N,), which begin at `offsets` (D + 1,); no copy."""
+    """Documents of these bytes (N,) with `offsets` (D + 1,); no copy."""
     buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
     return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
 def from_list(documents: Sequence[bytes]) -> pa.LargeBinaryArray:
-    """Documents of byte strings that the separator is not in."""
+    """Documents from byte strings without the separator."""
     lengths = np.fromiter(map(len, documents), dtype=np.int64, count=len(documents))
     offsets = np.concatenate([[0], np.cumsum(lengths + 1)])
     return from_parts(NUL.join([*documents, b""]), offsets)
 
 
 def from_lines(text: bytes) -> pa.LargeBinaryArray:
-    """The lines of a text that byte 0 is not in; the last need not have an end."""
+    """The lines of a text without byte 0; the last one may lack its newline."""
     data = text.replace(b"\n", NUL)
     if not data.endswith(NUL):
         data += NUL
@@ -75,26 +75,26 @@ def from_lines(text: bytes) -> pa.LargeBinaryArray:
 
 
 class NoTextError(Exception):
-    """A column is no text, though its bytes are UTF-8: what was found, in words."""
+    """A column is not text, although its bytes are UTF-8; the message says what was found."""
 
 
 def from_column(column: pa.Array, normalise: Normalisation, counts: Counter[str]) -> pa.Array:
-    """The documents of a column of text, cleaned; raises `pa.ArrowInvalid` for what is not UTF-8,
-    `NoTextError` for bytes of control that are more than a trace.
+    """The cleaned documents of a column of text. Raises `pa.ArrowInvalid` for invalid UTF-8, and
+    `NoTextError` for more than a trace of control bytes.
 
-    A row without text stays as a blank document, so that rows keep their index.
+    A row without text is kept as a blank document, so that rows keep their index.
     """
     text = column.cast(pa.large_string())
     if text.null_count:
         counts[NO_TEXT] += text.null_count
-        counts[BLANK] -= text.null_count  # said once
+        counts[BLANK] -= text.null_count  # counted only once
         text = text.fill_null("")
     if normalise != "none":
         values = text.cast(pa.large_binary()).to_pylist()
         text = pa.array([normalised(value, normalise) for value in values], pa.large_binary())
     text = text.cast(pa.large_binary())
     data, _ = parts(text)
-    # Clean text is known by one pass: its lowest byte tells whether any of it has to go.
+    # One pass is enough for clean text: its lowest byte shows whether anything must be removed.
     lowest = int(data.min()) if len(data) else ord(" ")
     if lowest < ord("\t") and (found := control_bytes(data)):
         raise NoTextError(found)
@@ -104,13 +104,13 @@ def from_column(column: pa.Array, normalise: Normalisation, counts: Counter[str]
         text = pa.array([value.replace(NUL, b"") for value in values], pa.large_binary())
     if lowest <= ord("\r") and (data == ord("\r")).any():
         text = pc.replace_substring(text, b"\r\n", b"\n")
-    # Text with the separator between it and nothing is text with the separator after it.
+    # Joining text and an empty string with the separator puts the separator after the text.
     empty, separator = (pa.scalar(value, pa.large_binary()) for value in (b"", NUL))
     return pc.binary_join_element_wise(text, empty, separator)
 
 
 def is_utf8(text: bytes) -> bool:
-    """Whether all of it is UTF-8; at gigabytes a second."""
+    """Whether all of it is UTF-8; gigabytes per second."""
     try:
         from_parts(text, np.array([0, len(text)])).cast(pa.large_string())
     except pa.ArrowInvalid:
@@ -119,7 +119,7 @@ def is_utf8(text: bytes) -> bool:
 
 
 def first_not_utf8(text: bytes) -> tuple[int, str]:
-    """Offset of the first byte that is not UTF-8, and what is wrong with it."""
+    """The offset of the first byte that is not UTF-8, and what is wrong with it."""
     try:
         codecs.utf_8_decode(text, "strict", True)
     except UnicodeDecodeError as error:
@@ -129,7 +129,8 @@ def first_not_utf8(text: bytes) -> tuple[int, str]:
 
 def normalised(text: bytes, form: Normalisation) -> bytes:
     """A text in a Unicode normalisation form."""
-    # Not Arrow's `utf8_normalize`, which in version 25 leaves a letter and its accent apart in NFC.
+    # Not Arrow's `utf8_normalize`, which in version 25 does not compose a letter and its accent in
+    # NFC.
     if form == "none" or text.isascii():
         return text
     return unicodedata.normalize(form, text.decode()).encode()
@@ -141,7 +142,7 @@ def not_blank(documents: pa.LargeBinaryArray) -> NDArray[np.bool_]:
     if not len(documents):
         return np.zeros(0, dtype=bool)
     keep = np.ones(len(documents), dtype=bool)
-    # Only what is white space, or its own end, at both ends can be blank.
+    # Only documents that start and end with white space, or are empty, can be blank.
     last = np.maximum(offsets[1:] - 2, offsets[:-1])
     maybe = (data[offsets[:-1]] <= ord(" ")) & (data[last] <= ord(" "))
     for index in np.flatnonzero(maybe).tolist():

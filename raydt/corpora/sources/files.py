@@ -1,4 +1,4 @@
-"""The files of a language as one sequence of documents, and how to know them again."""
+"""The files of a language as one sequence of documents, and stamps that identify files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from raydt.errors import bad
 def read_files(
     spec: FilesCorpus, paths: Sequence[Path], position: Position | None = None
 ) -> Iterator[Block]:
-    """The documents of files, one after the other; from `position` on where one is given."""
+    """The documents of files, one after the other, from `position` on if given."""
     first = position["file"] if position else 0
     num_bytes_before = sum(path.stat().st_size for path in paths[:first])
     for index, path in enumerate(paths[first:], first):
@@ -37,8 +37,8 @@ def read_files(
 def read_file(
     spec: FilesCorpus, path: Path, start: int = 0, block_bytes: int | None = None
 ) -> Iterator[Block]:
-    """The documents of one file from `start` on, as its reader counts; in smaller blocks than
-    usual where `block_bytes` says so."""
+    """The documents of one file from `start` on, in the units of its reader; `block_bytes` sets a
+    smaller block size."""
     try:
         yield from _reader(spec, path, start, block_bytes)
     except NoTextError as error:
@@ -60,13 +60,13 @@ def _reader(spec: FilesCorpus, path: Path, start: int, block_bytes: int | None) 
 
 
 def format_of(spec: FilesCorpus, path: Path) -> Format:
-    """What a file of a corpus is read as."""
+    """The format as which a file of a corpus is read."""
     return spec.format or file_format(path) or "txt"
 
 
 class Stamp(NamedTuple):
-    """What shows cheaply that a file is another: the time its inode changed last cannot be set, so
-    that bytes overwritten with the size and the time of change put back are seen, too."""
+    """A cheap identity of a file. The inode change time cannot be set by programs, so it also shows
+    bytes that were overwritten with size and modification time restored."""
 
     path: str
     num_bytes: int
@@ -75,7 +75,7 @@ class Stamp(NamedTuple):
 
 
 def stamp(path: Path) -> Stamp:
-    """Of a file as it is now; `InputError` if it cannot be looked at."""
+    """The stamp of a file now; `InputError` if it cannot be accessed."""
     try:
         status = path.stat()
     except OSError as error:

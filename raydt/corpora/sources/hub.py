@@ -24,28 +24,28 @@ _PROBE_SECONDS = 3.0
 _RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _ROWS = 1000
 _CLIENT_ERRORS = {"aiohttp": "ClientError", "httpx": "HTTPError", "httpx2": "HTTPError"}
-_INSTEAD = "or download it where there is one and use files:PATH"
+_INSTEAD = "or download the data elsewhere and use files:PATH"
 
 
 class Origin(NamedTuple):
-    """What exactly is read: the commit, so that it stays the same, and its licence."""
+    """The exact version that is read: the commit, and its licence."""
 
     revision: str
     licence: str | None
 
 
 def check_reachable(what: str = "corpus hub", instead: str = _INSTEAD) -> None:
-    """`InputError` within seconds where the Hub cannot be reached: what needs it, and what to do
-    instead.
+    """Raise `InputError` within seconds if the Hub cannot be reached, naming `what` needs it and
+    what to do `instead`.
 
-    The library itself would try for half a minute, per file.
+    The library itself would try for half a minute per file.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        raise bad(what, f"HF_HUB_OFFLINE not set, {instead}", "HF_HUB_OFFLINE set")
+        raise bad(what, f"HF_HUB_OFFLINE to be unset, {instead}", "HF_HUB_OFFLINE set")
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     url = urlsplit(proxy or os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
     host, port = url.hostname or "", url.port or (80 if url.scheme == "http" else 443)
-    # In a thread, as looking up a name takes the time it takes; and one that nobody waits for.
+    # In a daemon thread, because a name lookup has no timeout.
     pool = ThreadPoolExecutor(1)
     probe = pool.submit(_connect, host, port)
     try:
@@ -62,7 +62,7 @@ def _connect(host: str, port: int) -> None:
 
 
 def find_origin(spec: HubCorpus) -> Origin:
-    """The commit that the revision of a corpus is now."""
+    """The current commit of the revision of a corpus."""
     check_reachable()
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError
@@ -79,11 +79,10 @@ def find_origin(spec: HubCorpus) -> Origin:
 def read_hub(
     spec: HubCorpus, language: str, revision: str, position: Position | None = None
 ) -> Iterator[Block]:
-    """The documents of a language; from `position` on where one is given.
+    """The documents of a language, from `position` on if given.
 
-    A stream that breaks off is opened again where it was, a few times; then it is a `RunError`,
-    and the position in the last block is where a later run goes on. `InputError` for a config,
-    split or column that is not there.
+    A broken stream is reopened at its position a few times. Then raises `RunError`, and a later run
+    resumes at the position in the last block. `InputError` for a missing config, split or column.
     """
     broken = _breaks()
     num_failures = 0
@@ -100,13 +99,13 @@ def read_hub(
                 yield Block(documents, position, num_bytes, counts)
             return
         except pa.ArrowInvalid as error:
-            requirement = f"files of {language} that can be read, in UTF-8"
+            requirement = f"readable files of {language}, in UTF-8"
             raise bad(f"corpus {spec.name}", requirement, error) from error
         except broken as error:
             if num_failures == len(_RETRY_SECONDS):
                 raise RunError(
-                    f"{language} of {spec.name}: the stream broke off {num_failures + 1} times "
-                    f"after {num_bytes} bytes ({error}); the same command resumes there"
+                    f"{language} of {spec.name}: the connection broke {num_failures + 1} times "
+                    f"after {num_bytes} bytes ({error}); run the same command to resume"
                 ) from error
             time.sleep(_RETRY_SECONDS[num_failures])
             num_failures += 1
@@ -118,7 +117,7 @@ def open_stream(spec: HubCorpus, language: str, revision: str) -> Any:
     import datasets
     from datasets.exceptions import DatasetNotFoundError
 
-    datasets.config.STREAMING_READ_MAX_RETRIES = 2  # ours resume; these wait 5 s each time
+    datasets.config.STREAMING_READ_MAX_RETRIES = 2  # ours resume; the library's wait 5 s each time
     config = spec.config_of(language)
     try:
         return datasets.load_dataset(
@@ -150,7 +149,7 @@ def _tables(
 
 
 def _breaks() -> tuple[type[Exception], ...]:
-    """What a connection that is lost shows itself as, by any of the clients the library uses."""
+    """The exceptions of a lost connection, in all clients that the library uses."""
     kinds: list[type[Exception]] = [OSError, EOFError]
     for module, name in _CLIENT_ERRORS.items():
         if find_spec(module) is not None:

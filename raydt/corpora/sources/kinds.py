@@ -1,7 +1,7 @@
-"""Files of one corpus that hold different things, told by words of their paths.
+"""Files of one corpus with different kinds of content, recognised by words in their paths.
 
-Published corpora lay train beside test, cleaned text beside what was removed, and sentences beside
-lists of words. All of it read as one text would put test into train in silence.
+Published corpora have train beside test, cleaned text beside removed text, and sentences beside
+lists of words. Reading all of it as one text would silently put test into train.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from raydt.corpora.sources.formats import file_format, unpacked_name
 from raydt.corpora.spec import ALL, FilesCorpus
 from raydt.errors import Problem
 
-CODE = re.compile(r"[a-z]{2,3}([_-][A-Za-z0-9]+)*")  # as languages are mostly named
+CODE = re.compile(r"[a-z]{2,3}([_-][A-Za-z0-9]+)*")  # the usual form of language names
 _SPLITS = (
     "train training dev devel devtest valid validation val test testing eval evaluation heldout"
 ).split()
 _HELD_OUT = frozenset(_SPLITS) - {"train", "training"}
-# Of each line one word names what a file holds; files of two such words are no one text.
+# In each line, one word names the content of a file; files with different ones are not one text.
 _LINES = (
     _SPLITS,
     "clean cleaned noisy dirty removed filtered unfiltered raw dedup deduped deduplicated".split(),
-    "validated invalidated".split(),  # by the listeners of Common Voice
+    "validated invalidated".split(),  # by the reviewers of Common Voice
     # A package of the Leipzig Corpora Collection.
     "sentences words co_n co_s inv_w inv_so sources meta".split(),
 )
@@ -37,18 +37,18 @@ _FINDERS = tuple(
 
 
 def is_layer(name: str) -> bool:
-    """Whether a folder of this name is no language but has languages in it: data/, train/."""
+    """Whether a folder of this name contains languages, and is not one: data/, train/."""
     return name.lower() in _LAYERS or is_split(name)
 
 
 def is_split(name: str) -> bool:
-    """Whether a name is that of a part of a corpus, such as train."""
+    """Whether a name is that of a split, such as train."""
     return name.lower() in _SPLITS
 
 
 def together(names: Iterable[str]) -> dict[str, str]:
-    """Of names of files, without suffixes, those that say a language and which kind of it this is,
-    such as `de-train` and `de-test`: name -> language. One alone is taken as it is."""
+    """The file names without suffixes that consist of a language and a kind, such as `de-train` and
+    `de-test`: name -> language. A single one is taken as a language's name."""
     found: dict[tuple[int, str], dict[str, str]] = {}
     for name in names:
         for number, words in enumerate(_LINES):
@@ -65,13 +65,13 @@ def together(names: Iterable[str]) -> dict[str, str]:
 
 
 def chosen(spec: FilesCorpus, paths: Sequence[Path], base: Path) -> list[Path]:
-    """Of files those that `only` asks for."""
+    """The files that `only` selects."""
     words = spec.words
     return [path for path in paths if _is_chosen(path, base, words)] if words else list(paths)
 
 
 def mixed_kinds(spec: FilesCorpus, language: str, paths: Sequence[Path]) -> Problem | None:
-    """What is wrong with reading these files as one text, if they are of several kinds."""
+    """The problem of reading these files as one text, if they are of several kinds."""
     if spec.only == ALL:
         return None
     for line, finder in zip(_LINES, _FINDERS, strict=True):
@@ -88,7 +88,7 @@ def mixed_kinds(spec: FilesCorpus, language: str, paths: Sequence[Path]) -> Prob
             f"such as {example.relative_to(spec.base)}"
             for word, (number, example) in by_word.items()
         )
-        requirement = f"files of one kind ({option} reads those alone, ?only=all reads all)"
+        requirement = f"files of one kind ({option} reads only those, ?only=all reads all)"
         return Problem(f"files of {language}", requirement, shown)
     return _languages_of_one_name(spec, language, paths)
 
@@ -96,8 +96,8 @@ def mixed_kinds(spec: FilesCorpus, language: str, paths: Sequence[Path]) -> Prob
 def _languages_of_one_name(
     spec: FilesCorpus, language: str, paths: Sequence[Path]
 ) -> Problem | None:
-    """Two languages beside each other as OPUS has them, `Tatoeba.de-fi.de` and `Tatoeba.de-fi.fi`,
-    of which a format that is asked for by name would make one."""
+    """A problem for two languages side by side, as in OPUS (`Tatoeba.de-fi.de` and
+    `Tatoeba.de-fi.fi`), which an explicit format would read as one."""
     if spec.format is None or spec.is_glob:
         return None
     ends: dict[str, set[str]] = {}
@@ -107,7 +107,7 @@ def _languages_of_one_name(
             ends.setdefault(stem, set()).add(f".{end}")
     for stem, codes in ends.items():
         if len(codes) > 1:
-            option = f"the pattern {stem}.{{language}} in this folder reads each by itself"
+            option = f"the pattern {stem}.{{language}} in this folder reads them separately"
             requirement = f"files of one language ({option}, ?only=all reads all as one)"
             return Problem(
                 f"files of {language}", requirement, f"{stem} with {', '.join(sorted(codes))}"
@@ -129,11 +129,11 @@ def _is_chosen(path: Path, base: Path, words: frozenset[str]) -> bool:
 def _by_word(
     finder: re.Pattern[str], paths: Iterable[Path], base: Path
 ) -> Mapping[str, tuple[int, Path]]:
-    """By the word in the path ("" where there is none) how many files have it, and one of them."""
+    """For each word in paths ("" for none): the number of files with it, and one of them."""
     found: dict[str, tuple[int, Path]] = {}
     for path in paths:
         words = finder.findall(_below(path, base))
-        word = words[-1] if words else ""  # the name of the file says it more nearly than a folder
+        word = words[-1] if words else ""  # the file's name is more specific than its folder's
         number, example = found.get(word, (0, path))
         found[word] = (number + 1, example)
     return found

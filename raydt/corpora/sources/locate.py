@@ -1,7 +1,7 @@
-"""Which files are the text of each language; looks at names only, and once.
+"""Find the files of each language of a corpus, by names only.
 
-What a command found at its beginning is passed on to all that follows: the check, the preparation
-and its processes see the same files, and a folder of many is listed once.
+A command does this once and passes the result on, so that the check, the preparation and its
+processes see the same files, and a large folder is listed only once.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from raydt.corpora.spec import (
     FilesCorpus,
 )
 
-_NAMES = "letters of ASCII, digits, _ . -"
+_NAMES = "ASCII letters, digits, _ . -"
 
 
 @dataclass(frozen=True)
-class PassedOver:
-    """A file or folder in a corpus that is not read, and why, in words."""
+class SkippedFile:
+    """A file or folder in a corpus that is not read, and the reason."""
 
     path: Path
     reason: str
@@ -47,28 +47,28 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What was typed, and what was found there.
+    """The specification of a corpus, and its files.
 
-    Files are listed and not opened. Their sizes are no part of it: who reads a file stamps it when
-    it is read, as it may have changed since.
+    Files are listed, not opened. Sizes are not included: a file may change, so its reader stamps it
+    when reading.
     """
 
     spec: CorpusSpec
-    # By language, sorted, each in the order they are read; none where the corpus is no files.
+    # By language, sorted, in the order of reading; empty if the corpus is not files.
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    passed_over: tuple[PassedOver, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
 
     @property
     def languages(self) -> list[str]:
-        """Names of the languages there are; none where a folder cannot be listed, or of the Hub."""
+        """Names of the languages; empty for the Hub, and if a folder cannot be listed."""
         return list(LANGUAGES) if isinstance(self.spec, ControlledCorpus) else list(self.files)
 
 
 def locate(spec: CorpusSpec) -> Corpus:
-    """Look at what a corpus has; raises `OSError` for a folder that may not be listed."""
+    """Find the files of a corpus; raises `OSError` if a folder cannot be listed."""
     if not isinstance(spec, FilesCorpus):
         return Corpus(spec)
-    found = _Found(spec)
+    found = _Listing(spec)
     if spec.is_glob:
         found.in_glob(str(spec.path))
     elif spec.path.is_dir():
@@ -76,15 +76,15 @@ def locate(spec: CorpusSpec) -> Corpus:
     return found.corpus()
 
 
-class _Found:
-    """What is found while a corpus is looked through."""
+class _Listing:
+    """Collects the files of a corpus."""
 
     def __init__(self, spec: FilesCorpus) -> None:
         self._spec = spec
-        # Files that are named as their language, and files in a folder that is.
+        # Files named after their language, and files in a folder named after it.
         self._named: dict[str, list[Path]] = {}
         self._inside: dict[str, list[Path]] = {}
-        self._passed: list[PassedOver] = []
+        self._skipped: list[SkippedFile] = []
         self._seen: set[tuple[int, int]] = set()
 
     def corpus(self) -> Corpus:
@@ -97,14 +97,14 @@ class _Found:
             taken = chosen(self._spec, paths, self._spec.base)
             gone = set(paths) - set(taken)
             reason = f"not one of only={self._spec.only}"
-            self._passed += [PassedOver(path, reason) for path in paths if path in gone]
+            self._skipped += [SkippedFile(path, reason) for path in paths if path in gone]
             if taken:
                 files[name] = tuple(taken)
-        return Corpus(self._spec, files, tuple(self._passed))
+        return Corpus(self._spec, files, tuple(self._skipped))
 
     def in_folder(self, folder: Path) -> None:
-        """`de.txt` beside `de.jsonl` or `de/` are all German, read as one text; `data/` and
-        `train/` have languages in them."""
+        """`de.txt` beside `de.jsonl` or `de/` are all German and read as one text; `data/` and
+        `train/` contain languages."""
         for path in self._listed(folder):
             if path.is_dir():
                 if is_layer(path.name) or self._has_languages(path):
@@ -112,7 +112,7 @@ class _Found:
                 elif LANGUAGE_NAME.fullmatch(path.name):
                     self._inside.setdefault(path.name, []).extend(self._below(path))
                 else:
-                    self._pass_over(path, f"a folder whose name can be no language's ({_NAMES})")
+                    self._skip(path, f"the folder's name cannot be a language's ({_NAMES})")
             elif self._is_text(path):
                 name = bare_name(path)
                 if self._spec.format and file_format(path) is None:
@@ -120,10 +120,10 @@ class _Found:
                 if LANGUAGE_NAME.fullmatch(name):
                     self._named.setdefault(name, []).append(path)
                 else:
-                    self._pass_over(path, f"no language's name before the suffix ({_NAMES})")
+                    self._skip(path, f"no name of a language before the suffix ({_NAMES})")
 
     def in_glob(self, pattern: str) -> None:
-        """Files by the language in their names; a name has the same one everywhere in it."""
+        """Files by the language in their names, which is the same everywhere in a path."""
         before, *after = pattern.split(PLACEHOLDER)
         expression = re.compile(
             _expression(before)
@@ -134,41 +134,39 @@ class _Found:
         for name in sorted(glob.iglob("*".join((before, *after)), recursive=True)):  # noqa: PTH207
             match, path = expression.fullmatch(name), Path(name)
             if match is not None and path.is_dir():
-                self._pass_over(
-                    path, "a folder: the pattern has to name files, such as those in it"
-                )
+                self._skip(path, "a folder: the pattern must match files, such as those in it")
             if match is None or not path.is_file():
                 continue
             language = match["language"]
             if pattern.endswith(PLACEHOLDER):
                 language = unpacked_name(language)
                 if is_suffix(language):
-                    self._pass_over(path, f"{language} is a suffix and no language")
+                    self._skip(path, f"{language} is a suffix, not a language")
                     continue
-            # A suffix that somebody has spelt out is meant, and so is a name without one.
+            # An explicit suffix in the pattern is intended, and so is a name without one.
             is_meant = is_spelt or "." not in unpacked_name(path.name)
             if file_format(path) or (is_meant and is_readable_by_name(path)) or self._spec.format:
                 self._named.setdefault(language, []).append(path)
             else:
-                self._pass_over(path, why_not_read(path))
+                self._skip(path, why_not_read(path))
 
     def _listed(self, folder: Path) -> Iterator[Path]:
-        """What is in a folder, in order; nothing where a link leads back to one it was in."""
+        """The contents of a folder, sorted; empty if a link leads back to a parent."""
         status = folder.stat()
         if (status.st_dev, status.st_ino) in self._seen:
-            self._pass_over(folder, "a link to a folder that is read already")
+            self._skip(folder, "a link to a folder that is already read")
             return
         self._seen.add((status.st_dev, status.st_ino))
         for path in sorted(folder.iterdir()):
             if path.name.startswith("."):
-                continue  # hidden, as everywhere
+                continue  # a hidden file
             if path.is_dir() or path.is_file():
                 yield path
             else:
-                self._pass_over(path, "no file: a link to nothing, or a device")
+                self._skip(path, "not a file: a broken link, or a device")
 
     def _below(self, folder: Path) -> Iterator[Path]:
-        """The text in the folder of a language, at any depth."""
+        """The text files in the folder of a language, at any depth."""
         for path in self._listed(folder):
             if path.is_dir():
                 yield from self._below(path)
@@ -179,17 +177,17 @@ class _Found:
         known = file_format(path) is not None or self._spec.format is not None
         if known and not is_about(path):
             return True
-        self._pass_over(path, why_not_read(path))
+        self._skip(path, why_not_read(path))
         return False
 
     def _has_languages(self, folder: Path) -> bool:
-        """Whether a folder, which has no language's name, has folders that do."""
+        """Whether a folder without a language's name has subfolders with one."""
         if CODE.fullmatch(folder.name):
             return False
         return any(CODE.fullmatch(path.name) and path.is_dir() for path in folder.iterdir())
 
-    def _pass_over(self, path: Path, reason: str) -> None:
-        self._passed.append(PassedOver(path, reason))
+    def _skip(self, path: Path, reason: str) -> None:
+        self._skipped.append(SkippedFile(path, reason))
 
 
 def _expression(pattern: str) -> str:

@@ -1,4 +1,4 @@
-"""A file of text as a stream of UTF-8, whatever it is packed and encoded in."""
+"""A text file as a stream of UTF-8, whatever its compression and encoding."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
 _READ_BYTES = 2**22
-_NO_CHARACTER = b"\xff"  # in place of what an encoding does not know; the corpus says what of it
+_NO_CHARACTER = b"\xff"  # replaces undecodable bytes; the corpus's options decide about them
 _MARK = "raydt-mark"
 _BEGINNINGS: dict[Compression, bytes] = {"gzip": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}
 
 
 class Stream(Protocol):
-    """What is read from."""
+    """A readable stream."""
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes, at most so many; none at the end."""
+        """The next bytes, at most `size`; empty at the end."""
 
 
 class Text:
-    """The text of a file from its beginning on, as UTF-8 where it is right."""
+    """The text of a file from its beginning, as UTF-8 if it is valid."""
 
     def __init__(self, stream: Stream, file: IO[bytes]) -> None:
         self._stream, self._file = stream, file
@@ -45,18 +45,18 @@ class Text:
 
     @property
     def head(self) -> bytes:
-        """Its first bytes; before anything is read."""
+        """Its first bytes; call it before reading."""
         return self._head
 
     def read(self, size: int) -> bytes:
-        """The next bytes, more or less so many; none at the end."""
+        """About the next `size` bytes; empty at the end."""
         if not self._head:
             return self._stream.read(size)
         head, self._head = self._head[:size], self._head[size:]
         return head if self._head else head + self._stream.read(size - len(head))
 
     def skip(self, num_bytes: int) -> None:
-        """Pass over the next bytes."""
+        """Skip the next bytes."""
         while num_bytes:
             piece = self.read(min(num_bytes, _READ_BYTES))
             if not piece:
@@ -66,15 +66,15 @@ class Text:
 
     @property
     def num_bytes_read(self) -> int:
-        """Of the file as it is stored."""
+        """Bytes read of the file as stored."""
         return self._file.tell() - (len(self._head) if self._is_plain else 0)
 
 
 @contextmanager
 def open_text(path: Path, spec: FilesCorpus, start: int = 0) -> Iterator[Text]:
-    """The text of a file from byte `start` of it on, as UTF-8; what it is not stays broken.
+    """The text of a file from byte `start` of the text on, as UTF-8; invalid bytes stay invalid.
 
-    `InputError` for a file that cannot be read, a broken archive, and what is no text.
+    Raises `InputError` for an unreadable file, a broken archive, and for what is not text.
     """
     where = f"file {path}"
     try:
@@ -105,22 +105,22 @@ def open_text(path: Path, spec: FilesCorpus, start: int = 0) -> Iterator[Text]:
             yield text
     except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise bad(where, "a whole file that can be read", reason) from error
+        raise bad(where, "a complete, readable file", reason) from error
 
 
 def _check_is_packed(path: Path, packed: Compression | None) -> None:
-    """That a file begins as its name says it is packed."""
+    """Check that a file starts as the compression in its name requires."""
     if packed not in _BEGINNINGS:
         return
     with path.open("rb") as file:
         head = file.read(len(_BEGINNINGS[packed]))
     if head and head != _BEGINNINGS[packed]:
-        found = "other bytes; it may be packed otherwise, or not at all: rename it"
-        raise bad(f"file {path}", f"{packed}, as its name says", found)
+        found = "other bytes (it may be packed differently or not at all: rename it)"
+        raise bad(f"file {path}", f"{packed}, as in its name", found)
 
 
 def line_number(path: Path, spec: FilesCorpus, offset: int) -> int:
-    """The line, counted from 1, in which the byte at `offset` of a text is. Reads all before it."""
+    """The line, from 1, of the byte at `offset` of a text. Reads everything before it."""
     num_lines, left = 1, offset
     with open_text(path, spec) as text:
         while left > 0 and (piece := text.read(_READ_BYTES)):
@@ -130,7 +130,7 @@ def line_number(path: Path, spec: FilesCorpus, offset: int) -> int:
 
 
 class _Decoded:
-    """A stream in another encoding as UTF-8; what is no character there is none in UTF-8."""
+    """A stream in another encoding as UTF-8; invalid characters become invalid UTF-8."""
 
     def __init__(self, stream: Stream, encoding: str) -> None:
         self._stream = stream
@@ -138,7 +138,7 @@ class _Decoded:
         self._has_ended = False
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes, more or less so many; none at the end."""
+        """About the next `size` bytes; empty at the end."""
         while not self._has_ended:
             piece = self._stream.read(size)
             self._has_ended = not piece
@@ -150,7 +150,7 @@ class _Decoded:
 
 def _mark(error: UnicodeError) -> tuple[str | bytes, int]:
     if isinstance(error, UnicodeDecodeError):
-        return "\ud800", error.end  # a surrogate alone, which UTF-8 cannot have
+        return "\ud800", error.end  # a lone surrogate, which is invalid in UTF-8
     assert isinstance(error, UnicodeEncodeError)
     return _NO_CHARACTER * (error.end - error.start), error.end
 

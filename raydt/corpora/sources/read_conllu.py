@@ -1,4 +1,4 @@
-"""Sentences of a treebank (CoNLL-U) as documents: the text that was annotated."""
+"""Sentences of a treebank (CoNLL-U) as documents, without annotations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raydt.corpora.sources.open_text import Text, open_text
 from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
-_SENTENCES = 2**12  # a block
+_SENTENCES = 2**12  # per block
 _FIELDS = 10
 _BEGINS: dict[Unit, tuple[str, ...]] = {
     "line": (),
@@ -31,7 +31,7 @@ def read_conllu(
     path: Path, spec: FilesCorpus, start: int, block_bytes: int | None = None
 ) -> Iterator[Block]:
     """The documents of a file from document `start` on: sentences, or paragraphs or the whole file
-    with a space between two sentences. `InputError` for what is no CoNLL-U."""
+    with a space between sentences. `InputError` if it is not CoNLL-U."""
     number = 0
     with open_text(path, spec) as text:
         held: list[str] = []
@@ -60,7 +60,7 @@ def _documents(path: Path, spec: FilesCorpus, text: Text) -> Iterator[str]:
     try:
         for sentence in parse_incr(stream):
             if sentence and len(sentence[0]) != _FIELDS:
-                raise ValueError(f"{len(sentence[0])} fields a line, of {_FIELDS}")
+                raise ValueError(f"{len(sentence[0])} fields per line instead of {_FIELDS}")
             number += 1
             is_first = any(name in sentence.metadata for name in begins)
             if held and (spec.documents == "line" or is_first):
@@ -75,7 +75,7 @@ def _documents(path: Path, spec: FilesCorpus, text: Text) -> Iterator[str]:
 
 
 def _text(sentence: TokenList) -> str:
-    """What was annotated; put together from its words where it is not said."""
+    """The text of a sentence, or its words joined if the text is not given."""
     said = sentence.metadata.get("text")
     if said:
         return str(said)
@@ -83,7 +83,7 @@ def _text(sentence: TokenList) -> str:
     for token in sentence:
         first, end = _span(token["id"])
         if first <= last or token["form"] is None:
-            continue  # a word within one that is written together, or an empty node
+            continue  # a part of a multiword token, or an empty node
         last = end
         is_apart = (token.get("misc") or {}).get("SpaceAfter") != "No"
         words.append(f"{token['form']} " if is_apart else token["form"])
@@ -91,7 +91,7 @@ def _text(sentence: TokenList) -> str:
 
 
 def _span(number: object) -> tuple[int, int]:
-    """The words that a line is of: `3`, `3-4`; an empty node (`3.1`) is of none."""
+    """The words of a line: `3`, `3-4`; none for an empty node (`3.1`)."""
     if isinstance(number, int):
         return number, number
     if isinstance(number, tuple) and number[1] == "-":
@@ -100,7 +100,7 @@ def _span(number: object) -> tuple[int, int]:
 
 
 class _Raw(io.RawIOBase):
-    """A text as what the standard library reads from."""
+    """Adapts a text to the standard library's I/O."""
 
     def __init__(self, text: Text) -> None:
         self._text = text

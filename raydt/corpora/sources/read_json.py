@@ -1,5 +1,5 @@
-"""Rows of JSON, one a line, as documents: all at once where every row is as it should be, and row
-by row where one is odd."""
+"""Rows of JSON, one per line, as documents: in one step if all rows are regular, else row by
+row."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _SHOWN = 60  # characters of a row in a message
 def read_rows(
     text: bytes, path: Path, offset: int, spec: FilesCorpus, counts: Counter[str]
 ) -> pa.LargeBinaryArray:
-    """The column of some whole lines of a file, which begin at `offset` of its text; the text is
-    UTF-8. A row whose column is null or not there is a blank document, so that rows keep their
-    index. `InputError` with the line of what is no row of text, unless odd rows are skipped."""
+    """The column of whole lines of a file that start at `offset` of its text, which is UTF-8. A row
+    whose column is null or missing is a blank document, so that rows keep their index. Raises
+    `InputError` with the line of an irregular row, unless these are skipped."""
     if not text.strip():
         return from_list([])
     if offset == 0:
@@ -53,29 +53,29 @@ def empty_row(spec: FilesCorpus) -> bytes:
 def _check_beginning(text: bytes, path: Path, spec: FilesCorpus) -> None:
     where = f"file {path}"
     if text.lstrip().startswith(b"["):
-        found = f"an array of all rows (`jq -c '.[]' {path.name}` writes a line for each)"
-        raise bad(where, "a JSON object a line", found)
-    # The name as it is, or the first of names within one another.
+        found = f"one array of all rows (`jq -c '.[]' {path.name}` writes one line per row)"
+        raise bad(where, "one JSON object per line", found)
+    # The name itself, or the first part of a nested name.
     names = {
         json.dumps(name, ensure_ascii=False).encode()
         for name in (spec.column, spec.column.partition(".")[0])
     }
     if any(name in text for name in names):
         return
-    # No row of all these has the column: likely it has another name.
+    # No row has the column: it probably has another name.
     try:
         first = json.loads(text.lstrip().split(b"\n", 1)[0])
     except (ValueError, RecursionError):
-        return  # refused with the others
+        return  # reported later, with the other rows
     if not isinstance(first, dict) or any(_is_later(path, spec, name) for name in names):
-        return  # no object is refused with the others
+        return  # not an object: reported later, with the other rows
     there = ", ".join(map(repr, first))
     requirement = f"rows with a column {spec.column!r} (?column=NAME names another)"
     raise bad(where, requirement, f"columns {there}")
 
 
 def _is_later(path: Path, spec: FilesCorpus, name: bytes) -> bool:
-    """Whether a name is anywhere in a file; of one that has it, it is found soon."""
+    """Whether a name occurs in a file; if it does, it is usually found early."""
     from raydt.corpora.sources.open_text import open_text
 
     before = b""
@@ -88,7 +88,7 @@ def _is_later(path: Path, spec: FilesCorpus, name: bytes) -> bool:
 
 
 def _at_once(text: bytes, spec: FilesCorpus) -> pa.Array | None:
-    """The column (R,); None where a row is odd, and all are to be looked at."""
+    """The column (R,); None if a row is irregular, so that rows must be read one by one."""
     if "." in spec.column or not _are_objects(text):
         return None
     parse = pyarrow.json.ParseOptions(
@@ -100,24 +100,24 @@ def _at_once(text: bytes, spec: FilesCorpus) -> pa.Array | None:
             pa.BufferReader(text), read_options=read, parse_options=parse
         )
         return table.column(spec.column).combine_chunks()
-    except (ValueError, KeyError):  # of Arrow, too
+    except (ValueError, KeyError):  # also Arrow's errors
         return None
 
 
 def _are_objects(text: bytes) -> bool:
-    """Whether every line begins as an object does: of another value Arrow 25 can crash."""
+    """Whether every line starts like an object: Arrow 25 can crash on other values."""
     num_lines = text.count(b"\n") + (not text.endswith(b"\n"))
     return text.count(b"\n{") + text.startswith(b"{") == num_lines
 
 
 class _Rows:
-    """Rows one by one, with what the corpus says about odd ones."""
+    """Reads rows one by one, and applies the options for irregular ones."""
 
     def __init__(self, path: Path, offset: int, spec: FilesCorpus, counts: Counter[str]) -> None:
         self._path, self._offset, self._spec, self._counts = path, offset, spec, counts
 
     def column(self, text: bytes) -> pa.Array:
-        """The texts (R,), None where a row has none."""
+        """The texts (R,), None for a row without text."""
         return pa.array(self._values(text), pa.large_string())
 
     def _values(self, text: bytes) -> Iterator[str | None]:
@@ -135,9 +135,9 @@ class _Rows:
             found = f"{reason} in {_short(line)}"
             if line.strip() == b"{":
                 found += f": a row over several lines (`jq -c . {self._path.name}` joins them)"
-            return self._odd(at, "a JSON object a line", found)
+            return self._odd(at, "one JSON object per line", found)
         if not isinstance(row, dict):
-            return self._odd(at, "a JSON object a line", _short(line))
+            return self._odd(at, "one JSON object per line", _short(line))
         value: object = row
         if self._spec.column in row:
             value = row[self._spec.column]
@@ -145,7 +145,7 @@ class _Rows:
             for name in self._spec.column.split("."):
                 value = value.get(name) if isinstance(value, dict) else None
         if isinstance(value, list) and self._spec.lists == "join":
-            texts = [each for each in value if each is not None]  # as of parquet
+            texts = [each for each in value if each is not None]  # as for parquet
             value = "\n".join(texts) if all(isinstance(each, str) for each in texts) else value
         if value is None:
             return None
@@ -159,7 +159,7 @@ class _Rows:
         return self._whole(value, at)
 
     def _whole(self, value: str, at: int) -> str | None:
-        """A text, if it is one of Unicode: JSON can write half of a pair of surrogates."""
+        """The text if it is valid Unicode: JSON can contain lone surrogates."""
         try:
             value.encode()
         except UnicodeEncodeError as error:
@@ -172,16 +172,14 @@ class _Rows:
                 return ""
             raise self._refused(
                 at,
-                "text of Unicode (?not_utf8=replace or skip what is none)",
-                f"a surrogate alone, {value[error.start]!r}",
+                "valid Unicode (?not_utf8=replace or skip handles invalid text)",
+                f"a lone surrogate, {value[error.start]!r}",
             ) from None
         return value
 
     def _odd(self, at: int, requirement: str, found: str) -> str:
         if self._spec.odd_rows == "error":
-            raise self._refused(
-                at, f"{requirement} (?odd_rows=skip leaves out what is none)", found
-            )
+            raise self._refused(at, f"{requirement} (?odd_rows=skip omits other rows)", found)
         self._counts[ODD_ROWS] += 1
         self._counts[BLANK] -= 1
         return ""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from raydt.corpora.ahead import in_order
+from raydt.corpora.background import map_in_threads
 from raydt.corpora.sources.documents import (
     BLANK,
     NOT_UTF8,
@@ -24,11 +24,11 @@ from raydt.corpora.spec import FilesCorpus
 from raydt.errors import bad
 
 _BLOCK_BYTES = 2**23
-_GROUP_BYTES = 2**24  # of a column in a row group that is held whole
+_GROUP_BYTES = 2**24  # of a column in a row group, up to which the group is read whole
 _READ_BYTES = 2**20
-_HEAD_BYTES = 2**9  # by which other files are told
+_HEAD_BYTES = 2**9  # read to recognise other files
 _MAX_ROWS = 2**16
-# Kinds of columns, as `pa.types.is_...` tells them.
+# Types of columns, for `pa.types.is_...`.
 _TEXTS = "string large_string string_view binary large_binary binary_view fixed_size_binary".split()
 _LISTS = "list large_list fixed_size_list".split()
 
@@ -36,9 +36,9 @@ _LISTS = "list large_list fixed_size_list".split()
 def read_parquet(
     path: Path, spec: FilesCorpus, start: int, block_bytes: int | None = None
 ) -> Iterator[Block]:
-    """The documents of a file from row `start` on, in pages of `block_bytes` where it is given.
+    """The documents of a file from row `start` on, in pages of `block_bytes` if given.
 
-    `InputError` if there is no such column of text, or if a row of it is not UTF-8.
+    Raises `InputError` if it has no such column of text, or a row is not UTF-8.
     """
     where = f"file {path}"
     try:
@@ -46,17 +46,17 @@ def read_parquet(
             head = beginning.read(_HEAD_BYTES)
         found = None if head.startswith(b"PAR1") else other_than_text(head)
         if found:
-            raise bad(where, "a whole parquet file", found)
-        # By pages of one column: a file that was mapped, or a column read at once, would fill the
+            raise bad(where, "a complete parquet file", found)
+        # In pages of one column: a memory-mapped file, or a column read at once, would fill the
         # memory of this process.
         with pyarrow.parquet.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
             _check_column(file, spec, where)
             yield from _Column(path, file, spec, start, block_bytes).blocks()
     except OSError as error:
         found = error.strerror or str(error)
-        raise bad(where, "a file that can be read", found) from error
+        raise bad(where, "a readable file", found) from error
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise bad(where, "a whole parquet file", str(error).splitlines()[0]) from error
+        raise bad(where, "a complete parquet file", str(error).splitlines()[0]) from error
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class _Column:
     block_bytes: int | None = None
 
     def blocks(self) -> Iterator[Block]:
-        """The documents: groups that can be held whole several at once, a thread each; others a
-        few pages at a time."""
+        """The documents: small groups are read whole, several in parallel; others a few pages at a
+        time."""
         groups = self._groups()
         if self.block_bytes is None and all(self._is_small(group) for group, _ in groups):
-            yield from in_order(groups, self._read_group)
+            yield from map_in_threads(groups, self._read_group)
             return
         for group, first in groups:
             yield from self._read_pages(group, first)
@@ -90,7 +90,7 @@ class _Column:
 
     def _read_group(self, place: tuple[int, int]) -> Block:
         group, first = place
-        # A reader of its own, as one is not for several threads.
+        # A reader per group, because readers are not thread-safe.
         metadata = self.file.metadata
         with pyarrow.parquet.ParquetFile(self.path, metadata=metadata, pre_buffer=False) as own:
             table = own.read_row_group(group, columns=[self.spec.column], use_threads=False)
@@ -114,7 +114,7 @@ class _Column:
                 yield self._block(column, row - len(column))
 
     def _block(self, column: pa.Array, first: int) -> Block:
-        """The rows of a part of the column, the first of which is `first`, from `start` on."""
+        """The rows of a part of the column that begins at row `first`, from `start` on."""
         row = first + len(column)
         column = column.slice(max(0, self.start - first))
         counts: Counter[str] = Counter()
@@ -133,11 +133,11 @@ class _Column:
         return num_rows
 
     def _num_bytes(self, group: int) -> int:
-        """Bytes of a row group before compression; a value said twice may be once here."""
+        """Bytes of a row group before compression; repeated values may be stored once."""
         names = self.file.schema_arrow.names
         is_nested = len(names) != int(self.file.metadata.num_columns)
         if is_nested or self.spec.column not in names:
-            return 2**30  # not known
+            return 2**30  # unknown
         index = names.index(self.spec.column)
         num_bytes: int = self.file.metadata.row_group(group).column(index).total_uncompressed_size
         return num_bytes
@@ -150,7 +150,7 @@ def _check_column(file: pyarrow.parquet.ParquetFile, spec: FilesCorpus, where: s
     kind = _type_of(schema, spec.column)
     if kind is None:
         there = ", ".join(map(repr, schema.names)) or "no columns"
-        inner = " (?column=NAME names another, NAME.NAME one within another)"
+        inner = " (?column=NAME selects another, NAME.NAME a nested one)"
         raise bad(where, f"a column {spec.column!r}{inner}", f"columns {there}")
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -159,14 +159,14 @@ def _check_column(file: pyarrow.parquet.ParquetFile, spec: FilesCorpus, where: s
             return
         hint = " (?lists=join joins lists of texts)" if _is_text(kind.value_type) else ""
         raise bad(where, f"text in column {spec.column!r}{hint}", f"{kind}")
-    # A document's name may be a number.
+    # A document's name (`split_by`) may be a number.
     is_name = spec.column == spec.split_by and pa.types.is_integer(kind)
     if not (_is_text(kind) or pa.types.is_null(kind) or is_name):
         raise bad(where, f"text in column {spec.column!r}", f"{kind}")
 
 
 def _type_of(schema: pa.Schema, column: str) -> pa.DataType | None:
-    """The type of a column, or of one within another (NAME.NAME); None where there is none."""
+    """The type of a column, or of a nested one (NAME.NAME); None if it does not exist."""
     if column in schema.names:
         return schema.field(column).type
     first, *names = column.split(".")
@@ -187,7 +187,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _texts(column: pa.Array, spec: FilesCorpus, schema: pa.Schema) -> pa.Array:
-    """Of a column as it was read (R,) the texts (R,): of one within another, of joined lists."""
+    """The texts (R,) of a column (R,): resolves nested columns and joins lists."""
     if spec.column not in schema.names:
         column = pc.struct_field(column, spec.column.split(".")[1:])
     if pa.types.is_null(column.type) or pa.types.is_integer(column.type):
@@ -205,7 +205,7 @@ def _documents(
     column: pa.Array, first_row: int, spec: FilesCorpus, where: str, counts: Counter[str]
 ) -> pa.LargeBinaryArray:
     try:
-        # The parquet reader takes a column's word for being text.
+        # The parquet reader does not validate text.
         if not pa.types.is_dictionary(column.type):
             column = column.cast(pa.large_binary()).cast(pa.large_string())
         return from_column(column, spec.normalise, counts)

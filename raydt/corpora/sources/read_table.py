@@ -1,7 +1,7 @@
 """A column of a table as documents: .tsv, or any lines with tabs, by line; .csv by record.
 
-In a line with tabs a quotation mark is one of the text, as Leipzig, Tatoeba and MADLAD write them.
-In .csv a text in quotation marks may have line breaks in it.
+In lines with tabs a quotation mark is part of the text, as in Leipzig, Tatoeba and MADLAD. In .csv
+a quoted text may contain line breaks.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _DELIMITERS = ",;\t|"
 def read_table(
     path: Path, spec: FilesCorpus, start: int, is_csv: bool, block_bytes: int | None = None
 ) -> Iterator[Block]:
-    """The documents of a table from record `start` on, its header not counted.
+    """The documents of a table from record `start` on, not counting its header.
 
-    `InputError` with the line of a record that lacks the column, unless odd rows are skipped, and
-    for text that is not what the corpus says.
+    Raises `InputError` with the line of a record that lacks the column, unless irregular rows are
+    skipped, and for text in another encoding than declared.
     """
     with open_text(path, spec) as text:
         table = _Table(path, spec, text, block_bytes or _BLOCK_BYTES)
@@ -64,23 +64,23 @@ def read_table(
 
 
 class _Table:
-    """An open table: its records in order, None where one has no text."""
+    """An open table: its records in order, None for one without text."""
 
     def __init__(self, path: Path, spec: FilesCorpus, text: Text, block_bytes: int) -> None:
         self._path, self._spec, self._text, self.block_bytes = path, spec, text, block_bytes
         self.counts: Counter[str] = Counter()
-        self._line = 0  # the last that was read
-        self._is_broken = False  # some line of this record is not UTF-8, and is to be left out
+        self._line = 0  # the last line read
+        self._is_broken = False  # a line of this record is not UTF-8, so it will be omitted
 
     def block(self, texts: list[str | None], position: int) -> Block:
-        """Records (R,) as documents; the next is number `position`."""
+        """Records (R,) as documents; `position` is the number of the next one."""
         counts = self.counts
         self.counts = Counter()
         column = from_column(pa.array(texts, pa.large_string()), self._spec.normalise, counts)
         return Block(column, {"offset": position}, self._text.num_bytes_read, counts)
 
     def lines(self) -> Iterator[str | None]:
-        """A field of each line between tabs: the one that is named, or that of the header."""
+        """A field of each line with tabs: the one with the given number or column name."""
         lines = self._lines()
         index = self._spec.field and self._spec.field - 1
         if index is None:
@@ -89,7 +89,7 @@ class _Table:
         for line in lines:
             line = line.rstrip("\r\n")
             if not line.strip():
-                yield self._checked("")  # keeps its index, as a blank line of a text
+                yield self._checked("")  # keeps its index, like a blank line of a text
                 continue
             yield self._field(line.split("\t"), index)
 
@@ -116,7 +116,7 @@ class _Table:
             except StopIteration:
                 return
             except csv.Error as error:
-                hint = ", or ?format=tsv: quotation marks of the text" if most == tab else ""
+                hint = " (?format=tsv, if quotation marks are text)" if most == tab else ""
                 yield self._odd(f"a record of CSV{hint}", str(error))
                 continue
             if record:
@@ -125,7 +125,7 @@ class _Table:
     def _field(self, fields: Sequence[str], index: int) -> str | None:
         if index < len(fields):
             return self._checked(fields[index])
-        requirement = f"a line with {index + 1} fields or more"
+        requirement = f"a line with at least {index + 1} fields"
         return self._odd(requirement, f"{len(fields)}: {'  '.join(fields)[:60]!r}")
 
     def _checked(self, text: str) -> str:
@@ -139,7 +139,7 @@ class _Table:
     def _odd(self, requirement: str, found: str) -> str:
         self._is_broken = False
         if self._spec.odd_rows == "error":
-            raise self._refused(f"{requirement} (?odd_rows=skip leaves out what is none)", found)
+            raise self._refused(f"{requirement} (?odd_rows=skip omits other rows)", found)
         self.counts[ODD_ROWS] += 1
         self.counts[BLANK] -= 1
         return ""
@@ -149,13 +149,13 @@ class _Table:
             return header.index(self._spec.column)
         shown = ", ".join(repr(name[:40]) for name in header[:12])
         requirement = (
-            f"a column {self._spec.column!r} in the first line (?column=NAME names another, "
+            f"a column {self._spec.column!r} in the first line (?column=NAME selects another, "
             "?field=NUMBER one of a table without a header)"
         )
         raise bad(f"file {self._path}", requirement, f"columns {shown}")
 
     def _lines(self) -> Iterator[str]:
-        """The lines with their ends, decoded after what the corpus says about broken ones."""
+        """The decoded lines with their line ends, after the options for invalid text."""
         held = b""
         while piece := self._text.read(self.block_bytes):
             found = control_bytes(np.frombuffer(piece, dtype=np.uint8))
@@ -182,8 +182,8 @@ class _Table:
             else:
                 name = "UTF-8" if self._spec.encoding == UTF8 else self._spec.encoding
                 raise self._refused(
-                    f"text in {name} (?encoding=NAME reads another, ?not_utf8=replace or skip "
-                    "what is none)",
+                    f"text in {name} (?encoding=NAME reads another encoding, ?not_utf8=replace or "
+                    "skip handles invalid text)",
                     f"byte 0x{line[error.start]:02x} ({error.reason})",
                 ) from None
             return line.decode("utf-8", "replace")
@@ -193,7 +193,7 @@ class _Table:
 
 
 def _fields_of(line: str, delimiter: str) -> list[str]:
-    """The fields of the first line; none where it is no CSV by this delimiter."""
+    """The fields of the first line; empty if it is not CSV with this delimiter."""
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:

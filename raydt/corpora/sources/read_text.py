@@ -33,8 +33,8 @@ from raydt.errors import bad
 
 _BLOCK_BYTES = 2**22
 _PARAGRAPH_END = re.compile(rb"\n(?:[ \t\r]*\n)+")
-# Up to the first line of a paragraph. A cut elsewhere between two paragraphs could fall between
-# two blank lines, and what a document is would depend on where blocks end.
+# Up to the first line of a paragraph. Another cut between two paragraphs could fall between two
+# blank lines, and documents would then depend on where blocks end.
 _PARAGRAPH_BEGIN = re.compile(rb"\n[ \t\r]*\n(?=[ \t\r]*[^ \t\r\n])")
 _TAIL_BYTES = 2**14
 
@@ -42,11 +42,10 @@ _TAIL_BYTES = 2**14
 def read_text(
     path: Path, spec: FilesCorpus, start: int, is_json: bool, block_bytes: int | None = None
 ) -> Iterator[Block]:
-    """The documents of a file from byte `start` of its text on, lines or rows of JSON.
+    """The documents of a file from byte `start` of its text on: lines, or rows of JSON.
 
-    `InputError` for what is no text (with the line and the offset in the text, which of a
-    compressed or encoded file is the offset in what it unpacks to), a broken archive, or rows
-    without the column.
+    Raises `InputError` for what is not text (with the line, and the offset in the decompressed and
+    decoded text), a broken archive, or rows without the column.
     """
     unit: Unit = "line" if is_json else spec.documents
     for offset, piece, num_bytes_read in _pieces(path, spec, unit, start, block_bytes):
@@ -67,9 +66,9 @@ def read_text(
 def _pieces(
     path: Path, spec: FilesCorpus, unit: Unit, start: int, block_bytes: int | None
 ) -> Iterator[tuple[int, bytes, int]]:
-    """Offset, bytes and how much of the file has been read: pieces that end where documents do."""
+    """Yield pieces that end where documents do: offset, bytes, and bytes read of the file."""
     offset = start
-    held: list[bytes] = []  # a document longer than a block is put together once
+    held: list[bytes] = []  # a document longer than a block is joined only once
     with open_text(path, spec, start) as text:
         while piece := text.read(block_bytes or _BLOCK_BYTES):
             cut = _last_begin(piece, unit)
@@ -86,7 +85,7 @@ def _pieces(
 
 
 def _last_begin(piece: bytes, unit: Unit) -> int:
-    """Where the last document that begins in a piece begins; 0 if none does."""
+    """The offset of the last document that begins in a piece; 0 if none does."""
     if unit == "line":
         return piece.rfind(b"\n") + 1
     if unit == "file":
@@ -130,19 +129,20 @@ def _mend(
     is_json: bool,
     counts: Counter[str],
 ) -> bytes:
-    """A text that is not UTF-8, after what the corpus says about such."""
+    """Apply the options for invalid text to a text that is not UTF-8."""
     if spec.not_utf8 == "error":
         start, found = first_not_utf8(text)
         at = offset + start
         line = line_number(path, spec, at)
         if spec.encoding != UTF8:
             requirement = f"text in {spec.encoding}"
-            found = "what it does not know"
+            found = "undecodable bytes"
         else:
             requirement = "UTF-8 text"
         raise bad(
             f"file {path}",
-            f"{requirement} (?encoding=NAME reads another, ?not_utf8=replace or skip what is none)",
+            f"{requirement} (?encoding=NAME reads another encoding, ?not_utf8=replace or skip "
+            "handles invalid text)",
             f"{found} in line {line}, at offset {at}",
         )
     end = {"line": rb"(\n)", "paragraph": rb"(\n(?:[ \t\r]*\n)+)", "file": rb"(\Z)"}[unit]
@@ -154,7 +154,7 @@ def _mend(
             counts[REPLACED] += 1
             pieces[index] = piece.decode("utf-8", "replace").encode()
             continue
-        # A line that is left out stays as a blank one, so that the others keep their index.
+        # An omitted line stays as a blank one, so that the others keep their index.
         counts[NOT_UTF8] += 1
         if unit != "paragraph":
             counts[BLANK] -= 1

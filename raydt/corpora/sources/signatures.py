@@ -1,4 +1,4 @@
-"""Files that are no text though they are named so, told by their first bytes."""
+"""Recognise files that are named like text but are not, by their first bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 LOOKED_AT_BYTES = 2**16
 _POINTERS = {
-    b"version https://git-lfs.github.com/spec": "a Git-LFS pointer in place of the file: "
-    "`git lfs pull` gets it",
-    b"/annex/objects/": "a git-annex pointer in place of the file: `git annex get` gets it",
-    b"../.git/annex/": "a git-annex pointer in place of the file: `git annex get` gets it",
+    b"version https://git-lfs.github.com/spec": "a Git LFS pointer instead of the file "
+    "(`git lfs pull` downloads it)",
+    b"/annex/objects/": "a git-annex pointer instead of the file (`git annex get` downloads it)",
+    b"../.git/annex/": "a git-annex pointer instead of the file (`git annex get` downloads it)",
 }
 _KINDS = {
     b"\x1f\x8b": "gzip (its name lacks .gz)",
@@ -27,12 +27,12 @@ _KINDS = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it",
     b"Rar!\x1a\x07": "a rar archive: unpack it",
     b"PAR1": "parquet (its name lacks .parquet)",
-    b"ARROW1": "an Arrow file: write it as parquet",
+    b"ARROW1": "an Arrow file: convert it to parquet",
     b"%PDF-": "a PDF",
     b"{\\rtf": "RTF, a word processor's format",
     b"SQLite format 3\0": "a SQLite database",
     b"\x7fELF": "a program",
-    b"\x89PNG": "a picture",
+    b"\x89PNG": "an image",
     b"\x93NUMPY": "a NumPy array",
     b"\xff\xfe\0\0": "UTF-32 (?encoding=utf-32 reads it)",
     b"\0\0\xfe\xff": "UTF-32 (?encoding=utf-32 reads it)",
@@ -40,8 +40,8 @@ _KINDS = {
     b"\xfe\xff": "UTF-16 (?encoding=utf-16 reads it)",
 }
 _TAR_AT = 257
-_FEW_CONTROLS = 8  # of a text of any length; more may be one in a thousand bytes
-# By what designates a set of characters.
+_FEW_CONTROLS = 8  # allowed in any text; longer texts may have one in a thousand bytes
+# By the escape sequence that selects a character set.
 _ISO_2022 = {b"\x1b$)C": "iso2022_kr", b"\x1b$": "iso2022_jp", b"\x1b(": "iso2022_jp"}
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _WIDE_BYTES = 2**12
@@ -54,7 +54,7 @@ _HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){1,60}~\}")
 
 
 def pointer(head: bytes) -> str | None:
-    """What a file is that begins so, if it only points to where the text is."""
+    """The kind of pointer to a file that starts with `head`; None if it is not a pointer."""
     for beginning, kind in _POINTERS.items():
         if head.startswith(beginning):
             return kind
@@ -62,7 +62,7 @@ def pointer(head: bytes) -> str | None:
 
 
 def other_than_text(head: bytes) -> str | None:
-    """What a text that begins so is, if it is something else."""
+    """The kind of a file that starts with `head`, if it is not text."""
     for beginning, kind in _KINDS.items():
         if head.startswith(beginning):
             return kind
@@ -72,7 +72,7 @@ def other_than_text(head: bytes) -> str | None:
 
 
 def other_encoding(head: bytes) -> str | None:
-    """Which encoding of seven bits a text is in, that would pass for ASCII."""
+    """The 7-bit encoding of a text that would otherwise pass for ASCII, if any."""
     if max(head, default=0) >= 0x80:
         return None
     if 5 * sum(len(match[0]) for match in _HZ.finditer(head)) >= len(head) > 0:
@@ -84,8 +84,8 @@ def other_encoding(head: bytes) -> str | None:
 
 
 def control_bytes(data: NDArray[np.uint8]) -> str | None:
-    """What is said of bytes (N,) of text with more than a trace of what is no character."""
-    # Nearly no text has any, which two fast passes tell.
+    """A description of bytes (N,) of text with more than a trace of control bytes, else None."""
+    # Almost no text has any, which two fast passes show.
     if not len(data) or (int(data.min()) > 0x08 and not _has_shifts(data)):
         return None
     num = int(np.count_nonzero(_IS_CONTROL[data]))
@@ -96,7 +96,7 @@ def control_bytes(data: NDArray[np.uint8]) -> str | None:
         return f"{num_nul} NUL bytes of {len(data)}{_as_wide(data)}"
     head = data[:LOOKED_AT_BYTES].tobytes()
     if b"\x1b[" in head:
-        return f"{num} control bytes of {len(data)}, such as the colours of a terminal"
+        return f"{num} control bytes of {len(data)}, such as terminal colours"
     for sign, name in _ISO_2022.items():
         if sign in head:
             return (
@@ -106,19 +106,19 @@ def control_bytes(data: NDArray[np.uint8]) -> str | None:
 
 
 def _has_shifts(data: NDArray[np.uint8]) -> bool:
-    """Whether a byte is from 0x0E to 0x1B; in parts that stay in the processor's cache."""
+    """Whether any byte is between 0x0E and 0x1B, in parts that stay in the CPU's cache."""
     moved = np.empty(min(len(data), _PART_BYTES), dtype=np.uint8)
     for start in range(0, len(data), _PART_BYTES):
         part = data[start : start + _PART_BYTES]
-        # Less than 0x0E goes round to the largest numbers.
+        # Below 0x0E the subtraction wraps around to the largest numbers.
         if int(np.subtract(part, np.uint8(0x0E), out=moved[: len(part)]).min()) < 0x0E:
             return True
     return False
 
 
 def _as_wide(data: NDArray[np.uint8]) -> str:
-    """A hint where the bytes are text in two or four bytes a character: one of these encodings
-    makes characters of nearly all of it, and spaces and line ends of some."""
+    """A hint if the bytes are text with two or four bytes per character: one of these encodings
+    decodes almost all of it, with some spaces and line ends."""
     best, most = "", 0.0
     for name in _WIDE:
         text = data[:_WIDE_BYTES].tobytes().decode(name, "replace")
@@ -131,12 +131,12 @@ def _as_wide(data: NDArray[np.uint8]) -> str:
 
 
 def _is_letter(character: str) -> bool:
-    """Or a mark, a number, punctuation or a space: anything but what only a wrong encoding has."""
+    """Whether it is a letter, mark, number, punctuation or space, as in correctly decoded text."""
     return character in "\t\n\r\f\ufeff" or unicodedata.category(character)[0] in "LMNPSZ"
 
 
 def _is_shifted(letters: bytes) -> bool:
-    """Whether base64 letters are UTF-16 of something that ASCII has not."""
+    """Whether base64 letters encode UTF-16 with characters outside ASCII."""
     try:
         data = base64.b64decode(letters + b"=" * (-len(letters) % 4))
         text = data[: len(data) // 2 * 2].decode("utf-16-be")

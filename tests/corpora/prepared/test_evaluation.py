@@ -37,9 +37,9 @@ def test_too_little_is_an_error_with_the_option_to_type(tmp_path: Path, root: Pa
 def test_one_file_is_told_that_lines_may_be_documents(tmp_path: Path, root: Path) -> None:
     spec = FilesCorpus(tmp_path, documents="paragraph")
     (tmp_path / "en.txt").write_text("\n\n".join(words(i, 2_800) for i in range(5)))
-    with pytest.raises(InputError, match="take lines for documents, if they are") as caught:
+    with pytest.raises(InputError, match="use lines as documents, if they are") as caught:
         prepare_language(locate(spec), "en", 1, None, None, root)
-    assert "give it more text" in caught.value.problems[0].expected
+    assert "add text" in caught.value.problems[0].expected
 
 
 def test_what_is_named_must_be_there_and_what_is_not_follows(tmp_path: Path, root: Path) -> None:

@@ -35,7 +35,7 @@ def test_sizes_are_nested_prefixes_that_nobody_can_write(corpus: FilesCorpus, ro
 def test_a_damaged_file_is_seen_when_it_is_read(corpus: FilesCorpus, root: Path) -> None:
     language = prepare_en(corpus, root)
     os.truncate(language.folder / "train.bin", 4000)
-    with pytest.raises(InputError, match="prepare it anew") as caught:
+    with pytest.raises(InputError, match="prepare the language again") as caught:
         language.train(100)
     assert str(language.folder / "train.bin") in caught.value.problems[0].what
     assert "4000 bytes instead of" in caught.value.problems[0].got
@@ -58,7 +58,7 @@ def test_other_bytes_of_the_same_size_are_seen_once_their_time_is_another(
     language.train(200)
     assert hashed == [path]  # once
     path.write_bytes(b"x" + whole[1:])
-    with pytest.raises(InputError, match="other bytes than"):
+    with pytest.raises(InputError, match="bytes whose SHA-256 is not"):
         language.train(100)
     assert prepare_en(corpus, root).train(len(whole)).tobytes() == whole  # made again
 
@@ -76,7 +76,7 @@ def test_bytes_overwritten_in_place_with_their_time_put_back_are_seen(
         file.write(b"X")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_mtime_ns == before.st_mtime_ns
-    with pytest.raises(InputError, match="other bytes than"):
+    with pytest.raises(InputError, match="bytes whose SHA-256 is not"):
         language.train(100)
     assert prepare_en(corpus, root).is_whole()  # made again
 

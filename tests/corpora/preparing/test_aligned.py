@@ -101,8 +101,8 @@ def test_another_text_of_one_language_changes_the_others(corpus: FilesCorpus, ro
 def test_languages_of_different_length_are_not_aligned(corpus: FilesCorpus, root: Path) -> None:
     path = corpus.file("en")
     path.write_text(path.read_text() + "one more\n")
-    with pytest.raises(InputError, match="400 documents, as the others") as caught:
+    with pytest.raises(InputError, match="400 documents, like the languages") as caught:
         prepare_language(locate(corpus), "fi", 1, 1, 1, root)
     (problem,) = caught.value.problems
     assert problem.what.startswith("en of ")
-    assert problem.got.startswith("401 documents; they part at about document ")
+    assert problem.got.startswith("401 documents; they diverge at about document ")

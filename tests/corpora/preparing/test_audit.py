@@ -143,7 +143,7 @@ def test_a_file_that_changes_while_it_is_hashed_is_an_error(
         return real(hashed)
 
     monkeypatch.setattr(shuffle, "hash_file", late)
-    with pytest.raises(InputError, match="not changed while they are read"):
+    with pytest.raises(InputError, match="unchanged files while they are read"):
         prepare_language(locate(corpus), "en", 1, 1, 1, root)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydt.corpora.preparing.few import EXCERPTS_BELOW, GAP_BYTES, LONG_BYTES, split_few
-from raydt.corpora.splits import SPLITS, Few, SplitKeys, SplitRule, split_documents
+from raydt.corpora.splits import SPLITS, FewDocuments, SplitKeys, SplitRule, split_documents
 
 
 def test_of_many_documents_the_index_alone_decides() -> None:
@@ -54,7 +54,7 @@ def test_a_line_that_one_language_lacks_moves_no_other() -> None:
 
 
 def test_split_documents_takes_few() -> None:
-    few = Few(np.array([0, 1, 2, 0], dtype=np.int8))
+    few = FewDocuments(np.array([0, 1, 2, 0], dtype=np.int8))
     found = split_documents(4, few)
     expected = {"train": [0, 3], "val": [1], "test": [2]}
     assert {split: sorted(each.tolist()) for split, each in found.items()} == expected

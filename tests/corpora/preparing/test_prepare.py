@@ -206,13 +206,13 @@ def test_more_than_the_corpus_has_is_an_error_with_both_numbers(
         if stored[split].num_bytes >= ask
     }
     assert "val of en" in problems
-    assert "no size larger than the corpus" in problems["val of en"].expected
+    assert "sizes no larger than the corpus" in problems["val of en"].expected
     assert "2000 bytes" in problems["val of en"].expected
     assert problems["val of en"].got == f"{stored['val'].num_bytes} bytes"
     # The same again from what is prepared, and at the reader.
-    with pytest.raises(InputError, match="no size larger"):
+    with pytest.raises(InputError, match="sizes no larger"):
         prepare_language(locate(corpus), "en", size - 4000, 2000, 2000, root)
-    with pytest.raises(InputError, match="no size larger"):
+    with pytest.raises(InputError, match="sizes no larger"):
         prepare_en(corpus, root).train(size)
 
 

@@ -210,5 +210,5 @@ def test_a_source_that_changes_while_it_is_read(corpus: FilesCorpus, root: Path)
     def change(*_: object) -> None:
         corpus.file("en").write_text("something else\n")
 
-    with pytest.raises(InputError, match="not changed while they are read"):
+    with pytest.raises(InputError, match="unchanged files while they are read"):
         prepare_language(locate(corpus), "en", 1, 1, 1, root, change)

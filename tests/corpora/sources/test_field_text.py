@@ -86,7 +86,7 @@ def test_a_field_of_a_line_with_tabs(tmp_path: Path, name: str) -> None:
     put(tmp_path / name, bz2.compress(data) if name.endswith("bz2") else data)
     assert texts(spec_of(tmp_path, "field=3"), "deu") == ['Er sagte: "Ja', "", "NA"]
     message = refusal(spec_of(tmp_path, "field=4"), "deu")
-    assert "line 1: expected a line with 4 fields" in message
+    assert "line 1: expected a line with at least 4 fields" in message
     counts: dict[str, int] = {}
     assert texts(spec_of(tmp_path, "field=4&odd_rows=skip"), "deu", counts) == ["", "", ""]
     assert counts["rows that are no text"] == 2
@@ -96,7 +96,7 @@ def test_a_column_of_a_table_by_its_header(tmp_path: Path) -> None:
     put(tmp_path / "de.tsv", "id\ttext\n1\teins\n2\tzwei\n")
     put(tmp_path / "en.csv", 'id;text\n1;"one\nand ""more"""\n2;two\n3\n')
     assert texts(spec_of(tmp_path)) == ["eins", "zwei"]
-    assert "line 5: expected a line with 2 fields" in refusal(spec_of(tmp_path), "en")
+    assert "line 5: expected a line with at least 2 fields" in refusal(spec_of(tmp_path), "en")
     assert texts(spec_of(tmp_path, "odd_rows=skip"), "en") == ['one\nand "more"', "two", ""]
     message = refusal(spec_of(tmp_path, "column=sentence"))
     assert "?column=NAME" in message
@@ -182,13 +182,13 @@ def test_an_encoding_is_declared_or_refused(
 
 @pytest.mark.parametrize("name", ["idna", "punycode", "undefined", "base64", "klingon"])
 def test_what_is_no_encoding_of_files_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="an encoding of text that Python knows"):
+    with pytest.raises(InputError, match="a text encoding of Python"):
         parse_corpus(f"files:/data?encoding={name}")
 
 
 def test_the_colours_of_a_terminal_are_named(tmp_path: Path) -> None:
     put(tmp_path / "de.txt", "\x1b[31mrot\x1b[0m\n" * 50)
-    assert "the colours of a terminal" in refusal(spec_of(tmp_path))
+    assert "terminal colours" in refusal(spec_of(tmp_path))
 
 
 def test_what_a_declared_encoding_has_not_follows_the_policy(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_columns_within_others_and_lists_in_json(tmp_path: Path) -> None:
     put(tmp_path / "fi.jsonl", '{"a.b":"eins"}\n{"a":{"b":"zwei"}}\n')
     assert texts(spec_of(tmp_path, "column=a.b"), "fi") == ["eins", "zwei"]
     put(tmp_path / "pt.jsonl", '"eins"\n')
-    assert "a JSON object a line" in refusal(spec_of(tmp_path), "pt")
+    assert "one JSON object per line" in refusal(spec_of(tmp_path), "pt")
 
 
 def test_a_row_over_several_lines_says_what_joins_them(tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ def test_two_languages_of_one_name_are_not_one(tmp_path: Path) -> None:
     assert "the pattern Tatoeba.de-fi.{language} reads it" in refusal(spec_of(tmp_path))
     message = refusal(spec_of(tmp_path, "format=txt"), "Tatoeba")
     assert "the pattern Tatoeba.de-fi.{language}" in message
-    assert "found Tatoeba.de-fi with .de, .fi" in message
+    assert "got Tatoeba.de-fi with .de, .fi" in message
     assert texts(spec_of(tmp_path / "Tatoeba.de-fi.{language}")) == ["de"] * 3
     assert len(texts(spec_of(tmp_path, "format=txt&only=all"), "Tatoeba")) == 6
     # Pieces of one file, as `split` names them.
@@ -377,7 +377,7 @@ def test_two_languages_of_one_name_are_not_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
 def test_a_name_that_says_packed_of_what_is_not(tmp_path: Path, suffix: str) -> None:
     put(tmp_path / f"de.txt.{suffix}", "plain text\n")
-    assert "as its name says, got other bytes" in refusal(spec_of(tmp_path))
+    assert "as in its name, got other bytes" in refusal(spec_of(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -385,27 +385,27 @@ def test_a_name_that_says_packed_of_what_is_not(tmp_path: Path, suffix: str) -> 
     [
         ("de.txt.part", "an unfinished download"),
         ("de.jsonl.gz.crdownload", "an unfinished download"),
-        ("de.txt.Z", "a compression that raydt does not read"),
-        ("de.txt.br", "a compression that raydt does not read"),
+        ("de.txt.Z", "a compression that raydt cannot read"),
+        ("de.txt.br", "a compression that raydt cannot read"),
         ("_SUCCESS", "about the corpus"),
-        ("de.srt", "has more in it than text"),
-        ("de.txt~", "holds no text"),
-        ("français.txt", "letters of ASCII"),
+        ("de.srt", "files have markup"),
+        ("de.txt~", "files are not text"),
+        ("français.txt", "ASCII letters"),
         ("de.tgz", "an archive"),
     ],
 )
 def test_why_a_file_is_passed_over(tmp_path: Path, name: str, reason: str) -> None:
     put(tmp_path / name, "eins\n")
-    (passed,) = locate(spec_of(tmp_path)).passed_over
+    (passed,) = locate(spec_of(tmp_path)).skipped
     assert reason in passed.reason
 
 
 def test_a_pattern_says_what_it_lacks(tmp_path: Path) -> None:
     put(tmp_path / "de" / "a.txt", "eins\n")
-    (passed,) = locate(spec_of(tmp_path / "{language}")).passed_over
-    assert "a folder: the pattern has to name files" in passed.reason
+    (passed,) = locate(spec_of(tmp_path / "{language}")).skipped
+    assert "a folder: the pattern must match files" in passed.reason
     for pattern in ("*.txt", "{lang}.txt"):
-        assert "a pattern with {language} where" in refusal(spec_of(tmp_path / pattern))
+        assert "a pattern with {language} in place" in refusal(spec_of(tmp_path / pattern))
 
 
 def test_several_streams_in_one_file(tmp_path: Path) -> None:
@@ -429,7 +429,7 @@ def test_what_is_passed_over_is_named(tmp_path: Path) -> None:
     put(tmp_path / "deu_Latn.dev", "eins\n")
     put(tmp_path / "de.zip", b"PK\x03\x04")
     message = refusal(spec_of(tmp_path), "deu_Latn")
-    assert "deu_Latn.dev: .dev is no suffix that raydt knows (?format=txt reads it)" in message
+    assert "deu_Latn.dev: unknown suffix .dev (?format=txt reads it)" in message
     assert "de.zip: an archive" in message
     assert texts(spec_of(tmp_path, "format=txt"), "deu_Latn") == ["eins"]
     put(tmp_path / "wiki" / "de" / "AA" / "wiki_00", "eins\n")

@@ -34,7 +34,7 @@ def test_a_link_to_nothing_is_no_language(tmp_path: Path) -> None:
     corpus = locate(FilesCorpus(tmp_path))
     assert corpus.languages == ["en"]
     (problem,) = check_corpus(corpus, {"de": 1}, 0, 0)
-    assert "has: en. Passed over: de.txt: no file: a link to nothing" in problem.expected
+    assert ": en. Skipped: de.txt: not a file: a broken link" in problem.expected
 
 
 def test_a_corpus_that_is_no_files_has_none() -> None:

@@ -89,7 +89,7 @@ def test_a_parquet_without_the_column_names_those_there_are(tmp_path: Path, root
         documents(FilesCorpus(tmp_path, column="n"))
     assert documents(FilesCorpus(tmp_path, column="content")) == ["a"]
     (tmp_path / "xx.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(InputError, match="a whole parquet file"):
+    with pytest.raises(InputError, match="a complete parquet file"):
         documents(FilesCorpus(tmp_path))
 
 
@@ -99,7 +99,7 @@ def test_jsonl_without_the_column_or_without_json(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a column 'text'.*got columns 'url', 'content', 'n'"):
         documents(FilesCorpus(tmp_path))
     path.write_bytes(b'{"text": "a"}\n{"text": \n')
-    with pytest.raises(InputError, match=r"xx.jsonl, line 2: expected a JSON object a line"):
+    with pytest.raises(InputError, match=r"xx.jsonl, line 2: expected one JSON object per line"):
         documents(FilesCorpus(tmp_path))
     path.write_bytes(b'{"text": 5}\n')
     with pytest.raises(InputError, match=r"xx.jsonl, line 1: expected text in column 'text'"):

@@ -1,4 +1,4 @@
-"""Where two translations of one text part that do not have the same number of lines."""
+"""Where two translations of one text with different numbers of lines diverge."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from raydt.corpora.spec import FilesCorpus
 _SHOWN = 40  # characters of a document
 
 
-def where_they_part(spec: FilesCorpus, files: Mapping[str, Sequence[Path]]) -> str:
-    """In words: about which document the two languages of `files` part, and both of it.
+def where_they_diverge(spec: FilesCorpus, files: Mapping[str, Sequence[Path]]) -> str:
+    """Text that names the approximate document at which the two languages of `files` diverge.
 
-    As if one had some documents in a row that the other lacks: where that leaves the lengths of
-    the others most alike. It takes lengths alone, so it is about.
+    Assumes that one language has some consecutive documents that the other lacks, and finds the
+    position that makes the lengths of the others most similar. It is approximate because it uses
+    only lengths.
     """
     lengths = {name: _lengths(spec, paths) for name, paths in files.items()}
     (one, first), (other, second) = sorted(lengths.items(), key=lambda item: len(item[1]))
-    at = parting(first, second)
+    at = divergence_index(first, second)
     shown = "; ".join(f"{name} {_document(spec, files[name], at)!r}" for name in (one, other))
-    return f"they part at about document {at + 1}: {shown}"
+    return f"they diverge at about document {at + 1}: {shown}"
 
 
-def parting(fewer: NDArray[np.int64], more: NDArray[np.int64]) -> int:
-    """The index from which on `more` (M,) has M - F documents that `fewer` (F,) lacks; lengths."""
+def divergence_index(fewer: NDArray[np.int64], more: NDArray[np.int64]) -> int:
+    """The index at which `more` (M,) has M - F documents that `fewer` (F,) lacks; both are
+    lengths."""
     num_missing = len(more) - len(fewer)
     short, long = np.log1p(fewer), np.log1p(more)
     scale = np.median(long) - np.median(short) if len(fewer) else 0.0
@@ -47,7 +49,7 @@ def _lengths(spec: FilesCorpus, paths: Sequence[Path]) -> NDArray[np.int64]:
 
 
 def _document(spec: FilesCorpus, paths: Sequence[Path], index: int) -> str:
-    """The beginning of a document; nothing after the last."""
+    """The beginning of a document; a remark after the last one."""
     for block in read_files(spec, paths):
         if index < len(block.documents):
             document: pa.LargeBinaryScalar = block.documents[index]

@@ -1,6 +1,6 @@
-"""Work done in threads while the caller does something else, in order and a little at a time.
+"""Work in background threads, in order and with little held in memory.
 
-Worth it for what lets go of the interpreter: Arrow, NumPy, decompression, hashes, files, sockets.
+Useful for work that releases the GIL: Arrow, NumPy, decompression, hashing, files, sockets.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from raydt.cpus import num_cpus
 T = TypeVar("T")
 R = TypeVar("R")
 
-_MAX_THREADS = 4  # what is held ahead grows with them, and memory is bounded
+_MAX_THREADS = 4  # results held in memory grow with them
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, the next of which a thread gets meanwhile; one at most is held."""
+def prefetch(items: Iterator[T]) -> Iterator[T]:
+    """The same items; a thread fetches the next one meanwhile, and at most one is held."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(next, items, end)
@@ -28,10 +28,10 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item  # type: ignore[misc]
 
 
-def in_order(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
-    """`work` of every item by a thread per core, handed out in the order of the items.
+def map_in_threads(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
+    """Apply `work` to every item with a thread per core, and yield the results in order.
 
-    At most one result a thread is held. Items are drawn by the thread that iterates.
+    At most one result per thread is held. Items are drawn by the iterating thread.
     """
     num_threads = min(_MAX_THREADS, num_cpus())
     waiting: deque[Future[R]] = deque()
@@ -48,8 +48,8 @@ def in_order(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
                 future.cancel()
 
 
-class InTurn:
-    """One thread that does what it is given, in turn; the caller waits when it is behind."""
+class SerialWorker:
+    """A thread that runs work one by one; the caller waits if it falls behind."""
 
     def __init__(self, num_waiting: int = 2) -> None:
         self._num_waiting = num_waiting
@@ -57,18 +57,18 @@ class InTurn:
         self._waiting: deque[Future[None]] = deque()
 
     def do(self, work: Callable[[], None]) -> None:
-        """Have it done; raises what earlier work raised."""
+        """Queue work; raises what earlier work raised."""
         while len(self._waiting) >= self._num_waiting:
             self._waiting.popleft().result()
         self._waiting.append(self._pool.submit(work))
 
     def finish(self) -> None:
-        """Wait until all is done; raises what work raised."""
+        """Wait until all work is done; raises what it raised."""
         while self._waiting:
             self._waiting.popleft().result()
 
     def close(self) -> None:
-        """No more work; what has not begun is not done, and nothing is raised."""
+        """Stop: queued work is dropped, and nothing is raised."""
         for future in self._waiting:
             future.cancel()
         self._pool.shutdown()

@@ -1,4 +1,4 @@
-"""What of a corpus is likely not meant as it was declared; said, and not refused."""
+"""Notes on a corpus that is probably not meant as declared. They are shown, and are not errors."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from itertools import combinations
 from raydt.corpora.prepared.language import PreparedLanguage
 from raydt.corpora.preparing.few import EXCERPTS_BELOW
 from raydt.corpora.sources.locate import Corpus
-from raydt.corpora.sources.look import doubts, doubts_of_names, first_documents
+from raydt.corpora.sources.look import first_documents, notes, notes_on_names
 from raydt.corpora.spec import FilesCorpus
 from raydt.errors import InputError
 
-_NEAR = 0.01  # of the documents that a parallel corpus may lack in a language
-_SOME = 20  # documents; of fewer an equal number says nothing
+_NEAR = 0.01  # share of documents that a language of a parallel corpus may lack
+_SOME = 20  # documents; equal numbers below this mean nothing
 
 
-def corpus_doubts(corpus: Corpus, languages: Mapping[str, PreparedLanguage]) -> list[str]:
-    """Of languages as they were prepared: lines that are tables, and pairs that look parallel."""
+def corpus_notes(corpus: Corpus, languages: Mapping[str, PreparedLanguage]) -> list[str]:
+    """Notes on prepared languages: lines that are tables, and pairs that look parallel."""
     spec = corpus.spec
     if not isinstance(spec, FilesCorpus):
         return []
-    # A mixture has no files of its own, and of its languages' it is said.
+    # A mixture has no files of its own; its languages have theirs.
     languages = {n: each for n, each in languages.items() if each.manifest.parts is None}
     found: dict[str, list[str]] = {}
     for name in languages:
         try:
             documents = first_documents(spec, corpus.files[name])
         except InputError:
-            continue  # changed since; who reads it again says so
-        named = doubts_of_names(name, corpus.files[name])
-        for text in (*doubts(documents, spec, corpus.files[name]), *named):
+            continue  # changed since; reading it again reports that
+        named = notes_on_names(name, corpus.files[name])
+        for text in (*notes(documents, spec, corpus.files[name]), *named):
             found.setdefault(text, []).append(name)
     said = [f"{', '.join(names)}: {text}" for text, names in found.items()]
     parallel = []
@@ -38,9 +38,9 @@ def corpus_doubts(corpus: Corpus, languages: Mapping[str, PreparedLanguage]) -> 
         parallel = _nearly_parallel(languages)
     if parallel:
         said.append(
-            f"{'; '.join(parallel)}: if they say the same, a document that one of them tests is "
-            "read in translation by the other; ?aligned=yes holds out the same documents of both, "
-            "?split_by=NAME those that have the same in a column"
+            f"{'; '.join(parallel)}: if they are translations, test documents of one are in the "
+            "other's training data; ?aligned=yes holds out the same documents in both, "
+            "?split_by=NAME those with the same value in a column"
         )
     return said
 
@@ -52,7 +52,8 @@ def _nearly_parallel(languages: Mapping[str, PreparedLanguage]) -> list[str]:
     found = []
     for (one, first), (other, second) in combinations(numbers.items(), 2):
         less, more = min(first, second), max(first, second)
-        # The split goes by the index: of as many documents it is the same, unless they are few.
+        # Splits depend on the index: equally many documents have the same split, unless they are
+        # few.
         is_shifted = less != more and more - less <= _NEAR * more
         if less >= _SOME and (is_shifted or (less == more and more < EXCERPTS_BELOW)):
             found.append(f"{one} and {other} have {first:,} and {second:,} documents")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from raydt.corpora.preparing.turns import take_turns
+from raydt.corpora.preparing.interleave import interleave
 
 
 def stream(lengths: list[int]) -> NDArray[np.uint8]:
@@ -32,7 +32,7 @@ def test_every_prefix_has_the_shares_to_within_a_document(seed: int) -> None:
     ]
     longest_of = [max(each) for each in lengths]
     used, total, num_documents = [0] * count, 0, 0
-    for number, begin, end in take_turns([stream(each) for each in lengths], shares):
+    for number, begin, end in interleave([stream(each) for each in lengths], shares):
         assert begin == used[number], "in the order of the language, none left out"
         used[number], total, num_documents = end, total + end - begin, num_documents + 1
         for of_it, weight, own in zip(used, weights, longest_of, strict=True):
@@ -44,9 +44,9 @@ def test_every_prefix_has_the_shares_to_within_a_document(seed: int) -> None:
 def test_a_last_document_that_is_cut_is_none_and_longer_streams_begin_alike() -> None:
     halves = [Fraction(1, 2)] * 2
     whole = [stream([3, 4, 5, 6]), stream([2, 2, 9, 9])]
-    all_turns = list(take_turns(whole, halves))
+    all_turns = list(interleave(whole, halves))
     for cut in range(1, 12):
         short = [whole[0][:-cut], whole[1]]
-        turns = list(take_turns(short, halves))
+        turns = list(interleave(short, halves))
         assert turns == all_turns[: len(turns)]
         assert all(end <= len(short[number]) for number, _, end in turns)

@@ -1,9 +1,10 @@
-"""Documents of several languages by turns: every prefix has the shares to within a document.
+"""Interleave documents of several languages such that every prefix has their shares, to within a
+document.
 
-The rule is that of fair queueing: the next document is of a language that has no more than its
-share of what there is so far, and of those of the one whose share would be used up first with it
-(WF2Q; Bennett and Zhang, INFOCOM 1996). Of N bytes a language then has its share, and no more than
-a document (its longest, or the longest of all) more or less, however many languages there are.
+The rule is that of fair queueing (WF2Q; Bennett and Zhang, INFOCOM 1996): among the languages with
+at most their share so far, take the one whose share would be reached first with its next document.
+So of N bytes each language has its share, plus or minus at most one document (its longest, or the
+longest of all), however many languages there are.
 """
 
 from __future__ import annotations
@@ -17,25 +18,23 @@ from numpy.typing import NDArray
 
 from raydt.corpora.splits import SEPARATOR
 
-_LOOK_BYTES = 2**22  # at once for separators
+_LOOK_BYTES = 2**22  # searched for separators at a time
 
 
-def take_turns(
+def interleave(
     streams: Sequence[NDArray[np.uint8]], shares: Sequence[Fraction]
 ) -> Iterator[tuple[int, int, int]]:
-    """Which stream comes next, and from where to where: a document, its separator included.
+    """Yield the next stream, and the begin and end of its next document, including the separator.
 
-    `streams` are (N,) each, of documents ended by the separator, of which a last one without is
-    none; `shares` add up to 1. It ends when it is the turn of a stream that has no more: no longer
-    streams give another beginning.
+    `streams` are (N,) each, of documents that end with the separator; a last one without it is
+    ignored. `shares` add up to 1. It ends at the turn of an exhausted stream, so longer streams
+    only extend the sequence.
     """
     assert sum(shares) == 1
     ends = [_ends(stream) for stream in streams]
     whole = lcm(*(share.denominator for share in shares))
     weights = [int(share * whole) for share in shares]
-    per_weight = [
-        lcm(*weights) // weight for weight in weights
-    ]  # whole numbers are exact, and fast
+    per_weight = [lcm(*weights) // weight for weight in weights]  # integers are exact and fast
     begins, nexts = [0] * len(streams), [next(each, None) for each in ends]
     total = 0
     while True:
@@ -53,7 +52,7 @@ def take_turns(
 
 
 def _ends(stream: NDArray[np.uint8]) -> Iterator[int]:
-    """Where each document ends, its separator included."""
+    """The end of each document, including its separator."""
     for start in range(0, len(stream), _LOOK_BYTES):
         places = np.flatnonzero(stream[start : start + _LOOK_BYTES] == SEPARATOR)
         yield from (places + start + 1).tolist()

@@ -73,7 +73,7 @@ def test_what_cells_still_start_from_stays(storage: Storage) -> None:
     pretrains = storage.of(Stage.PRETRAIN)
     children = [c for c in storage.cells.values() if c.parent_id and c.source == "related"]
     storage.done(*pretrains, *children)
-    with pytest.raises(RunError, match="are not done start from these weights, such as"):
+    with pytest.raises(RunError, match="unfinished cells start from these weights, such as"):
         remove_weights(storage.sweep, storage.cells.values())
     assert len(storage.kept()) == len(pretrains) + len(children)
     freed = remove_weights(storage.sweep, [*storage.of(Stage.PRETRAIN, "related"), *children])

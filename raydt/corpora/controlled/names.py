@@ -88,7 +88,7 @@ def _find_base(base: str) -> ControlledLanguage | None:
 def _problem(name: str) -> Problem:
     meant = _guess(name)
     hint = f" (did you mean {' or '.join(meant)}?)" if meant else ""
-    return Problem("language", f"one that controlled has: {describe_names()}", f"{name!r}{hint}")
+    return Problem("language", f"a controlled language: {describe_names()}", f"{name!r}{hint}")
 
 
 def _guess(name: str) -> list[str]:

@@ -53,7 +53,7 @@ def _syllables(rng: np.random.Generator) -> tuple[str, ...]:
     while len(found) < NUM_SYLLABLES:
         coda = rng.choice(codas) if rng.random() < closed else ""
         found[rng.choice(consonants) + rng.choice(vowels) + coda] = None
-        # FewDocuments letters may not give enough open syllables; let closed ones in.
+        # Few letters may not give enough open syllables; let closed ones in.
         closed = min(1.0, closed + 0.002)
     return tuple(found)
 

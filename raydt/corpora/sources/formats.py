@@ -48,7 +48,7 @@ _OTHER = re.compile(
     r"|ya?ml|toml|cfg|ini|bak|lock|crc|md5|sha256)$|~$",
     re.IGNORECASE,
 )
-_NEXT_TO_ANOTHER = re.compile(r"[a-z]{2,3}-[a-z]{2,3}\.[a-z]{2,3}$")  # a language pair, and one of the two
+_NEXT_TO_ANOTHER = re.compile(r"[a-z]{2,3}-[a-z]{2,3}\.[a-z]{2,3}$")  # a pair, and one of it
 # Files beside the text in published folders that are not text of the corpus.
 _ABOUT = re.compile(
     r"(readme|licen[cs]e|copying|changelog|changes|notice|citation|authors|contributors|credits"
@@ -116,8 +116,8 @@ def why_not_read(path: Path) -> str:
     if _OTHER.search(name):
         return f"{suffix} files are not text that raydt reads"
     if _MARKED_UP.search(name):
-        return f"{suffix} files have markup (a pattern with {{language}}{suffix} reads them as "
-               f"text)"
+        how = f"a pattern with {{language}}{suffix} reads them as text"
+        return f"{suffix} files have markup ({how})"
     stem = name.removesuffix(suffix)
     if _NEXT_TO_ANOTHER.search(name):
         # As in OPUS: Tatoeba.de-fi.de beside Tatoeba.de-fi.fi.

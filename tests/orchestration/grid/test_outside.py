@@ -45,7 +45,7 @@ def exported(tmp_path: Path) -> Path:
 def test_no_exported_folder(tmp_path: Path, exported: Path) -> None:
     assert "config.json" in found(tmp_path, "ckpt:/nowhere")
     (exported / "config.json").write_text("[]")
-    assert "another config.json" in found(tmp_path, f"ckpt:{exported}")
+    assert "a config.json that is not an object" in found(tmp_path, f"ckpt:{exported}")
 
 
 def test_an_exported_folder_is_taken_and_held_against_its_digest(

@@ -56,7 +56,7 @@ def test_text_that_was_edited_under_a_launch_is_not_trained_on(tmp_path: Path) -
     # Another launch, in the same storage.
     again = prepared(text, tmp_path / "corpora")
     assert again.folder == language.folder
-    with pytest.raises(RunError, match="its corpus was changed and prepared anew"):
+    with pytest.raises(RunError, match="its corpus was changed and prepared again"):
         read_splits(task, TEST)
     # What was opened before stays what it was: the files were replaced, not overwritten.
     assert splits.train.tobytes() != again.train(TRAIN).tobytes()

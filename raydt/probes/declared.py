@@ -12,7 +12,7 @@ from raydt.corpora.spec import LANGUAGE_NAME, ControlledCorpus, parse_corpus
 from raydt.errors import InputError, Problem, bad
 from raydt.grid.cell import Cell
 from raydt.probes.pairs import Pair, read_pairs
-from raydt.tracking.probed import MOST_KIND_CHARACTERS
+from raydt.tracking.probed import MAX_KIND_CHARACTERS
 
 _DECLARED = re.compile(rf"(?P<language>{LANGUAGE_NAME.pattern})=(?P<file>.+)", re.DOTALL)
 
@@ -79,7 +79,7 @@ def _fitting(pairs: list[Pair]) -> list[Pair]:
     """The same pairs; `InputError` if MLflow cannot hold a result for each of their kinds."""
     kinds = {pair.kind for pair in pairs}
     characters = sum(len(json.dumps(kind)) for kind in kinds)
-    if characters > MOST_KIND_CHARACTERS:
-        requirement = f"kinds whose names have {MOST_KIND_CHARACTERS} characters together at most"
+    if characters > MAX_KIND_CHARACTERS:
+        requirement = f"kinds whose names have {MAX_KIND_CHARACTERS} characters together at most"
         raise bad("kinds of pairs", requirement, f"{len(kinds)} kinds of {characters}")
     return pairs

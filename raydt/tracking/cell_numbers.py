@@ -1,4 +1,4 @@
-"""What a journal and a result say of a cell, as MLflow's metrics, tags and status of its run."""
+"""Convert a cell's journal and result to the metrics, tags and status of its MLflow run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HISTORY = {
     "mfu_of_matmul": schema.METRIC_MFU_OF_MATMUL,
 }
 ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
-# What a final number was measured on.
+# The split on which a final number was measured.
 _SPLIT_OF = {
     schema.METRIC_TEST_LOSS: "test",
     schema.METRIC_TEST_BPB: "test",
@@ -38,11 +38,11 @@ class Number(NamedTuple):
     seconds: float  # since 1970
     bytes_seen: int
     is_final: bool = False
-    split: str | None = None  # of a final one: what it was measured on, if on data
+    split: str | None = None  # of a final number that was measured on data
 
 
 def history_of(reports: Iterable[ReportRow]) -> Iterator[Number]:
-    """What reports say; what is not finite MLflow does not take."""
+    """The numbers of reports, without those that are not finite, which MLflow rejects."""
     for row in reports:
         for field, name in _HISTORY.items():
             value = getattr(row, field)
@@ -53,7 +53,7 @@ def history_of(reports: Iterable[ReportRow]) -> Iterator[Number]:
 
 
 def final_of(result: Result) -> Iterator[Number]:
-    """What a result says, likewise."""
+    """The numbers of a result, likewise."""
     for field, name in schema.FINAL_METRICS.items():
         value = getattr(result, field)
         if value is not None and math.isfinite(value):
@@ -62,13 +62,13 @@ def final_of(result: Result) -> Iterator[Number]:
 
 
 def tags_of(result: Result) -> Mapping[str, str]:
-    """How a cell ended, in words."""
+    """The tags that describe how a cell ended."""
     tags = {schema.TAG_STATUS: str(result.status)}
     if result.reason:
         tags[schema.TAG_REASON] = result.reason[:500]
     if result.stopped:
         tags[schema.TAG_STOPPED] = result.stopped
-    # Of a cell that an earlier version trained it is not known.
+    # Unknown for cells that an earlier version trained.
     if result.precision:
         tags[schema.TAG_PRECISION] = result.precision
     return tags

@@ -1,4 +1,4 @@
-"""Which run of a store is a cell's: in the store a cell has one."""
+"""Find the run of a cell. Each cell has one run in the store."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ class CellRuns:
         experiment_id: str,
         experiment_key: str,
     ) -> None:
-        """`store_uri` is without its password: it is written beside every cell."""
+        """`store_uri` has no password, because it is written beside every cell."""
         self._client = client
         self._store_uri = store_uri
         self._sweep = sweep
         self._experiment_id = experiment_id
         self._experiment_key = experiment_key
         self._models = models
-        # Whether cells were written before: then a cell whose folder does not know its run may
-        # have one all the same.
+        # If the store has runs of cells, a cell whose folder does not know its run may still have
+        # one.
         kind = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_CELL}'"
         self._had_cells = bool(client.search_runs([experiment_id], kind, max_results=1))
 
     def state_of(self, place: Place, attempt: str) -> Recorded | None:
-        """Where the store was left, if it is this store, this attempt and the run is there."""
+        """How far this attempt is written, if into this store, and its run exists."""
         state = place.state
         if state is None or state.run_id is None:
             return None
-        # A SQLite store may have been moved: it is known by its experiment and its runs.
+        # A SQLite store may have been moved, so it is identified by its experiment and runs.
         elsewhere = state.store_uri != self._store_uri and sqlite_path(self._store_uri) is None
         if elsewhere or state.experiment != self._experiment_key or state.attempt != attempt:
             return None
@@ -67,20 +67,20 @@ class CellRuns:
         return bool(run.info.lifecycle_stage != "deleted")
 
     def found(self, place: Place, cell_id: str, attempt: str) -> Recorded | None:
-        """What the store itself knows of a cell whose folder does not know (its `mlflow.json` is
-        damaged, of another store or gone): the run of this attempt, to be written from the first
-        row, or None. Other runs of the cell go: in the store it has one.
+        """Look up a cell in the store if its `mlflow.json` is damaged, missing or of another store:
+        the run of this attempt, to be written from the first row, or None. Other runs of the cell
+        are deleted, so that it has only one.
         """
         had_state = place.state is not None
-        # Said before it is done: a run whose making was cut off is looked for.
+        # Recorded first, so that a run is looked for if its creation was interrupted.
         place.put(self._begun(attempt, None))
         if not self._had_cells and not had_state:
-            return None  # nobody has begun to write it
+            return None  # not written yet
         found = None
         runs = self.runs_of(cell_id)
-        place.check()  # after the list: a run that is made later is another launch's
+        place.check()  # after listing: a run that is created later belongs to another launch
         for run in runs:
-            # Those of attempts that were cut off: their numbers stay in their journals.
+            # Runs of interrupted attempts; their numbers stay in their journals.
             if found is not None or run.data.tags.get(schema.TAG_ATTEMPT) != attempt:
                 self.delete(str(run.info.run_id), place.check)
                 continue
@@ -90,14 +90,14 @@ class CellRuns:
         return found
 
     def delete(self, run_id: str, check: Callable[[], None]) -> None:
-        """Delete a run and its models. `check` raises if that is not for this launch to do, asked
-        before each: who slept since it looked may have been taken over."""
+        """Delete a run and its models. `check` raises if this launch must not do so. It is called
+        before each deletion, because a paused launch may have been taken over."""
         self._models.delete_of(run_id, check)
         check()
         self._client.delete_run(run_id)
 
     def runs_of(self, cell_id: str) -> list[Any]:
-        """Every run of a cell that is not deleted."""
+        """All runs of a cell that are not deleted."""
         quote = '"' if "'" in cell_id else "'"
         where = (
             f"tags.`{schema.TAG_KIND}` = '{schema.KIND_CELL}' and "
@@ -106,7 +106,7 @@ class CellRuns:
         return list(every_run(self._client, self._experiment_id, where))
 
     def _begun(self, attempt: str, run_id: str | None) -> Recorded:
-        """A run of which nothing is written yet, as far as is known."""
+        """The state of a run of which nothing is written yet."""
         return Recorded(
             store_uri=self._store_uri,
             experiment=self._experiment_key,
@@ -125,8 +125,8 @@ class CellRuns:
         started_seconds: float | None,
         launch_id: str | None,
     ) -> Recorded:
-        """A new run of a cell, under a launch if there is one; `RunError` if another launch writes
-        the cell."""
+        """Create a run of a cell, under its launch if there is one; `RunError` if another launch
+        writes the cell."""
         tags = {**provenance()}
         tags |= {name: str(value) for name, value in facts.items() if name.startswith("raydt.")}
         tags |= {
@@ -139,7 +139,7 @@ class CellRuns:
             tags["mlflow.parentRunId"] = launch_id
         run = self._client.create_run(
             self._experiment_id,
-            # When the cell began, not when it was written down.
+            # The start of the cell, not of writing it.
             start_time=None if started_seconds is None else int(started_seconds * 1000),
             tags=tags,
             run_name=run_name,
@@ -148,7 +148,7 @@ class CellRuns:
         try:
             place.put(state)
         except RunError:
-            # In the store a cell has one; who was quicker may have found this one, and kept it.
+            # A cell has only one run. A faster launch may have found this one and kept it.
             there = place.now()
             if there is None or there.run_id != state.run_id:
                 self._client.delete_run(state.run_id)

@@ -1,4 +1,4 @@
-"""What a cell reads, as MLflow's datasets: by them a run is found by its data."""
+"""The data of a cell as MLflow datasets, by which runs can be found."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from raydt.grid.read_data import ReadData
 
-_CONTEXT = "mlflow.data.context"  # MLflow's own tag of an input: what it was read for
+_CONTEXT = "mlflow.data.context"  # MLflow's own tag for the purpose of an input
 
 
 def dataset_name(data: ReadData) -> str:
-    """How the UI lists it; the same for all sizes, which the digest tells apart."""
+    """The name in the UI, the same for all sizes; the digest distinguishes these."""
     return f"{data.language}/{data.split}"
 
 
 def log_datasets(client: Any, run_id: str, read: Sequence[ReadData]) -> None:
-    """Make these the inputs of a run; those that it has already are left alone."""
+    """Add these as inputs of a run, except those that it already has."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     inputs = [

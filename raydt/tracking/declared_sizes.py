@@ -1,4 +1,4 @@
-"""What the labels of somebody's table of losses mean in bytes: a declared table, never a guess."""
+"""The bytes of the size labels in an imported table of losses: declared, never guessed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ PUBLISHED_BYTES: Mapping[str, int] = {
     "6B": 6_001_000_448,
 }
 TABLES = ("published", "nominal")
-# 19,398,656 and its kind: groups of three, by one sign throughout. A point alone is a decimal one.
+# Numbers such as 19,398,656: groups of three with the same separator. A single point is a decimal
+# one.
 _GROUPED = re.compile(r"\d{1,3}(?:([,'’_\u00a0\u202f ])\d{3}(?:\1\d{3})*|(?:\.\d{3}){2,})")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?:[eE]\+?(\d{1,2}))?")
 _POWER = re.compile(r"(?:(\d+(?:[.,]\d+)?)\s*[x*×·]\s*)?10(?:\^|\*\*)(\d{1,2})")
@@ -34,10 +35,10 @@ _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 
 
 class DeclaredSizes:
-    """Bytes by label: of the published grid, or what a label names (6M: 6,000,000), with overrides.
+    """Bytes by label: those of the published grid or nominal ones (6M: 6,000,000), with overrides.
 
-    `words`: at most one of `TABLES`, and any number of LABEL=BYTES, which win; `default` is the
-    table where no word names one. `InputError` with every word that is neither.
+    `words` has at most one of `TABLES`, and any number of LABEL=BYTES, which take precedence.
+    `default` is the table if no word names one. Raises `InputError` with every other word.
     """
 
     def __init__(self, words: Sequence[str], default: str) -> None:
@@ -66,7 +67,7 @@ class DeclaredSizes:
             raise InputError(problems)
 
     def num_bytes(self, label: str) -> int:
-        """The bytes of a label; `InputError` if its table has none for it."""
+        """The bytes of a label; `InputError` if its table does not have it."""
         if label in self.overrides:
             return self.overrides[label]
         plain = _plain_number(label)
@@ -74,15 +75,15 @@ class DeclaredSizes:
             if label in PUBLISHED_BYTES:
                 return PUBLISHED_BYTES[label]
             if plain is not None:
-                return plain  # a number of bytes is itself, in any table
+                return plain  # a plain number of bytes, in any table
             known = ", ".join(PUBLISHED_BYTES)
             requirement = (
-                f"one of the published grid ({known}), or --sizes nominal, or --size {label}=BYTES"
+                f"a size of the published grid ({known}), --sizes nominal, or --size {label}=BYTES"
             )
             raise InputError([Problem("size", requirement, repr(label))])
         if _BILLION.fullmatch(label):
-            # The published grid's B is a billion, elsewhere B is a byte: asked for, not guessed.
-            requirement = f"a label that means one thing, or --size {label}=BYTES"
+            # B is a billion in the published grid and a byte elsewhere: do not guess.
+            requirement = f"an unambiguous label, or --size {label}=BYTES"
             raise InputError([Problem("size", requirement, repr(label))])
         if plain is not None:
             return plain
@@ -90,7 +91,7 @@ class DeclaredSizes:
             return read_size(label)
         except InputError as error:
             (problem,) = error.problems
-            requirement = f"{problem.expected}; --size {label}=BYTES says what it is"
+            requirement = f"{problem.expected} (or declare it by --size {label}=BYTES)"
             raise InputError([Problem("size", requirement, repr(label))]) from None
 
     def __str__(self) -> str:
@@ -99,8 +100,8 @@ class DeclaredSizes:
 
 
 def read_size(text: str) -> int:
-    """Bytes meant by a size in any usual notation: 6e6, 19,398,656, 6.5 MB, 2GiB; `InputError` if
-    it is none."""
+    """The bytes of a size in any usual notation: 6e6, 19,398,656, 6.5 MB, 2GiB; `InputError` for
+    anything else."""
     text = re.sub(r"\s*\bbytes?$", "", text.strip(), flags=re.IGNORECASE)
     plain = _plain_number(text)
     if plain is not None:
@@ -115,7 +116,7 @@ def read_size(text: str) -> int:
 
 
 def _plain_number(text: str) -> int | None:
-    """A whole number of bytes without a unit; None of anything else."""
+    """A whole number of bytes without a unit; None for anything else."""
     text = text.strip()
     if power := _POWER.fullmatch(text):
         text = f"{power[1] or 1}e{power[2]}".replace(",", ".")

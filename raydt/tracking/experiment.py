@@ -1,4 +1,4 @@
-"""The experiment of a sweep, or of a search, in the store."""
+"""The MLflow experiment of a sweep or a search."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from raydt.errors import bad
 from raydt.tracking.uri import sqlite_path
 
 ARTIFACTS = "mlflow-artifacts"  # the folder beside a SQLite store
-# Where MLflow keeps paths of files of an experiment.
+# Tables in which MLflow stores paths of an experiment's files.
 _PATHS = (("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 _WAIT_SECONDS = 30.0  # for another writer
 
 
 def open_experiment(client: Any, store_uri: str, name: str, tags: Mapping[str, str]) -> Any:
-    """MLflow's experiment of this name, made with these tags if it is not there; `InputError` if
-    it is in the store's bin."""
+    """The experiment of this name, created with these tags if it does not exist; `InputError` if it
+    is deleted."""
     follow_folder(store_uri, name)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location = None
         store = sqlite_path(store_uri)
         if store is not None:
-            # Beside the store; by default MLflow takes `mlruns` in the working directory.
+            # Beside the store; MLflow's default is `mlruns` in the working directory.
             location = (store.parent / ARTIFACTS / name).as_uri()
         made = client.create_experiment(name, artifact_location=location, tags=dict(tags))
         experiment = client.get_experiment(made)
     if experiment.lifecycle_stage == "deleted":
         raise bad(
             f"experiment {name!r}",
-            "not in the store's bin; restore it (mlflow experiments restore "
-            f"--experiment-id {experiment.experiment_id}), or take another --name",
-            "it there",
+            "one that is not deleted (restore it: mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}; or use another --name)",
+            "a deleted one",
         )
     return experiment
 
 
 def follow_folder(store_uri: str, name: str) -> None:
-    """Have the artifacts of an experiment where its SQLite store is now: MLflow keeps whole paths,
-    which are wrong once the folder was moved, or copied to another machine."""
+    """Update the artifact paths of an experiment to the present folder of its SQLite store: MLflow
+    stores absolute paths, which are wrong after the folder was moved or copied."""
     store = sqlite_path(store_uri)
     if store is None or not store.exists():
         return
@@ -66,11 +66,12 @@ def follow_folder(store_uri: str, name: str) -> None:
                         (here, len(row[1]) + 1, row[0], len(row[1]), row[1]),
                     )
         except sqlite3.DatabaseError:
-            return  # no store, or one that may only be read: opening it says so
+            return  # no store, or a read-only one: opening it reports that
 
 
 def _has_moved(location: str, here: str, name: str) -> bool:
-    """Whether a location is that of `here` in another folder, and is no longer there or is here."""
+    """Whether a location is that of `here` in another folder, and no longer exists or is the
+    same."""
     parts = urlsplit(location)
     if location == here or parts.scheme not in ("", "file"):
         return False

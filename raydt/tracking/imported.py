@@ -1,8 +1,7 @@
-"""Other people's losses in a store, under the schema of our own: what `raydt import` does.
+"""Import a table of losses into a store, in raydt's own schema (`raydt import`).
 
-Here and not in `analysis`, which only ever reads a store; and beside the writer, which makes
-experiments and launches the same way for both, so that nothing that reads a store needs to know
-whether its cells were trained here.
+This is not in `analysis`, which only reads stores. Experiments and launches are created as by the
+writer, so that readers of a store need not know whether its cells were trained by raydt.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from raydt.tracking.writer import Writer
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _RESERVED = {"corpora", "mlflow.db", "mlflow-artifacts"}
 _BITS_PER_NAT = 1 / 0.6931471805599453
-# Cells that have not come to an end have a place in the plan, and no run.
+# Cells that have not ended are in the plan, and have no run.
 _ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import came to."""
+    """The outcome of an import."""
 
     sweep: str
     experiment_id: str
     num_cells: int
-    num_written: int  # 0: the store had them all
+    num_written: int  # 0: the store already had all
 
 
 def import_losses(
@@ -47,15 +46,15 @@ def import_losses(
     described: str,
     on_cell: Callable[[int], None] = lambda number: None,
 ) -> Imported:
-    """Write a table of losses into a store as the sweep `sweep`; `described` says what it is.
+    """Write a table of losses into a store as the sweep `sweep`; `described` names its source.
 
-    The same table again changes nothing; an import that was cut off is finished; another table
-    under the same name becomes a new launch, whose plan has the fingerprints of its rows, so that
-    rows that changed replace their predecessors and all others stay. `on_cell` is told how many
-    cells are dealt with.
+    Importing the same table again changes nothing, and finishes an interrupted import. Another
+    table under the same name becomes a new launch, whose plan has the fingerprints of its rows:
+    changed rows replace their predecessors, and all others are kept. `on_cell` receives the number
+    of processed cells.
 
-    `InputError` before anything is written if the name is none, is that of a sweep which raydt
-    trained, or lies in the store's bin, or if the store cannot be used.
+    Raises `InputError` before anything is written if the name is invalid, belongs to a sweep that
+    raydt trained or to a deleted experiment, or if the store cannot be used.
     """
     _check_name(sweep)
     client = open_store(store_uri)
@@ -63,7 +62,7 @@ def import_losses(
     if newest is not None and newest.data.tags[schema.TAG_IMPORT] == table.digest:
         if newest.info.status == "FINISHED":
             return Imported(sweep, str(newest.info.experiment_id), len(table.rows), 0)
-        launch_id = str(newest.info.run_id)  # it was cut off: resume it
+        launch_id = str(newest.info.run_id)  # it was interrupted: resume it
         writer = Writer(client, store_uri, sweep)
     else:
         writer = Writer(client, store_uri, sweep)
@@ -97,19 +96,20 @@ def import_losses(
 def _check_name(sweep: str) -> None:
     if not _NAME.fullmatch(sweep) or sweep in _RESERVED:
         requirement = (
-            "letters, digits and . _ -, beginning with a letter or digit, and none of raydt's own "
-            "folders"
+            "a name of letters, digits and . _ -, starting with a letter or digit, that is not "
+            "one of "
+            "raydt's own folders"
         )
         raise bad("--name", requirement, repr(sweep))
 
 
 def _newest_launch(client: Any, sweep: str) -> Any | None:
-    """The newest launch of an imported sweep; None where there is none of this name."""
+    """The newest launch of an imported sweep; None if there is no sweep of this name."""
     experiment = client.get_experiment_by_name(sweep)
     if experiment is None:
         return None
     if experiment.lifecycle_stage == "deleted":
-        requirement = "a name that is not in the store's bin (`mlflow gc` empties it)"
+        requirement = "a name that no deleted experiment has (`mlflow gc` removes these)"
         raise bad("--name", requirement, repr(sweep))
     launches = client.search_runs(
         [experiment.experiment_id],
@@ -118,12 +118,12 @@ def _newest_launch(client: Any, sweep: str) -> Any | None:
         max_results=1000,
     )
     if any(schema.TAG_IMPORT not in run.data.tags for run in launches):
-        raise bad("--name", "a name of its own, not that of a sweep that was trained", repr(sweep))
+        raise bad("--name", "a new name, not that of a trained sweep", repr(sweep))
     return launches[0] if launches else None
 
 
 def _written(client: Any, experiment_id: str) -> set[str]:
-    """Fingerprints of the cells that are whole; what was cut off in the middle is deleted."""
+    """Fingerprints of the complete cells; incomplete ones are deleted."""
     found: set[str] = set()
     where = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_CELL}'"
     for run in every_run(client, experiment_id, where):
@@ -183,5 +183,5 @@ def _write(client: Any, experiment_id: str, launch_id: str, sweep: str, row: Los
         {name: value for name, value in params.items() if value is not None},
         {},
     )
-    # Last: a run without an end is one that was cut off.
+    # Last, because a run without an end counts as incomplete.
     client.set_terminated(run_id, _ENDED[row.status], end_time=int(time.time() * 1000))

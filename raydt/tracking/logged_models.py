@@ -1,6 +1,6 @@
-"""Models of cells in MLflow: a LoggedModel with the weights, which `mlflow.pyfunc` loads.
+"""Models of cells in MLflow: a LoggedModel with weights, which `mlflow.pyfunc` loads.
 
-One a run: whoever makes it writes its id beside the cell first (`Recorded.model_id`), as of runs.
+There is one per run. As with runs, its id is recorded beside the cell first (`Recorded.model_id`).
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from raydt.tracking.cell_numbers import Number
 from raydt.tracking.datasets import dataset_name
 from raydt.tracking.recorded import Place, Recorded
 
-# What `mlflow.pyfunc` imports to load one; in a process of its user, and never here.
+# The module that `mlflow.pyfunc` imports to load a model, in the user's process.
 _LOADER = "raydt.probes.pyfunc"
 _SHAPE = "model.json"
 _TYPE = "byte-level language model"
-_NOT_IN_NAMES = re.compile(r"[/:.%\"']+")  # MLflow's own rule
+_NOT_IN_NAMES = re.compile(r"[/:.%\"']+")  # forbidden by MLflow
 _PACKAGES = ("mlflow", "raydt", "torch", "safetensors")
 
 
 @dataclass(frozen=True)
 class ModelOf:
-    """A cell whose model is wanted in MLflow."""
+    """A cell whose model is logged to MLflow."""
 
     cell_id: str
     shape: Mapping[str, object]  # the fields of its `raydt.config.model.ModelConfig`
 
 
 class LoggedModels:
-    """Makes and deletes the models of runs in one experiment."""
+    """Creates and deletes the models of runs in one experiment."""
 
     def __init__(self, client: Any, experiment_id: str) -> None:
         self._client = client
@@ -56,9 +56,9 @@ class LoggedModels:
         params: Mapping[str, str],
         bytes_seen: int,
     ) -> Recorded:
-        """The model of a run that is there and not ended, whole; what is there already stays.
+        """Log the model of an existing run that has not ended, or complete it.
 
-        `weights` is the folder that has them. `RunError` if another launch writes the cell.
+        `weights` is the folder with the weights. `RunError` if another launch writes the cell.
         """
         if state.model_id is None:
             state = self._begin(place, state, model, params)
@@ -70,7 +70,7 @@ class LoggedModels:
         return state
 
     def delete_of(self, run_id: str, check: Callable[[], None]) -> None:
-        """Delete the models of a run; `check` as of `CellRuns.delete`."""
+        """Delete the models of a run; `check` as in `CellRuns.delete`."""
         for found in self._of(run_id):
             check()
             self._client.delete_logged_model(found.model_id)
@@ -83,7 +83,7 @@ class LoggedModels:
         self, place: Place, state: Recorded, model: ModelOf, params: Mapping[str, str]
     ) -> Recorded:
         assert state.run_id is not None
-        # One whose making was cut off before it was written down.
+        # A model whose creation was interrupted before it was recorded.
         there = self._of(state.run_id)
         if there:
             state = state.model_copy(update={"model_id": str(there[0].model_id)})
@@ -101,7 +101,7 @@ class LoggedModels:
         try:
             place.put(state)
         except RunError:
-            # Who was quicker may have found this one, and kept it.
+            # A faster launch may have found this one and kept it.
             now = place.now()
             if now is None or now.model_id != state.model_id:
                 self._client.delete_logged_model(state.model_id)
@@ -114,11 +114,11 @@ class LoggedModels:
             about.mkdir()
             _describe(about, model_id, run_id, model)
             self._client.log_model_artifacts(model_id, str(about))
-            # On a disk the file itself, which is not copied once more.
+            # On a disk, the file itself, without another copy.
             self._client.log_model_artifact(model_id, str(weights.fetch(WEIGHTS, cached)))
 
     def _link(self, run_id: str, model_id: str, bytes_seen: int) -> None:
-        """Make the model the run's output, which MLflow takes once."""
+        """Make the model an output of the run, which MLflow accepts only once."""
         from mlflow.entities import LoggedModelOutput
 
         outputs = self._client.get_run(run_id).outputs
@@ -130,8 +130,8 @@ class LoggedModels:
 def metrics_of(
     numbers: Sequence[Number], model_id: str | None, read: Sequence[ReadData]
 ) -> list[Any]:
-    """Numbers as MLflow's metrics; final ones are of the model, if there is one, and of the data
-    that they were measured on."""
+    """Numbers as MLflow metrics; final ones are linked to the model, if there is one, and to the
+    data on which they were measured."""
     from mlflow.entities import Metric
 
     data = {each.split: each for each in read}
@@ -154,7 +154,7 @@ def metrics_of(
 
 
 def _describe(folder: Path, model_id: str, run_id: str, model: ModelOf) -> None:
-    """MLflow's description of a model, and what the loader needs besides the weights."""
+    """Write MLflow's description of a model, and what its loader needs besides the weights."""
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 

@@ -1,5 +1,6 @@
-"""Which columns of a table of losses are what: by their names, by what is mapped to them, and by
-what is said of all rows beside the table."""
+"""The columns of a table of losses: by their names, by `--column`, and values for all rows by
+`--set`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ SYNONYMS = {"loss": "test_loss", "loss_stderr": "test_loss_stderr"}
 _CELL = "stage source target size size_bytes seed model".split()
 _END = "status reason stopped precision test_loss".split()
 _OWN = (*_CELL, *_END, *METRICS)
-# Of cells.csv: names of its own store, and what follows from the loss.
+# Columns of cells.csv that are not read: ids of its own store, and values derived from the loss.
 _PASSED_OVER = ("cell_id", "run_id", "above_uniform")
 KNOWN = frozenset((*_AUTHORS, *_OWN, *SYNONYMS))
 _SHOWN_NAMES = 30
@@ -27,7 +28,7 @@ _SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True)
 class Declared:
-    """What is said of a table beside it: names of columns, values that it has no column for."""
+    """Declarations for a table: names of columns, and values for which it has no column."""
 
     columns: Mapping[str, str]  # ours -> the table's
     constants: Mapping[str, str]  # ours -> the value in every row
@@ -37,8 +38,8 @@ class Declared:
 def read_declared(
     columns: Sequence[str], constants: Sequence[str], unit: LossUnit | None = None
 ) -> Declared:
-    """Of words such as loss=scaling/global_loss and target=de; `InputError` with every word that
-    names no column of raydt's."""
+    """Parse words such as loss=scaling/global_loss and target=de; `InputError` with every word that
+    does not name a column of raydt's."""
     problems: list[Problem] = []
     found: list[dict[str, str]] = []
     for option, words in (("--column", columns), ("--set", constants)):
@@ -57,7 +58,10 @@ def read_declared(
                 pairs[name] = value
         found.append(pairs)
     both = found[0].keys() & found[1].keys()
-    problems += [Problem(f"--set {name}", "not beside --column", name) for name in sorted(both)]
+    problems += [
+        Problem(f"--set {name}", "it without --column for the same name", "both")
+        for name in sorted(both)
+    ]
     if problems:
         raise InputError(problems)
     return Declared(found[0], found[1], unit or LossUnit())
@@ -66,7 +70,7 @@ def read_declared(
 def find_columns(
     path: Path, file: LossFile, declared: Declared
 ) -> tuple[dict[str, str], list[str]]:
-    """Ours -> the table's, and the columns that are not read."""
+    """The columns by our names -> the table's names, and the columns that are not read."""
     problems: list[Problem] = []
     names: dict[str, str] = {}
     for ours, theirs in declared.columns.items():
@@ -95,7 +99,7 @@ def find_columns(
     for name in passed_over:
         meant = difflib.get_close_matches(name.lower(), KNOWN - names.keys(), n=1, cutoff=0.8)
         if meant and not declared.columns:
-            requirement = f"a column that is known (did you mean {meant[0]}?)"
+            requirement = f"a known column (did you mean {meant[0]}?)"
             problems.append(Problem(path.name, requirement, name[:_SHOWN_CHARACTERS]))
     if problems:
         raise InputError(dict.fromkeys(problems))
@@ -103,7 +107,7 @@ def find_columns(
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a message, as many as can be read."""
+    """Names for a message; a long list is shortened."""
     shown = [name[:_SHOWN_CHARACTERS] or "(no name)" for name in names[:_SHOWN_NAMES]]
     left = len(names) - len(shown)
     return ", ".join([*shown, *([f"{left} more"] if left else [])])
@@ -112,7 +116,7 @@ def listed(names: Sequence[str]) -> str:
 def check_columns(
     path: Path, file: LossFile, names: Collection[str], is_authors: bool, is_mapped: bool
 ) -> None:
-    """That what a row needs is there, or declared."""
+    """Check that all needed columns exist or are declared."""
     problems = []
     there = listed(file.columns)
     having = {SYNONYMS.get(name, name) for name in names}
@@ -130,7 +134,7 @@ def check_columns(
         there += f" (separated by {file.separator})"
     for name in sorted(required - having):
         shown = "loss" if name == "test_loss" else name
-        option = f"; --set {shown}=VALUE says it of all rows"
+        option = f"; --set {shown}=VALUE sets it for all rows"
         if shown == "loss":
             meant = [(column, unit_of(column)) for column in file.columns if unit_of(column)]
             option = "".join(f"; --column loss={name} --unit {unit}" for name, unit in meant[:1])

@@ -1,8 +1,8 @@
-"""Somebody's validation curves beside their table of losses: `bytes_seen, loss` rows of its cells.
+"""Validation curves for an imported table of losses: rows of `bytes_seen, loss` of its cells.
 
-A row names its cell by the columns that the table of losses has (either form), and says how many
-bytes the cell had seen, repeats included, and what its validation loss was then. In the store they
-are the history of `val/loss`, as of cells that raydt trained, so what reads curves reads these.
+A row identifies its cell by the columns of the table of losses (in either form), and has the bytes
+seen so far, including repeats, and the validation loss. In the store they become the history of
+`val/loss`, as for cells that raydt trained.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from raydt.tracking.loss_columns import Declared, listed
 from raydt.tracking.loss_row import LossRow
 from raydt.tracking.loss_table import LossTable, read_lines
 
-FEWEST_EVALUATIONS = 2  # of trained weights: one is a point, and no curve
+FEWEST_EVALUATIONS = 2  # of trained weights: a single one is a point, not a curve
 
 
 def with_curves(
     table: LossTable, path: Path, size_words: Sequence[str] = (), declared: Declared | None = None
 ) -> LossTable:
-    """The table, its rows with the curves of a file.
+    """The table with the curves of a file in its rows.
 
-    `size_words` and `declared` are those of the table; bytes are counted as its sizes are, so with
-    --bytes-per-token as tokens. `InputError` with every bad row and its line, and with every curve
-    whose cell the table does not have.
+    `size_words` and `declared` are those of the table; bytes have the unit of its sizes, that is,
+    tokens with --bytes-per-token. Raises `InputError` with every bad row and its line, and with
+    every curve of a cell that is not in the table.
     """
     declared = declared or Declared({}, {})
     lines = read_lines(path, size_words, declared)
@@ -74,11 +74,12 @@ def _notes(
     ]
     if short:
         found.append(
-            f"{len(short)} curves have one evaluation of trained weights, which is a point and no "
-            f"curve: {listed(short)}"
+            f"{len(short)} curves have only one evaluation of trained weights, which is a point "
+            f"and "
+            f"not a curve: {listed(short)}"
         )
     if num_empty:
-        found.append(f"{path.name}: {num_empty} rows without a loss are no evaluations")
+        found.append(f"{path.name}: {num_empty} rows have no loss and were ignored")
     if passed_over:
-        found.append(f"{path.name}: columns that are not read: {listed(passed_over)}")
+        found.append(f"{path.name}: ignored columns: {listed(passed_over)}")
     return found

@@ -1,7 +1,7 @@
-"""A file of losses as lines of named texts, however a spreadsheet or a program wrote it.
+"""Read a file of losses as rows of named texts, from whatever spreadsheet or program.
 
-CSV with any of the usual separators, a decimal comma, comments, an index without a name, UTF-8 or
-what Excel calls Unicode text; JSON, a row a line or an array; parquet.
+CSV with any of the usual separators, a decimal comma, comments, an unnamed index, in UTF-8 or
+Excel's Unicode text; JSON with one row per line, or an array; parquet.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from pathlib import Path
 from raydt.errors import Problem, bad
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_DECLARED = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # what Excel reads first
+_DECLARED = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's first line
 _BLANKS = "blanks"  # aligned columns, as R and terminals print them
 _RULE = re.compile(r"[\s|:+=-]*-[\s|:+=-]*")  # below the header of a Markdown table
-_MANY_COLUMNS = 2  # that are known make a line a header
-_BEFORE_HEADER = 20  # lines in which it may be: titles and remarks stand before it
+_MANY_COLUMNS = 2  # known names that make a line a header
+_BEFORE_HEADER = 20  # lines to search for the header, after titles and remarks
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 @dataclass(frozen=True)
 class LossFile:
-    """Columns as they are named, and rows with their lines (of JSON and parquet: their numbers)."""
+    """Column names, and rows with their line numbers (row numbers for JSON and parquet)."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[int, Mapping[str, str]], ...]
     unit: str = "line"  # of the numbers
-    separator: str | None = None  # of a CSV, in words
-    problems: tuple[Problem, ...] = ()  # rows that have another number of values
+    separator: str | None = None  # of a CSV, as a word
+    problems: tuple[Problem, ...] = ()  # rows with another number of values
 
 
 def read_file(path: Path, known: Collection[str]) -> LossFile:
-    """The rows of a file. `known` are names of columns, in lower case, by which the separator is
-    told. `InputError` with the line of what cannot be read."""
+    """The rows of a file. `known` are column names in lower case, which help to find the separator.
+    Raises `InputError` with the line that cannot be read."""
     name = path.name.lower()
     try:
         if name.endswith((".parquet", ".pq")):
             return _parquet(path)
         text = _decoded(path)
     except FileNotFoundError:
-        raise bad("file", "a table of losses", f"none at {path}") from None
+        raise bad("file", "a table of losses", f"no file at {path}") from None
     except OSError as error:
         raise bad("file", "a table of losses", f"{path}: {error.strerror or error}") from None
     if not text.strip():
@@ -60,18 +60,18 @@ def _decoded(path: Path) -> str:
     data = path.read_bytes()
     encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
     if data.startswith((b"\x1f\x8b", b"PK\x03\x04")):
-        raise bad("file", "a table of losses as text", f"{path}: packed; unpack it")
+        raise bad("file", "an unpacked table of losses", f"{path}, which is compressed")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         found = f"{path} line {line}: byte 0x{data[error.start]:02x}"
-        raise bad("file", "a table of losses in UTF-8, or UTF-16 with its mark", found) from None
+        raise bad("file", "a table of losses in UTF-8, or UTF-16 with a BOM", found) from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        requirement = "a table of losses in UTF-8, or UTF-16 with its mark"
+        requirement = "a table of losses in UTF-8, or UTF-16 with a BOM"
         raise bad("file", requirement, f"{path} line {line}: a NUL")
-    # Lines that end in CR alone are what a Macintosh's spreadsheet wrote.
+    # Old spreadsheets on a Mac end lines in CR only.
     return text if "\n" in text else text.replace("\r", "\n")
 
 
@@ -79,7 +79,7 @@ def _csv(path: Path, text: str, known: Collection[str]) -> LossFile:
     csv.field_size_limit(sys.maxsize)
     lines = text.split("\n")
     declared = _DECLARED.fullmatch(lines[0].strip("\r"))
-    # What is no part of the table becomes an empty line, so that the others keep their numbers.
+    # Lines outside the table become empty, so that the others keep their numbers.
     kept = ["" if _is_comment(line) else line for line in lines]
     if declared:
         kept[0] = ""
@@ -103,18 +103,18 @@ def _csv(path: Path, text: str, known: Collection[str]) -> LossFile:
     problems: list[Problem] = []
     for number, values in found[1:]:
         if len(values) == len(columns) + 1 and "" not in columns:
-            # Written by a program that gives the index no name in the header.
+            # The program gave the index no name in the header.
             values = values[1:]
         while len(values) > len(columns) and not values[-1].strip():
             values.pop()  # spreadsheets end lines with separators
         if len(values) != len(columns):
             name = _DELIMITERS.get(separator, repr(separator))
-            requirement = f"{len(columns)} values a line, separated by {name}"
+            requirement = f"{len(columns)} values per line, separated by {name}"
             found_there = f"{len(values)} in line {number}"
             problems.append(Problem(path.name, requirement, found_there))
             continue
         if [value.strip() for value in values] == columns:
-            continue  # the header once more: tables that were put together
+            continue  # a repeated header, from concatenated tables
         rows.append((number, dict(zip(columns, map(str.strip, values), strict=True))))
     return LossFile(
         tuple(columns),
@@ -129,8 +129,7 @@ def _is_comment(line: str) -> bool:
 
 
 def _first_line(lines: Sequence[str], known: Collection[str], declared: str | None) -> int:
-    """The line with the names of the columns: the first that has some of those that are known, or
-    else the first that is not empty."""
+    """The line of the header: the first with some known names, else the first that is not empty."""
     filled = [number for number, line in enumerate(lines) if line.strip()][:_BEFORE_HEADER]
     for number in filled:
         separators = [declared] if declared else [*_DELIMITERS, _BLANKS]
@@ -140,7 +139,7 @@ def _first_line(lines: Sequence[str], known: Collection[str], declared: str | No
 
 
 def _separator(header: str, known: Collection[str]) -> str:
-    """The one by which the first line has most columns that are known, or else most columns."""
+    """The separator with which the first line has the most known columns, or the most columns."""
     found = max(_DELIMITERS, key=lambda separator: _num_known(header, separator, known))
     num_known, num = _num_known(header, found, known)
     by_blanks = _num_known(header, _BLANKS, known)[0]
@@ -148,7 +147,7 @@ def _separator(header: str, known: Collection[str]) -> str:
 
 
 def _num_known(header: str, separator: str, known: Collection[str]) -> tuple[int, int]:
-    """How many columns of a line are known, and how many it has."""
+    """The number of known columns of a line, and the number of all."""
     try:
         names = (
             header.split()
@@ -189,7 +188,7 @@ def _json(path: Path, text: str) -> LossFile:
 
 
 def _flat(row: Mapping[str, object], before: str = "") -> dict[str, str]:
-    """An object and those in it as texts; the names of inner ones are joined by a slash."""
+    """An object as texts; the names of nested ones are joined by slashes."""
     found: dict[str, str] = {}
     for name, value in row.items():
         if isinstance(value, dict) and before.count("/") < 8:

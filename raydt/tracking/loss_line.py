@@ -1,4 +1,4 @@
-"""From the texts of one line of a table of losses to a `LossRow`, with all that is wrong in it."""
+"""Convert one line of a table of losses to a `LossRow`, and collect all of its problems."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from raydt.tracking.schema import Stage, Status, Stop
 from raydt.units import format_bytes
 
 SCRATCH = "scratch"  # the authors' word for a random initialisation
-# What others write for it; no language is called so.
+# Other words for it, which are not names of languages.
 _SCRATCH_WORDS = frozenset(
     "scratch none null random randominit fromscratch randominitialisation randominitialization"
     " randominitialised randominitialized randomlyinitialised randomlyinitialized rand randinit"
     " noinit nopretrain nopretraining nopretrained notpretrained untrained baseline".split()
 )
-# What spreadsheets and programs write where there is no number.
+# What spreadsheets and programs write for a missing number.
 _NO_LOSS = frozenset(
     "nan na n/a #n/a <na> none null nil - -- \u2014 ? . missing #div/0! #num! #value! #ref!".split()
 )
-# Of names: what stands for none, and what YAML makes of `no`, Norwegian.
+# Words for a missing name, and what YAML makes of `no`, Norwegian.
 _NO_NAMES = frozenset("n/a #n/a <na> #ref! #value! true false".split())
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _READ_APART = ("test_loss", "test_bpb")
@@ -42,7 +42,7 @@ _HAS_TARGET = (Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT, Stage.JOINT)
 
 
 class LineRules:
-    """What holds of all lines of a table, and what was read otherwise than it stands there."""
+    """Rules for all lines of a table, with counts of values that were interpreted."""
 
     def __init__(self, sizes: DeclaredSizes, unit: LossUnit) -> None:
         self.sizes, self.unit = sizes, unit
@@ -50,9 +50,9 @@ class LineRules:
         self.num_decimal_commas = 0
 
     def notes(self) -> list[str]:
-        """In words; nothing where all stands there as it was read."""
+        """Notes on interpreted values; empty if there were none."""
         found = [
-            f"{number} rows of init_language {word!r} were read as {SCRATCH}"
+            f"{number} rows with init_language {word!r} were read as {SCRATCH}"
             for word, number in self.scratch_words.items()
         ]
         if self.num_decimal_commas:
@@ -61,7 +61,7 @@ class LineRules:
 
 
 class _Line(ABC):
-    """One line: its texts by column, and the problems found in them."""
+    """One line: its texts by column, and their problems."""
 
     def __init__(self, where: str, texts: Mapping[str, str], rules: LineRules) -> None:
         self._where, self._texts, self._rules = where, texts, rules
@@ -69,27 +69,27 @@ class _Line(ABC):
 
     @property
     def has_no_loss(self) -> bool:
-        """Whether it says that a cell is done and not with what loss."""
+        """Whether the cell is done but its loss is missing."""
         return self._text("test_loss") is None and self._needs_loss
 
     @property
     def size_label(self) -> str:
-        """The size as it is written."""
+        """The size as written."""
         return self._text("data_size") or self._text("size") or ""
 
     @property
     @abstractmethod
     def _needs_loss(self) -> bool:
-        """Whether a loss belongs to what the line says."""
+        """Whether the line should have a loss."""
 
     def row(self, problems: list[Problem]) -> LossRow | None:
-        """The row, or None with what is wrong added to `problems`."""
+        """The row, or None after adding its problems to `problems`."""
         values = self._values()
         problems += self._found
         return None if self._found else LossRow(**values)
 
     def bytes_seen(self, problems: list[Problem]) -> int | None:
-        """The bytes seen at an evaluation, or None with what is wrong added to `problems`."""
+        """The bytes seen at an evaluation, or None after adding its problems to `problems`."""
         self._found = []
         seen = self._count("bytes_seen", -1)
         if seen < 0:
@@ -127,11 +127,11 @@ class _Line(ABC):
         if text is None:
             return default
         try:
-            number = float(text)  # pandas writes integers beside a missing one as 1.0
+            number = float(text)  # pandas writes integers in a column with missing values as 1.0
         except ValueError:
             number = -1.0
         if not (0 <= number < 2**63 and number == int(number)):
-            self._bad(name, "a whole number from 0 to 2^63 - 1", repr(text))
+            self._bad(name, "an integer from 0 to 2^63 - 1", repr(text))
             return default
         return int(text) if text.isdecimal() else int(number)
 
@@ -141,7 +141,7 @@ class _Line(ABC):
             return None
         plain = text
         if _DECIMAL_COMMA.fullmatch(text):
-            # Of a number no thousands are meant: losses are small.
+            # Losses are small, so a separator is not one of thousands.
             plain = text.replace(",", ".")
             self._rules.num_decimal_commas += 1
         try:
@@ -154,8 +154,8 @@ class _Line(ABC):
             shown = {"test_loss": "loss"}.get(name, name)
             unit = self._rules.unit
             least = "1" if unit.unit == "perplexity" else "0"
-            what = f"{unit}, more than {least}, or nothing where it is missing"
-            self._bad(shown, what if shown == "loss" else "a number from 0 on", repr(text))
+            what = f"{unit}, more than {least}, or nothing if it is missing"
+            self._bad(shown, what if shown == "loss" else "a number of at least 0", repr(text))
             return None
         return number
 
@@ -177,7 +177,7 @@ def _is_language(text: str) -> bool:
 
 
 def _label(text: str, size_bytes: int) -> str:
-    """A size as cells are named by it: as it is written, if that is a name."""
+    """A size as used in names of cells: as written, if that is possible."""
     return text if _LABEL.fullmatch(text) else format_bytes(size_bytes)
 
 
@@ -267,7 +267,7 @@ class OwnLine(_Line):
         if label is None and given is None:
             self._bad("size", "a size or size_bytes", "nothing")
             return "", 0
-        # Bytes that are given win over the label's: a label is only a name.
+        # Explicit bytes take precedence over the label, which is only a name.
         size_bytes = self._given_bytes(given) if given else self._bytes_of(str(label))
         if stage is Stage.ZEROSHOT and size_bytes:
             self._bad("size", "0 in a zeroshot row", f"{size_bytes} bytes")

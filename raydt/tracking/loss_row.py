@@ -1,4 +1,4 @@
-"""One cell that somebody else trained, as a row of `raydt import`."""
+"""An imported cell, as a row of `raydt import`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raydt.tracking.schema import Stage, Status
 
 @dataclass(frozen=True)
 class LossRow:
-    """A cell as somebody else measured it; losses in nats per byte."""
+    """An imported cell; losses in nats per byte."""
 
     stage: Stage
     source: str | None
@@ -33,27 +33,27 @@ class LossRow:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes it a cell of its own."""
+        """What identifies the cell."""
         return (self.stage, self.source, self.target, self.size_bytes, self.seed, self.model)
 
     @property
     def cell_id(self) -> str:
-        """As cells are called that raydt trains."""
+        """Its id, in the form of cells that raydt trains."""
         languages = "-".join(name for name in (self.source, self.target) if name is not None)
         return f"{self.stage}/{languages}/{self.size}/{self.model}/s{self.seed}"
 
     @property
     def run_name(self) -> str:
-        """How the cell is called where people look."""
+        """The display name of the cell."""
         if self.stage is Stage.PRETRAIN:
             return f"pretrain {self.source} s{self.seed}"
         return f"{self.source or Stage.SCRATCH}→{self.target} {self.size} s{self.seed}"
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that the row says: one number changed, and it is another run."""
+        """A hash of the whole row: if a number changes, it becomes another run."""
         said = asdict(self)
-        if self.precision is None:  # rows that were imported before it could be said stay the same
+        if self.precision is None:  # so that rows of earlier versions keep their fingerprints
             del said["precision"]
         if not self.curve:
             del said["curve"]

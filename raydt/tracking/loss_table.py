@@ -1,15 +1,15 @@
-"""Reading somebody's losses from a file: every row checked before any is used.
+"""Read losses from a file. All rows are checked before any is used.
 
-Two forms, told apart by their columns:
+There are two forms, distinguished by their columns:
 
 - the authors' (NAACL 2024): init_language, target, model_size, data_size, loss. `scratch` is a
   random initialisation, a data size of 0 bytes is zeroshot.
-- raydt's, which is also what `raydt analyze` writes as cells.csv: stage, target, loss (or
-  test_loss), a size or size_bytes, and where they apply source, seed, model, status, reason,
-  stopped and the other numbers of a cell.
+- raydt's, which `raydt analyze` also writes as cells.csv: stage, target, loss (or test_loss), a
+  size or size_bytes, and if they apply source, seed, model, status, reason, stopped and the other
+  numbers of a cell.
 
-Columns of other names are mapped to these, and what a table does not say is declared. Losses are
-nats per byte unless another unit is declared.
+Columns with other names are mapped to these, and missing values are declared. Losses are in nats
+per byte unless another unit is declared.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ _SHOWN_LINES = 10
 
 @dataclass(frozen=True)
 class LossTable:
-    """The rows of a file, the sizes they were read with, what was left out and why, and what else
-    a reader has to know."""
+    """The rows of a file, the sizes used, what was left out and why, and notes for the reader."""
 
     rows: tuple[LossRow, ...]
     sizes: str
@@ -51,16 +50,16 @@ class LossTable:
 
     @property
     def digest(self) -> str:
-        """Hash of all rows, whatever their order."""
+        """A hash of all rows, independent of their order."""
         prints = "\n".join(sorted(row.fingerprint for row in self.rows))
         return hashlib.sha256(prints.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class DeclaredLines:
-    """A file's lines, in one of the two forms, with what was declared of them.
+    """A file's lines, in one of the two forms, with declarations applied.
 
-    columns: ours, that the file has; each: by the number that people count lines by.
+    columns: the file's columns by our names; each: line number and line.
     """
 
     unit: str  # of the numbers: line, row
@@ -74,7 +73,8 @@ class DeclaredLines:
 
 
 def read_lines(path: Path, size_words: Sequence[str], declared: Declared) -> DeclaredLines:
-    """Arguments as `read_losses`; `InputError` where a column is missing or given twice."""
+    """Read lines, with arguments as in `read_losses`; `InputError` if a column is missing or given
+    twice."""
     file = read_file(path, KNOWN | {name.lower() for name in declared.columns.values()})
     names, passed_over = find_columns(path, file, declared)
     having = names.keys() | declared.constants.keys()
@@ -104,11 +104,11 @@ def read_lines(path: Path, size_words: Sequence[str], declared: Declared) -> Dec
 def read_losses(
     path: Path, size_words: Sequence[str] = (), declared: Declared | None = None
 ) -> LossTable:
-    """The losses of a file. `size_words` are those of `DeclaredSizes`; without a table among
-    them it is the published one for the authors' form, and the nominal one for raydt's.
+    """Read the losses of a file. `size_words` are those of `DeclaredSizes`; the default table is
+    the published one for the authors' form, and the nominal one for raydt's.
 
-    Rows that say the same are one. A row without a loss is a missing cell. `InputError` with every
-    bad row and its line: nothing is read from a file that has one.
+    Identical rows count once. A row without a loss is a missing cell. Raises `InputError` with
+    every bad row and its line: a file with a bad row is not imported.
     """
     declared = declared or Declared({}, {})
     lines = read_lines(path, size_words, declared)
@@ -125,7 +125,7 @@ def read_losses(
         raise bad(path.name, "at least one row that can be analysed", "none")
     notes = [*found.notes(), *lines.rules.notes()]
     if lines.passed_over:
-        notes.append(f"columns that are not read: {listed(lines.passed_over)}")
+        notes.append(f"ignored columns: {listed(lines.passed_over)}")
     unused = sorted(lines.sizes.overrides.keys() - found.labels)
     if unused:
         notes.append(f"no row has the size {', '.join(unused)}, whose bytes were declared")
@@ -136,9 +136,10 @@ def read_losses(
     if high:
         worst = max(high, key=lambda row: row.test_loss or 0)
         notes.append(
-            f"{len(high)} losses are above {UNIFORM_NATS:.3f} nats per byte, which is to call all "
-            f"bytes equally likely, such as {worst.test_loss:g} of {worst.cell_id}: are they nats "
-            "per byte? --unit bits or perplexity, or --bytes-per-token, says what they are"
+            f"{len(high)} losses are above {UNIFORM_NATS:.3f} nats per byte, the loss of a uniform "
+            f"distribution over bytes, such as {worst.test_loss:g} of {worst.cell_id}: are they "
+            f"nats "
+            "per byte? Declare other units with --unit or --bytes-per-token"
         )
     return LossTable(
         tuple(found.rows),
@@ -150,11 +151,11 @@ def read_losses(
 
 
 class _Rows:
-    """Rows so far, and what was found among them."""
+    """Collects rows, with repetitions and missing ones."""
 
     def __init__(self, path: Path, unit: str, problems: Sequence[Problem]) -> None:
         self.rows: list[LossRow] = []
-        self.labels: set[str] = set()  # sizes as they are written
+        self.labels: set[str] = set()  # sizes as written
         self.problems = list(problems)
         self._path, self._unit = path, unit
         self._seen: dict[tuple[object, ...], tuple[int, LossRow]] = {}
@@ -164,7 +165,7 @@ class _Rows:
         self._missing: list[tuple[int, LossRow]] = []
 
     def take(self, number: int, line: AuthorsLine | OwnLine) -> None:
-        """Add a row, unless it is none, or is there."""
+        """Add a row, unless it is invalid, or already there."""
         self.labels.add(line.size_label)
         row = line.row(self.problems)
         if row is None:
@@ -185,25 +186,25 @@ class _Rows:
             found = f"{row.cell_id} also in {self._unit} {before}, with other numbers"
             self.problems.append(Problem(where, requirement, found))
         elif self._names.setdefault(row.cell_id, row.key) != row.key:
-            requirement = "names of languages and sizes that tell cells apart"
+            requirement = "names of languages and sizes that give different cell ids"
             self.problems.append(Problem(where, requirement, row.cell_id))
         self._seen.setdefault(row.key, (number, row))
         self.rows.append(row)
 
     def add_missing(self) -> None:
-        """Rows without a loss have a place in the plan, unless another row has the loss."""
+        """Add rows without a loss to the plan, unless another row has the loss."""
         for number, row in self._missing:
             if row.key not in self._seen:
                 self._seen[row.key] = (number, row)
                 self.rows.append(row)
 
     def left_out(self) -> list[str]:
-        """What is no cell, in words."""
+        """Descriptions of rows that are not cells."""
         found = []
         if self._untrained:
             found.append(
-                f"{len(self._untrained)} rows of scratch at 0 bytes (a model that was never "
-                f"trained is no rung of a ladder): {self._lines(self._untrained)}"
+                f"{len(self._untrained)} scratch rows at 0 bytes (an untrained model is not a rung "
+                f"of a ladder): {self._lines(self._untrained)}"
             )
         if self._missing:
             found.append(
@@ -213,11 +214,11 @@ class _Rows:
         return found
 
     def notes(self) -> list[str]:
-        """What was counted otherwise than it stands there."""
+        """Notes on rows that were not counted as they are."""
         if not self._repeated:
             return []
         num = len(self._repeated)
-        return [f"{num} rows that repeat another count once: {self._lines(self._repeated)}"]
+        return [f"{num} repeated rows count once: {self._lines(self._repeated)}"]
 
     def _lines(self, numbers: Sequence[int]) -> str:
         shown = ", ".join(map(str, numbers[:_SHOWN_LINES]))
@@ -225,10 +226,10 @@ class _Rows:
 
 
 def _alike(rows: Sequence[LossRow]) -> list[str]:
-    """Languages that differ in case alone, which are likely one."""
+    """A note on languages that differ only in case, which are probably the same."""
     names = {name for row in rows for name in (row.source, row.target) if name is not None}
     folded: dict[str, list[str]] = {}
     for name in sorted(names):
         folded.setdefault(name.casefold(), []).append(name)
     pairs = [" and ".join(each) for each in folded.values() if len(each) > 1]
-    return [f"languages that differ in case alone: {listed(pairs)}"] if pairs else []
+    return [f"languages that differ only in case: {listed(pairs)}"] if pairs else []

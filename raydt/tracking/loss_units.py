@@ -1,4 +1,4 @@
-"""Losses in other units than nats per byte."""
+"""Convert losses from other units to nats per byte."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from raydt.errors import bad
 Unit: TypeAlias = Literal["nats", "bits", "perplexity"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 _SYNONYMS: dict[str, Unit] = {"nat": "nats", "bit": "bits", "bpb": "bits", "ppl": "perplexity"}
-UNIFORM_NATS = math.log(256)  # to call all bytes equally likely: no byte model knows less
+UNIFORM_NATS = math.log(256)  # the loss of a uniform distribution over bytes
 
 
 @dataclass(frozen=True)
 class LossUnit:
-    """What a table's losses are, per byte or per token; `bytes_per_token` makes bytes of both
-    losses and sizes."""
+    """The unit of a table's losses, per byte or per token; `bytes_per_token` converts both losses
+    and sizes to bytes."""
 
     unit: Unit = "nats"
     bytes_per_token: float | None = None
 
     def nats(self, loss: float) -> float:
-        """Nats per byte of a loss of the table; NaN of what is none."""
+        """A loss of the table in nats per byte; NaN if it is not a valid loss."""
         if self.unit == "bits":
             nats = loss * math.log(2)
         elif self.unit == "perplexity":
@@ -34,19 +34,19 @@ class LossUnit:
         return nats / (self.bytes_per_token or 1)
 
     def given(self, nats: float) -> float:
-        """The loss of the table that is so many nats per byte: the inverse of `nats`."""
+        """A loss in nats per byte in the unit of the table: the inverse of `nats`."""
         nats = nats * (self.bytes_per_token or 1)
         if self.unit == "perplexity":
             return math.exp(nats)
         return nats / math.log(2) if self.unit == "bits" else nats
 
     def error(self, error: float, loss: float) -> float:
-        """Nats per byte of a standard error; of a perplexity relative to it."""
+        """A standard error in nats per byte; for a perplexity, relative to it."""
         scale = {"nats": 1.0, "bits": math.log(2), "perplexity": 1 / loss if loss else math.nan}
         return error * scale[self.unit] / (self.bytes_per_token or 1)
 
     def num_bytes(self, size: int) -> int:
-        """Bytes of a size of the table."""
+        """A size of the table in bytes."""
         return size if self.bytes_per_token is None else round(size * self.bytes_per_token)
 
     def __str__(self) -> str:
@@ -56,11 +56,11 @@ class LossUnit:
 
 
 def read_unit(unit: str, bytes_per_token: str | None) -> LossUnit:
-    """What the command line declares; `InputError` for what is no unit."""
+    """Parse the unit on the command line; `InputError` if it is unknown."""
     found = re.sub(r"(/| per )byte$", "", unit.strip().lower())
     found = _SYNONYMS.get(found, found)
     if found not in UNITS:
-        hint = "; --bytes-per-token NUMBER where they are per token" if "tok" in found else ""
+        hint = " (with --bytes-per-token NUMBER, if per token)" if "tok" in found else ""
         raise bad("--unit", f"one of {', '.join(UNITS)}{hint}", repr(unit))
     if bytes_per_token is None:
         return LossUnit(found)
@@ -74,7 +74,7 @@ def read_unit(unit: str, bytes_per_token: str | None) -> LossUnit:
 
 
 def unit_of(column: str) -> Unit | None:
-    """The unit that a column of this name has its losses in, where the name says one."""
+    """The unit in the name of a column, if the name has one."""
     last = column.lower().rpartition("/")[2]
     named = re.fullmatch(r"(?:\w*_)?(bpb|ppl|perplexity|bits_per_byte)", last)
     return None if named is None else "bits" if named[1].startswith("b") else "perplexity"

@@ -1,4 +1,5 @@
-"""What minimal pairs say of a cell, in its run: a tag that `analysis` reads, metrics for people."""
+"""Log the results of minimal pairs to a cell's run: a tag for `analysis`, and metrics for
+people."""
 
 from __future__ import annotations
 
@@ -11,16 +12,16 @@ from typing import Any
 from raydt.tracking import schema
 from raydt.tracking.runs import log
 
-# A tag may have 5000 characters, and beside a kind stand two numbers.
-MOST_KIND_CHARACTERS = 2500
+# A tag may have 5000 characters, and each kind comes with two numbers.
+MAX_KIND_CHARACTERS = 2500
 _REFUSED = re.compile(r"[^\w\-./ :]", re.ASCII)  # in the name of a metric
 
 
 def log_probes(
     client: Any, run_id: str, digest: str, right_of: Mapping[str, tuple[float, int]]
 ) -> None:
-    """Write down of how many pairs of each kind a cell has how many right; `digest` tells sets of
-    pairs apart. A kind may be empty: that of pairs whose kind is not known."""
+    """Log the number of right pairs and of all pairs of each kind; `digest` identifies the set of
+    pairs. The kind "" has pairs of unknown kind."""
     from mlflow.entities import Metric
 
     shares = {schema.METRIC_PROBE_ACCURACY: _share(*map(sum, zip(*right_of.values(), strict=True)))}

@@ -1,4 +1,4 @@
-"""Who and what made a run, by MLflow's own names."""
+"""The user, source and commit of a run, under MLflow's own names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from raydt import __version__
 from raydt.tracking import schema
 
-# Of what MLflow finds, what each run says; more costs those who read ten thousand of them.
+# The tags that each run gets; more would slow down reading ten thousand runs.
 _WANTED = (
     "mlflow.user",
     "mlflow.source.name",
@@ -18,13 +18,13 @@ _WANTED = (
 )
 
 
-@cache  # git is asked once a process
+@cache  # call git once per process
 def provenance() -> Mapping[str, str]:
-    """User, source, commit of the source's repository where it lies in one, and raydt's version.
+    """The user, the source, the commit of its repository if it is in one, and raydt's version.
 
-    As `mlflow.start_run` would find them, from whatever contexts are plugged into MLflow.
+    As `mlflow.start_run` would find them, with any context plugins of MLflow.
     """
-    # Else GitPython says at length, while it is imported, that a machine has no git, as an image.
+    # Otherwise GitPython prints a long warning on import if there is no git, as in an image.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     from mlflow.tracking.context.registry import resolve_tags
 

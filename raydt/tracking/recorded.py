@@ -1,6 +1,6 @@
-"""How far a cell is written into a store, as the cell's folder knows, and which store that is.
+"""How much of a cell is written into which store, as recorded in the cell's folder.
 
-Nothing here imports MLflow: a launch asks of every cell whether it is recorded.
+This module does not import MLflow, because a launch checks every cell.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ STATE = "mlflow.json"
 
 
 class Recorded(BaseModel):
-    """How far a cell is written, and into what: `mlflow.json`."""
+    """How much of a cell is written, and into which store: `mlflow.json`."""
 
     model_config = ConfigDict(frozen=True)
 
     store_uri: str  # without its password
     experiment: str | None = None  # see `key_of`
-    run_id: str | None  # None: the run was about to be made
+    run_id: str | None  # None: the run was about to be created
     model_id: str | None = None  # of its LoggedModel, if it has one
     attempt: str
     num_reports: int
     ended: bool  # with its result
-    cancelled: bool = False  # its run ended without one, which may still come
+    cancelled: bool = False  # its run ended without a result, which may still come
 
 
 def is_recorded(
@@ -45,11 +45,11 @@ def is_recorded(
     attempt: str,
     so_far: int | None = None,
 ) -> bool:
-    """Whether a cell stands in this store with its result, which is of this `attempt`, as far as
-    its folder knows; or, of one that has none yet, with the reports it has `so_far`.
+    """Whether, by the record in its folder, a cell is in this store with the result of this
+    `attempt`; or, if it has no result yet, with the number of reports it has `so_far`.
 
-    `experiment` is what `experiment_key` says now: of a store that was emptied or made anew the
-    folder knows nothing. A SQLite store that was moved is the same store: it has the run.
+    `experiment` is the present `experiment_key`: records about a store that was emptied or
+    recreated do not count. A SQLite store that was moved is the same store, because it has the run.
     """
     state = read_state(cell)
     if state is None or state.attempt != attempt:
@@ -65,10 +65,11 @@ def is_recorded(
 
 
 def experiment_key(store_uri: str, sweep: str) -> str | None:
-    """Tells an experiment of this name from one that was made after it, without importing MLflow.
+    """A key that distinguishes an experiment from a later one of the same name, without importing
+    MLflow.
 
-    Empty if there is none; None if it cannot be told cheaply (a database server, or an MLflow
-    server that asks for a password).
+    Empty if there is no experiment; None if it is expensive to find (a database server, or an
+    MLflow server that requires a password).
     """
     path = sqlite_path(store_uri)
     if path is not None:
@@ -95,12 +96,12 @@ def experiment_key(store_uri: str, sweep: str) -> str | None:
 
 
 def key_of(experiment_id: object, creation_time: object) -> str:
-    """The key of an experiment, from what MLflow says of it."""
+    """The key of an experiment, from its attributes in MLflow."""
     return f"{experiment_id}@{creation_time}"
 
 
 def _holds(store: Path, run_id: str | None) -> bool:
-    """Whether a SQLite store has the run: another launch may have made a deleted store anew."""
+    """Whether a SQLite store has the run: another launch may have recreated a deleted store."""
     with closing(sqlite3.connect(store)) as connection:
         try:
             query = "SELECT 1 FROM runs WHERE run_uuid = ? AND lifecycle_stage = 'active'"
@@ -110,15 +111,15 @@ def _holds(store: Path, run_id: str | None) -> bool:
 
 
 def read_state(cell: Folder) -> Recorded | None:
-    """How far a cell is written; None if that is not known, and all rows are to be written anew."""
+    """How much of a cell is written; None if unknown, so that all rows must be written again."""
     return Place(cell).state
 
 
 class Place:
-    """`mlflow.json` of a cell, as it was read; it is written only while it is still so.
+    """`mlflow.json` of a cell as read, which is written only if it has not changed since.
 
-    Two launches may both believe that they hold the sweep: one of them slept. Of two that write a
-    cell into the store, the one that is later here finds out before it makes or removes a run.
+    Two launches may both believe that they hold the sweep, if one was paused. Of two that write a
+    cell into the store, the later one notices here before it creates or removes a run.
     """
 
     def __init__(self, cell: Folder) -> None:
@@ -133,17 +134,17 @@ class Place:
                 self.state = Recorded.model_validate_json(self._there)
 
     def put(self, state: Recorded) -> None:
-        """Write down how far the cell is written; `RunError` if somebody else did."""
+        """Record how much of the cell is written; `RunError` if another launch has changed it."""
         data = state.model_dump_json(indent=1, exclude_unset=True).encode()
         if not self._cell.swap(STATE, self._there, data):
             raise RunError(f"{self._cell.uri}/{STATE}: another launch writes this cell")
         self._there, self.state = data, state
 
     def check(self) -> None:
-        """`RunError` if somebody else has written it since."""
+        """Raise `RunError` if another launch has changed it since."""
         if self._cell.read(STATE) != self._there:
             raise RunError(f"{self._cell.uri}/{STATE}: another launch writes this cell")
 
     def now(self) -> Recorded | None:
-        """How far the cell is written by now, by whomever."""
+        """How much of the cell is written by now, by any launch."""
         return Place(self._cell).state

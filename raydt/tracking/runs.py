@@ -1,4 +1,4 @@
-"""What every writer of a store does with runs."""
+"""Operations on runs that all writers of a store use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RUNS_PER_PAGE = 1000
 
 
 def every_run(client: Any, experiment_id: str, where: str) -> Iterator[Any]:
-    """The runs of an experiment that an MLflow filter finds, page by page."""
+    """Yield the runs of an experiment that match an MLflow filter, page by page."""
     token = None
     while True:
         page = client.search_runs(
@@ -32,10 +32,10 @@ def log(
     params: Mapping[str, str],
     tags: Mapping[str, str],
 ) -> None:
-    """Log MLflow's metrics in as many batches as it takes; params and tags with the first.
+    """Log MLflow metrics in batches; params and tags with the first batch.
 
-    Written again they are no error: a param has to have the same value, a metric the same time.
-    What is longer than MLflow takes is cut.
+    Logging them again is not an error, if a param has the same value and a metric the same time.
+    Values that are too long for MLflow are truncated.
     """
     from mlflow.entities import Param, RunTag
 

@@ -1,7 +1,7 @@
-"""Which version of MLflow a SQL store is of.
+"""Check the MLflow version of a SQL store.
 
-Asked before MLflow's client, which brings a store of an older version up without a word where that
-lacks a table, so that those who share it can open it no more.
+Checked before MLflow's client is created, because that silently upgrades an older store that lacks
+a table, and others who share the store could no longer open it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ _TABLE = "alembic_version"
 
 
 def other_version(uri: str) -> tuple[str, str] | None:
-    """What is required and what was found where a store is of another version than the MLflow that
-    is installed; None where it is of the same, new, or a server.
+    """What was expected and what was found, if a store has another version than the installed
+    MLflow; None if it has the same, is new, or is a server.
 
-    Raises `SQLAlchemyError` where it cannot be read.
+    Raises `SQLAlchemyError` if it cannot be read.
     """
     if sqlite_path(uri) is None and not is_postgres(uri):
         return None
@@ -34,17 +34,17 @@ def other_version(uri: str) -> tuple[str, str] | None:
         return None
     shown, version = without_password(uri), mlflow.__version__
     if len(found) != 1:
-        wanted = f"a whole store of MLflow {version}, which has one version"
+        wanted = f"a complete store of MLflow {version}, with one version"
         return wanted, f"{shown} with {len(found)} in its table {_TABLE}"
     (revision,) = found
     shown_there = f"{shown} with the schema {revision}"
     if revision in {each.revision for each in script.walk_revisions()}:
         wanted = (
-            f"a store of MLflow {version}: copy it, then `mlflow db upgrade {shown}` brings it up"
+            f"a store of MLflow {version} (copy it, then upgrade it: `mlflow db upgrade {shown}`)"
         )
         return wanted, f"{shown_there}, of an older MLflow"
     wanted = (
-        f"a store that MLflow {version} knows: a newer MLflow made this one, which `pip install "
-        "--upgrade mlflow` gets, or name another store"
+        f"a store of MLflow {version} or older (install a newer MLflow: `pip install --upgrade "
+        "mlflow`; or use another store)"
     )
     return wanted, f"{shown_there}, of a newer MLflow"

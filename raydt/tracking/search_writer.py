@@ -1,6 +1,6 @@
-"""A search of hyperparameters in the store: one parent run, and a child run for each trial.
+"""Write a search for hyperparameters to the store: one parent run, and a child run per trial.
 
-The runs are of kinds of their own, so that `analysis` does not take a search for a sweep.
+The runs have their own kinds, so that `analysis` does not mistake a search for a sweep.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ENDED = {"done": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
 
 
 class SearchWriter:
-    """Writes one search into one store; what is there already is not written again."""
+    """Writes one search into one store; existing runs are not written again."""
 
     def __init__(self, client: Any, store_uri: str, experiment: str, sweep: str) -> None:
         self._client = client
@@ -28,10 +28,10 @@ class SearchWriter:
         self._sweep = sweep
         self._search_id = self._open()
         self.recorded = self._recorded()
-        self._begun: dict[str, str] = {}  # runs of trials, should the store go away in between
+        self._begun: dict[str, str] = {}  # runs of trials, if writing one is interrupted
 
     def _open(self) -> str:
-        """The parent run: the one of the launch before, if there was one."""
+        """The parent run, which is that of an earlier launch if there was one."""
         kind = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_SEARCH}'"
         runs = self._client.search_runs([self.experiment_id], kind, max_results=1)
         if runs:
@@ -43,7 +43,7 @@ class SearchWriter:
         return str(run.info.run_id)
 
     def _recorded(self) -> set[str]:
-        """Ids of the trials that have their run, whole."""
+        """Ids of the trials with a complete run."""
         where = (
             f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}' and attributes.status != 'RUNNING'"
         )
@@ -51,11 +51,11 @@ class SearchWriter:
         return {run.data.tags[schema.TAG_TRIAL_ID] for run in runs}
 
     def write_text(self, text: str, name: str) -> None:
-        """An artifact of the search."""
+        """Write an artifact of the search."""
         self._client.log_text(self._search_id, text, name)
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
-        """What is searched, as an artifact."""
+        """Write the plan of the search as an artifact."""
         self._client.log_dict(self._search_id, dict(plan), schema.ARTIFACT_SEARCH)
 
     def write_trial(
@@ -69,7 +69,7 @@ class SearchWriter:
         start_seconds: float,
         end_seconds: float,
     ) -> None:
-        """A finished trial: `history` is bytes seen and validation loss in nats per byte."""
+        """Write a finished trial; `history` has bytes seen and validation loss in nats per byte."""
         from mlflow.entities import Metric
 
         if trial_id in self.recorded:
@@ -108,6 +108,6 @@ class SearchWriter:
         self.recorded.add(trial_id)
 
     def end(self, note: str, whole: bool) -> None:
-        """The search is over, or was cut off."""
+        """End the parent run; `whole` is False if the search was interrupted."""
         self._client.set_tag(self._search_id, "mlflow.note.content", note)
         self._client.set_terminated(self._search_id, "FINISHED" if whole else "KILLED")

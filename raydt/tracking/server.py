@@ -1,4 +1,4 @@
-"""Asking an MLflow server without MLflow: with the login, the certificate and the prefix that its
+"""Requests to an MLflow server without MLflow, with the login, certificate and prefix that its
 client would use."""
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _TOKEN = "MLFLOW_TRACKING_TOKEN"
 _INSECURE = "MLFLOW_TRACKING_INSECURE_TLS"
 _CERTIFICATES = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CLIENT_CERTIFICATE = "MLFLOW_TRACKING_CLIENT_CERT_PATH"
-# What a server says that wants to know who asks; whether it lets us in is MLflow's to say.
-_ASKS_WHO = (401, 403, 407)
+# Statuses of a server that requires a login; MLflow itself finds out whether ours is accepted.
+_NEEDS_LOGIN = (401, 403, 407)
 _NOT_FOUND = 404
 
 
 def ask(uri: str, path: str, timeout: float) -> bytes:
-    """What a server answers to GET `path`, its first megabyte; raises `OSError` (`HTTPError` for a
-    refusal) and `HTTPException`."""
+    """GET `path` from a server and return the first megabyte of its answer; raises `OSError`
+    (`HTTPError` for an error status) and `HTTPException`."""
     request = Request(f"{without_user(uri).rstrip('/')}{path}", headers=_login(uri))
     with urlopen(request, timeout=timeout, context=_context(uri)) as answer:
         found: bytes = answer.read(2**20)
@@ -34,9 +34,9 @@ def ask(uri: str, path: str, timeout: float) -> bytes:
 
 
 def found_instead(uri: str, timeout: float) -> str | None:
-    """What answers where an MLflow server is meant to; None if it is one, or asks for a login.
+    """What answers instead of an MLflow server; None if it is one, or requires a login.
 
-    A proxy in front of it may pass on nothing but the API, so that is asked where `/health` is not.
+    A proxy may forward only the API, which is tried if `/health` is not found.
     """
     said = "another answer to /health"
     for path, expected in (
@@ -47,7 +47,7 @@ def found_instead(uri: str, timeout: float) -> str | None:
         try:
             answer = ask(uri, path, timeout).strip()
         except HTTPError as error:
-            if error.code in _ASKS_WHO:
+            if error.code in _NEEDS_LOGIN:
                 return None
             said = f"{error.code} from {path}"
             if error.code != _NOT_FOUND:
@@ -67,7 +67,7 @@ def found_instead(uri: str, timeout: float) -> str | None:
 
 
 def _login(uri: str) -> dict[str, str]:
-    client_uri(uri)  # puts a login that stands in the URI into MLflow's variables
+    client_uri(uri)  # moves a login in the URI to MLflow's variables
     user, token = os.environ.get(_USER), os.environ.get(_TOKEN)
     if user is not None:
         pair = f"{user}:{os.environ.get(_PASSWORD, '')}"
@@ -79,7 +79,7 @@ def _context(uri: str) -> ssl.SSLContext | None:
     if urlsplit(without_user(uri)).scheme != "https":
         return None
     if os.environ.get(_INSECURE, "").lower() in ("true", "1"):
-        return ssl._create_unverified_context()  # as MLflow does where it is asked to
+        return ssl._create_unverified_context()  # as MLflow does with this variable
     authority = next((os.environ[name] for name in _CERTIFICATES if os.environ.get(name)), None)
     is_folder = authority is not None and os.path.isdir(authority)  # noqa: PTH112
     context = ssl.create_default_context(

@@ -1,4 +1,4 @@
-"""The file of a SQLite store, looked at before MLflow opens it."""
+"""Check the file of a SQLite store before MLflow opens it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from raydt.errors import Problem
 from raydt.tracking.new_store import is_absent
 
 WHOLE = (
-    "a whole store of MLflow; move the file away, and the next launch, or `raydt sync`, writes all "
-    "cells into a new one"
+    "a complete store of MLflow (move the file away, and the next launch or `raydt sync` writes "
+    "all "
+    "cells into a new one)"
 )
-# Of MLflow's tables those that hold what raydt writes. MLflow would make what is missing, in
-# whatever file it is pointed at.
+# The MLflow tables that raydt writes to. MLflow would create missing ones in any file.
 _TABLES = frozenset("experiments runs params tags metrics latest_metrics alembic_version".split())
 
 
 def check_sqlite(path: Path) -> list[Problem]:
-    """What is wrong with the file of a SQLite store, which need not be there yet."""
+    """The problems of the file of a SQLite store, which need not exist yet."""
     what = "tracking_uri"
     if path.is_symlink() and not path.exists():
-        # A disk that is not mounted, say: a new store in its place would be a second one.
-        wanted = "a link to a store, or none"
-        return [Problem(what, wanted, f"{path} -> {path.readlink()}, where there is nothing")]
+        # The disk may not be mounted, so do not create a second store.
+        wanted = "a link to a store, or no link"
+        return [Problem(what, wanted, f"{path} -> {path.readlink()}, which does not exist")]
     if not path.exists() or is_absent(path):
         return []
     if not path.is_file():
-        return [Problem(what, "a SQLite file", f"{'a folder' if path.is_dir() else 'none'} {path}")]
+        kind = "a folder" if path.is_dir() else "no regular file"
+        return [Problem(what, "a SQLite file", f"{kind} {path}")]
     try:
         with closing(sqlite3.connect(path)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {str(name) for (name,) in rows}
     except sqlite3.Error as error:
         if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            wanted = "a store that no other process holds; wait until it ends, or stop it"
+            wanted = "a store that no other process holds (wait until it ends, or stop it)"
             return [Problem(what, wanted, f"{path}: {error}")]
         return [Problem(what, WHOLE, f"{path}: {error}")]
     missing = sorted(_TABLES - tables)

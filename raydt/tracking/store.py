@@ -1,4 +1,4 @@
-"""Opening the MLflow store: it answers, or the user is told why not, in seconds."""
+"""Open the MLflow store, or report within seconds why that is not possible."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _ANSWER_SECONDS = 5.0
 
 
 def check_store_uri(uri: str) -> list[Problem]:
-    """What is wrong with a store's URI, found without MLflow: its form, an unwritable folder, a
-    server that does not answer."""
+    """The problems of a store's URI, without importing MLflow: its form, a folder that is not
+    writable, a server that does not answer."""
     path = sqlite_path(uri)
     if path is not None:
         if not path.is_absolute():
@@ -46,16 +46,16 @@ def check_store_uri(uri: str) -> list[Problem]:
         parts = urlsplit(without_user(uri))
         scheme = parts.scheme.partition("+")[0]
         address = (parts.hostname, parts.port or _DEFAULT_PORTS.get(scheme))
-    except ValueError as error:  # a port that is no number, a bracket that is not closed
+    except ValueError as error:  # a port that is not a number, an unclosed bracket
         return [Problem("tracking_uri", f"{requirement} ({error})", repr(shown))]
     if is_postgres(uri) and not parts.hostname and parts.query:
-        return []  # a local socket: opening it answers at once
+        return []  # a local socket, which fails at once when it is opened
     if scheme not in _DEFAULT_PORTS or not parts.hostname:
         return [Problem("tracking_uri", requirement, repr(shown))]
     try:
         socket.create_connection(address, timeout=_ANSWER_SECONDS).close()
     except OSError as error:
-        # The URI may hold a password; the address does not.
+        # The URI may contain a password; the address does not.
         found = f"{address[0]}:{address[1]}: {error.strerror or error}"
         return [Problem("tracking_uri", "a server that answers", found)]
     return _check_is_mlflow(uri) if scheme in ("http", "https") else []
@@ -67,26 +67,26 @@ def _check_is_mlflow(uri: str) -> list[Problem]:
 
 
 def check_writable(what: str, folder: Path) -> list[Problem]:
-    """Whether files can be made in `folder`, or in the nearest folder above it that exists."""
+    """Check that files can be created in `folder`, or in its nearest existing parent."""
     existing = folder
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir():
         return [Problem(what, "a folder", f"{existing} is a file")]
-    # os.access says yes to root on a read-only file system as well as no; only writing tells.
+    # os.access is not reliable for root on a read-only file system; only writing is.
     probe = existing / f".raydt-probe-{os.getpid()}"
     try:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        return [Problem(what, "a folder that can be written to", f"{existing}: {error.strerror}")]
+        return [Problem(what, "a writable folder", f"{existing}: {error.strerror}")]
     return []
 
 
 def open_store(uri: str) -> Any:
-    """An `MlflowClient` of the store, which is created where it is SQLite and not there yet.
+    """An `MlflowClient` for the store. A missing SQLite store is created.
 
-    Two processes that create a SQLite store at once would both fail: they wait for each other.
+    Two processes that create a SQLite store at the same time would both fail, so one waits.
     """
     problems = check_store_uri(uri)
     if problems:
@@ -94,14 +94,14 @@ def open_store(uri: str) -> Any:
     path = sqlite_path(uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    # Set before MLflow is imported, which reads them.
+    # MLflow reads these on import.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    # By default a call to a server that is down takes four minutes to fail; the journals can wait.
+    # By default a call to a server that is down takes four minutes to fail; later writes catch up.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    # MLflow logs a database's error with its traceback (a full disk, say) and raises it as well.
+    # MLflow logs database errors (such as a full disk) with a traceback, and also raises them.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
@@ -131,7 +131,7 @@ def open_store(uri: str) -> Any:
 
 
 def _set_mode(path: Path) -> None:
-    """A store that others made may be in another mode: see `journal_mode`. Where that cannot be (no
-    shared memory, a store that may only be read) it stays in its own."""
+    """Set the `journal_mode` of a store that others created. If that fails (no shared memory, a
+    read-only store), it keeps its own."""
     with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.OperationalError):
         connection.execute(f"PRAGMA journal_mode={journal_mode(path)}")

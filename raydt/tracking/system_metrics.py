@@ -1,4 +1,4 @@
-"""Whether MLflow is to have what machines do while they train: by its own variables."""
+"""Whether system metrics are logged, by MLflow's own environment variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ _DEFAULT_SECONDS = 10.0  # MLflow's own
 
 
 def sampling_seconds() -> float | None:
-    """How often machines are sampled, None: never. `InputError` for variables that say neither."""
+    """The sampling interval of system metrics; None: disabled. `InputError` for invalid
+    variables."""
     said = os.environ.get(_ON, "false").lower()
     if said not in ("true", "1", "false", "0"):
         raise bad(_ON, "true or false", repr(said))
@@ -24,5 +25,5 @@ def sampling_seconds() -> float | None:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise bad(_EVERY, "seconds, more than 0", repr(every))
+        raise bad(_EVERY, "more than 0 seconds", repr(every))
     return seconds

@@ -1,7 +1,7 @@
-"""URIs of MLflow stores: their passwords, and paths that a URI must escape.
+"""URIs of MLflow stores: passwords, and paths that must be escaped.
 
-A password is needed to open a store and nowhere else. What is written or shown goes through
-`without_password`; what is handed to MLflow comes from `client_uri`.
+A password is only needed to open a store. URIs that are recorded or shown go through
+`without_password`; those for MLflow come from `client_uri`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 _SQLITE = "sqlite:///"
 # The variable that PostgreSQL's own clients read; pg8000 does not, so we do.
 POSTGRES_PASSWORD = "PGPASSWORD"
-# MLflow's own, for a server that asks who is there.
+# MLflow's own, for a server with a login.
 _HTTP_USER, _HTTP_PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 _PASSWORD_OPTION = re.compile(r"(?<=[?&])password=[^&#]*&?")
 
@@ -31,8 +31,8 @@ class _Parts(NamedTuple):
 def sqlite_uri(path: Path) -> str:
     """The URI of a SQLite store at an absolute path.
 
-    Only what would end the path or be read as an escape is escaped: SQLAlchemy before 2.1 takes
-    the path as it stands.
+    Only characters that would end the path or start an escape are escaped: SQLAlchemy before 2.1
+    does not unescape paths.
     """
     return _SQLITE + str(path).replace("%", "%25").replace("?", "%3F")
 
@@ -45,17 +45,17 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def is_postgres(uri: str) -> bool:
-    """Whether the store is PostgreSQL, with whichever driver."""
+    """Whether the store is PostgreSQL, with any driver."""
     return uri.partition("://")[0].partition("+")[0] == "postgresql"
 
 
 def has_password(uri: str) -> bool:
-    """Whether a password stands in the URI."""
+    """Whether the URI contains a password."""
     return without_password(uri) != uri
 
 
 def without_password(uri: str) -> str:
-    """The URI as it may be written down and shown: with its user, without its password."""
+    """The URI with its user but without its password, to be recorded or shown."""
     parts = _parts(uri)
     if parts is None:
         return uri
@@ -64,22 +64,21 @@ def without_password(uri: str) -> str:
 
 
 def without_user(uri: str) -> str:
-    """The bare address, without user and password."""
+    """The URI without user and password."""
     parts = _parts(uri)
     return uri if parts is None else parts.scheme + _without_option(parts.rest)
 
 
 def client_uri(uri: str) -> str:
-    """The URI to open the store with.
+    """The URI for opening the store.
 
-    A PostgreSQL URI without a password takes that of `PGPASSWORD`, and one without a driver the
-    driver that `raydt[postgres]` installs. User and password of a server go to MLflow's own
-    variables `MLFLOW_TRACKING_USERNAME` and `_PASSWORD`, so that no message of MLflow's repeats
-    them.
+    A PostgreSQL URI without a password gets that of `PGPASSWORD`, and one without a driver the
+    driver of `raydt[postgres]`. User and password of a server are moved to MLflow's variables
+    `MLFLOW_TRACKING_USERNAME` and `_PASSWORD`, so that MLflow does not print them.
     """
     if uri.startswith(_SQLITE) and "%" in uri:
-        # The same store; but of this form MLflow does not make the folder, for which it would
-        # take the escaped path as it stands.
+        # The same store, in a form for which MLflow does not create the folder from the escaped
+        # path.
         return f"sqlite+pysqlite:///{uri.removeprefix(_SQLITE)}"
     parts = _parts(uri)
     if parts is None:
@@ -103,9 +102,9 @@ def client_uri(uri: str) -> str:
 
 
 def postgres_refusal(uri: str) -> tuple[str, str] | None:
-    """What is required and what was found where a PostgreSQL store cannot be opened; else None.
+    """What was expected and what was found if a PostgreSQL store cannot be opened; else None.
 
-    Asked once and at once: MLflow repeats a refused password for 100 seconds.
+    A single quick attempt: MLflow retries a rejected password for 100 seconds.
     """
     if not is_postgres(uri):
         return None
@@ -118,17 +117,17 @@ def postgres_refusal(uri: str) -> tuple[str, str] | None:
         engine.dispose()
     except ModuleNotFoundError as error:
         return "a driver of PostgreSQL (pip install 'raydt[postgres]')", str(error)
-    except TypeError as error:  # of a driver that is called with an option it has not
-        wanted = "options that the driver of PostgreSQL knows (sslmode and others of libpq are "
-        wanted += "psycopg2's: pip install psycopg2-binary)"
+    except TypeError as error:  # an option that the driver does not have
+        wanted = "options of the PostgreSQL driver (sslmode and other options of libpq need "
+        wanted += "psycopg2: pip install psycopg2-binary)"
         return wanted, f"{without_password(uri)}: {error}"
     except (SQLAlchemyError, AttributeError) as error:
-        wanted = f"a PostgreSQL that lets us in (its password comes from {POSTGRES_PASSWORD})"
+        wanted = f"access to PostgreSQL (its password comes from {POSTGRES_PASSWORD})"
         if isinstance(error, AttributeError):
-            # What pg8000 comes to that was given no password and is asked for one.
+            # pg8000's error without a password if one is required.
             return wanted, f"{without_password(uri)}: no password"
         reason = getattr(error, "orig", None) or error
-        # pg8000 answers with the fields of the protocol; M is the message.
+        # pg8000's errors have the fields of the protocol; M is the message.
         fields = reason.args[0] if reason.args else str(reason)
         found = fields.get("M", fields) if isinstance(fields, dict) else str(fields)
         return wanted, f"{without_password(uri)}: {str(found).splitlines()[0]}"
@@ -136,14 +135,14 @@ def postgres_refusal(uri: str) -> tuple[str, str] | None:
 
 
 def _parts(uri: str) -> _Parts | None:
-    """None for what is no URI, or has no place for a user: a file."""
+    """Split a URI; None if it is not one, or cannot have a user (a file)."""
     scheme, mark, rest = uri.partition("://")
     if not mark or rest.startswith("/"):
         return None
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     port = authority.partition(":")[2]
     if "@" not in authority and "@" in rest and port and not port.isdecimal():
-        # A password with a bare / ? or #, which nothing can connect with: hidden all the same.
+        # A password with an unescaped / ? or # cannot work, but must be hidden as well.
         authority = rest[: rest.rindex("@") + 1]
     credentials, _, _ = authority.rpartition("@")
     user, colon, password = credentials.partition(":")
@@ -152,12 +151,12 @@ def _parts(uri: str) -> _Parts | None:
 
 
 def _without_option(rest: str) -> str:
-    """`postgresql://host/db?password=...` is a password too."""
+    """Remove a password in the query: `postgresql://host/db?password=...`."""
     return _PASSWORD_OPTION.sub("", rest).rstrip("?&")
 
 
 def run_address(store_uri: str, experiment_id: str, run_id: str) -> str:
-    """Where people find a run: its page, of a server; MLflow's own address of it, of a database."""
+    """The address of a run: its page on a server, or MLflow's own URI for a database."""
     if not store_uri.startswith("http"):
         return f"runs:/{run_id}"
     server = without_user(store_uri).rstrip("/")

@@ -1,9 +1,9 @@
-"""How a sweep looks in MLflow's UI: named views of its runs, each with its columns and its order.
+"""Named views of a sweep's runs in MLflow's UI, each with its columns and order.
 
-MLflow keeps a shared view as a tag of the experiment, `mlflow.sharedViewState.KEY`, and lists it by
-its name in the menu of the page of runs; `viewStateShareKey=KEY` in the address opens it. The form
-is read off the UI of MLflow 3.17 (`savedViewsUtils`, `ExperimentPageUIState`) and is no documented
-interface: a UI that does not know it shows its own columns, and nothing else depends on it.
+MLflow stores a shared view as a tag of the experiment, `mlflow.sharedViewState.KEY`, and lists its
+name in the menu of the runs page; `viewStateShareKey=KEY` in the URL opens it. The format was taken
+from the UI of MLflow 3.17 (`savedViewsUtils`, `ExperimentPageUIState`) and is not a documented
+interface: a UI that does not support it shows its default columns, and nothing else depends on it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from raydt.tracking import schema
 
 _TAG = "mlflow.sharedViewState."
-# Views say when they were made, which MLflow shows nowhere; a fixed time lets a view that has not
-# changed be the same tag.
+# Views have a creation time, which MLflow does not show; a fixed time keeps the tag of an unchanged
+# view the same.
 _MADE_MS = 1_760_000_000_000
 _COLUMN_PIXELS = 92
 _WIDE = {"attributes.`Dataset`": 260}  # name and digest
@@ -25,8 +25,9 @@ _WIDE = {"attributes.`Dataset`": 260}  # name and digest
 
 @dataclass(frozen=True)
 class View:
-    """A page of runs: which, with columns as (params | metrics | tags | attributes, name), in which
-    order."""
+    """A view of runs: a filter, columns as (params | metrics | tags | attributes, name), and an
+    order.
+    """
 
     key: str
     name: str
@@ -36,7 +37,7 @@ class View:
     ascending: bool
 
     def state(self) -> str:
-        """As MLflow keeps it: an envelope with the state of the page, JSON in JSON."""
+        """The value of MLflow's tag: the state of the page, as JSON inside JSON."""
         columns = [_column(*column) for column in self.columns]
         state = {
             "searchFilter": self.filter,
@@ -47,7 +48,7 @@ class View:
             "modelVersionFilter": "All Runs",
             "datasetsFilter": [],
             "selectedColumns": columns,
-            # Else metrics stand before params, and wide.
+            # Otherwise metrics come before params, with wide columns.
             "columnOrder": columns,
             "columnWidths": {one: _WIDE.get(one, _COLUMN_PIXELS) for one in columns},
         }
@@ -87,8 +88,8 @@ CELLS = View(
         ("params", schema.PARAM_SEED),
         ("attributes", "Dataset"),
     ),
-    # By time the UI would fold the cells into their launch. The words come in a good order:
-    # running, failed, diverged, done; within each the newest first.
+    # Ordered by time, the UI would collapse the cells into their launch. The alphabetical order of
+    # statuses is useful: running, failed, diverged, done, each with the newest first.
     _column("tags", schema.TAG_STATUS),
     ascending=False,
 )
@@ -122,8 +123,8 @@ VIEWS = (CELLS, TRANSFER, LAUNCHES)
 
 
 def add_views(client: Any, experiment_id: str, tags: Mapping[str, str]) -> None:
-    """Put the views into an experiment that has these `tags`; those that are there as they are to
-    be are left alone."""
+    """Add the views to an experiment with these `tags`; views that are up to date are not
+    written."""
     for view in VIEWS:
         tag, state = _TAG + view.key, view.state()
         if tags.get(tag) != state:

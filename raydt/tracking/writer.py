@@ -1,8 +1,8 @@
-"""From journals to MLflow: the only writer of a store.
+"""Write journals to MLflow: the only writer of a store.
 
-`sync` brings the run of a cell up to what its journal says, from wherever it was left; it is used
-while a cell runs, after a launch that was killed, and to rebuild a store. Rows keep the time of
-the journal, so a row that was written twice is one row.
+`sync` updates the run of a cell to its journal, from wherever it was left. It is used while a cell
+runs, after a launch was killed, and to rebuild a store. Rows keep the time of the journal, so a row
+that is written twice is the same row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Writer:
         sweep: str,
         check_held: Callable[[], None] = lambda: None,
     ) -> None:
-        """`check_held` raises if the launch that writes does not hold its sweep any more."""
+        """`check_held` raises if the writing launch no longer holds its sweep."""
         self._check_held = check_held
         self._client = client
         self._store_uri = without_password(store_uri)  # it is written beside every cell
@@ -65,8 +65,8 @@ class Writer:
         *,
         more_tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Open the parent run of a launch; its id. Launches of before that were killed end here:
-        of a sweep one launch is at work at a time."""
+        """Create the parent run of a launch and return its id. Runs of earlier, killed launches are
+        ended, because a sweep has only one launch at a time."""
         for run in self._client.search_runs(
             [self.experiment_id],
             f"tags.`{schema.TAG_KIND}` = '{schema.KIND_LAUNCH}' and attributes.status = 'RUNNING'",
@@ -89,14 +89,13 @@ class Writer:
         return launch_id
 
     def change_plan(self, plan: list[dict[str, object]]) -> None:
-        """The launch has come to have more cells than it began with."""
+        """Update the plan of the launch, after cells were added."""
         assert self._launch_id is not None
         self._check_held()
         self._client.log_dict(self._launch_id, plan, schema.ARTIFACT_PLAN)
 
     def end_launch(self, note: str, whole: bool, headline: Mapping[str, float]) -> None:
-        """Close the parent run with what came of it: a note, and numbers by their names in the
-        schema."""
+        """End the parent run with a note, and headline numbers by their names in the schema."""
         from mlflow.entities import Metric, RunTag
 
         assert self._launch_id is not None
@@ -110,8 +109,8 @@ class Writer:
         self._know_sizes()
 
     def _know_sizes(self) -> None:
-        """Let SQLite count its tables: without, a page of the UI in the order of a metric takes a
-        minute of a grid of 10,000 cells, and after it a second."""
+        """Let SQLite collect statistics: otherwise a page of the UI ordered by a metric takes a
+        minute for a grid of 10,000 cells, and with them a second."""
         path = sqlite_path(self._store_uri)
         if path is not None:
             with closing(sqlite3.connect(path)) as connection:
@@ -129,11 +128,10 @@ class Writer:
         parent: Folder | None = None,
         model: ModelOf | None = None,
     ) -> None:
-        """Bring the run of the cell in `folder` up to `rows` and, if there is one, its `result`.
+        """Update the run of the cell in `folder` to `rows` and to its `result`, if there is one.
 
         `facts` are the cell's params and tags by their names in the schema. `parent` is the folder
-        of the cell that it starts from. With `model` it has a LoggedModel, if it ended with weights
-        that are still there.
+        of its parent. With `model`, a LoggedModel is logged if the cell's weights still exist.
         """
         place = Place(folder)
         self._check_held()  # after it was read: see `Place`
@@ -141,7 +139,7 @@ class Writer:
         if state is None:
             state = self._runs.found(place, str(facts.get(schema.TAG_CELL_ID)), attempt)
         if state is None:
-            # The reports of a cell that was resumed are older than its last attempt.
+            # Reports of a resumed cell are older than its last attempt.
             times = [row.time for row in (*rows, *([result] if result else []))]
             started = min(times, default=None)
             tags = {**facts, **self._link_to(parent)}
@@ -182,8 +180,8 @@ class Writer:
         place.put(state.model_copy(update={"num_reports": len(reports), "ended": ended}))
 
     def _link_to(self, parent: Folder | None) -> Mapping[str, str]:
-        """Where the run of a parent is, as a tag of its children; parents are written first. None
-        of one whose run this store does not have."""
+        """A tag with the address of the parent's run; parents are written first. Empty if this
+        store does not have that run."""
         if parent is None:
             return {}
         if parent.uri not in self._addresses:
@@ -196,8 +194,8 @@ class Writer:
         return {schema.TAG_PARENT_RUN: self._addresses[parent.uri]}
 
     def cancelled(self, folder: Folder) -> None:
-        """End the run of the cell in `folder`, which was cancelled while it ran, if the store has
-        one that has not ended."""
+        """End the run of the cell in `folder`, which was cancelled while it was running, if the
+        store has one that has not ended."""
         from mlflow.entities import RunTag
 
         place = Place(folder)
@@ -211,11 +209,11 @@ class Writer:
         tags = [RunTag(schema.TAG_STATUS, Status.CANCELLED)]
         self._client.log_batch(known.run_id, tags=tags)
         self._client.set_terminated(known.run_id, "KILLED")
-        # Not `ended`: an attempt that was over before the cell was cancelled counts after a retry.
+        # Not `ended`: an attempt that ended before the cell was cancelled counts after a retry.
         place.put(known.model_copy(update={"cancelled": True}))
 
     def delete(self, cell_id: str) -> None:
-        """Delete every run of a cell that the store has."""
+        """Delete all runs of a cell in the store."""
         runs = self._runs.runs_of(cell_id)
         self._check_held()  # after the list: a run that is made later is another launch's
         for run in runs:

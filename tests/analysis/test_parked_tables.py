@@ -42,6 +42,6 @@ def test_gemstones(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     words += "--set stage=scratch --set target=en".split()
     said, report = imported_and_analysed(file, tmp_path, capsys, *words)
     assert "770 cells" in said
-    assert "columns that are not read: step" in said
+    assert "ignored columns: step" in said
     assert "One seed" in report
     assert "is not monotone" in report

@@ -89,4 +89,4 @@ def test_unknown_columns_are_passed_over_and_named(
     file = tmp_path / "bad.csv"
     file.write_text("stage,target,size,loss,colour,weight\nscratch,de,8k,1,red,3\n")
     assert main(("import", str(file), "--dry-run")) == 0
-    assert "Note: columns that are not read: colour, weight." in capsys.readouterr().out
+    assert "Note: ignored columns: colour, weight." in capsys.readouterr().out

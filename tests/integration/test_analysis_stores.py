@@ -56,7 +56,7 @@ def test_postgresql(losses: LossTable) -> None:
         assert tables.store_uri == server.uri
         client = _read(ApiReader(open_store(uri)), uri, None, [])
         pd.testing.assert_frame_equal(check(tables, losses), check(client, losses))
-        with pytest.raises(InputError, match="PostgreSQL that lets us in") as raised:
+        with pytest.raises(InputError, match="access to PostgreSQL") as raised:
             read_sweep(uri.replace(secret, "keeper:wrong@"))
         assert f"got {server.uri}" in str(raised.value)
         assert "authentication failed" in str(raised.value)

@@ -295,7 +295,7 @@ def test_a_launch_on_a_storage_that_cannot_be_written_to_says_so(small_disk: Pat
     )
     code, _, err = finished(process)
     assert code == 2
-    assert "storage: expected a folder that can be written to" in err
+    assert "storage: expected a writable folder" in err
     assert "Traceback" not in err
 
 

@@ -209,7 +209,7 @@ def test_columns_of_an_export_are_mapped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", ["1e30", "9223372036854775808", "-1", "inf", "nan", "x", "²"])
 def test_a_seed_that_no_table_can_hold(tmp_path: Path, seed: str) -> None:
-    with pytest.raises(InputError, match=r"seed: expected a whole number from 0 to 2\^63 - 1"):
+    with pytest.raises(InputError, match=r"seed: expected an integer from 0 to 2\^63 - 1"):
         table(tmp_path, f"{HEADER}scratch,de,small,6M,2.5\n", constants=(f"seed={seed}",))
 
 

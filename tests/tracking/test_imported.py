@@ -119,8 +119,7 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         )
     text = str(raised.value)
     for part in (
-        "line 2: loss: expected nats per byte, more than 0, or nothing where it is missing, got "
-        "'-1'",
+        "line 2: loss: expected nats per byte, more than 0, or nothing if it is missing, got '-1'",
         "line 3: seed",
         "line 5: source: expected a name, got nothing",
         "line 5: loss",
@@ -128,7 +127,7 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         "line 7: stage: expected one of pretrain, scratch, finetune, zeroshot, joint, got 'tuned'",
         "line 9: expected each cell once",
         "also in line 8",
-        "6 values a line, separated by commas, got 4 in line 10",
+        "6 values per line, separated by commas, got 4 in line 10",
         "line 11: size: expected a number of bytes",
         "line 13: source: expected a name, got nothing",
     ):
@@ -215,7 +214,7 @@ def test_the_name_of_a_trained_sweep_or_none_is_refused(tmp_path: Path, uri: str
     table = table_of(tmp_path, AUTHORS)
     client = open_store(uri)
     Writer(client, uri, "trained").start_launch([], {}, "a real one")
-    for name, expected in (("trained", "that was trained"), ("../up", "letters")):
+    for name, expected in (("trained", "that of a trained sweep"), ("../up", "letters")):
         with pytest.raises(InputError, match=expected):
             import_losses(table, uri, name, "losses.csv")
     client.delete_experiment(client.get_experiment_by_name("trained").experiment_id)

@@ -41,7 +41,7 @@ def test_on_a_network_file_system_machines_share_no_memory(
 def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_text("not a database, but somebody's\n" * 100)
-    with pytest.raises(InputError, match="a whole store of MLflow"):
+    with pytest.raises(InputError, match="a complete store of MLflow"):
         open_store(f"sqlite:///{path}")
     assert path.read_text() == "not a database, but somebody's\n" * 100
 

@@ -38,7 +38,7 @@ from raydt.corpora.controlled.catalog import generate
 from raydt.model.decoder import Decoder
 from raydt.tracking.schema import Stage
 from raydt.training import loop
-from raydt.training.ending import LEAST_STEPS, has_converged
+from raydt.training.ending import MIN_STEPS, has_converged
 from raydt.training.evaluate import Evaluation, Evaluator
 from raydt.training.loop import Report, Splits, TrainConfig, train
 from raydt.training.process import set_up_process
@@ -135,7 +135,7 @@ def train_curve(data: list[NDArray[np.uint8]], seed: int) -> Curve:
     with mock.patch.object(loop, "Evaluator", Keeping):
         train(replace(config, tolerance=0.0), Splits(learnt, val, None), report=reports.append)
     step_bytes = PROTOCOL.scratch.batch_windows(len(learnt), MODEL.window_bytes)
-    least_bytes = max(len(learnt), LEAST_STEPS * step_bytes * MODEL.window_bytes)
+    least_bytes = max(len(learnt), MIN_STEPS * step_bytes * MODEL.window_bytes)
     vals, tests = zip(*Keeping.kept, strict=True)
     return Curve([report.bytes_seen for report in reports], list(vals), list(tests), least_bytes)
 

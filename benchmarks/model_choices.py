@@ -35,7 +35,7 @@ from raydt.config.model import MODELS, ModelConfig
 from raydt.config.recipe import Recipe
 from raydt.corpora.prepared.batches import WindowBatches
 from raydt.model.decoder import Decoder
-from raydt.model.default import Block, DefaultDecoder, Surroundings
+from raydt.model.default import Block, BlockInputs, DefaultDecoder
 from raydt.model.families import new_decoder
 from raydt.training.evaluate import evaluate
 from raydt.training.loop import train_step
@@ -55,10 +55,10 @@ class QueryKeyNorm(Block):
         super().__init__(config)
         self.temperature = nn.Parameter(torch.full((config.num_heads, 1, 1), 0.5))
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, around: Surroundings) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, inputs: BlockInputs) -> Tensor:
         K = q.shape[-1]
         q = F.rms_norm(q, (K,)) * self.temperature
-        return super()._attend(q, F.rms_norm(k, (K,)), v, around)
+        return super()._attend(q, F.rms_norm(k, (K,)), v, inputs)
 
 
 class ValueResidual(Block):
@@ -70,11 +70,11 @@ class ValueResidual(Block):
         self.first: list[Tensor] = []  # shared by all blocks of a model; see `build`
         self.is_first = False
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, around: Surroundings) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, inputs: BlockInputs) -> Tensor:
         if self.is_first:
             self.first[:] = [v]
         mixed = v + self.share * (self.first[0] - v)
-        return super()._attend(q, k, mixed, around)
+        return super()._attend(q, k, mixed, inputs)
 
 
 class Gelu(Block):

@@ -119,10 +119,10 @@ class RaydtForCausalLM(PreTrainedModel, GenerationMixin):
         if use_cache and cache is None:
             cache = DynamicCache()
         P = 0 if cache is None else int(cache.get_seq_length())
-        around = self._surroundings(input_ids, P, attention_mask)
+        inputs = self._block_inputs(input_ids, P, attention_mask)
         x_BTD = self.embedding(input_ids)
         for block in self.blocks:
-            x_BTD = block(x_BTD, around, cache)
+            x_BTD = block(x_BTD, inputs, cache)
         if isinstance(logits_to_keep, int) and logits_to_keep:
             x_BTD = x_BTD[:, -logits_to_keep:]
         logits_BTV = self._logits(x_BTD)
@@ -181,7 +181,7 @@ class RaydtForCausalLM(PreTrainedModel, GenerationMixin):
         unseen = logits.logsumexp(dim=-1, keepdim=True) + log_odds
         return unseen.repeat(1, 1, VOCABULARY).index_copy_(2, seen_S, logits)
 
-    def _surroundings(self, x_BT: Tensor, P: int, padding_BJ: Tensor | None) -> Surroundings:
+    def _block_inputs(self, x_BT: Tensor, P: int, padding_BJ: Tensor | None) -> BlockInputs:
         B, T = x_BT.shape
         J, config = P + T, self.config
         device = x_BT.device
@@ -205,10 +205,10 @@ class RaydtForCausalLM(PreTrainedModel, GenerationMixin):
             angle_TF = (torch.arange(P, J)[:, None] * frequency_F).to(device)
             cos_TF, sin_TF = angle_TF.cos(), angle_TF.sin()
         sees_BTJ = sees.expand(B, T, J)
-        return Surroundings(cos_TF, sin_TF, sees_BTJ, bias_HTJ, starts_BT, is_text_BJ, is_plain)
+        return BlockInputs(cos_TF, sin_TF, sees_BTJ, bias_HTJ, starts_BT, is_text_BJ, is_plain)
 
 
-class Surroundings:
+class BlockInputs:
     """What the blocks of one forward pass share."""
 
     def __init__(
@@ -247,35 +247,35 @@ class Block(nn.Module):
         self.feed_forward_in = nn.Linear(width, into, bias=False)
         self.feed_forward_out = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, x_BTD: Tensor, around: Surroundings, cache: Any) -> Tensor:
+    def forward(self, x_BTD: Tensor, inputs: BlockInputs, cache: Any) -> Tensor:
         B, T, D = x_BTD.shape
         H = self.num_heads
         n_BTD = self.attention_norm(x_BTD)
         # Kept beside the values of each byte, so that whoever crops or reorders the cache does so
         # with all of it: what the convolution reads, and where documents begin.
         kept = [] if self.is_paper else [_by_heads(n_BTD, H)]
-        if around.starts_BT is not None:
-            starts = around.starts_BT[:, None, :, None].expand(B, H, T, 1)
+        if inputs.starts_BT is not None:
+            starts = inputs.starts_BT[:, None, :, None].expand(B, H, T, 1)
             kept.append(starts.to(n_BTD.dtype))
         past = _past_values(cache, self.layer)
-        starts_BJ = around.starts_BT
+        starts_BJ = inputs.starts_BT
         if past is not None and starts_BJ is not None:
             starts_BJ = torch.cat([past[:, 0, :, -1] > 0, starts_BJ], dim=1)
         document_BJ = None if starts_BJ is None else starts_BJ.cumsum(dim=1)
         if not self.is_paper:
             K = D // H
             before = None if past is None else _joined(past[..., K : 2 * K])
-            n_BTD = self._convolve(n_BTD, before, document_BJ, around.is_text_BJ)
+            n_BTD = self._convolve(n_BTD, before, document_BJ, inputs.is_text_BJ)
         qkv = self.query_key_value(n_BTD).view(B, T, 3, H, D // H)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        if around.cos_TF is not None and around.sin_TF is not None:
-            q = _rotate(q, around.cos_TF, around.sin_TF).to(v.dtype)
-            k = _rotate(k, around.cos_TF, around.sin_TF).to(v.dtype)
+        if inputs.cos_TF is not None and inputs.sin_TF is not None:
+            q = _rotate(q, inputs.cos_TF, inputs.sin_TF).to(v.dtype)
+            k = _rotate(k, inputs.cos_TF, inputs.sin_TF).to(v.dtype)
         if cache is not None:
             packed = torch.cat([v, *(each.to(v.dtype) for each in kept)], dim=-1)
             k, packed = cache.update(k, packed, self.layer)
             v = packed[..., : D // H]
-        y_BHTK = self._attend(q, k, v, around, document_BJ)
+        y_BHTK = self._attend(q, k, v, inputs, document_BJ)
         x_BTD = x_BTD + self.attention_out(y_BHTK.transpose(1, 2).reshape(B, T, D))
         hidden = self.feed_forward_in(self.feed_forward_norm(x_BTD))
         if self.is_paper:
@@ -287,18 +287,18 @@ class Block(nn.Module):
         return x_BTD + fed_BTD
 
     def _attend(
-        self, q: Tensor, k: Tensor, v: Tensor, around: Surroundings, document_BJ: Tensor | None
+        self, q: Tensor, k: Tensor, v: Tensor, inputs: BlockInputs, document_BJ: Tensor | None
     ) -> Tensor:
-        if around.is_plain and not self.is_paper:
+        if inputs.is_plain and not self.is_paper:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        sees = around.sees_BTJ
+        sees = inputs.sees_BTJ
         if document_BJ is not None:
             T = q.shape[2]
             sees = sees & (document_BJ[:, -T:, None] == document_BJ[:, None, :])
         sees = sees[:, None]
-        if around.bias_HTJ is None:
+        if inputs.bias_HTJ is None:
             return F.scaled_dot_product_attention(q, k, v, attn_mask=sees)
-        bias = around.bias_HTJ[None].masked_fill(~sees, -math.inf).to(q.dtype)
+        bias = inputs.bias_HTJ[None].masked_fill(~sees, -math.inf).to(q.dtype)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
 
     def _convolve(

@@ -1,19 +1,19 @@
-"""Which bytes a model was shown, and what it makes of those it never was.
+"""The bytes that a model has seen in training, and the treatment of those that it has not.
 
 A softmax over all 256 bytes pushes the rows of unseen bytes away in one common direction, for as
-long as it trains, since nothing ever pulls them back, and Adam keeps these steps at full size. What
-a cell that starts from such weights makes of another script is then decided by how far they went.
+long as it trains, because nothing pulls them back, and Adam keeps these steps at full size. The
+loss of a finetune on another script then depends on how far they moved.
 
 So the softmax can be restricted to the seen bytes. All others together have one fixed probability,
 the escape, and share it evenly; their rows get no gradient and no weight decay. The escape is the
-estimate by Good and Turing (Good 1953) of the chance that the next byte is new, singletons / n,
-with one added as in the rule of succession, so that it is never zero:
+Good-Turing estimate (Good 1953) of the probability that the next byte is new, singletons / n, with
+one added as in the rule of succession, so that it is never zero:
 
     escape = (bytes that occurred once + 1) / (n + 2)
 
-The rule is the same in every stage. Seen are the bytes of a cell's own training data, those that
-the cell it starts from has seen, and the separator, after which every text begins. n and the
-singletons are those of its own data; what the parent has seen is no longer new, so no singleton.
+The rule is the same in every stage. Seen bytes are those of a cell's own training data, those that
+its parent has seen, and the separator, which precedes every text. n and the singletons are those of
+its own data, without bytes that the parent has seen, which are not new.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from raydt.config.model import VOCABULARY
 
 _SEPARATOR = 0
-_BYTES_AT_ONCE = 2**20  # counted as int64: 8 MB, however much is mapped from disk
+_BYTES_AT_ONCE = 2**20  # counted as int64 in pieces of 8 MB, because the data is memory-mapped
 
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The bytes that a cell and those it starts from have seen.
+    """The bytes that a cell and its parents have seen.
 
     `escape` is the probability of all others together; None: the softmax is over all 256 bytes.
     """
@@ -44,7 +44,7 @@ class Alphabet:
     def of_data(
         cls, data: NDArray[np.uint8], parent: Alphabet | None = None, *, escapes: bool
     ) -> Alphabet:
-        """That of a cell which trains on `data` (n,) and starts from one that has seen `parent`."""
+        """The alphabet of a cell that trains on `data` (n,), with the alphabet of its parent."""
         count_V = byte_counts(data)
         known = (frozenset() if parent is None else parent.seen) | {_SEPARATOR}
         seen = known | set(np.flatnonzero(count_V).tolist())
@@ -55,7 +55,7 @@ class Alphabet:
 
     @classmethod
     def of_metadata(cls, metadata: Mapping[str, str]) -> Alphabet | None:
-        """What `metadata` gave; None for weights of a time when it was not written."""
+        """The alphabet in the metadata of weights; None for weights of versions without it."""
         if "seen_bytes" not in metadata:
             return None
         bits_V = np.unpackbits(np.frombuffer(bytes.fromhex(metadata["seen_bytes"]), np.uint8))
@@ -65,24 +65,24 @@ class Alphabet:
         )
 
     def metadata(self) -> dict[str, str]:
-        """What stands beside the weights, exactly."""
+        """The metadata to store with the weights, without loss of precision."""
         is_seen_V = np.zeros(VOCABULARY, dtype=bool)
         is_seen_V[sorted(self.seen)] = True
         texts = {"seen_bytes": np.packbits(is_seen_V).tobytes().hex()}
         return texts if self.escape is None else {**texts, "escape": repr(self.escape)}
 
     def unseen_share(self, data: NDArray[np.uint8]) -> float:
-        """The share of the bytes of `data` (n,) that are none of these."""
+        """The share of the bytes of `data` (n,) that are unseen."""
         count_V = byte_counts(data)
         return float(1 - count_V[sorted(self.seen)].sum() / len(data))
 
 
-# Of weights without a record: they may have seen any byte, and every row of theirs was trained.
+# For weights without a record: they may have seen any byte, and all their rows were trained.
 EVERY_BYTE = Alphabet(frozenset(range(VOCABULARY)))
 
 
 def byte_counts(data: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How often each byte occurs in `data` (n,), which may be mapped from disk; (256,)."""
+    """The number of occurrences of each byte in `data` (n,), which may be memory-mapped; (256,)."""
     count_V = np.zeros(VOCABULARY, dtype=np.int64)
     for start in range(0, len(data), _BYTES_AT_ONCE):
         count_V += np.bincount(data[start : start + _BYTES_AT_ONCE], minlength=VOCABULARY)

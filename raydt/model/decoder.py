@@ -1,10 +1,10 @@
-"""What all families of byte-level decoders share: a softmax over bytes, and its loss.
+"""The base class of byte-level decoders: a softmax over bytes, and its loss.
 
-Shape suffixes: B batch, T bytes of a window, D width, V vocabulary, S the bytes that the softmax is
-over, N = B T.
+Shape suffixes: B batch, T bytes of a window, D width, V vocabulary, S bytes in the softmax, N = B
+T.
 
-`default.py` is raydt's own family, `paper.py` the published model, `hub.py` what `transformers`
-builds; `families.py` makes any.
+`default.py` is raydt's own family, `paper.py` the published model, `hub.py` models that
+`transformers` builds; `families.py` makes any of them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ IGNORED_TARGET = -100  # a target that is not counted
 
 
 class Decoder(nn.Module, ABC):
-    """Bytes to the distribution of the next byte."""
+    """Maps bytes to the distribution of the next byte."""
 
     seen_S: Tensor | None  # None: all 256
-    place_V: Tensor | None  # of each byte among the seen
-    blocks: nn.ModuleList  # all of one kind
+    place_V: Tensor | None  # the index of each byte among the seen ones
+    blocks: nn.ModuleList  # all alike
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -37,37 +37,37 @@ class Decoder(nn.Module, ABC):
         self.register_buffer("place_V", None, persistent=False)
 
     def compile_blocks(self) -> None:
-        """Compile each block for training. They are alike, so that the compiler works on one."""
+        """Compile each block for training. They are alike, so the compiler works only once."""
         self.is_compiled = True
         for block in self.blocks:
             block.compile()
 
     @staticmethod
     def run_block(block: nn.Module, *arguments: object) -> Tensor:
-        """What `block` makes of its arguments; compiled, if it is, for gradients alone: an
-        evaluation has shapes of its own, for each of which the compiler would work again."""
+        """Call `block`; its compiled version is only used for training, because evaluations have
+        other shapes, for which the compiler would work again."""
         run = block if torch.is_grad_enabled() else block.forward
         result: Tensor = run(*arguments)
         return result
 
     @abstractmethod
     def logits(self, x_BT: Tensor) -> Tensor:
-        """Logits of all bytes, (B, T, V), or of those that the softmax is over, (B, T, S)."""
+        """Logits of all bytes, (B, T, V), or of those in the softmax, (B, T, S)."""
 
     @abstractmethod
     def byte_rows(self) -> list[Tensor]:
-        """The parameters (V, D) of which each row belongs to a byte, the output's last; none in a
-        family whose rows are no bytes'."""
+        """The parameters (V, D) with one row per byte, the output's last; empty for a family whose
+        rows do not belong to bytes."""
 
     @abstractmethod
     def matrices(self) -> list[Tensor]:
-        """The hidden matrices, which Muon trains; all else is for AdamW."""
+        """The hidden matrices, which Muon trains; AdamW trains the rest."""
 
     def forward(self, x_BT: Tensor) -> Tensor:
         """Logits (B, T, V) for bytes (B, T), T at most the window.
 
-        If the softmax is restricted, they are float32, and those of the other bytes such that
-        together they have the probability of the escape.
+        If the softmax is restricted, they are float32, and the logits of the other bytes are such
+        that together they have the probability of the escape.
         """
         logits = self.logits(x_BT)
         if self.seen_S is None:
@@ -79,12 +79,12 @@ class Decoder(nn.Module, ABC):
     def loss(
         self, x_BT: Tensor, y_BT: Tensor, reduction: str = "mean", z_loss: float = 0.0
     ) -> Tensor:
-        """Cross-entropy in nats per byte; targets of -100 are not counted.
+        """Cross-entropy in nats per byte; targets of -100 are ignored.
 
-        With `z_loss` the gradient, and it alone, is that of cross-entropy + z_loss * log(Z)^2
-        (PaLM, arXiv 2204.02311, section 5; t5x's `cross_entropy_with_logits`): the value stays the
-        cross-entropy, so that losses of any weight can be compared. `reduction` is "mean" or "sum".
-        If the softmax is restricted, it is the cross-entropy over the seen bytes.
+        With `z_loss`, only the gradient is that of cross-entropy + z_loss * log(Z)^2 (PaLM, arXiv
+        2204.02311, section 5; t5x's `cross_entropy_with_logits`). The value is still the
+        cross-entropy, so that losses with any `z_loss` are comparable. `reduction` is "mean" or
+        "sum". If the softmax is restricted, it is the cross-entropy over the seen bytes.
         """
         if self.place_V is not None:
             y_BT = torch.where(y_BT < 0, y_BT, self.place_V[y_BT.clamp(min=0)])
@@ -101,19 +101,19 @@ class Decoder(nn.Module, ABC):
         return loss + (penalty - penalty.detach())
 
     def restrict(self, alphabet: Alphabet) -> None:
-        """Let the softmax be over the bytes of `alphabet`, if it has an escape for all others."""
+        """Restrict the softmax to the bytes of `alphabet`, if that has an escape for all others."""
         self.seen_S = self.place_V = None
         if alphabet.escape is None:
             return
         device = next(self.parameters()).device
         self.seen_S = torch.tensor(sorted(alphabet.seen), device=device)
-        # An unseen byte has a place that does not exist: as a target of training it is an error.
+        # The index of an unseen byte is out of range, so it is an error as a training target.
         self.place_V = torch.full((VOCABULARY,), len(alphabet.seen), device=device)
         self.place_V[self.seen_S] = torch.arange(len(alphabet.seen), device=device)
         num_unseen = VOCABULARY - len(alphabet.seen)
         self._unseen_log_odds = math.log(alphabet.escape / (1 - alphabet.escape) / num_unseen)
 
     def output_rows(self) -> Tensor:
-        """The output's row of each byte that the softmax is over, (V, D) or (S, D)."""
+        """The output rows of the bytes in the softmax, (V, D) or (S, D)."""
         rows_VD = self.byte_rows()[-1]
         return rows_VD if self.seen_S is None else rows_VD.index_select(0, self.seen_S)

@@ -1,14 +1,15 @@
-"""Attention with a bias by distance (T5's), as a matrix or, on a GPU, without ever writing one.
+"""Attention with a relative position bias (T5's), as a matrix or, on a GPU, without materialising
+one.
 
 Shape suffixes: B batch, H heads, T bytes of a window, K width of a head, N distances (0, 1, ...,
-and the last for all beyond), C bytes of a block, M blocks of a window.
+and the last for all larger ones), C bytes of a block, M blocks of a window.
 
-A bias of shape (H, T, T) shuts out the fast attention kernels, and its gradient is written once a
-batch and layer: at 64 windows of 1024 bytes 1.3 GB. FlexAttention adds the bias within its kernel,
-but collects a gradient for it by atomic additions, which took 73 ms where all else took 5
-(docs/gpu.md). All distances from 128 on share a bias, so the gradients of all others lie near the
-diagonal: they are computed once more there, from blocks of 128 bytes, and that of the last follows,
-because the gradients of a softmax's scores add up to zero.
+A bias of shape (H, T, T) prevents the use of fast attention kernels, and its gradient is written
+for each batch and layer: 1.3 GB for 64 windows of 1024 bytes. FlexAttention adds the bias inside
+its kernel, but accumulates its gradient with atomic additions, which took 73 ms where everything
+else took 5 (docs/gpu.md). All distances from 128 on share a bias, so the gradients of all other
+distances are near the diagonal: they are recomputed there, from blocks of 128 bytes. That of the
+last distance follows, because the gradients of a softmax's scores add up to zero.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 MAX_DISTANCE_BYTES = 128  # from here on all distances are one bucket (T5, section 2.1)
 _C = MAX_DISTANCE_BYTES
-# Blocks of the forward kernel. What torch chooses for a score with a table in it took 3.3 ms where
-# these take 0.7 (docs/gpu.md).
+# Block sizes of the forward kernel. Torch's choice for a score with a table took 3.3 ms, these 0.7
+# (docs/gpu.md).
 _KERNEL_OPTIONS: Any = {
     "fwd_BLOCK_M": 128,
     "fwd_BLOCK_N": 64,
@@ -38,7 +39,7 @@ _KERNEL_OPTIONS: Any = {
 
 @dataclass(frozen=True)
 class MatrixBias:
-    """Any bias, -inf for what is hidden: (1 or B, H, T, T)."""
+    """Any bias, -inf for masked positions: (1 or B, H, T, T)."""
 
     bias_BHTT: Tensor
 
@@ -52,9 +53,9 @@ class MatrixBias:
 
 @dataclass(frozen=True)
 class DistanceBias:
-    """The bias of each distance, (H, N): each byte sees itself and those before it.
+    """The bias of each distance, (H, N), with causal attention.
 
-    For compiled blocks alone: what is not compiled of FlexAttention writes all scores.
+    Only for compiled blocks: without compilation, FlexAttention materialises all scores.
     """
 
     bias_HN: Tensor
@@ -71,8 +72,8 @@ class DistanceBias:
 
 @functools.cache
 def causal_blocks(num_bytes: int, device: torch.device) -> BlockMask:
-    """What FlexAttention may pass over in windows of `num_bytes`, a multiple of 128."""
-    # Not at the top: importing it loads torch's compiler, which a CPU has no use for.
+    """The blocks that FlexAttention may skip in windows of `num_bytes`, a multiple of 128."""
+    # Imported here because it loads torch's compiler, which is not needed on a CPU.
     from torch.nn.attention.flex_attention import create_block_mask
 
     return create_block_mask(
@@ -88,9 +89,10 @@ def with_bias_gradient(
     log_sum_BHT: Tensor,
     bias_HN: Tensor,
 ) -> Tensor:
-    """`out_BHTK`, attention with a fixed bias, such that its gradient reaches `bias_HN`, too.
+    """Return `out_BHTK`, attention with a fixed bias, such that its gradient also reaches
+    `bias_HN`.
 
-    `log_sum_BHT` are the logarithms of what the softmax divides by. T is a multiple of 128.
+    `log_sum_BHT` are the logarithms of the softmax's normalisers. T is a multiple of 128.
     """
     given = (q_BHTK.detach(), k_BHTK.detach(), v_BHTK.detach(), log_sum_BHT)
     result: Tensor = _BiasGradient.apply(out_BHTK, *given, bias_HN)  # type: ignore[no-untyped-call]
@@ -98,7 +100,7 @@ def with_bias_gradient(
 
 
 class _BiasGradient(torch.autograd.Function):
-    """The identity on the first argument; its gradient is that of the last, besides."""
+    """The identity on the first argument, which also computes the gradient of the last."""
 
     @staticmethod
     def forward(
@@ -133,7 +135,8 @@ def near_gradient(
 ) -> Tensor:
     """The gradient of the bias of distances 0 to 127; (H, C) float32.
 
-    Of each block of C queries the scores with its own keys and those of the block before.
+    Recomputes the scores of each block of C queries with its own keys and those of the block
+    before.
     """
     B, H, T, K = q_BHTK.shape
     M = T // _C
@@ -148,13 +151,13 @@ def near_gradient(
     weight = torch.exp(score - log_sum_BHT.reshape(B, H, M, _C, 1))
     of_weight = (gradient @ values.mT).float()
     delta = (gradient_BHTK.float() * out_BHTK.float()).sum(dim=-1).reshape(B, H, M, _C, 1)
-    # Before the first block there is nothing: what it would see there is as far as a block.
+    # There is nothing before the first block: mask positions there as if they were a block away.
     exists_MCW = near_CW & (
         (torch.arange(M, device=q_BHTK.device)[:, None, None] > 0)
         | (torch.arange(2 * _C, device=q_BHTK.device) >= _C)
     )
     of_score = torch.where(exists_MCW, weight * (of_weight - delta), 0.0).sum(dim=(0, 2))
-    # Entries of one distance lie on a diagonal; with rows one longer than they are, in a column.
+    # Entries of one distance are on a diagonal; with rows one longer, they are in a column.
     skewed = F.pad(of_score.flip(2), (0, 1)).flatten(1)[:, : 2 * _C * _C]
     return skewed.view(H, _C, 2 * _C).sum(dim=1)[:, _C - 1 : 2 * _C - 1]
 

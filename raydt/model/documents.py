@@ -1,4 +1,4 @@
-"""Which bytes of a window belong to one document: byte 0 stands before a document's first byte.
+"""Documents inside a window: byte 0 precedes the first byte of each document.
 
 B batch, T bytes of a window.
 """
@@ -14,14 +14,14 @@ SEPARATOR = 0
 def document_numbers(x_BT: Tensor) -> Tensor:
     """The document of each byte, counted from 0 in each window; (B, T) int64.
 
-    A separator belongs to the document after it: it is the byte that the first byte is predicted
-    from. What is predicted of the separator itself, the end of a document, has seen the document.
+    A separator belongs to the document after it, because that document's first byte is predicted
+    from it. The separator itself is predicted from the document that it ends.
     """
     return (x_BT == SEPARATOR).cumsum(dim=1)
 
 
 def attention_mask(document_BT: Tensor) -> Tensor:
-    """True where a byte (row) may see another (column): earlier, or itself, and of one document.
+    """True where a byte (row) may attend to another (column): itself or earlier, same document.
 
     (B, 1, T, T) bool, to be broadcast over the heads.
     """

@@ -1,4 +1,4 @@
-"""The families of decoders by the name that a config has for them."""
+"""Make decoders by the family in their config."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FAMILIES: dict[str, type[Decoder]] = {"default": DefaultDecoder, "paper": Paper
 
 
 def new_decoder(config: ModelConfig) -> Decoder:
-    """A decoder of the config's family, with weights as they are before any training."""
+    """A decoder of the config's family, with initial weights."""
     if config.family == "hub":
         from raydt.model.hub import HubDecoder  # needs `transformers`, which is optional
 

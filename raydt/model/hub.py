@@ -1,8 +1,8 @@
-"""Models of the Hub's form: what `transformers` builds from a config, as a decoder of bytes.
+"""Models in Hugging Face format, built by `transformers`, as decoders of bytes.
 
 Shape suffixes: B batch, T bytes of a window, V vocabulary, I ids of the model.
 
-A byte is the id that the model has for it, and the softmax is over these 256 alone.
+A byte is mapped to its id in the model, and the softmax is over these 256 ids only.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from raydt.model.decoder import Decoder
 
 
 class HubDecoder(Decoder):
-    """A causal language model of `transformers`, and the ids of the bytes."""
+    """A causal language model of `transformers`, with the ids of the bytes."""
 
     id_V: Tensor
 
     def __init__(self, config: ModelConfig, model: nn.Module | None = None) -> None:
-        """`model` is one of the config with weights; without, it begins at random.
+        """`model` has the config's shape and weights; without it, the initialisation is random.
 
-        `RunError` where this version of `transformers` has no causal model of the config's type.
+        `RunError` if this version of `transformers` has no causal model of the config's type.
         """
         super().__init__(config)
         assert config.hub is not None
         self.model = _new_model(config.hub.fields) if model is None else model
         self.register_buffer("id_V", torch.tensor(config.hub.byte_ids), persistent=False)
-        self.blocks = nn.ModuleList()  # none that compile alike: see `compile_blocks`
+        self.blocks = nn.ModuleList()  # not alike, so not compiled: see `compile_blocks`
         own = {name for name, _ in self.named_parameters()}
         by_parameter = {id(parameter): name for name, parameter in self.named_parameters()}
         every = self.named_parameters(remove_duplicate=False)
-        # Tied weights have two names; they are written once.
+        # Tied weights have two names, and are written once.
         self._tied = {name: by_parameter[id(p)] for name, p in every if name not in own}
 
     def logits(self, x_BT: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class HubDecoder(Decoder):
         return logits_BTI.index_select(2, self.id_V)
 
     def byte_rows(self) -> list[Tensor]:
-        return []  # a row is an id's; `restrict` refuses what would look for one
+        return []  # rows belong to ids, not bytes; `restrict` raises
 
     def matrices(self) -> list[Tensor]:
         tables = {id(m.weight) for m in self.modules() if isinstance(m, nn.Embedding)}
@@ -58,12 +58,12 @@ class HubDecoder(Decoder):
     def restrict(self, alphabet: Alphabet) -> None:
         if alphabet.escape is not None:
             raise RunError(
-                "a model of the Hub's form: expected a softmax over all bytes (unseen_bytes = "
+                "a model in Hugging Face format: expected a softmax over all bytes (unseen_bytes = "
                 "train), got an escape for unseen ones"
             )
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Each weight once."""
+        """The weights, tied ones once."""
         every: dict[str, Any] = super().state_dict(*args, **kwargs)
         return {name: tensor for name, tensor in every.items() if name not in self._tied}
 

@@ -1,6 +1,5 @@
-"""The weights of a model of the Hub's form, read by `transformers` and held against what its files
-say of it: that nothing is missing, that it does not look ahead, and that bytes have the ids that
-its tokenizer gives them."""
+"""Load the weights of a model in Hugging Face format with `transformers`, and check them: nothing
+is missing, the model is causal, and bytes have the ids of its tokenizer."""
 
 from __future__ import annotations
 
@@ -16,13 +15,13 @@ from raydt.config.model import HubModel, ModelConfig
 from raydt.errors import Problem
 from raydt.model.hub import HubDecoder
 
-# What can be computed twice differs by no more, relative to the largest logit.
+# Maximum difference between two computations of the same, relative to the largest logit.
 _ROUNDING = 1e-4
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json")
 
 
 def read_hub_weights(what: str, folder: Path, config: ModelConfig) -> HubDecoder | Problem:
-    """The model of a folder on the CPU in float32, or why it is none; `what` names it."""
+    """The model of a folder on the CPU in float32, or its problem; `what` names it."""
     assert config.hub is not None
     with _quiet():
         try:
@@ -36,19 +35,19 @@ def read_hub_weights(what: str, folder: Path, config: ModelConfig) -> HubDecoder
             return Problem(what, requirement, f"{kind}: {error!s:.300}")
         absent = sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
         if absent:
-            named = f"{len(absent)} that are not there or of another shape, such as {absent[0]}"
+            named = f"{len(absent)} missing or of another shape, such as {absent[0]}"
             return Problem(what, "all weights of the model", named)
         wrong = _other_ids(folder, config.hub)
         if wrong is not None:
-            return Problem(what, "a tokenizer that makes each byte one token, and no other", wrong)
+            return Problem(what, "a tokenizer with exactly one token per byte", wrong)
     decoder = HubDecoder(config, model).eval()
-    if _looks_ahead(decoder):
+    if _is_not_causal(decoder):
         found_kind = f"{config.hub.fields.get('model_type')}, whose logits change with later bytes"
-        return Problem(what, "a model that reads from left to right alone", found_kind)
+        return Problem(what, "a causal model", found_kind)
     return decoder
 
 
-def _looks_ahead(decoder: HubDecoder) -> bool:
+def _is_not_causal(decoder: HubDecoder) -> bool:
     """Whether the logits of the first bytes depend on those after them."""
     half = min(8, decoder.config.window_bytes // 2)
     x_BT = torch.arange(1, 2 * half + 1).repeat(2, 1)
@@ -60,13 +59,13 @@ def _looks_ahead(decoder: HubDecoder) -> bool:
 
 
 def _other_ids(folder: Path, hub: HubModel) -> str | None:
-    """Where the tokenizer of a folder gives a byte another id; None if nowhere."""
+    """A description of a byte to which the folder's tokenizer gives another id; None if none."""
     if not any((folder / name).exists() for name in _TOKENIZERS):
         return None
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        return f"one that does not load: {error!s:.300}"
+        return f"one that cannot be loaded: {error!s:.300}"
     for text in _every_byte():
         expected = [hub.byte_ids[byte] for byte in text.encode()]
         ids = tokenizer.encode(text, add_special_tokens=False)
@@ -76,7 +75,7 @@ def _other_ids(folder: Path, hub: HubModel) -> str | None:
 
 
 def _every_byte() -> Iterator[str]:
-    """Short texts in UTF-8, in which every byte occurs that can but the separator."""
+    """Short texts in UTF-8 with every possible byte except the separator."""
     points = [*range(1, 0x80), *range(0x80, 0x800, 0x3F)]
     points += [*range(0x800, 0xD800, 0x3F1), *range(0xE000, 0x10000, 0x3F1)]
     points += range(0x10000, 0x110000, 0x3F41)
@@ -86,7 +85,7 @@ def _every_byte() -> Iterator[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' bars, which would stand in a launch's own display."""
+    """Suppress transformers' progress bars, which would disturb a launch's display."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

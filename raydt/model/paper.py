@@ -5,8 +5,8 @@ buckets of distances.
 
 Source: google-research/t5x, t5x/examples/decoder_only (network.py, layers.py), and T5 (Raffel et
 al. 2020, arXiv 1910.10683, section 2.1). RMSNorm, a gated GELU by the tanh approximation, no
-biases, attention scores that are not divided by sqrt(K) (the queries' matrix begins that much
-smaller instead), one table of relative position biases that all layers share, and an output that is
+biases, attention scores that are not divided by sqrt(K) (the initial query matrix is smaller by
+that factor instead), one table of relative position biases for all layers, and an output that is
 tied to the embedding.
 """
 
@@ -29,12 +29,12 @@ from raydt.model.distance_bias import (
 from raydt.model.documents import attention_mask, document_numbers
 
 _NORM_EPSILON = 1e-6
-# What is left of the standard deviation of a normal that is cut at two of them.
-_CUT_NORMAL_STD = 0.87962566103423978
+# The standard deviation of a standard normal that is truncated at two.
+_TRUNCATED_NORMAL_STD = 0.87962566103423978
 
 
 class PaperDecoder(Decoder):
-    """Embedding, blocks, norm, and the embedding again."""
+    """Embedding, blocks, norm, and the tied embedding as output."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -68,11 +68,11 @@ class PaperDecoder(Decoder):
         return [self.embedding.weight]
 
     def matrices(self) -> list[Tensor]:
-        return []  # AdamW trains all, as published
+        return []  # AdamW trains everything, as published
 
 
 class PaperBlock(nn.Module):
-    """Attention and gated feed-forward, each added to the stream."""
+    """Attention and gated feed-forward, each added to the residual stream."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class PaperBlock(nn.Module):
         with torch.no_grad():
             self.query_key_value.weight[:width] *= (width // config.num_heads) ** -0.5
         for linear in (self.feed_forward_in, self.feed_forward_out):
-            std = linear.in_features**-0.5 / _CUT_NORMAL_STD
+            std = linear.in_features**-0.5 / _TRUNCATED_NORMAL_STD
             nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
 
     def forward(self, x_BTD: Tensor, bias: DistanceBias | MatrixBias) -> Tensor:
@@ -105,7 +105,7 @@ class PaperBlock(nn.Module):
 
 
 class RelativePositionBias(nn.Module):
-    """What is added to the score of a byte for its distance, per head; -inf for what is hidden."""
+    """The bias of attention scores by distance, per head; -inf for masked positions."""
 
     bucket_T: Tensor
 
@@ -118,14 +118,14 @@ class RelativePositionBias(nn.Module):
         self.register_buffer("bucket_T", bucket_T, persistent=False)
 
     def by_distance(self, num_distances: int) -> Tensor:
-        """(H, num_distances): of 0, 1, 2, ... bytes."""
+        """The bias of distances 0, 1, 2, ... in bytes; (H, num_distances)."""
         return self.table_HN[:, self.bucket_T[:num_distances]]
 
     def forward(self, T: int, document_BT: Tensor | None) -> Tensor:
-        """(1, H, T, T), or (B, H, T, T) where documents are masked."""
+        """The bias matrix, (1, H, T, T), or (B, H, T, T) with masked documents."""
         by_distance_HT = self.by_distance(T)
         hidden_HT = by_distance_HT.new_full((len(by_distance_HT), T), -math.inf)
-        # Entry (i, j) is the bias of distance i - j: rows are windows of one reversed line.
+        # Entry (i, j) is the bias of distance i - j: rows are windows of one reversed vector.
         line = torch.cat([by_distance_HT.flip(1), hidden_HT], dim=1)
         bias_HTT = line.unfold(1, T, 1)[:, :T].flip(1)
         if document_BT is None:

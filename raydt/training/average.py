@@ -1,8 +1,8 @@
-"""The average of a cell's weights over its steps: what is evaluated, kept and started from.
+"""The average of a cell's weights over its steps, which is evaluated, saved and used as a parent.
 
-At a constant learning rate the weights themselves keep jumping about; their average settles, and
-is as good as weights whose rate was annealed, at every step and not only at the last one. So no
-length of training has to be known beforehand.
+At a constant learning rate the weights keep fluctuating. Their average settles, and at every step
+is as good as annealed weights at the last one. So the length of training need not be known in
+advance.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ class WeightAverage:
 
         m += (1 - (1 - 1 / t)^(power + 1)) (w - m),
 
-    so step s weighs about s^power: the average covers the same share of the way at every time,
-    whatever its length. A power of 0 is the plain mean, a large one is the weights themselves.
+    so the weight of step s is about s^power: the average always covers the same share of training,
+    whatever its length. A power of 0 is the plain mean, a large one approaches the weights
+    themselves.
     """
 
     def __init__(self, model: Decoder, power: float) -> None:
@@ -33,19 +34,19 @@ class WeightAverage:
         self._power = power
         self._weights = [parameter.detach() for parameter in model.parameters()]
         self._means = [parameter.detach() for parameter in self.model.parameters()]
-        # On a GPU a tensor, which a CUDA graph reads anew at every step.
+        # On a GPU a tensor, which a CUDA graph reads at every step.
         device = self._means[0].device
         self._share: float | Tensor = (
             torch.ones((), device=device) if device.type == "cuda" else 1.0
         )
 
     def update(self, num_steps: int) -> None:
-        """Take in the weights as they are after `num_steps` steps, one or more."""
+        """Update the average with the weights after `num_steps` steps, at least one."""
         self.set_share(num_steps)
         self.take_in()
 
     def set_share(self, num_steps: int) -> None:
-        """Set how much the weights as they are after `num_steps` steps, one or more, count."""
+        """Set the share of the weights after `num_steps` steps, at least one."""
         share = 1 - (1 - 1 / num_steps) ** (self._power + 1)
         if isinstance(self._share, Tensor):
             self._share.fill_(share)
@@ -54,7 +55,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def take_in(self) -> None:
-        """Let the average move towards the weights by the share that is set."""
+        """Move the average towards the weights by the current share."""
         if isinstance(self._share, Tensor):
             torch._foreach_mul_(self._means, 1 - self._share)
             torch._foreach_add_(self._means, torch._foreach_mul(self._weights, self._share))
@@ -67,5 +68,5 @@ class WeightAverage:
         return self.model.state_dict()
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Resume from what `state_tensors` gave; `RunError` for another model."""
-        put_weights(self.model, tensors, "checkpoint", "a cell resumes with the model it had")
+        """Resume from `state_tensors`; `RunError` for another model."""
+        put_weights(self.model, tensors, "checkpoint", "a cell must resume with its own model")

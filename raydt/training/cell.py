@@ -1,4 +1,4 @@
-"""The steps of one cell: forward, backward, update, and now and then a look at where it stands."""
+"""The training loop of one cell: steps, evaluations and checkpoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raydt.tracking.schema import Status, Stop
 from raydt.training.average import WeightAverage
 from raydt.training.checkpoints.folder import CheckpointFolder
 from raydt.training.config import Splits, TrainConfig
-from raydt.training.ending import LEAST_STEPS, evaluation_steps, has_converged, unfinished
+from raydt.training.ending import MIN_STEPS, evaluation_steps, has_converged, unfinished
 from raydt.training.evaluate import Evaluator
 from raydt.training.optimizer.combined import Optimizer
 from raydt.training.outcome import Outcome, Report, Resumed
@@ -26,12 +26,12 @@ from raydt.training.step import Gradients
 from raydt.training.stepper import Stepper
 from raydt.training.throughput import peaks_of
 
-# On a GPU a look at the loss waits for it: not after every step.
-_STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 100}
+# Reading the loss waits for the GPU, so it is not checked after every step there.
+_STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 100}
 
 
 class CellTraining:
-    """The steps, evaluations and checkpoints of a cell that trains."""
+    """The steps, evaluations and checkpoints of a training cell."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class CellTraining:
         gradients = Gradients(model, recipe, ranks)
         rank_windows = batch_windows // ranks.num_ranks
         self._stepper = Stepper(self._state, gradients, rank_windows, window_bytes)
-        # Only now: the windows that fit at once are measured on what is not compiled.
+        # Compile only now: the number of windows that fit is measured on uncompiled code.
         on_gpu = self._state.device.type == "cuda"
         gradients.compile(what_compiles(recipe, config.size_bytes, config.model, on_gpu))
         self._checkpoints: CheckpointFolder | None = None
@@ -78,11 +78,11 @@ class CellTraining:
         )
 
     def resume(self, folder: CheckpointFolder, resumed: Callable[[Resumed], None]) -> None:
-        """Go on from the newest checkpoint in `folder` that is whole, and write further ones."""
+        """Resume from the newest complete checkpoint in `folder`, and write further ones there."""
         self._checkpoints = folder
         found = folder.newest(self._config.facts())
         if not self._ranks.agree_on(found.step if found else 0, self._state.device):
-            raise RunError(f"checkpoint in {folder.path}: the ranks do not find the same one")
+            raise RunError(f"checkpoint in {folder.path}: the ranks found different ones")
         if found is not None:
             self._state.load(found)
         if found is not None or folder.damaged:
@@ -96,11 +96,11 @@ class CellTraining:
             )
 
     def run(self, starts_from_weights: bool) -> Outcome:
-        """All steps that are left; the outcome, not yet tested."""
+        """Run the remaining steps; returns the outcome, without a test."""
         state, progress = self._state, self._state.progress
         if starts_from_weights and not progress.reports:
             self._evaluate_start()
-        look_every = _STEPS_BETWEEN_LOOKS[state.device.type]
+        look_every = _STEPS_BETWEEN_CHECKS[state.device.type]
         clock = time.perf_counter()
         stopped = Stop.BUDGET
         for step in range(progress.step, self._num_steps):
@@ -133,8 +133,8 @@ class CellTraining:
         return self._outcome(Status.DONE, stopped=stopped)
 
     def _writes(self, looks: bool) -> bool:
-        """Whether to write a checkpoint now, the same on all ranks: each has a clock of its own,
-        so that the first decides, when all look."""
+        """Whether to write a checkpoint now, the same on all ranks: clocks differ, so the first
+        rank decides, at steps where all check."""
         if self._checkpoints is None:
             return False
         if self._ranks.num_ranks == 1:
@@ -143,8 +143,8 @@ class CellTraining:
         return looks and self._ranks.any(is_due, self._state.device)
 
     def _evaluate_start(self) -> None:
-        """The weights it starts from are its first candidate, but no reason to lose patience: a
-        finetune may have to get worse before it gets better."""
+        """Evaluate the initial weights as the first candidate. They do not count for patience,
+        because a finetune may get worse before it gets better."""
         progress = self._state.progress
         val_loss = self._evaluator.evaluate(self._state.evaluated, self._splits.val).loss
         if math.isfinite(val_loss):
@@ -154,7 +154,7 @@ class CellTraining:
             self._report(progress.reports[-1])
 
     def _reported(self, train_loss: float, val_loss: float) -> None:
-        """Report, keep the weights if they are the best so far, and begin anew to count."""
+        """Report, keep the weights if they are the best so far, and reset the counters."""
         state, progress = self._state, self._state.progress
         seen = progress.steps_since_report * self._step_bytes
         bytes_per_second = seen / progress.seconds_since_report
@@ -179,14 +179,14 @@ class CellTraining:
     def _has_converged(self) -> bool:
         config = self._config
         least_bytes = 0
-        if config.evaluation_growth > 1:  # the data decide, once it has seen them
-            least_bytes = max(config.size_bytes, LEAST_STEPS * self._step_bytes)
+        if config.evaluation_growth > 1:  # it must have seen its data once
+            least_bytes = max(config.size_bytes, MIN_STEPS * self._step_bytes)
         return has_converged(
             self._state.progress.reports, least_bytes, config.tolerance, config.patience
         )
 
     def _share(self, bytes_per_second: float, peak_flops_per_second: float | None) -> float | None:
-        """What the model's FLOPs are of a peak of all ranks' GPUs together."""
+        """The model's FLOP/s as a share of the peak of all ranks' GPUs."""
         if peak_flops_per_second is None:
             return None
         flops_per_second = bytes_per_second * self._config.model.training_flops_per_byte

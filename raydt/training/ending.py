@@ -13,7 +13,7 @@ from raydt.training.outcome import Report
 _LAST_SHARE = 1 / 3
 # Small cells rest on a plateau for some hundred steps before they learn more than which bytes are
 # frequent. No cell has converged before that, whatever `val` says.
-LEAST_STEPS = 300
+MIN_STEPS = 300
 
 
 def evaluation_steps(

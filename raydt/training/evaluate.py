@@ -1,4 +1,4 @@
-"""The loss of a model on a split: every byte counted once, summed, divided once."""
+"""The loss of a model on a split, in which every byte counts exactly once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raydt.training.precision import Precision, autocast
 from raydt.training.ranks import Ranks
 
 _SEPARATOR = 0
-# Bounds the memory for logits. On a CPU they stay within its cache.
+# Bounds the memory for logits. On a CPU they fit into its cache.
 _BYTES_AT_ONCE = {"cpu": 4096, "cuda": 2**18}
 
 
@@ -31,13 +31,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """How splits are evaluated; the same losses come out of any of it but `stride_bytes`, up to
-    rounding, and for any number of ranks to the last bit.
+    """How splits are evaluated. Except for `stride_bytes`, the settings change losses only by
+    rounding, and the number of ranks not at all.
 
-    Without a stride windows do not overlap: a byte at the beginning of one is predicted from
-    little. With a stride s, each byte after the first window has T - s bytes or more before it in
-    its window T, for T / s times the cost (`raydt.config.protocol.forwarded_bytes`); a stride of 1
-    gives each all the context there is.
+    Without a stride windows do not overlap, so a byte at the beginning of a window has little
+    context. With a stride s, each byte after the first window has at least T - s bytes of context
+    in its window T, for T / s times the cost (`raydt.config.protocol.forwarded_bytes`); a stride of
+    1 gives each byte the maximal context.
     """
 
     stride_bytes: int | None = None
@@ -46,13 +46,13 @@ class Evaluator:
     ranks: Ranks = Ranks()  # noqa: RUF009 (frozen)
 
     def byte_losses(self, model: Decoder, data: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Nats of each byte of `data` (n,), given what stands before it in its window; (n,)."""
+        """The loss in nats of each byte of `data` (n,), given its context in the window; (n,)."""
         window_bytes = model.config.window_bytes
         device = next(model.parameters()).device
         windows = EvaluationWindows(data, window_bytes, self.stride_bytes)
         at_once = self.bytes_at_once or _BYTES_AT_ONCE[device.type]
         rows_at_once = max(1, at_once // window_bytes)
-        # Ranks take turns at the same pieces as one alone: they compute the very same numbers.
+        # Ranks share the same pieces that one rank would use, so they compute identical numbers.
         first, step = self.ranks.rank * rows_at_once, self.ranks.num_ranks * rows_at_once
         loss_N = np.zeros(len(data))
         was_training = model.training
@@ -74,8 +74,8 @@ class Evaluator:
         return loss_N
 
     def _losses(self, model: Decoder, row_BT1: Tensor) -> Tensor:
-        """Nats of each target of rows, (B, T) on the CPU; a GPU whose memory is short takes the
-        rows by halves."""
+        """The loss in nats of each target of rows, (B, T) on the CPU; a GPU that runs out of memory
+        takes the rows in halves."""
         try:
             with autocast(self.precision, row_BT1.device):
                 logits_BTV = model(row_BT1[:, :-1])
@@ -87,7 +87,7 @@ class Evaluator:
         except torch.OutOfMemoryError:
             if len(row_BT1) == 1:
                 raise
-        # Outside of the handler, whose traceback holds on to what did not fit.
+        # Outside of the handler, whose traceback keeps the tensors that did not fit alive.
         torch.cuda.empty_cache()
         return torch.cat([self._losses(model, half) for half in row_BT1.tensor_split(2)])
 
@@ -113,15 +113,15 @@ class Evaluator:
 
 
 def byte_losses(model: Decoder, data: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Nats of each byte of `data` (n,), in windows that do not overlap; shape (n,)."""
+    """The loss in nats of each byte of `data` (n,), in non-overlapping windows; shape (n,)."""
     return Evaluator().byte_losses(model, data)
 
 
 def evaluate(model: Decoder, data: NDArray[np.uint8]) -> Evaluation:
-    """Loss of `model` on the bytes of a split (n,), in windows that do not overlap."""
+    """Loss of `model` on the bytes of a split (n,), in non-overlapping windows."""
     return Evaluator().evaluate(model, data)
 
 
 def bits(loss: float) -> float:
-    """Bits per byte of a loss in nats per byte."""
+    """Convert a loss from nats per byte to bits per byte."""
     return loss / math.log(2)

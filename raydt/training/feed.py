@@ -1,4 +1,4 @@
-"""From a batch on the CPU to the inputs and targets of a step on the device.
+"""Convert a batch on the CPU to the inputs and targets of a step on the device.
 
 Shape suffixes: B rows, T bytes of a window.
 """
@@ -18,7 +18,7 @@ def inputs_and_targets(batch: Batch, device: torch.device) -> tuple[Tensor, Tens
     if device.type == "cuda":
         return split_rows(*send(batch, device))
     window_BT1 = torch.from_numpy(batch.windows.astype(np.int64))
-    # A copy: of a single row the slice would be contiguous already, and share memory with x.
+    # A copy: with a single row the slice would be contiguous, and share memory with x.
     y_BT = window_BT1[:, 1:].clone()
     if batch.num_ignored.any():
         ignored = torch.from_numpy(batch.num_ignored)[:, None]
@@ -27,7 +27,7 @@ def inputs_and_targets(batch: Batch, device: torch.device) -> tuple[Tensor, Tens
 
 
 def pinned(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Rows (B, T + 1) uint8 and their ignored targets (B,) in memory that a GPU reads by itself."""
+    """Rows (B, T + 1) uint8 and their ignored targets (B,) in pinned memory."""
     return (
         torch.from_numpy(batch.windows).pin_memory(),
         torch.from_numpy(batch.num_ignored).pin_memory(),
@@ -35,13 +35,13 @@ def pinned(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def send(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows and ignored targets on a GPU, bytes as bytes, without waiting for it."""
+    """Copy rows and ignored targets to a GPU as bytes, without waiting for it."""
     windows, num_ignored = pinned(batch)
     return windows.to(device, non_blocking=True), num_ignored.to(device, non_blocking=True)
 
 
 def split_rows(window_BT1: Tensor, num_ignored_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of rows that are on the device; nothing here waits for it."""
+    """Inputs and targets of rows on the device, without waiting for it."""
     y_BT = window_BT1[:, 1:].long()
     place_T = torch.arange(y_BT.shape[1], device=y_BT.device)
     y_BT = y_BT.masked_fill(place_T < num_ignored_B[:, None], IGNORED_TARGET)

@@ -81,7 +81,7 @@ def train(
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         determinism(device, config.recipe is not None and config.recipe.deterministic),
-        _saying_what_has_no_room(device),
+        _explain_out_of_memory(device),
     ):
         torch.manual_seed(config.seed)
         model = new_decoder(config.model)
@@ -92,13 +92,13 @@ def train(
         precision = config.precision if config.recipe is None else config.recipe.precision
         evaluator = Evaluator(precision=precision, ranks=ranks)
         if not ranks.is_first:
-            report = _to_nobody
+            report = _ignore
         if config.recipe is None:
             outcome = _untrained(model, splits, evaluator, report)
         else:
             cell = CellTraining(model, config, config.recipe, splits, evaluator, report, ranks)
             if checkpoints is not None:
-                cell.resume(checkpoints, resumed if ranks.is_first else _to_nobody)
+                cell.resume(checkpoints, resumed if ranks.is_first else _ignore)
             outcome = cell.run(initial_weights is not None)
         if outcome.status is Status.DONE and splits.test is not None:
             model.load_state_dict(outcome.weights)
@@ -113,7 +113,7 @@ def train(
 
 
 @contextmanager
-def _saying_what_has_no_room(device: torch.device) -> Iterator[None]:
+def _explain_out_of_memory(device: torch.device) -> Iterator[None]:
     """Memory that is short elsewhere than in a step, which finds smaller parts by itself."""
     try:
         yield
@@ -125,7 +125,7 @@ def _saying_what_has_no_room(device: torch.device) -> Iterator[None]:
         ) from None
 
 
-def _to_nobody(_: object) -> None:
+def _ignore(_: object) -> None:
     pass
 
 

@@ -1,4 +1,4 @@
-"""Several processes that train one cell together, over plain `torch.distributed`."""
+"""Several processes that train one cell together, with `torch.distributed`."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of a cell. One alone communicates with nobody."""
+    """The rank of this process among those of a cell. A single process does not communicate."""
 
     rank: int = 0
     num_ranks: int = 1
 
     @classmethod
     def of_process_group(cls) -> Ranks:
-        """Those of the default process group, which the caller has initialised: gloo for a CPU,
+        """The ranks of the default process group, which the caller has initialised: gloo for CPUs,
         nccl for GPUs."""
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property
     def is_first(self) -> bool:
-        """Whether it is this one that writes and reports."""
+        """Whether this rank writes and reports."""
         return self.rank == 0
 
     def add_up(self, tensor: Tensor) -> None:
-        """Replace `tensor` on all ranks by the sum over them: the same bits everywhere."""
+        """Replace `tensor` on all ranks by its sum over them, bitwise equal everywhere."""
         if self.num_ranks > 1:
             dist.all_reduce(tensor)
 
-    def fewest(self, number: int, device: torch.device) -> int:
-        """The smallest `number` of any rank."""
+    def min(self, number: int, device: torch.device) -> int:
+        """The minimum of `number` over all ranks."""
         if self.num_ranks == 1:
             return number
         smallest = torch.tensor(number, device=device)
@@ -41,8 +41,8 @@ class Ranks:
         return int(smallest.item())
 
     def any(self, holds: bool, device: torch.device) -> bool:
-        """Whether it holds on any rank."""
-        return self.fewest(-int(holds), device) < 0
+        """Whether `holds` is True on any rank."""
+        return self.min(-int(holds), device) < 0
 
     def agree_on(self, number: int, device: torch.device) -> bool:
         """Whether `number` is the same on all ranks."""

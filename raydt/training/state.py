@@ -1,4 +1,4 @@
-"""Where the training of a cell stands: all that going on bit for bit takes."""
+"""The training state of a cell: everything needed to resume bit for bit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raydt.training.outcome import Report
 
 @dataclass
 class Progress:
-    """What of the state are no tensors; losses in nats per byte."""
+    """The part of the state that is not tensors; losses in nats per byte."""
 
     step: int = 0  # steps done
     steps_since_report: int = 0
@@ -30,7 +30,7 @@ class Progress:
 
 
 class TrainingState:
-    """Model, optimiser, batches and progress of one cell, to be taken apart and put together."""
+    """Model, optimiser, batches and progress of one cell, to be saved and restored."""
 
     def __init__(
         self,
@@ -50,24 +50,24 @@ class TrainingState:
 
     @property
     def evaluated(self) -> Decoder:
-        """The model that is evaluated and kept: the average of the weights where there is one, but
-        before the first step those that the cell starts from."""
+        """The model that is evaluated and kept: the average of the weights if there is one, but the
+        initial weights before the first step."""
         return self.model if self.average is None else self.average.model
 
     def keep_as_best(self) -> None:
-        """Set the weights that were evaluated aside."""
+        """Keep a copy of the evaluated weights as the best ones."""
         self.best_weights = {
             name: tensor.detach().to("cpu", copy=True)
             for name, tensor in self.evaluated.state_dict().items()
         }
 
     def is_finite(self) -> bool:
-        """Whether the weights are, and the loss that has been added up."""
+        """Whether all weights and the accumulated loss are finite."""
         tensors = [self.loss_since_report, *self.model.state_dict().values()]
         return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all().item())
 
     def checkpoint(self) -> Checkpoint:
-        """Where the training stands now; the tensors are not copied."""
+        """The current state; its tensors are not copied."""
         facts = {"progress": asdict(self.progress), "data": self.batches.state()}
         return Checkpoint(self.progress.step, self._tensors(), facts)
 
@@ -94,7 +94,7 @@ class TrainingState:
             part, _, name = key.partition("/")
             parts[part][name] = tensor
         put_weights(
-            self.model, parts["weights"], "checkpoint", "a cell resumes with the model it had"
+            self.model, parts["weights"], "checkpoint", "a cell must resume with its own model"
         )
         if self.average is not None:
             self.average.load_state_tensors(parts["average"])

@@ -1,4 +1,4 @@
-"""The gradients of a batch: over parts of it where memory is short, and over ranks.
+"""The gradients of a batch, accumulated over parts if memory is short, and over ranks.
 
 Shape suffixes: B rows, T bytes of a window, V vocabulary.
 """
@@ -26,10 +26,9 @@ from raydt.training.ranks import Ranks
 class Gradients:
     """Sets the gradients of the mean loss over a global batch.
 
-    Whatever the number of ranks and of windows at once, they are those of the whole batch in one
-    piece, up to rounding: every target weighs the same, also where rows ignore some. On a GPU the
-    windows at once are found by measuring, unless the recipe says them (`windows_at_once`; None: as
-    many as there are).
+    For any number of ranks and parts, they are those of the whole batch, up to rounding: every
+    target has the same weight, even if rows ignore some. On a GPU the windows per part are found by
+    measuring, unless the recipe sets them (`windows_at_once`; None: the whole batch).
     """
 
     def __init__(self, model: Decoder, recipe: Recipe, ranks: Ranks | None = None) -> None:
@@ -42,14 +41,14 @@ class Gradients:
         self._on_one_rank = _Loss(model, recipe, self._device)
         self._loss: nn.Module = self._on_one_rank
         if self._ranks.num_ranks > 1:
-            # Buffers are constants, the same on all ranks.
+            # Buffers are constants, equal on all ranks.
             self._loss = DistributedDataParallel(self._on_one_rank, broadcast_buffers=False)
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The loss over the global batch in nats per byte, without waiting for a GPU to have it.
+        """The loss over the global batch in nats per byte, without waiting for the GPU.
 
-        `batch` holds this rank's rows. Raises `BatchTooLargeError` where memory does not suffice,
-        saying how many windows at once would fit.
+        `batch` has this rank's rows. Raises `BatchTooLargeError` if memory runs out, with the
+        number of windows that would fit.
         """
         while True:
             try:
@@ -57,28 +56,28 @@ class Gradients:
             except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            # Outside of the handler, whose traceback holds on to what did not fit.
+            # Outside of the handler, whose traceback keeps the tensors that did not fit alive.
             if not self._takes_fewer(batch):
                 raise self._what_fits(batch)
 
     def of_rows(self, window_BT1: Tensor, num_ignored_B: Tensor) -> Tensor:
-        """The same for rows uint8 and ignored targets that are on the GPU, in one piece and for
-        one rank."""
+        """The same for rows (uint8) and ignored targets on the GPU, in one piece and with one
+        rank."""
         loss: Tensor = self._loss(*split_rows(window_BT1, num_ignored_B), "mean")
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def in_one_piece(self, num_windows: int, window_bytes: int) -> bool:
-        """Whether a batch of so many windows on this rank is taken at once, by one rank alone.
+        """Whether a batch of `num_windows` is processed in one piece by a single rank.
 
-        Measures on a GPU, where the recipe does not say: call it before the first step.
+        Measures on a GPU, unless the recipe sets it: call it before the first step.
         """
         if self.windows_at_once is None and self._on_gpu:
             self.windows_at_once = self._measured(num_windows, window_bytes)
         return self._ranks.num_ranks == 1 and num_windows <= (self.windows_at_once or num_windows)
 
     def compile(self, what: What) -> None:
-        """Have further steps computed by compiled code."""
+        """Use compiled code for further steps."""
         if what == "blocks":
             self._model.compile_blocks()
         elif what == "model":
@@ -90,8 +89,8 @@ class Gradients:
             loss: Tensor = self._loss(*self._tensors(batch), "mean")
             loss.backward()  # type: ignore[no-untyped-call]
             return loss.detach()
-        # Each part's sum is divided by the targets of the global batch; what DDP takes is the mean
-        # over ranks of what should be their sum.
+        # Each part's sum is divided by the targets of the global batch; DDP averages over ranks,
+        # where the sum is needed.
         share = self._ranks.num_ranks / batch.num_targets
         total = torch.zeros((), device=self._device)
         for number, part in enumerate(parts, start=1):
@@ -103,7 +102,7 @@ class Gradients:
         return total / self._ranks.num_ranks
 
     def _unsynchronised(self) -> AbstractContextManager[None]:
-        """Ranks add their gradients up after the last part alone."""
+        """Ranks synchronise gradients only after the last part."""
         if isinstance(self._loss, DistributedDataParallel):
             return self._loss.no_sync()
         return nullcontext()
@@ -112,13 +111,13 @@ class Gradients:
         return inputs_and_targets(batch, self._device)
 
     def _measured(self, num_windows: int, window_bytes: int) -> int:
-        """Windows at once by the memory that a few take; the fewest that any rank found."""
+        """Windows per part by the memory that a few take; the minimum over ranks."""
 
         def peak_bytes(num_windows: int) -> int:
             x_BT = torch.ones(num_windows, window_bytes, dtype=torch.long, device=self._device)
             return peak_bytes_of(lambda: self._pass_over(x_BT, x_BT), self._device)
 
-        # Gradients and what the optimiser keeps are not there yet.
+        # Gradients and the optimiser's state are not allocated yet.
         parameters = sum(p.numel() * p.element_size() for p in self._model.parameters())
         free = free_bytes(self._device) - 4 * parameters
         try:
@@ -127,19 +126,19 @@ class Gradients:
             found = 1
         self._model.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
-        return self._ranks.fewest(found, self._device)
+        return self._ranks.min(found, self._device)
 
     def _pass_over(self, x_BT: Tensor, y_BT: Tensor) -> None:
-        """Forward and backward, on this rank alone."""
+        """Forward and backward pass, on this rank only."""
         loss = _Loss(self._model, self._recipe, self._device)(x_BT, y_BT, "sum")
         loss.backward()
 
     def _takes_fewer(self, batch: Batch) -> bool:
-        """Whether the batch may be tried again in smaller parts.
+        """Whether the batch may be retried in smaller parts.
 
-        On a GPU whose neighbours have taken more since it was measured. Not of several ranks:
-        others may be waiting within the step. Not on a CPU, where a cell that is resumed takes the
-        same parts, to end with the same bits.
+        Only on a GPU, whose other processes may use more memory than when it was measured. Not with
+        several ranks, because others may be waiting inside the step. Not on a CPU, where a resumed
+        cell must use the same parts to give the same bits.
         """
         if not self._on_gpu or self._ranks.num_ranks > 1:
             return False
@@ -152,7 +151,7 @@ class Gradients:
         return True
 
     def _what_fits(self, batch: Batch) -> BatchTooLargeError:
-        """For a batch that did not fit, what would: found by trying halves of it."""
+        """The error for a batch that did not fit, with what would fit, found by trying halves."""
         rows, window_bytes = batch.windows.shape[0], batch.windows.shape[1] - 1
         failed = min(rows, self.windows_at_once or rows)
         fits = failed // 2
@@ -160,7 +159,7 @@ class Gradients:
             fits //= 2
         what = f"{failed} windows of {window_bytes} bytes at once do not fit in memory"
         if fits:
-            # Room is left for what the optimiser has yet to allocate.
+            # Leave room for the optimiser's state.
             fits = max(1, fits // 2)
             message = f"{what}; max_windows_at_once = {fits} does, and gives the same result"
             return BatchTooLargeError(message, fits)
@@ -174,7 +173,7 @@ class Gradients:
             torch.cuda.empty_cache()
         few = Batch(batch.windows[:num_windows], batch.num_ignored[:num_windows], 1)
         try:
-            for _ in range(2):  # the second adds to gradients that are there
+            for _ in range(2):  # the second pass adds to existing gradients
                 self._pass_over(*self._tensors(few))
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -184,7 +183,7 @@ class Gradients:
 
 
 class _Loss(nn.Module):
-    """The loss of a model as a module of its own, for torch's DDP to wrap."""
+    """The loss of a model as a module, which torch's DDP can wrap."""
 
     def __init__(self, model: Decoder, recipe: Recipe, device: torch.device) -> None:
         super().__init__()
@@ -198,7 +197,7 @@ class _Loss(nn.Module):
 
 
 def train_step(model: Decoder, batch: Batch) -> Tensor:
-    """Forward and backward of one batch in one piece; the loss."""
+    """Forward and backward pass of one batch in one piece; returns the loss."""
     return Gradients(model, _PLAIN)(batch)
 
 
@@ -206,7 +205,7 @@ _PLAIN = Recipe()
 
 
 def _parts(batch: Batch, max_windows_at_once: int | None) -> Iterator[Batch]:
-    """`batch` in parts that differ by a row at most."""
+    """`batch` in parts that differ by at most one row."""
     rows = batch.windows.shape[0]
     num_parts = -(-rows // min(rows, max_windows_at_once or rows))
     start = 0
@@ -217,8 +216,8 @@ def _parts(batch: Batch, max_windows_at_once: int | None) -> Iterator[Batch]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, on a GPU or a CPU, says that there is no memory left."""
-    # On a CPU torch raises a plain RuntimeError; the last is what its oneDNN says.
+    """Whether an error of torch, on a GPU or a CPU, means that memory ran out."""
+    # On a CPU torch raises a plain RuntimeError; the last text is that of oneDNN.
     known = "DefaultCPUAllocator", "can't allocate memory", "could not create a primitive"
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
         words in str(error) for words in known

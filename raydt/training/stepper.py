@@ -1,4 +1,4 @@
-"""One step after another: gradients, update, average, and the loss added up."""
+"""Take steps: gradients, update, average, and the accumulated loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raydt.training.step import Gradients
 
 
 class Stepper:
-    """Takes the steps of a cell; on a GPU that takes a batch in one piece, by a CUDA graph."""
+    """Takes the steps of a cell; on a GPU with batches in one piece, with a CUDA graph."""
 
     def __init__(
         self,
@@ -33,7 +33,8 @@ class Stepper:
         )
 
     def step(self, step: int, batch: Batch) -> Tensor:
-        """Take step number `step`, counted from 0; the loss, (), which a GPU may not have yet."""
+        """Take step number `step`, counted from 0; returns the loss, (), without waiting for a
+        GPU."""
         self._state.optimizer.set_rates(step)
         if self._state.average is not None:
             self._state.average.set_share(step + 1)

@@ -1,4 +1,4 @@
-"""What a GPU could do, by its data sheet and as measured: what an MFU is a share of."""
+"""The peak FLOP/s of a GPU, by its data sheet and measured, which an MFU refers to."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Peaks:
-    """FLOP/s of one GPU; None where there is no such number.
+    """FLOP/s of one GPU; None if not applicable.
 
-    `data_sheet` is of dense bfloat16 products, which makes an MFU comparable with what others
-    report. `matmul` is what large products reach on this very GPU, with its clocks and its power:
-    what is lacking to it is the program's, and not the machine's.
+    `data_sheet` is for dense bfloat16 products, so that an MFU is comparable with those of others.
+    `matmul` is what large products reach on this GPU, with its clocks and power limit: the gap to
+    it is due to the program, not the machine.
     """
 
     data_sheet: float | None = None
@@ -36,8 +36,8 @@ class Peaks:
 
 
 def peaks_of(device: torch.device, bfloat16: bool) -> Peaks:
-    """Of a device that is this process's alone; of a CPU and of a part of a GPU there are none:
-    its neighbours' work is not in what a cell does, and would be in what is measured."""
+    """The peaks of a device that this process does not share. None for a CPU and for a part of a
+    GPU, because a measurement would include the work of other processes."""
     if not has_whole_gpu(device):
         return Peaks()
     gpu = gpu_of_device(torch.cuda.get_device_name(device))
@@ -49,9 +49,9 @@ def peaks_of(device: torch.device, bfloat16: bool) -> Peaks:
 def peak_flops_per_second(device: torch.device, bfloat16: bool) -> float | None:
     """FLOP/s of large matrix products on a GPU; None on a CPU.
 
-    Measured once per node and GPU, by the first process that asks since the node was booted; the
-    others wait for it. A CPU has no such number worth a demo cell's time: its products are small,
-    and its cores are shared.
+    Measured once per GPU since the node was booted, by the first process that needs it; others
+    wait. It is not worth a demo cell's time on a CPU, whose products are small and whose cores are
+    shared.
     """
     if device.type != "cuda":
         return None
@@ -64,18 +64,18 @@ def _once_per_node(name: str, device: torch.device, bfloat16: bool) -> float:
     folder = Path(tempfile.gettempdir()) / f"raydt-{os.getuid()}" / "matmul"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():  # others may make it in /tmp
+        if folder.stat().st_uid != os.getuid():  # another user may have created it in /tmp
             return _measure(device, bfloat16)
         with locked(folder / f"{name}.lock"):
             file = folder / f"{name}.json"
-            with suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or torn
+            with suppress(OSError, ValueError, KeyError, TypeError):  # missing or incomplete
                 found = json.loads(file.read_text())
                 if found["boot"] == boot:
                     return float(found["flops_per_second"])
             measured = _measure(device, bfloat16)
             file.write_text(json.dumps({"boot": boot, "flops_per_second": measured}))
             return measured
-    except OSError:  # no place for a file: every process measures
+    except OSError:  # no place for the file: every process measures
         return _measure(device, bfloat16)
 
 

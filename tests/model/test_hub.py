@@ -182,7 +182,7 @@ def test_weights_that_are_not_there_are_not_made_up(tmp_path: Path) -> None:
     weights = load_file(path)
     (name, *_) = sorted(weights)
     save_file({n: t for n, t in weights.items() if n != name}, path, {"format": "pt"})
-    assert f"1 that are not there or of another shape, such as {name}" in refused(tmp_path)
+    assert f"1 missing or of another shape, such as {name}" in refused(tmp_path)
 
 
 def test_a_type_that_transformers_does_not_have(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def main() -> None:
             dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
             ranks, cpu = Ranks.of_process_group(), torch.device("cpu")
             assert ranks == Ranks(rank, 2)
-            assert ranks.fewest(5 + rank, cpu) == 5
+            assert ranks.min(5 + rank, cpu) == 5
             assert ranks.any(rank == 1, cpu)
             assert not ranks.any(False, cpu)
             run(folder, rank, 2)

@@ -1,8 +1,8 @@
-"""Checkpoints of a cell that is being trained: from which exactly it goes on when it was cut off.
+"""Checkpoints of a training cell, from which it resumes exactly after an interruption.
 
-A checkpoint is a safetensors file and a manifest, a small JSON file that is written last and
-carries the digest of both. Whatever a kill, a full disk or a flipped bit leaves behind, `newest`
-gives the last checkpoint that is whole. Nothing is pickled.
+A checkpoint is a safetensors file and a manifest, a small JSON file that is written last and has
+the digest of both. Whatever a kill, a full disk or a flipped bit leaves behind, `newest` returns
+the last complete checkpoint. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a cell goes on from, after `step` steps."""
+    """The state from which a cell resumes, after `step` steps."""
 
     step: int
     tensors: Mapping[str, Tensor]
-    state: Mapping[str, Any]  # what are not tensors, as JSON has it
+    state: Mapping[str, Any]  # everything but tensors, as JSON values
 
 
 class Manifest(TypedDict):
-    """What the small file says of a checkpoint."""
+    """The manifest of a checkpoint."""
 
     format: int
     step: int
@@ -54,11 +54,11 @@ class Manifest(TypedDict):
 
 @dataclass
 class CheckpointFolder:
-    """Where one cell keeps its checkpoints, and how often.
+    """The folder for the checkpoints of one cell, and how often they are written.
 
-    `fingerprint` is whatever the caller wants them to be bound to. A checkpoint is written after
-    `every_seconds`, but never so often that writing takes more than `max_share` of the time: cells
-    of less than half a minute write none. `every_steps` replaces that by a fixed number.
+    `fingerprint` is any text that a checkpoint must match. A checkpoint is written every
+    `every_seconds`, but never so often that writing takes more than `max_share` of the time, so
+    cells of less than half a minute write none. `every_steps` sets a fixed number of steps instead.
     """
 
     path: Path
@@ -67,13 +67,13 @@ class CheckpointFolder:
     every_steps: int | None = None
     max_share: float = 0.02
     keep: int = 2
-    damaged: list[str] = field(default_factory=list, init=False)  # what `newest` passed over
+    damaged: list[str] = field(default_factory=list, init=False)  # skipped by `newest`
     seconds: float = field(default=0.0, init=False)  # spent in `write`
     _last_seconds: float = field(default=0.0, init=False)
     _last_time: float = field(default_factory=time.monotonic, init=False)
 
     def due(self, step: int) -> bool:
-        """Whether to write one after `step` steps."""
+        """Whether to write a checkpoint after `step` steps."""
         if self.every_steps is not None:
             return step % self.every_steps == 0
         wait = max(self.every_seconds, self._last_seconds / self.max_share)
@@ -82,23 +82,23 @@ class CheckpointFolder:
     def write(self, checkpoint: Checkpoint, cell: Mapping[str, object]) -> None:
         """Write a checkpoint and drop those older than the last `keep`.
 
-        `cell` is what `newest` compares. Raises `RunError` where the storage refuses.
+        `newest` compares `cell`. Raises `RunError` if the storage fails.
         """
         start = time.monotonic()
         try:
             self._write(checkpoint, cell)
             self._prune()
         except OSError as error:
-            raise RunError(f"checkpoint in {self.path}: cannot be written; {error}") from None
+            raise RunError(f"checkpoint in {self.path}: cannot be written: {error}") from None
         self._last_time = time.monotonic()
         self._last_seconds = self._last_time - start
         self.seconds += self._last_seconds
 
     def newest(self, cell: Mapping[str, object]) -> Checkpoint | None:
-        """The last checkpoint that is whole; None if there is none.
+        """The last complete checkpoint; None if there is none.
 
-        What is damaged is passed over and named in `damaged`. `InputError` with all that differs
-        if the checkpoint is of another fingerprint or another `cell`.
+        Damaged ones are skipped and named in `damaged`. Raises `InputError` with all differences if
+        the checkpoint belongs to another fingerprint or another `cell`.
         """
         self.damaged.clear()
         manifests = []
@@ -114,8 +114,8 @@ class CheckpointFolder:
         return None
 
     def remove(self) -> None:
-        """Remove all; for the caller, once the cell's result is in place."""
-        for path in self.path.glob(f"*{_MANIFEST}"):  # first, so that a kill leaves no ruins
+        """Remove all checkpoints; called once the cell's result is written."""
+        for path in self.path.glob(f"*{_MANIFEST}"):  # first: a kill leaves nothing half complete
             path.unlink(missing_ok=True)
         if self.path.exists():
             shutil.rmtree(self.path)
@@ -145,7 +145,7 @@ class CheckpointFolder:
         move_into_place(partial, manifest_path)
 
     def _prune(self) -> None:
-        """Manifests go first: tensors without one are no checkpoint."""
+        """Remove manifests first: tensors without one are not a checkpoint."""
         old = []
         for path in self.path.glob(f"*{_MANIFEST}"):
             manifest = self._read_manifest(path)
@@ -164,8 +164,8 @@ class CheckpointFolder:
             raise InputError(problems)
 
     def is_of(self, manifest: bytes, cell: Mapping[str, object]) -> bool:
-        """Whether a manifest is of this fingerprint and this `cell`; one that is damaged counts, as
-        `newest` passes over it and names it."""
+        """Whether a manifest belongs to this fingerprint and `cell`; also True for a damaged one,
+        which `newest` skips and names."""
         try:
             whole = _parsed(manifest)
         except ValueError:
@@ -173,7 +173,7 @@ class CheckpointFolder:
         return not self._differences(whole, cell)
 
     def _differences(self, manifest: Manifest, cell: Mapping[str, object]) -> list[Problem]:
-        # As JSON gives it back, where a tuple is a list.
+        # After a round trip through JSON, where a tuple is a list.
         problems = differences(manifest["cell"], json.loads(json.dumps(dict(cell))))
         if manifest["fingerprint"] != self.fingerprint:
             problems.append(
@@ -211,7 +211,7 @@ class CheckpointFolder:
 
 
 def _parsed(data: bytes) -> Manifest:
-    """A manifest as it was written; `ValueError` if it is damaged."""
+    """Parse a manifest; `ValueError` if it is damaged."""
     try:
         whole = json.loads(data)
         manifest: Manifest = whole["manifest"]

@@ -1,9 +1,9 @@
 """A whole training step as one CUDA graph.
 
-A step of a small model is some hundred kernels of a few microseconds, and starting them one by one
-from Python takes ten times as long as they run (docs/gpu.md). A graph starts them all at once. Its
-kernels read and write the same memory at every replay: the batch is copied to where the graph
-reads it, and rates that change with the step are tensors.
+A step of a small model has some hundred kernels of a few microseconds, and launching them one by
+one from Python takes ten times as long as they run (docs/gpu.md). A graph launches them all at
+once. Its kernels read and write the same memory at every replay, so the batch is copied to a fixed
+place, and learning rates that change with the step are tensors.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch import Tensor
 from raydt.corpora.prepared.batches import Batch
 from raydt.training.feed import pinned, send
 
-# Taken as they are, so that libraries choose their kernels and set aside their workspaces.
+# Steps without a graph, in which libraries choose their kernels and allocate workspaces.
 _STEPS_BEFORE_CAPTURE = 3
 
 
 class GraphedStep:
     """Takes steps on batches of one shape.
 
-    `work` does all of a step on the device: rows (B, T + 1) uint8 and ignored targets (B,) to the
-    loss, (). It must not wait for the device and must not replace a tensor that a later step reads.
+    `work` does a whole step on the device, from rows (B, T + 1) uint8 and ignored targets (B,) to
+    the loss, (). It must not wait for the device, nor replace a tensor that a later step reads.
     """
 
     def __init__(self, work: Callable[[Tensor, Tensor], Tensor], device: torch.device) -> None:
@@ -52,7 +52,7 @@ class GraphedStep:
         return self._loss
 
     def _directly(self, batch: Batch) -> Tensor:
-        """On the stream that is captured later, as torch asks for."""
+        """Run on the stream that is captured later, as torch requires."""
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
@@ -61,7 +61,7 @@ class GraphedStep:
         return loss
 
     def _capture(self) -> None:
-        """Record a step; nothing of it is computed yet."""
+        """Record a step, without computing it."""
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, stream=self._stream):
             self._loss = self._work(*self._inputs)

@@ -1,4 +1,4 @@
-"""How many windows of a batch a GPU takes at once, found by measuring and not by failing."""
+"""How many windows of a batch fit on a GPU at once, by measuring instead of failing."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 import torch
 
-# More at once does not make a GPU faster (docs/gpu.md), and takes memory.
-MOST_BYTES_AT_ONCE = 2**17
-# Of the memory that is free; the rest is for what the allocator cannot use and for an evaluation.
+# More at once is not faster (docs/gpu.md), and takes more memory.
+MAX_BYTES_AT_ONCE = 2**17
+# Share of the free memory; the rest is for fragmentation and for an evaluation.
 _SHARE = 0.85
 
 
 def windows_at_once(
     peak_bytes: Callable[[int], int], free_bytes: int, num_windows: int, window_bytes: int
 ) -> int:
-    """Windows of a part of a batch of `num_windows`, of parts that differ by one at most.
+    """Windows per part of a batch of `num_windows`, whose parts differ by at most one.
 
-    `peak_bytes` measures what a forward and backward pass over n windows takes beyond what is held
-    before and after. What is the same for any n and what grows with it are told apart by two
-    measurements. At least 1, also where even one may not fit: then the step says so.
+    `peak_bytes` measures the extra memory of a forward and backward pass over n windows. Two
+    measurements separate the part that grows with n from the constant one. Returns at least 1, even
+    if one window may not fit: then the step fails.
     """
-    most = min(num_windows, max(1, MOST_BYTES_AT_ONCE // window_bytes))
+    most = min(num_windows, max(1, MAX_BYTES_AT_ONCE // window_bytes))
     if most == 1:
         return 1
     one = peak_bytes(1)
@@ -34,8 +34,8 @@ def windows_at_once(
 
 
 def free_bytes(device: torch.device) -> int:
-    """What this process can still take of a GPU: unused by anybody, or set aside by its own
-    allocator; within its cap where it shares the GPU."""
+    """GPU memory that this process can still use: free memory and that cached by its allocator,
+    within its cap if it shares the GPU."""
     free, total = torch.cuda.mem_get_info(device)
     reserved = torch.cuda.memory_reserved(device)
     capped = total * torch.cuda.get_per_process_memory_fraction(device) - reserved
@@ -44,7 +44,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 def peak_bytes_of(run: Callable[[], None], device: torch.device) -> int:
-    """The most that `run` holds beyond what is held before it."""
+    """Peak memory of `run` beyond what is allocated before it."""
     torch.cuda.synchronize(device)
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)

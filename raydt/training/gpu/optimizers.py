@@ -1,7 +1,7 @@
-"""AdamW and Muon in few kernels, and in such as a CUDA graph can hold.
+"""AdamW and Muon in few kernels that a CUDA graph can record.
 
-Learning rates are tensors () on the device, so that a graph that was recorded once takes every
-step. The formulas are those of adamw.py and muon.py, and tests hold them together.
+Learning rates are tensors () on the device, so that a recorded graph works for every step. The
+formulas are those of adamw.py and muon.py; tests compare them.
 
 G matrices of one shape, R rows, C columns.
 """
@@ -38,23 +38,23 @@ class FusedAdamW:
         self.state: dict[Tensor, dict[str, Tensor]] = self._adamw.state
 
     def set_rate(self, learning_rate: float) -> None:
-        """Set what further steps multiply with, those of a graph that is recorded already, too."""
+        """Set the learning rate of further steps, including those of a recorded graph."""
         self._rate.fill_(learning_rate)
 
     @torch.no_grad()
     def step(self) -> None:
-        """Apply the gradients, where there are any."""
+        """Apply the gradients, if there are any."""
         self._adamw.step()
 
     def restore(self, parameter: Tensor, saved: Mapping[str, Tensor]) -> None:
-        """Resume from what `state` held of a parameter."""
+        """Resume from the saved `state` of a parameter."""
         self.state[parameter] = {
             quantity: tensor.to(parameter.device, copy=True) for quantity, tensor in saved.items()
         }
 
 
 class StackedMuon(Muon):
-    """Muon of all matrices of one shape at a time, in batched products."""
+    """Muon for all matrices of one shape at a time, with batched products."""
 
     def __init__(
         self, matrices: Iterable[Tensor], weight_decay: float, *, bfloat16_rows: float = 0
@@ -70,7 +70,7 @@ class StackedMuon(Muon):
         ]
 
     def set_rate(self, learning_rate: float) -> None:
-        """Set what further steps multiply with, those of a graph that is recorded already, too."""
+        """Set the learning rate of further steps, including those of a recorded graph."""
         self._rate.fill_(learning_rate)
 
     @torch.no_grad()
@@ -91,7 +91,7 @@ class StackedMuon(Muon):
             torch._foreach_add_(group, list(change_GRC.unbind()))
 
     def restore(self, parameter: Tensor, saved: Mapping[str, Tensor]) -> None:
-        """Resume from what `state` held of a matrix."""
+        """Resume from the saved `state` of a matrix."""
         for group, momentum_GRC in self._groups:
             for matrix, buffer in zip(group, momentum_GRC, strict=True):
                 if matrix is parameter:
@@ -104,5 +104,5 @@ class StackedMuon(Muon):
 
 
 def _gradient_of(matrix: Tensor) -> Tensor:
-    assert matrix.grad is not None, "every hidden matrix is multiplied with"
+    assert matrix.grad is not None, "every hidden matrix is used"
     return matrix.grad

@@ -1,7 +1,7 @@
 """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
 
-Its own few lines, because making the first `torch.optim.Optimizer` of a process imports torch's
-compiler, which takes a second that a small cell has better uses for. A test holds it to torch's.
+Our own few lines, because the first `torch.optim.Optimizer` of a process imports torch's compiler,
+which takes a second, too long for a small cell. A test compares it with torch's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _EPSILON = 1e-8
 class AdamW:
     """AdamW with decoupled weight decay, for float32 parameters.
 
-    `state` holds of each parameter that had a gradient its `step`, `exp_avg` and `exp_avg_sq`, by
-    torch's names. The step is on the CPU, so that no GPU is waited for.
+    `state` has the `step`, `exp_avg` and `exp_avg_sq` of each parameter that had a gradient, under
+    torch's names. The step is on the CPU, so that nothing waits for a GPU.
     """
 
     def __init__(
@@ -31,18 +31,18 @@ class AdamW:
         self._learning_rate = 0.0
 
     def set_rate(self, learning_rate: float) -> None:
-        """Set what further steps multiply with."""
+        """Set the learning rate of further steps."""
         self._learning_rate = learning_rate
 
     @torch.no_grad()
     def step(self) -> None:
-        """Apply the gradients, where there are any."""
+        """Apply the gradients, if there are any."""
         for parameter in self.parameters:
             if parameter.grad is not None:
                 self._step(parameter, parameter.grad)
 
     def restore(self, parameter: Tensor, saved: Mapping[str, Tensor]) -> None:
-        """Resume from a copy of what `state` held of a parameter; the step stays on the CPU."""
+        """Resume from a copy of the saved `state` of a parameter; the step stays on the CPU."""
         self.state[parameter] = {
             quantity: tensor.to("cpu" if quantity == "step" else parameter.device, copy=True)
             for quantity, tensor in saved.items()

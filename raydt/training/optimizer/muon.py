@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
 R rows, C columns of a matrix, ... any number of matrices. The formulas and constants are those of
-`torch.optim.Muon`, and a test holds the two together; why not that one, says adamw.py.
+`torch.optim.Muon`, and a test compares them; adamw.py explains why that is not used.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _EPSILON = 1e-7
 
 
 class Muon:
-    """Nesterov momentum, made orthogonal, with decoupled weight decay.
+    """Orthogonalised Nesterov momentum with decoupled weight decay.
 
     A step is scaled by sqrt(max(1, rows / columns)). The state of a matrix is `momentum_buffer`.
-    Matrices whose shorter side has `bfloat16_rows` or more are made orthogonal in bfloat16, as
+    Matrices whose shorter side is at least `bfloat16_rows` are orthogonalised in bfloat16, as
     published; others in float32.
     """
 
@@ -39,18 +39,18 @@ class Muon:
         self._bfloat16_rows = bfloat16_rows
 
     def set_rate(self, learning_rate: float) -> None:
-        """Set what further steps multiply with."""
+        """Set the learning rate of further steps."""
         self._learning_rate = learning_rate
 
     @torch.no_grad()
     def step(self) -> None:
-        """Apply the gradients, where there are any."""
+        """Apply the gradients, if there are any."""
         for matrix in self.parameters:
             if matrix.grad is not None:
                 self._step(matrix, matrix.grad)
 
     def restore(self, parameter: Tensor, saved: Mapping[str, Tensor]) -> None:
-        """Resume from a copy of what `state` held of a matrix."""
+        """Resume from a copy of the saved `state` of a matrix."""
         self.state[parameter] = {
             quantity: tensor.to(parameter.device, copy=True) for quantity, tensor in saved.items()
         }
@@ -69,15 +69,15 @@ class Muon:
 
 
 def orthogonalized(update_RC: Tensor) -> Tensor:
-    """U V^T, roughly, of each matrix U S V^T: five steps of a quintic Newton-Schulz iteration.
+    """Approximately U V^T for each matrix U S V^T, by five quintic Newton-Schulz iterations.
 
-    (..., R, C) in and out; singular values end between 0.5 and 1.5.
+    (..., R, C) in and out; the resulting singular values are between 0.5 and 1.5.
     """
     if update_RC.shape[-2] > update_RC.shape[-1]:  # the smaller of the two squares
         return orthogonalized(update_RC.mT).mT
     norm = torch.linalg.vector_norm(update_RC, dim=(-2, -1), keepdim=True)
     x_RC: Tensor = update_RC / norm.clamp(min=_EPSILON)
-    # Both are a product and a sum in one call.
+    # Each is a product and a sum in one call.
     add_product = torch.addmm if x_RC.ndim == 2 else torch.baddbmm
     for _ in range(_ITERATIONS):
         gram_RR = x_RC @ x_RC.mT

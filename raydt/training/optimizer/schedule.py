@@ -11,9 +11,9 @@ def schedule_factor(step: int, num_steps: int, recipe: Recipe) -> float:
     """Factor of the peak at `step`, counted from 0.
 
     Linear warm-up over `recipe.warmup_steps`, but at most a tenth of the steps, so that short cells
-    are not all warm-up. Then `cosine` falls to the final
-    fraction, `constant` stays, and `wsd` stays until the last `decay_fraction` of the steps, where
-    it falls by 1 - sqrt, the best of the shapes tried by Hägele et al. 2024 (arXiv 2405.18392).
+    are not all warm-up. Then `cosine` decays to the final fraction, `constant` stays, and `wsd`
+    stays until the last `decay_fraction` of the steps, where it decays as 1 - sqrt, the best shape
+    in Hägele et al. 2024 (arXiv 2405.18392).
     """
     warmup = min(recipe.warmup_steps, num_steps // 10)
     if step < warmup:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raydt.training.gpu.memory import MOST_BYTES_AT_ONCE, windows_at_once
+from raydt.training.gpu.memory import MAX_BYTES_AT_ONCE, windows_at_once
 
 MB, GB = 10**6, 10**9
 
@@ -28,7 +28,7 @@ def test_a_part_is_as_large_as_fits_and_pays(
 ) -> None:
     found = windows_at_once(peak_bytes, free_bytes, num_windows, window_bytes)
     assert found <= expected
-    assert found * window_bytes <= max(MOST_BYTES_AT_ONCE, window_bytes)
+    assert found * window_bytes <= max(MAX_BYTES_AT_ONCE, window_bytes)
     assert found == 1 or peak_bytes(found) <= 0.85 * free_bytes
     # As few parts as what fits allows, and these of one size.
     num_parts = -(-num_windows // expected)

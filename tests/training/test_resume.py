@@ -197,7 +197,9 @@ def test_weights_of_another_shape_in_a_checkpoint_name_the_first_difference(
     tensors = dict(found.tensors)
     tensors["weights/head.weight"] = torch.zeros(256, 16)
     checkpoints.write(Checkpoint(12, tensors, found.state), CONFIG.facts())
-    with pytest.raises(RunError, match=r"head\.weight: expected shape \(256, 32\), got \(256, 16\)"):
+    with pytest.raises(
+        RunError, match=r"head\.weight: expected shape \(256, 32\), got \(256, 16\)"
+    ):
         checkpointed(tmp_path / "c", splits)
 
 

@@ -44,7 +44,7 @@ _NOT_DECISIVE = frozenset(
     "task_specific_params".split()
 )
 _BYT5_OFFSET = 3  # the ids of padding, end and unknown come before those of the bytes
-_A_MODEL = "a folder that `raydt export` wrote, or a causal byte-level model of the Hub's form"
+_A_MODEL = "a folder that `raydt export` wrote, or a causal byte-level model in Hugging Face format"
 
 
 def model_in(what: str, folder: Path) -> ModelConfig | Problem:

@@ -1,24 +1,24 @@
-"""The C library keeps the memory that a training step frees, for the next step.
+"""Make the C library keep the memory that a training step frees, for the next step.
 
-By default glibc gives large blocks, and the free end of its heap, back to the kernel, and fetches
-them anew a millisecond later: a page fault for every 4 KiB. A step of `nano` with 8
-windows had 1,200 of them, and took 1.4 times as long (docs/model.md, benchmarks/fast_path.py).
+By default glibc returns large blocks and the free end of its heap to the kernel and requests them
+again a millisecond later: a page fault per 4 KiB. A step of `nano` with 8 windows had 1,200 page
+faults and took 1.4 times as long (docs/model.md, benchmarks/fast_path.py).
 """
 
 from __future__ import annotations
 
 import ctypes
 
-# From glibc's malloc.h. Blocks from the first number of bytes on are mapped one by one (32 MiB is
-# the most that glibc takes); a free end of the heap is given back from the second on.
+# From glibc's malloc.h. Blocks of at least _MMAP_BYTES are mapped one by one (glibc allows at most
+# 32 MiB); the free end of the heap is returned from _TRIM_BYTES on.
 _M_TRIM_THRESHOLD, _TRIM_BYTES = -1, 2**29
 _M_MMAP_THRESHOLD, _MMAP_BYTES = -3, 2**25
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's malloc, for this process and for good; False where there is no glibc.
+    """Set this for the whole life of the process; False if the C library is not glibc.
 
-    Up to 512 MiB that are free stay with the process. The numbers that are computed are the same.
+    The process keeps up to 512 MiB of free memory. Results do not change.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

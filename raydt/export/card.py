@@ -1,4 +1,4 @@
-"""The model card of a cell: what it read, how it was trained, what it reaches, how it is loaded."""
+"""The model card of a cell: its data, its training, its losses and how to load it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raydt.grid.cell import Cell
 from raydt.grid.result import Result
 from raydt.units import approximate_bytes
 
-# A code of ISO 639, perhaps with a script or a region: what the Hub takes for a language.
+# An ISO 639 code, optionally with a script or region: what the Hub accepts as a language.
 _CODE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]{2,4})?")
 _LICENCE = re.compile(r"[a-z0-9.-]+")
 _LOAD = """\
@@ -28,11 +28,12 @@ tokenizer = AutoTokenizer.from_pretrained("{name}", trust_remote_code=True)
 text = tokenizer("...", return_tensors="pt")
 print(tokenizer.decode(model.generate(**text, max_new_tokens=100, do_sample=True)[0]))
 
-# Nats of each byte of a text of any length, in windows that overlap:
+# Mean loss per byte in nats, of a text of any length, in overlapping windows:
 model.byte_losses(text.input_ids[0, 1:]).mean()
 ```
 
-A token is a byte, and its id is the byte. Byte 0 stands before every text and between documents.
+A token is a byte and its id is the value of the byte. Byte 0 precedes every text and separates
+documents.
 """
 
 
@@ -45,8 +46,8 @@ def model_card(
     manifests: Sequence[Manifest],
     start: str | None,
 ) -> str:
-    """Markdown with the Hub's header. `manifests` are of the languages that were read, the source
-    first; `start` says what a finetune started from."""
+    """Markdown with the Hub's YAML header. `manifests` are those of the training languages, the
+    source first; `start` says what a finetune started from."""
     parts = [
         _header(manifests),
         f"# {name}",
@@ -62,7 +63,7 @@ def model_card(
 
 
 def _header(manifests: Sequence[Manifest]) -> str:
-    """YAML; JSON's strings and lists are YAML's."""
+    """The YAML header; JSON strings and lists are valid YAML."""
     codes = [m.language for m in manifests if _CODE.fullmatch(m.language)]
     lines = ["---", "library_name: transformers", "pipeline_tag: text-generation"]
     if codes:
@@ -98,7 +99,7 @@ def _model_rows(cell: Cell, model: ModelConfig) -> Mapping[str, object]:
 
 
 def _loss_rows(result: Result) -> Mapping[str, object]:
-    """Only what was measured."""
+    """Rows for the losses that were measured."""
     rows: dict[str, object] = {}
     if result.test_loss is not None:
         error = f" ± {result.test_loss_stderr:.4f}" if result.test_loss_stderr is not None else ""
@@ -115,7 +116,7 @@ def _training_rows(cell: Cell, result: Result, recipe: Recipe | None) -> Mapping
     if recipe is not None:
         said = recipe.model_dump(mode="json", exclude_none=True)
         rows |= {name: f"`{value}`" for name, value in said.items() if value != []}
-    # Of the recipe's precision what it came to.
+    # The precision that the run used, not the recipe's `auto`.
     rows |= {
         "bytes seen": f"{result.bytes_seen:,}",
         "bytes seen by the weights that were kept": f"{result.best_bytes_seen or 0:,}",

@@ -1,4 +1,4 @@
-"""Cells of a sweep as folders that `transformers` loads."""
+"""Export cells of a sweep as folders that `transformers` loads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from raydt.units import approximate_bytes
 
 @dataclass(frozen=True)
 class _Ready:
-    """A cell whose weights are there, and what is said of it."""
+    """A cell that can be exported, and what its model card needs."""
 
     cell: Cell
     result: Result
@@ -38,11 +38,11 @@ class _Ready:
 
 
 def export_cells(sweep: Sweep, cells: Sequence[Cell], to: Path) -> dict[str, Path]:
-    """Write each cell's model; its folder by cell id. One cell becomes the folder `to`, several a
-    folder each in it.
+    """Write each cell's model; return its folder by cell id. One cell is written to the folder
+    `to`, several to one folder each inside it.
 
-    `InputError` for cells that are not done, have no weights of their own or none on the storage,
-    and for a folder that is not empty: all of them, before anything is written.
+    `InputError` lists all cells that are not done, have no own weights or no weights in the
+    storage, and all folders that are not empty, before anything is written.
     """
     ledger = Ledger.read(sweep, cells)
     problems: list[Problem] = []
@@ -63,18 +63,18 @@ def export_cells(sweep: Sweep, cells: Sequence[Cell], to: Path) -> dict[str, Pat
 
 
 def folder_name(cell: Cell) -> str:
-    """A name for a cell's folder where several are exported: its id without slashes."""
+    """The name of a cell's folder if several are exported: its id without slashes."""
     return cell.cell_id.replace("/", "-")
 
 
 def _look(sweep: Sweep, cell: Cell, ledger: Ledger, folder: Path) -> _Ready | Problem:
     if cell.stage is Stage.ZEROSHOT:
         owner = cell.parent_id or sweep.checkpoints[str(cell.source)]
-        requirement = f"a cell with weights of its own; those of this one are {owner}'s"
-        return Problem(f"cell {cell.cell_id}", requirement, "a zeroshot")
+        got = f"a zeroshot, which uses the weights of {owner}"
+        return Problem(f"cell {cell.cell_id}", "a cell with its own weights", got)
     if sweep.model(cell.model).family == "hub":
         requirement = "a cell of one of raydt's own models"
-        return Problem(f"cell {cell.cell_id}", requirement, f"{cell.model}, of the Hub's form")
+        return Problem(f"cell {cell.cell_id}", requirement, f"{cell.model}, a Hugging Face model")
     kept = weights_of(sweep, cell, ledger)
     if isinstance(kept, Problem):
         return kept
@@ -95,8 +95,8 @@ def _not_empty(folders: Iterable[Path]) -> list[Problem]:
         if folder.is_dir():
             names = sorted(path.name for path in folder.iterdir())
             if names:
-                found = f"{len(names)} files, such as {names[0]}"
-                problems.append(Problem(f"--to {folder}", "a new or an empty folder", found))
+                got = f"{len(names)} files, such as {names[0]}"
+                problems.append(Problem(f"--to {folder}", "a new or an empty folder", got))
         elif folder.exists():
             problems.append(Problem(f"--to {folder}", "a new or an empty folder", "a file"))
     return problems
@@ -109,7 +109,7 @@ def _write(sweep: Sweep, ready: _Ready) -> None:
     if cell.source in sweep.checkpoints:
         start = f"started from {sweep.checkpoints[cell.source]}"
     elif cell.stage is Stage.JOINT:
-        start = f"trained from scratch on {cell.source} and {cell.target}, by halves"
+        start = f"trained from scratch on {cell.source} and {cell.target}, half of each"
     elif cell.source is not None:
         size = approximate_bytes(sweep.pretrain_size.num_bytes)
         start = f"pretrained on {size} bytes of {cell.source}"
@@ -137,4 +137,4 @@ def _write(sweep: Sweep, ready: _Ready) -> None:
             ready.folder.parent.mkdir(parents=True, exist_ok=True)
             write_model(ready.folder, sweep.model(cell.model), weights, alphabet, card, facts)
         except (OSError, SafetensorError) as error:
-            raise RunError(f"{cell.cell_id} could not be exported: {error}") from None
+            raise RunError(f"{cell.cell_id} cannot be exported: {error}") from None

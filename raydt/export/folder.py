@@ -1,4 +1,4 @@
-"""A folder that `transformers` loads, out of a model's shape and its weights."""
+"""Write a folder that `transformers` loads, from a model's config and its weights."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def write_model(
     card: str,
     facts: Mapping[str, object],
 ) -> None:
-    """Write the folder beside and rename it: it is whole or absent. `folder` is absent or empty.
+    """Write a temporary folder and rename it, so `folder` (absent or empty before) is complete or
+    unchanged.
 
-    `weights` is a safetensors file of raydt's, which is taken as it is: float32, under raydt's own
-    names. `facts` stand in the config, as `raydt`.
+    `weights` is one of raydt's safetensors files (float32, raydt's tensor names), which is copied.
+    `facts` are stored in the config under `raydt`.
     """
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -1,16 +1,16 @@
-"""raydt's byte-level decoders for `transformers`, in one file: both families, with a cache.
+"""raydt's byte-level decoders for `transformers`, in one file: both families, with a KV cache.
 
-`raydt export` puts this file beside the weights, where `trust_remote_code=True` takes it. It needs
-torch and transformers and nothing of raydt. One token is one byte; byte 0 stands before the first
-byte of a document and after its last.
+`raydt export` puts this file beside the weights, where `trust_remote_code=True` loads it. It needs
+torch and transformers but not raydt. One token is one byte; byte 0 precedes the first byte of a
+document and follows its last.
 
-Shape suffixes: B batch, T bytes that are computed, P bytes in the cache, J = P + T, D width, H
-heads, K width of a head, F half of it, V the 256 bytes, S those that the softmax is over, N bytes
-of a text.
+Shape suffixes: B batch, T new bytes, P bytes in the cache, J = P + T, D width, H heads, K width of
+a head, F half of it, V the 256 bytes, S the bytes in the softmax, N bytes of a text.
 
-What a byte sees is a window of `max_position_embeddings` bytes. A longer input is computed in one
-pass in which each byte sees that many before it (and, by the layers below, a little of what was
-before those); `byte_losses` computes each window by itself, as the model was trained and tested.
+A byte attends to a window of `max_position_embeddings` bytes. A longer input is computed in one
+pass in which each byte attends to that many bytes before it (and, through the layers below,
+indirectly to a few bytes further back); `byte_losses` computes each window separately, as in
+training and evaluation.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 VOCABULARY = 256
 SEPARATOR = 0
-# Of the family `paper`: T5's buckets of distances, the last from 128 bytes on.
+# Family `paper`: T5's distance buckets; the last starts at 128 bytes.
 _BUCKETS, _FAR_BYTES, _NORM_EPSILON = 32, 128, 1e-6
-# The argument has had two names in transformers.
+# transformers has renamed this argument.
 _CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"
 
 
 class RaydtConfig(PretrainedConfig):
-    """The shape of a model. `seen_bytes` and `escape`: the softmax is over these bytes, and all
-    others together have the probability `escape`; None: it is over all."""
+    """The config of a model. With `seen_bytes` and `escape` the softmax is over these bytes, and
+    all others together have the probability `escape`; None: the softmax is over all bytes."""
 
     model_type = "raydt"
 
@@ -66,12 +66,12 @@ class RaydtConfig(PretrainedConfig):
         self.use_cache = True
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             others.setdefault(name, SEPARATOR)
-        others["tie_word_embeddings"] = False  # `paper` has one table, and nothing to tie
+        others["tie_word_embeddings"] = False  # `paper` has only one table, so nothing to tie
         super().__init__(**others)
 
 
 class RaydtForCausalLM(PreTrainedModel, GenerationMixin):
-    """Bytes to the distribution of the next byte."""
+    """Predicts the distribution of the next byte."""
 
     config_class = RaydtConfig
     base_model_prefix = "raydt"
@@ -109,9 +109,9 @@ class RaydtForCausalLM(PreTrainedModel, GenerationMixin):
         return_dict: bool | None = None,
         **others: Any,
     ) -> Any:
-        """Logits (B, T, V), float32 in family `paper` and where the softmax is restricted.
+        """Logits (B, T, V), float32 in family `paper` and if the softmax is restricted.
 
-        `attention_mask` (B, P + T) is 0 for padding, on whichever side.
+        `attention_mask` (B, P + T) is 0 for padding, on either side.
         """
         cache = past_key_values if cache is None else cache
         if use_cache is None:
@@ -138,11 +138,12 @@ class RaydtForCausalLM(PreTrainedModel, GenerationMixin):
     def byte_losses(
         self, input_ids: Tensor, stride: int | None = None, rows_at_once: int = 16
     ) -> Tensor:
-        """Nats of each byte of a text of any length (N,), after a separator; (N,) float32.
+        """The loss in nats of each byte of a text of any length (N,), after a separator; (N,)
+        float32.
 
-        Windows go over the text, each `stride` bytes further (half a window where none is given):
-        every byte but those of the first window is predicted from at least a window less the
-        stride. The mean is what raydt reports as the loss of a text.
+        Windows overlap: each starts `stride` bytes after the one before (default: half a window),
+        so every byte after the first window is predicted from at least a window minus the stride.
+        raydt reports the mean as the loss of a text.
         """
         W, N = self.config.max_position_embeddings, len(input_ids)
         stride = min(stride or W // 2, W)
@@ -174,7 +175,7 @@ class RaydtForCausalLM(PreTrainedModel, GenerationMixin):
             logits = F.linear(n_BTD, rows)
         if seen_S is None:
             return logits
-        # All other bytes together have the probability of the escape, and share it evenly.
+        # All other bytes together have the probability `escape`, shared evenly.
         escape = self.config.escape
         log_odds = math.log(escape / (1 - escape) / (VOCABULARY - len(seen_S)))
         logits = logits.float()
@@ -192,7 +193,7 @@ class RaydtForCausalLM(PreTrainedModel, GenerationMixin):
         if padding_BJ is not None and padding_BJ.ndim == 2 and not bool(padding_BJ.all()):
             is_plain = False
             is_text_BJ = padding_BJ[:, :J].bool()
-            # Padding sees itself, so that there is no softmax over nothing.
+            # Padding attends to itself, so that no softmax is empty.
             sees = sees & (is_text_BJ[:, None] | (distance_TJ == 0))
         bias_HTJ = None
         if config.family == "paper":
@@ -209,7 +210,7 @@ class RaydtForCausalLM(PreTrainedModel, GenerationMixin):
 
 
 class BlockInputs:
-    """What the blocks of one forward pass share."""
+    """Inputs that all blocks of one forward pass share."""
 
     def __init__(
         self,
@@ -224,13 +225,13 @@ class BlockInputs:
         self.cos_TF, self.sin_TF = cos_TF, sin_TF
         self.sees_BTJ = sees_BTJ
         self.bias_HTJ = bias_HTJ
-        self.starts_BT = starts_BT  # where documents begin; None: they are not masked
-        self.is_text_BJ = is_text_BJ  # None: there is no padding
-        self.is_plain = is_plain  # a window or less of one text, from its beginning
+        self.starts_BT = starts_BT  # document starts; None: documents are not masked
+        self.is_text_BJ = is_text_BJ  # None: no padding
+        self.is_plain = is_plain  # at most one window, from the start of a text
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each added to the stream."""
+    """Attention and feed-forward, each added to the residual stream."""
 
     def __init__(self, config: RaydtConfig, layer: int) -> None:
         super().__init__()
@@ -251,8 +252,8 @@ class Block(nn.Module):
         B, T, D = x_BTD.shape
         H = self.num_heads
         n_BTD = self.attention_norm(x_BTD)
-        # Kept beside the values of each byte, so that whoever crops or reorders the cache does so
-        # with all of it: what the convolution reads, and where documents begin.
+        # Stored beside the values of each byte, so that cropping or reordering the cache applies to
+        # these too: the inputs of the convolution, and document starts.
         kept = [] if self.is_paper else [_by_heads(n_BTD, H)]
         if inputs.starts_BT is not None:
             starts = inputs.starts_BT[:, None, :, None].expand(B, H, T, 1)
@@ -324,7 +325,7 @@ class Block(nn.Module):
 
 
 class RelativePositionBias(nn.Module):
-    """What is added to the score of a byte for its distance, per head."""
+    """The bias on attention scores by distance, per head."""
 
     def __init__(self, config: RaydtConfig) -> None:
         super().__init__()
@@ -346,7 +347,7 @@ def _norm(config: RaydtConfig) -> nn.Module:
 
 
 def _past_values(cache: Any, layer: int) -> Tensor | None:
-    """What the cache has kept of a layer, (B, H, P, ...); None if that is nothing."""
+    """The cached values of a layer, (B, H, P, ...); None if the cache is empty."""
     if cache is None or layer >= len(cache.layers) or not cache.get_seq_length(layer):
         return None
     values: Tensor = cache.layers[layer].values
@@ -363,6 +364,6 @@ def _joined(x_BHTK: Tensor) -> Tensor:
 
 
 def _rotate(x: Tensor, cos_TF: Tensor, sin_TF: Tensor) -> Tensor:
-    """Rotary positions, halves paired; float32."""
+    """Rotary position embedding, halves paired; float32."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos_TF - b * sin_TF, b * cos_TF + a * sin_TF], dim=-1)

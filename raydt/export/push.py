@@ -1,4 +1,4 @@
-"""An exported folder to a repository of the Hugging Face Hub."""
+"""Upload an exported folder to a repository on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _MADE_BY_THE_HUB = {".gitattributes"}
 
 
 def push_folder(folder: Path, repository: str, *, private: bool, update: bool) -> str:
-    """Upload a folder that `raydt export` wrote to the repository OWNER/NAME, which is made if it
-    is not there; the address of the commit.
+    """Upload a folder that `raydt export` wrote to the repository OWNER/NAME, which is created if
+    missing; return the URL of the commit.
 
-    A repository that has files is written to with `update` alone. Who is asked to let us in is
-    huggingface_hub's affair (`hf auth login`, HF_TOKEN). `InputError` for a folder that is no
-    export, a name that is none and a Hub that cannot be reached; `RunError` for one that refuses.
+    A repository that has files needs `update`. huggingface_hub authenticates (`hf auth login`,
+    HF_TOKEN). `InputError` if the folder is not an export, the name is not valid or the Hub cannot
+    be reached; `RunError` if the Hub refuses.
     """
     problems = [
-        Problem(str(folder / name), "a file, as `raydt export` writes it", "no file")
+        Problem(str(folder / name), "a file written by `raydt export`", "no file")
         for name in (CONFIG, MODEL, CARD)
         if not (folder / name).is_file()
     ]
@@ -31,7 +31,7 @@ def push_folder(folder: Path, repository: str, *, private: bool, update: bool) -
         problems.append(Problem("--to", "OWNER/NAME of a repository", repr(repository)))
     if problems:
         raise InputError(problems)
-    check_reachable("raydt push", "or upload the folder from where there is one")
+    check_reachable("raydt push", "or upload the folder from a machine that has one")
     return _upload(folder, repository, private, update)
 
 
@@ -56,5 +56,5 @@ def _upload(folder: Path, repository: str, private: bool, update: bool) -> str:
         )
     except (HfHubHTTPError, OSError) as error:
         what = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise RunError(f"{repository}: the Hub did not take the folder: {what}") from None
+        raise RunError(f"{repository}: the Hub refused the upload: {what}") from None
     return str(done.commit_url)

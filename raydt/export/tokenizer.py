@@ -1,7 +1,7 @@
-"""A tokenizer of bytes as `transformers` reads it: the id of a byte is the byte.
+"""A byte tokenizer for `transformers`: the id of a token is the value of its byte.
 
-It is `tokenizers`' own byte-level scheme without a merge, so that no code of ours is loaded for it.
-Byte 0, the separator, stands before every text and is what ends one: beginning, end and padding.
+It is the byte-level scheme of `tokenizers` without merges, so loading it needs no custom code. Byte
+0, the separator, is the token for beginning, end and padding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from raydt.config.hub_folder import byte_letters
 
-# A text that holds byte 0 holds a separator. GPT-2's letter for it, Ā, stands in real texts.
+# Byte 0 in a text is a separator. GPT-2's letter for it, Ā, occurs in real texts.
 _SEPARATOR = "\0"
 
 
@@ -70,5 +70,5 @@ def _config(window_bytes: int) -> Mapping[str, Any]:
 
 
 def _letters() -> list[str]:
-    """GPT-2's, but for the separator."""
+    """GPT-2's letters for bytes, except for the separator."""
     return [_SEPARATOR, *byte_letters()[1:]]

@@ -1,4 +1,4 @@
-"""Cells of a sweep on minimal pairs, by the weights that are there; nothing is trained."""
+"""Score trained cells of a sweep on minimal pairs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from raydt.training.checkpoints.weights import load_weights
 
 
 class Scorable(NamedTuple):
-    """A cell that is done, the folder that has its weights, and its run in the store."""
+    """A cell that is done, the folder of its weights, and its MLflow run."""
 
     cell: Cell
     model: ModelConfig
@@ -37,10 +37,9 @@ class Scorable(NamedTuple):
 def scorable_cells(
     sweep: Sweep, cells: Sequence[Cell], every: Mapping[str, Cell]
 ) -> list[Scorable]:
-    """These cells with their weights; a zeroshot has its parent's. `every` has the parents.
+    """The cells with their weights; a zeroshot uses its parent's. `every` includes the parents.
 
-    `InputError` for cells that are not done, whose weights are gone, or that the store does not
-    have: all of them.
+    `InputError` lists all cells that are not done, have no weights left or no run in MLflow.
     """
     ledger = Ledger.read(sweep, every.values())
     experiment = experiment_key(sweep.store_uri, sweep.name)
@@ -67,8 +66,8 @@ def _scorable(
         if ledger.status(cell) is not Status.DONE:
             return Problem(what, "a cell that is done", ledger.status(cell))
     if owner is None:
-        requirement = "a cell of this sweep that has weights; those of this one are outside it"
-        return Problem(what, requirement, "a zeroshot")
+        got = "a zeroshot, whose weights are from outside this sweep"
+        return Problem(what, "a cell with weights in this sweep", got)
     kept = weights_of(sweep, owner, ledger)
     if isinstance(kept, Problem):
         return kept
@@ -77,13 +76,13 @@ def _scorable(
     state = read_state(folder)
     recorded = is_recorded(folder, sweep.store_uri, experiment, attempt)
     if not recorded or state is None or state.run_id is None:
-        requirement = f"a run in {without_password(sweep.store_uri)} (`raydt sync` makes it)"
-        return Problem(what, requirement, "none")
+        expected = f"a run in {without_password(sweep.store_uri)} (`raydt sync` creates it)"
+        return Problem(what, expected, "none")
     return Scorable(cell, sweep.model(cell.model), kept.folder, state.run_id)
 
 
 def score(scorable: Scorable, pairs: Sequence[Pair]) -> dict[str, Accuracy]:
-    """The accuracy of a cell, by kind of pairs."""
+    """The accuracy of a cell, by kind of pair."""
     model = new_decoder(scorable.model)
     with tempfile.TemporaryDirectory() as cache:
         weights = scorable.weights.fetch(WEIGHTS, Path(cache) / WEIGHTS)

@@ -1,4 +1,4 @@
-"""Which minimal pairs a cell is scored on: those of its language."""
+"""The minimal pairs that a cell is scored on: those of its language."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DECLARED = re.compile(rf"(?P<language>{LANGUAGE_NAME.pattern})=(?P<file>.+)", r
 
 
 def language_of(cell: Cell) -> str:
-    """The language that a cell is to know: its target, and of a pretrain its source."""
+    """The language that a cell is tested in: its target; for a pretrain, its source."""
     language = cell.target or cell.source
     assert language is not None
     return language
@@ -27,11 +27,11 @@ def language_of(cell: Cell) -> str:
 def declared_pairs(
     texts: Sequence[str], corpus: str, cells: Iterable[Cell]
 ) -> dict[str, list[Pair]]:
-    """The pairs of each language that cells have.
+    """The pairs for each language of `cells`.
 
-    `texts` are LANGUAGE=FILE, or FILE alone where the cells are of one language; languages of the
-    controlled corpus have pairs of their own where no file is named. `InputError` with everything
-    that is wrong with the files, languages without pairs, and pairs of no cell's language.
+    `texts` are LANGUAGE=FILE, or just FILE if the cells have only one language; languages of the
+    controlled corpus have built-in pairs if no file is named. `InputError` lists everything wrong
+    with the files, languages without pairs, and files for languages that no cell has.
     """
     languages = list(dict.fromkeys(map(language_of, cells)))
     problems: list[Problem] = []
@@ -41,20 +41,20 @@ def declared_pairs(
         language = match["language"] if match else languages[0]
         what = f"--pairs {text}"
         if not match and len(languages) > 1:
-            requirement = f"LANGUAGE=FILE, as the cells are of {', '.join(languages)}"
-            problems.append(Problem(what, requirement, "no language"))
+            expected = f"LANGUAGE=FILE, where LANGUAGE is one of {', '.join(languages)}"
+            problems.append(Problem(what, expected, "no language"))
         elif language not in languages:
-            requirement = f"the language of a cell that is to be scored: {', '.join(languages)}"
-            problems.append(Problem(what, requirement, repr(language)))
+            expected = f"a language of the cells to score: {', '.join(languages)}"
+            problems.append(Problem(what, expected, repr(language)))
         elif language in found:
-            problems.append(Problem(what, "one file a language", "another one before it"))
+            problems.append(Problem(what, "one file per language", "two"))
         found[language] = []
         try:
             path = Path(match["file"] if match else text).expanduser()
-            found[language] = _fitting(read_pairs(path))
+            found[language] = _check_kinds(read_pairs(path))
         except InputError as error:
             problems += error.problems
-        except RuntimeError as error:  # ~somebody, of whom there is no home
+        except RuntimeError as error:  # ~user without a home
             problems.append(Problem(what, "a file of minimal pairs", str(error)))
     spec = parse_corpus(corpus)
     for language in (each for each in languages if each not in found):
@@ -69,17 +69,17 @@ def declared_pairs(
 
 def _own_pairs(language: str, corpus: object) -> list[Pair]:
     if not isinstance(corpus, ControlledCorpus):
-        requirement = "minimal pairs: only controlled languages have some of their own"
-        raise bad(f"language {language}", requirement, f"no --pairs {language}=FILE")
+        expected = f"--pairs {language}=FILE (only controlled languages have built-in pairs)"
+        raise bad(f"language {language}", expected, "none")
     pairs = build_pairs(language, corpus.seed)
     return [Pair(pair.good, pair.bad, pair.kind) for pair in pairs]
 
 
-def _fitting(pairs: list[Pair]) -> list[Pair]:
+def _check_kinds(pairs: list[Pair]) -> list[Pair]:
     """The same pairs; `InputError` if MLflow cannot hold a result for each of their kinds."""
     kinds = {pair.kind for pair in pairs}
     characters = sum(len(json.dumps(kind)) for kind in kinds)
     if characters > MAX_KIND_CHARACTERS:
-        requirement = f"kinds whose names have {MAX_KIND_CHARACTERS} characters together at most"
-        raise bad("kinds of pairs", requirement, f"{len(kinds)} kinds of {characters}")
+        expected = f"names with at most {MAX_KIND_CHARACTERS} characters in total"
+        raise bad("kinds of pairs", expected, f"{len(kinds)} names with {characters}")
     return pairs

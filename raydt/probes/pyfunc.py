@@ -1,4 +1,4 @@
-"""A cell's model as `mlflow.pyfunc` loads it: texts in, the loss of each in nats per byte out."""
+"""A cell's model for `mlflow.pyfunc`: texts in, the loss of each in nats per byte out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from raydt.training.checkpoints.weights import load_weights
 
 
 class Scorer:
-    """What `mlflow.pyfunc.load_model` returns a wrapper of."""
+    """The model that `mlflow.pyfunc.load_model` wraps."""
 
     def __init__(self, model: Decoder) -> None:
         self._model = model
@@ -28,8 +28,8 @@ class Scorer:
     def predict(self, model_input: Any, params: Any = None) -> NDArray[np.float64]:
         """Nats per byte of each text in UTF-8, on the CPU in float32; shape (number of texts,).
 
-        `model_input` is a list, a series or a frame with one column of texts. `InputError` for an
-        empty text, which has no byte.
+        `model_input` is a list, a series or a frame with one column of texts. `InputError` if a
+        text is empty.
         """
         texts = [str(text).encode() for text in np.asarray(model_input).reshape(-1)]
         for place, text in enumerate(texts):
@@ -39,7 +39,7 @@ class Scorer:
 
 
 def _load_pyfunc(path: str) -> Scorer:
-    """MLflow's entry: the model in a folder that `raydt.tracking.logged_models` wrote."""
+    """MLflow's entry point: load a folder that `raydt.tracking.logged_models` wrote."""
     shape = json.loads(Path(path, "model.json").read_text("utf-8"))
     model = new_decoder(ModelConfig.model_validate(shape))
     alphabet = load_weights(model, Path(path, WEIGHTS))

@@ -1,7 +1,7 @@
-"""What a model makes of minimal pairs: how often the good text has the higher probability.
+"""The accuracy of a model on minimal pairs: how often the good text is more probable.
 
-A text's log-probability is the sum over its bytes, each given those before it, after a separator.
-As texts of a pair may differ in length, the sum and not the mean decides, as in BLiMP.
+A text's log-probability is the sum over its bytes, each given the bytes before it and a leading
+separator. The sum decides and not the mean, as in BLiMP, even if the two texts differ in length.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ _TEXTS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of how many pairs the good text is the more probable; a tie counts half."""
+    """The number of pairs whose good text is more probable; a tie counts half."""
 
     num_right: float
     num_pairs: int
 
     @property
     def share(self) -> float:
-        """From 0 to 1; 0.5 is what guessing has."""
+        """The accuracy, from 0 to 1; chance is 0.5."""
         return self.num_right / self.num_pairs
 
     @property
     def stderr(self) -> float:
-        """Over pairs."""
+        """The standard error of `share`, over pairs."""
         return float(np.sqrt(self.share * (1 - self.share) / self.num_pairs))
 
 
 def accuracies(model: Decoder, pairs: Sequence[Pair]) -> dict[str, Accuracy]:
-    """Of a model on pairs, by their kinds, computed in float32."""
+    """The accuracy of a model by kind of pair, computed in float32."""
     texts = list({text for pair in pairs for text in (pair.good, pair.bad)})
     nats = dict(zip(texts, text_nats(model, texts), strict=True))
     right: dict[str, list[float]] = {}
@@ -51,20 +51,20 @@ def accuracies(model: Decoder, pairs: Sequence[Pair]) -> dict[str, Accuracy]:
 
 
 def overall(by_kind: Mapping[str, Accuracy]) -> Accuracy:
-    """Over the pairs of all kinds."""
+    """The accuracy over the pairs of all kinds."""
     every = by_kind.values()
     return Accuracy(sum(one.num_right for one in every), sum(one.num_pairs for one in every))
 
 
 def text_nats(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:
-    """Minus the log-probability of each text after a separator, in nats; (len(texts),).
+    """The negative log-probability of each text after a separator, in nats; (len(texts),).
 
-    A text that is longer than the window is computed in windows that overlap by half.
+    A text longer than the window is computed in windows that overlap by half.
     """
     window = model.config.window_bytes
     nats = np.zeros(len(texts))
     evaluator = Evaluator(window // 2, precision="float32")
-    # Those of one length beside each other: what fills rows up is computed too.
+    # Sorted by length: less padding to compute.
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     short = [place for place in order if len(texts[place]) <= window]
     for place in order[len(short) :]:
@@ -77,7 +77,8 @@ def text_nats(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:
 
 
 def _short(model: Decoder, texts: Sequence[bytes]) -> NDArray[np.float64]:
-    """Of texts within a window; what fills rows up comes after them, and they do not see it."""
+    """`text_nats` of texts that fit the window; padding is at the end, so causal attention ignores
+    it."""
     device = next(model.parameters()).device
     longest = max(map(len, texts))
     x_BT = torch.zeros(len(texts), longest, dtype=torch.long)

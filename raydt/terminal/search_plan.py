@@ -33,16 +33,16 @@ def show_search_plan(plan: SearchPlan, console: Console) -> None:
             trials, num_languages = cost.trials_bytes(study), len(study.languages)
             num_checks = 2 * NUM_CHECK_SEEDS * num_languages
             runs = [num_languages, plan.num_trials, num_languages, num_checks]
-            amounts = [approximate_bytes(trials.expected), approximate_bytes(trials.most)]
+            amounts = [approximate_bytes(trials.expected), approximate_bytes(trials.max)]
             table.add_row(stage, study.size.label, *map(str, runs), *amounts)
     console.print(table)
     console.print(_space(plan))
     whole = cost.whole
     stated = f"{approximate_bytes(cost.expected_bytes)} bytes"
-    if whole.total.expected < whole.total.most:
+    if whole.total.expected < whole.total.max:
         stated += f" expected, at most {approximate_bytes(cost.max_bytes)}"
     if cost.is_limited:
-        stated += f" by --budget, where all runs could take {approximate_bytes(whole.total.most)}"
+        stated += f" by --budget, where all runs could take {approximate_bytes(whole.total.max)}"
     console.print(
         f"At most {whole.num_runs} runs and {stated}. "
         f"{approximate_bytes(whole.baselines.expected)} for baselines, "

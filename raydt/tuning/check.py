@@ -1,4 +1,4 @@
-"""Whether the recipe of a rule is better than the one before it, on seeds that chose neither."""
+"""Compare the recipe of a rule with the previous recipe, on seeds used for neither."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from raydt.units import Size
 
 @dataclass(frozen=True)
 class Comparison:
-    """Before and after, of a stage at a size: mean validation bits per byte over languages and
-    seeds, their paired difference with its standard error, and mean bytes seen."""
+    """Previous and new recipe at one stage and size: mean validation bits per byte over languages
+    and seeds, their paired difference with its standard error, and mean bytes seen."""
 
     size: Size
     before_bpb: float
@@ -32,8 +32,8 @@ class Comparison:
 def compare(
     size: Size, before: Sequence[Finished], after: Sequence[Finished], price: float
 ) -> Comparison:
-    """Pairs are of one language and seed: what both share cancels. A score is the log of the ratio
-    of their losses plus `price` for each doubling of the bytes that were really seen."""
+    """Runs are paired by language and seed, so what both share cancels. A score is the log of the
+    ratio of their losses plus `price` for each doubling of the bytes seen."""
     pairs = {_pair(finished): finished for finished in before}
     first = np.array([pairs[_pair(f)].best_val_loss for f in after]) / math.log(2)
     second = np.array([f.best_val_loss for f in after]) / math.log(2)
@@ -52,15 +52,15 @@ def compare(
 
 
 def is_better(comparisons: Sequence[Comparison]) -> bool:
-    """Whether a stage is better off: its mean score over sizes, languages and seeds is below 0 by
-    more than its standard error."""
+    """Whether the mean score over sizes, languages and seeds is below 0 by more than its standard
+    error."""
     scores = np.array([score for each in comparisons for score in each.scores])
     return bool(np.isfinite(scores).all() and scores.mean() < -_stderr(scores))
 
 
 def _score(before: Finished, after: Finished, price: float) -> float:
     if not (math.isfinite(before.best_val_loss) and math.isfinite(after.best_val_loss)):
-        return math.inf  # nothing can be said, so nothing is better
+        return math.inf  # nothing to compare, so not better
     return ended_score(
         after.best_val_loss, after.bytes_seen, before.best_val_loss, before.bytes_seen, price
     )

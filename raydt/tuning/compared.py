@@ -1,5 +1,4 @@
-"""Trials of a record, each compared with the recipe as it was in the same language and at the same
-size: how good it is, and whether it is stopped."""
+"""Scores and early stopping of trials, against the baseline of the same language and size."""
 
 from __future__ import annotations
 
@@ -16,21 +15,21 @@ from raydt.tuning.trials import TrialRecord
 
 
 class Compared:
-    """The trials of a search, as far as its record has their baselines."""
+    """The trials of a search whose baselines are in its record."""
 
     def __init__(self, plan: SearchPlan, record: TrialRecord) -> None:
         self._plan = plan
         self._record = record
-        self._curves: dict[str, Curve] = {}  # of trials that run and end by themselves
+        self._curves: dict[str, Curve] = {}  # of running trials without a fixed budget
         self._halvings: dict[Study, Halving] = {}
 
     def study_of(self, trial: Trial) -> Study:
-        """The one that it belongs to."""
+        """The study of a trial."""
         return next(s for s in self._plan.studies(trial.stage) if s.size == trial.size)
 
     def score(self, finished: Finished) -> float:
-        """Of a trial; infinite if it diverged. Of one that was stopped on its way to an end of its
-        own: how far it was behind at the bytes that it had seen."""
+        """The score of a trial; infinite if it diverged. For a trial without a fixed budget that
+        was stopped early: how far it was behind at the bytes that it had seen."""
         trial, baseline = finished.trial, self._baseline(finished.trial)
         if not isfinite(finished.best_val_loss) or not baseline.val_losses:
             return inf
@@ -49,7 +48,7 @@ class Compared:
         )
 
     def stopped_after(self, finished: Finished) -> int | None:
-        """How far one came that was stopped, in what it is compared by: rungs or evaluations."""
+        """The rungs or evaluations that a stopped trial reached; None if it was not stopped."""
         if finished.end is not End.STOPPED:
             return None
         if self._plan.ends_by_itself(finished.trial.stage):
@@ -61,12 +60,12 @@ class Compared:
     ) -> bool:
         """Whether a running trial (a `Kind.TRIAL`) is stopped after the last evaluation of its
         `curve`: with a fixed budget by halving (`raydt.tuning.halving`), else at rungs
-        (`raydt.tuning.rungs`). It has to be asked after every evaluation. `finished` are the trials
-        of its study, `running` all."""
+        (`raydt.tuning.rungs`). Call it after every evaluation. `finished` are the trials of its
+        study, `running` all running trials."""
         baseline, study = self._baseline(trial), self.study_of(trial)
         if not self._plan.ends_by_itself(trial.stage):
             if not baseline.val_losses:
-                return False  # there is nothing to compare with
+                return False  # no baseline to compare with
             if study not in self._halvings:
                 self._halvings[study] = Halving(self._plan.sweep.protocol.evaluations)
             now = _score_of_budget(trial, curve, baseline)
@@ -91,7 +90,7 @@ class Compared:
         return is_stopped(number, curve, known, baseline, self._plan.price(trial.stage))
 
     def forget(self, trial: Trial) -> None:
-        """It runs no more."""
+        """Drop the curve of a trial that no longer runs."""
         self._curves.pop(trial.trial_id, None)
 
     def _baseline(self, trial: Trial) -> Finished:
@@ -99,7 +98,7 @@ class Compared:
         for finished in self._record.finished.values():
             if finished.trial.kind is Kind.BASELINE and _where(finished.trial) == key:
                 return finished
-        raise AssertionError(f"{trial.trial_id} has a baseline")
+        raise AssertionError(f"{trial.trial_id} has no baseline")
 
 
 def _score_of_budget(trial: Trial, curve: Curve, baseline: Finished) -> float:

@@ -1,4 +1,4 @@
-"""From the trials of a stage to what its rule is fitted to."""
+"""Turn the trials of a stage into the data for its rule."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ def scored_trials(
     baselines: Mapping[Study, Sequence[Trial]],
     score: Callable[[Finished], float],
 ) -> list[Scored]:
-    """Of the studies of a stage: the trials that came to their end, and their baselines, whose
-    score is 0."""
+    """The trials of a stage that were not stopped, and their baselines, whose score is 0."""
     scored = []
     for study, trials in finished.items():
         size = study.size.num_bytes
         scored += [
             Scored(size, each.trial.languages, _log_factors(plan, study, each), score(each))
             for each in trials
-            # One that was stopped has no score at its end, and others were better.
+            # A stopped trial has no final score.
             if each.end is not End.STOPPED
         ]
         here = {each.name: 0.0 for each in plan.space(study.stage)}
@@ -34,7 +33,7 @@ def scored_trials(
 
 
 def _log_factors(plan: SearchPlan, study: Study, finished: Finished) -> dict[str, float]:
-    """As they came out: a batch is whole windows, and not more than leave `min_steps` steps."""
+    """The factors after rounding: a batch is whole windows, and small enough for `min_steps`."""
     size, window = study.size.num_bytes, plan.window_bytes
     trial = finished.trial
     factors = dict(trial.factors)

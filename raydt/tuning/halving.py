@@ -1,8 +1,9 @@
-"""Which trials with a fixed budget are stopped halfway.
+"""Early stopping of trials with a fixed budget.
 
 Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934), as Ray Tune's `ASHAScheduler`
-has it with one bracket: at a rung, which is a number of evaluations and so a fraction of a trial's
-own budget, a trial is stopped if it is worse than the better half of those that came there before.
+does with one bracket: at a rung, which is a number of evaluations and so a fraction of a trial's
+own budget, a trial is stopped if it is worse than the better half of the trials that reached it
+before.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import math
 
 import numpy as np
 
-_REDUCTION = 2  # of two trials at a rung one goes on: the rule needs some that end
+_REDUCTION = 2  # half of the trials at a rung continue: the rule needs some that finish
 
 
 class Halving:
-    """The rungs of one study, whose trials have so many evaluations."""
+    """The rungs of one study; `evaluations` is the number that each of its trials has."""
 
     def __init__(self, evaluations: int) -> None:
-        # Early losses favour what is fast and not what is good.
+        # Early losses favour fast learning over a good final loss.
         first = max(1, evaluations // 2)
         num_rungs = int(math.log(evaluations / first) / math.log(_REDUCTION) + 1)
         self._rungs: list[tuple[int, dict[str, float]]] = [
@@ -26,8 +27,8 @@ class Halving:
         ]
 
     def is_stopped(self, trial_id: str, evaluations: int, score: float) -> bool:
-        """Whether a trial ends here, which has come to so many evaluations; lower scores are
-        better. It has to be asked after every evaluation."""
+        """Whether a trial is stopped after this many evaluations; lower scores are better. Call it
+        after every evaluation."""
         for rung, scores in self._rungs:
             if evaluations < rung or trial_id in scores:
                 continue

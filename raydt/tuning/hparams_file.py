@@ -1,4 +1,4 @@
-"""Writing what a search found as a TOML file, for `--hparams` and for people."""
+"""Write the result of a search as a TOML file, for `--hparams` and for people."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from raydt.tuning.plan import SearchPlan
 from raydt.tuning.rule import CONFIDENCE
 from raydt.tuning.stage_result import StageResult
 
-# Of a recipe whose cells end by themselves: a cap, which was not searched.
+# With training until convergence these are only a cap, which was not searched.
 _CAP = {"budget_bytes", "budget_exponent", "epochs"}
-# A recipe is only good with the end for which it was found.
+# A recipe is tuned for these stopping rules.
 _ENDING = {"evaluation_growth", "evaluations", "tolerance", "patience"}
 
 
 def hparams_text(plan: SearchPlan, found: Sequence[StageResult], command: str) -> str:
-    """The file, whole."""
+    """The whole file."""
     parts = [
         "# Hyperparameters as `raydt hparams` found them, for\n"
         "#   raydt run --hparams FILE\n"
@@ -30,9 +30,7 @@ def hparams_text(plan: SearchPlan, found: Sequence[StageResult], command: str) -
         + _toml({"protocol": plan.sweep.protocol.model_dump(mode="json", include=_ENDING)})
     ]
     for each in found:
-        left_out = set(
-            FREE_RECIPE_FIELDS
-        )  # a sweep decides these for itself: they change no result
+        left_out = set(FREE_RECIPE_FIELDS)  # each sweep sets these itself: they change no result
         if plan.ends_by_itself(each.stage):
             left_out |= _CAP
         recipe = each.recipe.model_dump(mode="json", exclude=left_out)

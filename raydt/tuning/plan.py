@@ -1,4 +1,4 @@
-"""What a search will train, and what that costs, before anything starts."""
+"""The plan of a search: what it trains, and the checks before it starts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from raydt.tuning.trial import Kind, Trial
 from raydt.units import Size
 
 STAGES = (Stage.PRETRAIN, Stage.SCRATCH, Stage.FINETUNE)
-# Seeds of their own: what is chosen must not be fitted to the seeds on which a grid is run, nor
-# checked on those by which it was chosen.
+# Separate seeds: a recipe must not be fitted to the seeds of a grid, nor checked on the seeds that
+# it was chosen with.
 _BASELINE_SEED, _TRIAL_SEED, _CHECK_SEED = 1_000_000, 1_000_001, 2_000_000
 NUM_CHECK_SEEDS = 2
-# Every language costs a baseline and checks of its own: no more than trials can make use of.
-_TRIALS_PER_LANGUAGE, _LEAST_LANGUAGES = 4, 2
+# Every language costs a baseline and checks, so use no more languages than the trials need.
+_TRIALS_PER_LANGUAGE, _MIN_LANGUAGES = 4, 2
 # Pairs differ more than languages: a recipe found on near pairs alone fails far ones
 # (docs/protocols.md), so more of them are worth their baselines.
 _TRIALS_PER_PAIR = 2
-LEAST_TRIALS = 4
+MIN_TRIALS = 4
 
 
 @dataclass(frozen=True)
 class Study:
-    """The trials of one stage and size; `languages` are sources and targets that take turns."""
+    """The trials of one stage and size; they cycle through `languages` (source, target)."""
 
     stage: Stage
     size: Size
@@ -40,60 +40,60 @@ class Study:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The name to show."""
         return f"{self.stage} {self.size.label}"
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """A search as it was asked for, and what follows from that."""
+    """A search as requested, and what follows from that."""
 
     sweep: Sweep
     stages: tuple[Stage, ...]
-    at: tuple[Size, ...]  # none: `default_at` of each stage's rungs
-    num_trials: int  # of each stage and size
-    asked_bytes: int | None  # trained at most, over everything; None: what the plan comes to
+    at: tuple[Size, ...]  # empty: `default_at` of each stage's rungs
+    num_trials: int  # per stage and size
+    budget_bytes: int | None  # maximum over all runs; None: no limit besides the plan
 
     @property
     def model_name(self) -> str:
-        """The one model that is tuned."""
+        """The name of the model that is tuned."""
         return self.sweep.models[0]
 
     @property
     def model(self) -> ModelConfig:
-        """Its shape."""
+        """The architecture of the model that is tuned."""
         return MODELS[self.model_name]
 
     @property
     def folder(self) -> Folder:
-        """Where the search keeps its trials: within the sweep's, as no sweep is kept."""
+        """The folder of the search, inside the folder of its sweep."""
         return self.sweep.folder / "hparams"
 
     @property
     def experiment(self) -> str:
-        """In MLflow."""
+        """The name of the MLflow experiment."""
         return f"{self.sweep.name}-hparams"
 
     def recipe(self, stage: Stage) -> Recipe:
-        """As it was."""
+        """The recipe of a stage before the search."""
         return self.sweep.protocol.recipe(stage)
 
     def space(self, stage: Stage) -> tuple[Hyperparameter, ...]:
-        """What is searched."""
+        """The hyperparameters that are searched in a stage."""
         return search_space(self.recipe(stage), has_budget=not self.ends_by_itself(stage))
 
     def ends_by_itself(self, stage: Stage) -> bool:
-        """Whether the data decide how long a run of this stage trains, and not a budget."""
+        """Whether runs of this stage train until convergence and not for a fixed budget."""
         return ends_by_itself(self.sweep.protocol, self.recipe(stage))
 
     def price(self, stage: Stage) -> float:
-        """What a doubling of bytes must take off the log loss to be worth it."""
+        """How much a doubling of bytes must reduce the log loss to be worth its cost."""
         if self.ends_by_itself(stage):
             return price_of_a_doubling(self.sweep.protocol.tolerance)
         return PRICE_OF_A_DOUBLING
 
     def studies(self, stage: Stage) -> list[Study]:
-        """One per size; a pretrain has one size."""
+        """The studies of a stage: one per size; a pretrain has one size."""
         if stage is Stage.PRETRAIN:
             sizes: Sequence[Size] = (self.sweep.pretrain_size,)
         else:
@@ -109,12 +109,12 @@ class SearchPlan:
         elif stage is Stage.PRETRAIN:
             every = [(source, None) for source in dict.fromkeys(s for s, _ in sweep.pairs())]
         else:
-            every = list(_taking_turns(sweep.pairs()))
+            every = list(_alternating(sweep.pairs()))
         trials = _TRIALS_PER_PAIR if stage is Stage.FINETUNE else _TRIALS_PER_LANGUAGE
-        return tuple(every[: max(_LEAST_LANGUAGES, self.num_trials // trials)])
+        return tuple(every[: max(_MIN_LANGUAGES, self.num_trials // trials)])
 
     def baselines(self, study: Study, origin: str = "") -> list[Trial]:
-        """The recipe as it was, once in each language."""
+        """The previous recipe, once per language."""
         recipe = recipe_at(self.recipe(study.stage), study.size.num_bytes, self.window_bytes, {})
         return [
             Trial(
@@ -134,7 +134,7 @@ class SearchPlan:
     def trial(
         self, study: Study, number: int, factors: Mapping[str, float], origin: str = ""
     ) -> Trial:
-        """A trial with these factors; languages take turns."""
+        """Trial `number` with these factors; its number selects the language."""
         source, target = study.languages[number % len(study.languages)]
         recipe = recipe_at(
             self.recipe(study.stage), study.size.num_bytes, self.window_bytes, factors
@@ -153,7 +153,7 @@ class SearchPlan:
         )
 
     def checks(self, study: Study, kind: Kind, recipe: Recipe, origin: str = "") -> list[Trial]:
-        """A recipe on fresh seeds: each language on each."""
+        """A recipe in each language, on each of the fresh seeds."""
         turns = [(pair, seed) for seed in range(NUM_CHECK_SEEDS) for pair in study.languages]
         return [
             Trial(
@@ -186,7 +186,7 @@ class SearchPlan:
 
     @property
     def window_bytes(self) -> int:
-        """Of the model."""
+        """The window of the model."""
         return self.model.window_bytes
 
     def parents(self) -> list[str]:
@@ -197,7 +197,8 @@ class SearchPlan:
         return list(dict.fromkeys(source for source, _ in languages if source is not None))
 
     def identity(self, val_digests: Mapping[str, str]) -> dict[str, object]:
-        """What trials are only comparable under; more of them, more sizes and stages may come."""
+        """Everything that must be equal for trials to be comparable. The number of trials, sizes
+        and stages may change between launches."""
         dumped = self.sweep.model_dump(mode="json")
         kept = ("corpus", "sources", "targets", "pretrain_size", "models", "protocol")
         return {
@@ -208,36 +209,38 @@ class SearchPlan:
 
 
 def default_at(rungs: Sequence[Size]) -> list[Size]:
-    """The smallest, the geometric middle and the largest of a ladder; the rule covers the rest."""
+    """The smallest, the middle (geometric) and the largest rung; the rule covers the rest."""
     middle = (rungs[0].num_bytes * rungs[-1].num_bytes) ** 0.5
     nearest = min(rungs, key=lambda size: max(size.num_bytes / middle, middle / size.num_bytes))
     return sorted({rungs[0], nearest, rungs[-1]})
 
 
 def check_plan(plan: SearchPlan) -> list[Problem]:
-    """What makes a search impossible, or its outcome worthless."""
+    """Problems that make a search impossible, or its result useless."""
     sweep = plan.sweep
     problems = []
     if len(sweep.models) != 1:
         problems.append(
-            Problem("models", "one: hyperparameters are of a model", " ".join(sweep.models))
+            Problem(
+                "models", "one model (each needs its own hyperparameters)", " ".join(sweep.models)
+            )
         )
-    if plan.num_trials < LEAST_TRIALS:
+    if plan.num_trials < MIN_TRIALS:
         problems.append(
-            Problem("--trials", f"at least {LEAST_TRIALS} per stage and size", str(plan.num_trials))
+            Problem("--trials", f"at least {MIN_TRIALS} per stage and size", str(plan.num_trials))
         )
     ladders = {Stage.SCRATCH: sweep.ladder, Stage.FINETUNE: sweep.sizes}
     rungs = {size for stage in plan.stages for size in ladders.get(stage, ())}
     problems += [
-        Problem("--at", f"sizes of the ladder: {' '.join(map(str, sorted(rungs)))}", str(size))
+        Problem("--at", f"a size of the ladder: {' '.join(map(str, sorted(rungs)))}", str(size))
         for size in plan.at
         if size not in rungs and rungs
     ]
     problems += [
         Problem(
             f"protocol: {stage}",
-            "a constant schedule and a tolerance, with which cells end by themselves, or an "
-            "evaluation_growth of 1, with which trials are compared at equal shares of a budget",
+            "a constant schedule and a tolerance above 0 (cells train until convergence), or an "
+            "evaluation_growth of 1 (trials are compared at equal fractions of a budget)",
             f"schedule {plan.recipe(stage).schedule}, tolerance {sweep.protocol.tolerance:g}, "
             f"evaluation_growth {sweep.protocol.evaluation_growth:g}",
         )
@@ -247,9 +250,8 @@ def check_plan(plan: SearchPlan) -> list[Problem]:
     return problems
 
 
-def _taking_turns(pairs: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    """The pairs in an order in which, as far as can be, neither a source nor a target comes twice
-    in a row: the first few of them are of many languages."""
+def _alternating(pairs: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    """The pairs, ordered so that the first few cover as many sources and targets as possible."""
     left = list(pairs)
     used: dict[str, int] = {}
     while left:

@@ -1,8 +1,8 @@
-"""One power law per hyperparameter, fitted to the trials of a stage, so that not every rung of a
-ladder needs a search.
+"""One power law per hyperparameter, fitted to the trials of a stage: no search is needed at every
+rung of a ladder.
 
 A trial i at size D with log factors x_ih on the recipe has a score y_i: the log of its validation
-loss over that of the recipe as it was (`raydt.tuning.score`). The scores of all sizes together are
+loss over that of the baseline (`raydt.tuning.score`). The scores of all sizes together are
 one response surface (Box & Wilson 1951), quadratic in the log factors, with optima that move with
 the size:
 
@@ -13,24 +13,24 @@ level of its own for each size and language (a baseline is a single run, and has
 optimum at a size is u_h*(z) = -(a_h + b_h z) / (2 q_h), held within the space.
 
 The coefficients have normal priors: a_h and b_h around 0 with one scale, q_h around k with scale k
-(a space has its best place inside, mostly). Both scales and the noise are those of the greatest
-marginal likelihood (empirical Bayes; MacKay 1992, Neural Computation 4:415). From the posterior,
+(the optimum is usually inside the space). Both scales and the noise maximise the marginal
+likelihood (empirical Bayes; MacKay 1992, Neural Computation 4:415). From the posterior,
 which is normal, coefficients are drawn; each draw has its optima x_h*(z_s) at the searched sizes,
 and a line through them: a level at the mean of ln D and a growth, shared by the hyperparameters
 that share an exponent (both learning rates).
 
 Noise has standard deviation sigma (1 + (y_i - min y) / (median y - min y)): far from its optimum a
-loss is no quadratic, and those trials count less. Trials that ASHA stopped are left out: what they
-would have come to is not known.
+loss is not quadratic, so those trials count less. Trials that were stopped early are left out:
+their final loss is not known.
 
 The factor is exp of the mean level. A growth is kept, at its mean, if the interval between the
-quantiles (1 ± `confidence`) / 2 of the draws leaves out 0; otherwise it is 0. What the trials say
-nothing about stays near the middle of the space, which is the recipe as it was.
+quantiles (1 ± `confidence`) / 2 of the draws excludes 0; otherwise it is 0. A hyperparameter that
+the trials say nothing about stays near the middle of the space, which is the previous recipe.
 
 Why not a mean of the factors weighted by exp(-y), with a bootstrap over trials: Optuna puts its
-later trials where its first were lucky, so that the place of the trials tells of luck, and the
-bootstrap takes it for evidence. A regression is given where the trials are, and asks only how they
-came out. How often either is wrong: `benchmarks/tuning_rule.py`.
+later trials where its first ones were lucky, so the positions of the trials reflect luck, and the
+bootstrap takes it for evidence. A regression takes the positions as given and models only the
+scores. How often either is wrong: `benchmarks/tuning_rule.py`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from raydt.tuning.space import Hyperparameter
 
 CONFIDENCE = 0.95
 _NUM_DRAWS = 1000
-_LEAST_TRIALS = 3  # besides baselines, or it is anybody's guess
+_MIN_TRIALS = 3  # besides baselines
 # In units of the spread of the scores.
 _SLOPES = np.geomspace(0.1, 3, 6)
 _CURVATURES = np.geomspace(0.1, 3, 6)
@@ -56,8 +56,8 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scored:
-    """A trial that came to its end, or a baseline: log factors by hyperparameter, and its score,
-    infinite if it diverged. Scores of one size and language are of one level."""
+    """A finished trial or a baseline: its log factors by hyperparameter, and its score (infinite if
+    it diverged). Scores of one size and language share a level."""
 
     size_bytes: int
     language: str
@@ -67,8 +67,8 @@ class Scored:
 
 @dataclass(frozen=True)
 class Rule:
-    """Factors at `pivot_bytes` by hyperparameter, growths by exponent (0 where the trials do not
-    support one) and their intervals; `sizes` are those whose trials it stands on."""
+    """Factors at `pivot_bytes` by hyperparameter, growths by exponent (0 if the trials do not
+    support one) and their intervals; `sizes` are the sizes of the trials it is fitted to."""
 
     factors: Mapping[str, float]
     growths: Mapping[str, float]
@@ -88,7 +88,7 @@ def fit_rule(
     """The rule of a stage; None if there are too few trials."""
     tried = [trial for trial in trials if any(trial.log_factors.values())]
     sizes = sorted({trial.size_bytes for trial in tried})
-    if sum(np.isfinite(trial.score) for trial in tried) < _LEAST_TRIALS:
+    if sum(np.isfinite(trial.score) for trial in tried) < _MIN_TRIALS:
         return None
     trials = [trial for trial in trials if trial.size_bytes in sizes]
     z_s = np.log(np.array(sizes, dtype=float))
@@ -101,7 +101,7 @@ def fit_rule(
     levels = sorted({(t.size_bytes, t.language) for t in trials})
     level_ig = np.array([[(t.size_bytes, t.language) == g for g in levels] for t in trials])
     y_i = np.array([t.score for t in trials])
-    # A trial that diverged says that it is bad there, and not how bad.
+    # A trial that diverged shows that its place is bad, but not how bad.
     y_i = np.minimum(y_i, y_i[np.isfinite(y_i)].max())
     terms = np.hstack([level_ig.astype(float), u_ih, u_ih * z_i[:, None], u_ih**2])
     drawn = _posterior(terms, y_i, len(space), np.random.default_rng(seed))
@@ -135,9 +135,9 @@ def _interval(values: Array, tail: float) -> tuple[float, float]:
 
 
 def _looseness(y_i: Array) -> Array:
-    """Relative standard deviations (i,) with which scores count: 1 at the best, growing with the
-    distance from it in units of that of the median. The surface is quadratic near the optimum and
-    anything far from it."""
+    """Relative standard deviations of the scores (i,): 1 at the best score, growing with the
+    distance from it in units of the median's distance. The surface is quadratic only near the
+    optimum."""
     best = y_i.min()
     middle = max(float(np.median(y_i) - best), 1e-3)
     loose: Array = 1 + (y_i - best) / middle
@@ -145,7 +145,7 @@ def _looseness(y_i: Array) -> Array:
 
 
 def _optimum(lin_nh: Array, q_nh: Array) -> Array:
-    """Where lin u + q u^2 is least within [-1, 1]."""
+    """The u within [-1, 1] that minimises lin u + q u^2."""
     with np.errstate(divide="ignore", invalid="ignore"):
         inside = np.clip(-lin_nh / (2 * q_nh), -1, 1)
     at: Array = np.where(q_nh > 0, inside, -np.sign(lin_nh))

@@ -18,9 +18,9 @@ logging.getLogger("optuna").setLevel(logging.ERROR)
 
 
 class Sampler:
-    """Suggests factors, and receives the scores (the smaller the better).
+    """Suggests factors and receives their scores (lower is better).
 
-    It lives in memory: the record of the search is fed to it again by the next launch.
+    Its state is only in memory: each launch feeds it the record of the search again.
     """
 
     def __init__(self, space: Sequence[Hyperparameter], num_startup: int, seed: int) -> None:
@@ -30,7 +30,7 @@ class Sampler:
         }
         self._study = optuna.create_study(
             sampler=optuna.samplers.TPESampler(
-                # Trials run at once: without it they would all be asked for the same place.
+                # Trials run in parallel: without this they would all get similar factors.
                 constant_liar=True,
                 n_startup_trials=num_startup,
                 seed=seed,

@@ -39,13 +39,14 @@ def score(
 
 
 def price_of_a_doubling(tolerance: float) -> float:
-    """What a doubling of the bytes seen must take off the log loss, where cells end by themselves.
+    """How much a doubling of the bytes seen must reduce the log loss, in training until
+    convergence.
 
-    A cell goes on while the last third of its bytes, log2(3/2) doublings, has taken off at least
-    `tolerance`: tolerance / log2(3/2) a doubling, 0.0051 for 0.003. With this very price a cell
-    ends where ln(loss) + price * log2(bytes) of its own curve is least, to 0.15 % of the loss. A
-    lower one would call recipes better that buy loss with bytes which their own end refuses to
-    spend; a higher one would call them worse for bytes which it spends.
+    A cell trains on while the last third of its bytes, log2(3/2) doublings, reduced the log loss by
+    at least `tolerance`: tolerance / log2(3/2) per doubling, 0.0051 for 0.003. With exactly this
+    price a cell stops where ln(loss) + price * log2(bytes) of its own curve is lowest, to 0.15 % of
+    the loss. A lower price would prefer recipes that buy loss with bytes which the stopping rule
+    would not spend; a higher one would penalise bytes which it does spend.
     """
     return tolerance / -math.log2(1 - LAST_SHARE)
 
@@ -53,22 +54,22 @@ def price_of_a_doubling(tolerance: float) -> float:
 def ended_score(
     best: float, bytes_seen: int, reference_best: float, reference_bytes: int, price: float
 ) -> float:
-    """Of a trial that ended by itself: ln(best loss / best loss of the reference) plus the price of
-    the bytes that it saw, price * log2(bytes / bytes of the reference)."""
+    """The score of a trial that converged: ln(best loss / best loss of the reference) plus the
+    price of the bytes that it saw, price * log2(bytes / bytes of the reference)."""
     return math.log(best / reference_best) + price * math.log2(bytes_seen / reference_bytes)
 
 
 def standing(curve: Curve, reference: Curve, num_bytes: float) -> float:
     """ln(best loss up to `num_bytes` / that of the reference): at equal bytes, so without a price.
 
-    A larger batch is evaluated after other bytes: between evaluations both follow `log_best`.
+    A larger batch is evaluated at other bytes: between evaluations `log_best` interpolates.
     """
     return log_best(curve, num_bytes) - log_best(reference, num_bytes)
 
 
 def log_best(curve: Curve, num_bytes: float) -> float:
-    """Log of the lowest loss up to `num_bytes`: between evaluations on a line in log bytes, before
-    the first and after the last what it is there."""
+    """Log of the lowest loss up to `num_bytes`: linear in log bytes between evaluations, constant
+    before the first and after the last."""
     best, low = [], math.inf
     for seen, loss in curve:
         low = min(low, math.log(loss))
@@ -77,11 +78,11 @@ def log_best(curve: Curve, num_bytes: float) -> float:
 
 
 def last_doubling(curve: Curve) -> float | None:
-    """What the last doubling of the bytes seen took off the log loss; None where the evaluations
-    after the first step do not span one.
+    """How much the last doubling of the bytes seen reduced the log loss; None if the evaluations
+    after the first step do not span a doubling.
 
-    Not of the best so far: a finetune that got worse first and is on its way back has a slope that
-    its best does not show.
+    It uses the loss and not the best loss so far: a finetune that first got worse and now recovers
+    has a slope that its best loss does not show.
     """
     trained = [(seen, math.log(loss)) for seen, loss in curve if seen]
     if not trained or trained[0][0] > trained[-1][0] / 2:
@@ -90,12 +91,12 @@ def last_doubling(curve: Curve) -> float | None:
 
 
 def _on_line(points: Sequence[tuple[float, float]], num_bytes: float) -> float:
-    assert points, "a curve has an evaluation"
+    assert points, "a curve needs an evaluation"
     after = bisect_right(points, num_bytes, key=lambda point: point[0])
     if after == 0:
         return points[0][1]
     (x0, y0) = points[after - 1]
-    # Weights that a cell starts from are evaluated after 0 bytes, which have no log.
+    # Initial weights are evaluated after 0 bytes, which have no log.
     if after == len(points) or x0 == 0:
         return y0
     x1, y1 = points[after]

@@ -1,7 +1,7 @@
-"""What a search trains next: baselines, trials, the check of what they found, stage by stage.
+"""The order of a search: baselines, trials and the check of their result, stage by stage.
 
-It knows neither Ray nor torch. What is finished is in the record; everything else follows from it,
-so a search that was killed goes on by asking again.
+This module uses neither Ray nor torch. Finished trials are in the record and everything else
+follows from it, so a search that was killed resumes from the record.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from raydt.tuning.trials import TrialRecord
 
 
 class Search:
-    """Hands out trials. `next` gives one that may start now, or None: if something is running, it
-    has to end first; if nothing is, nothing will come any more."""
+    """Hands out trials. `next` returns one that can start now, or None: then, if trials are
+    running, one of them has to end first; if none is, the search is done."""
 
     def __init__(
         self, plan: SearchPlan, record: TrialRecord, on_found: Callable[[StageResult], None]
@@ -37,7 +37,7 @@ class Search:
         self.cost = SearchCost(plan)
         self.record = record
         self.running: dict[str, Trial] = {}
-        self.failed: dict[str, Trial] = {}  # their process died, or it has a defect
+        self.failed: dict[str, Trial] = {}  # their process died or raised an error
         self.found: dict[Stage, StageResult] = {}
         self._on_found = on_found
         self._compared = Compared(plan, record)
@@ -46,36 +46,36 @@ class Search:
 
     @property
     def bytes_trained(self) -> int:
-        """By all that is finished, up to now and in launches of before."""
+        """The bytes of all finished runs, of this launch and of earlier ones."""
         return sum(finished.bytes_seen for finished in self.record.finished.values())
 
     def next(self) -> Trial | None:
-        """What to start, or None. Earlier stages first: finetunes hang on them."""
+        """The next trial to start, or None. Earlier stages come first: finetunes depend on them."""
         for stage in self.plan.stages:
             trial = self._next_of(stage)
             if trial is None:
                 continue
-            # What a trial may take has been asked before it was made.
+            # The budget of a `Kind.TRIAL` was checked when it was made.
             if trial.kind is Kind.TRIAL or self._fits(trial.budget_bytes(self.plan.window_bytes)):
                 return trial
             if self.running:
-                return None  # what runs may leave some of its cap
+                return None  # running trials may not use all of their caps
             self._decide(
                 stage,
                 None,
                 self.plan.recipe(stage),
                 (),
-                "The budget did not suffice for what this stage still needs: this is the recipe as "
-                "it was. With a larger --budget the same search goes on.",
+                "The budget was too small to finish this stage, so its recipe is unchanged. Resume "
+                "the search with a larger --budget.",
             )
         return None
 
     def started(self, trial: Trial) -> None:
-        """It is being trained."""
+        """Note that a trial has started."""
         self.running[trial.trial_id] = trial
 
     def done(self, finished: Finished) -> None:
-        """It has ended, and goes into the record."""
+        """Record a trial that has ended."""
         trial = finished.trial
         del self.running[trial.trial_id]
         self._compared.forget(trial)
@@ -87,7 +87,8 @@ class Search:
             )
 
     def give_up(self, trial: Trial) -> None:
-        """It failed for good. The next launch tries again; this one does without."""
+        """Note that a trial failed for good. This launch continues without it; the next one retries
+        it."""
         del self.running[trial.trial_id]
         self._compared.forget(trial)
         self.failed[trial.trial_id] = trial
@@ -95,15 +96,15 @@ class Search:
             self._sampler(self._compared.study_of(trial)).forget(trial.trial_id)
 
     def is_stopped(self, trial: Trial, curve: Curve) -> bool:
-        """Whether a running trial is stopped after the last evaluation of its `curve`. It has to be
-        asked after every evaluation."""
+        """Whether a running trial is stopped after the last evaluation of its `curve`. Call it
+        after every evaluation."""
         if trial.kind is not Kind.TRIAL:
             return False
         of_its_study = self.trials_of(self._compared.study_of(trial))
         return self._compared.is_stopped(trial, curve, of_its_study, self.running.values())
 
     def score(self, finished: Finished) -> float:
-        """Of a trial, against the recipe as it was: see `raydt.tuning.compared`."""
+        """The score of a trial against its baseline: see `raydt.tuning.compared`."""
         return self._compared.score(finished)
 
     def weights_of(self, source: str) -> Finished | None:
@@ -121,7 +122,7 @@ class Search:
             and finished.trial.origin == origin
         ]
 
-    # One stage, in the order in which things happen.
+    # The steps of one stage, in order.
 
     def _next_of(self, stage: Stage) -> Trial | None:
         if stage in self.found:
@@ -148,7 +149,7 @@ class Search:
         elif any(
             trial.stage is stage for trial in self.failed.values() if trial.kind is not Kind.TRIAL
         ):
-            return None  # without a baseline or a check nothing can be said
+            return None  # no result without a baseline or a check
         return self._next_check(stage, studies)
 
     def _next_trial(self, study: Study) -> Trial | None:
@@ -165,12 +166,12 @@ class Search:
             for other in self.running.values()
             if other.kind is Kind.TRIAL and self._compared.study_of(other) == study
         )
-        # The most that it may take, and not what it will: so that the same record always gives the
-        # same answer. What is running may end early, and then there is room for more.
-        most = self.cost.trial_bytes(study)
+        # The cap and not the expected bytes: the same record always gives the same answer. Running
+        # trials may end early, which leaves room for more.
+        cap = self.cost.trial_bytes(study)
         seen = self._baselines_bytes(study.stage) if self.cost.is_limited else {}
-        allowed = self.cost.trials_bytes(study, seen).most
-        if committed + most > allowed or not self._fits(most):
+        allowed = self.cost.trials_bytes(study, seen).max
+        if committed + cap > allowed or not self._fits(cap):
             return None
         factors = self._sampler(study).ask(self.plan.trial(study, number, {}, origin).trial_id)
         return self.plan.trial(study, number, factors, origin)
@@ -178,7 +179,8 @@ class Search:
     def _next_check(self, stage: Stage, studies: list[Study]) -> Trial | None:
         rule, recipe = self._fitted(stage, studies)
         if rule is None or recipe == self.plan.recipe(stage):
-            why = "Too few trials came to an end." if rule is None else "The rule is the recipe."
+            unchanged = "The rule left the recipe unchanged."
+            why = "Too few trials finished." if rule is None else unchanged
             self._decide(stage, rule, recipe=self.plan.recipe(stage), comparisons=(), why=why)
             return None
         origin = self._origin(stage)
@@ -206,10 +208,10 @@ class Search:
         )
         better = is_better(comparisons)
         why = (
-            "Better than the recipe before it, on fresh seeds, by more than a standard error."
+            "Better than the previous recipe on fresh seeds, by more than one standard error."
             if better
-            else "The rule's recipe was not better on fresh seeds by more than a standard error: "
-            "this is the recipe as it was."
+            else "The rule's recipe was not better on fresh seeds by more than one standard error, "
+            "so the recipe is unchanged."
         )
         kept = recipe if better else self.plan.recipe(stage)
         self._decide(stage, rule, kept, comparisons, why)
@@ -240,8 +242,6 @@ class Search:
             self._tuned[stage] = rule, recipe
         return self._tuned[stage]
 
-    # What things are called, and what is open of them.
-
     def _sampler(self, study: Study) -> Sampler:
         if study not in self._samplers:
             self._samplers[study] = sampler_of(
@@ -250,15 +250,15 @@ class Search:
         return self._samplers[study]
 
     def _fits(self, max_bytes: int) -> bool:
-        """Whether a run that sees so many bytes at most leaves the budget that was asked for whole,
-        even if all that is running goes to its cap."""
-        if self.plan.asked_bytes is None:
+        """Whether a run of at most `max_bytes` fits the budget, even if all running trials use
+        their whole caps."""
+        if self.plan.budget_bytes is None:
             return True
         running = sum(other.budget_bytes(self.plan.window_bytes) for other in self.running.values())
-        return self.bytes_trained + running + max_bytes <= self.plan.asked_bytes
+        return self.bytes_trained + running + max_bytes <= self.plan.budget_bytes
 
     def _baselines_bytes(self, stage: Stage) -> dict[Study, float]:
-        """Mean bytes that baselines saw, of the studies of a stage that have all of theirs."""
+        """Mean bytes of the baselines of each study of a stage whose baselines are all finished."""
         taken = {}
         for study in self.plan.studies(stage):
             trials = self.plan.baselines(study, self._origin(stage))
@@ -275,7 +275,7 @@ class Search:
         return self.plan.recipe(Stage.PRETRAIN) if found is None else found.recipe
 
     def _origin(self, stage: Stage) -> str:
-        # Finetunes from other weights are other trials.
+        # Finetunes from other weights are different trials.
         return _digest(self._pretrain_recipe()) if stage is Stage.FINETUNE else ""
 
     def _all_finished(self, trials: list[Trial]) -> bool:

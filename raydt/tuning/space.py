@@ -1,5 +1,5 @@
-"""What a search varies: factors on the recipe that is there, so that every model and every size
-gets a range around values of its own."""
+"""The search space: factors on an existing recipe, so that the range for every model and size is
+around its own values."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from raydt.config.protocol import Protocol
 from raydt.config.recipe import Recipe
 from raydt.units import Size, format_bytes
 
-_DIGITS = 3  # of a value in a file for people
-# How far a rule may be anchored from its pivot, so that a batch there is a whole number of windows.
-_FARTHEST_ANCHOR = 16
+_DIGITS = 3  # significant digits of a value in the TOML file
+# How far a rule's anchor may be from its pivot, to make a batch a whole number of windows there.
+_MAX_ANCHOR_RATIO = 16
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
     """A factor on one or more fields of a recipe, searched on a log scale.
 
-    `exponent` names the field of the recipe by which it may follow the size; None: it is the same
-    factor at every size. Those with the same exponent share its growth.
+    `exponent` names the recipe field that makes it a power law of the size; None: the same factor
+    at every size. Hyperparameters with the same exponent share its growth.
     """
 
-    name: str  # of the field of the recipe
+    name: str  # of the recipe field
     low: float
     high: float
     exponent: str | None
 
     @property
     def shown(self) -> str:
-        """For people."""
+        """The name to show."""
         return self.name.replace("_", " ")
 
 
@@ -47,7 +47,7 @@ WEIGHT_DECAY = Hyperparameter("weight_decay", 1 / 8, 8, "weight_decay_exponent")
 BUDGET = Hyperparameter("budget_bytes", 1 / 2, 4, "budget_exponent")
 EVERY = (LEARNING_RATE, EMBEDDING_LEARNING_RATE, BATCH, WARMUP, WEIGHT_DECAY, BUDGET)
 _EXPONENT_OF = {each.name: each.exponent for each in EVERY}
-# What the fields of `Recipe` allow.
+# The limits of the fields of `Recipe`.
 EXPONENT_LIMITS = {
     "learning_rate_exponent": (-2.0, 2.0),
     "weight_decay_exponent": (-2.0, 2.0),
@@ -56,23 +56,23 @@ EXPONENT_LIMITS = {
 }
 
 
-# Where cells train until their data are used up, the decay that suits a small size is ten times the
-# one that suits a large one.
+# In training until convergence, the best weight decay of a small size is ten times that of a large
+# one.
 _WIDE_WEIGHT_DECAY = replace(WEIGHT_DECAY, low=1 / 16, high=16)
 
 
 def ends_by_itself(protocol: Protocol, recipe: Recipe) -> bool:
-    """Whether cells of this recipe train until their data are used up, and the budget is a cap."""
+    """Whether cells of this recipe train until convergence, so that the budget is only a cap."""
     return (
         protocol.evaluation_growth > 1 and protocol.tolerance > 0 and recipe.schedule == "constant"
     )
 
 
 def search_space(recipe: Recipe, *, has_budget: bool = True) -> tuple[Hyperparameter, ...]:
-    """The hyperparameters that change something in this recipe.
+    """The hyperparameters that have an effect in this recipe.
 
-    A weight decay or a warm-up of 0 stays 0, whatever the factor; with AdamW alone there is one
-    learning rate. A recipe whose cells end by themselves has no budget to search.
+    A weight decay or warm-up of 0 stays 0 with any factor; with AdamW alone there is one learning
+    rate; training until convergence has no budget to search.
     """
     left_out = set()
     if not has_budget:
@@ -93,7 +93,7 @@ def search_space(recipe: Recipe, *, has_budget: bool = True) -> tuple[Hyperparam
 def recipe_at(
     recipe: Recipe, size_bytes: int, window_bytes: int, factors: Mapping[str, float]
 ) -> Recipe:
-    """The recipe of a trial: as `recipe` is at this size, times the factors, by name."""
+    """The recipe of a trial: the values of `recipe` at this size, times the factors by name."""
     here = recipe.for_size(size_bytes)
     budget_factor = factors.get(BUDGET.name, 1.0)
     budget: dict[str, object] = {"budget_bytes": _size(recipe.budget(size_bytes) * budget_factor)}
@@ -103,7 +103,7 @@ def recipe_at(
     updates: dict[str, object] = {
         **budget,
         "budget_at_bytes": _size(size_bytes),
-        # What a step takes without a factor, held where `min_steps` holds it.
+        # The bytes of a step without a factor, limited by `min_steps`.
         "max_batch_windows": max(
             1,
             round(recipe.batch_windows(size_bytes, window_bytes) * factors.get(BATCH.name, 1.0)),
@@ -124,8 +124,8 @@ def scaled(
         factors[h] * (D / pivot) ^ growths[exponent of h],
 
     which is again a recipe: a power law times a power law. `epochs` and `warmup_by_size` are tables
-    and get the factor alone. Where something grows, the anchor `budget_at_bytes` moves to the pivot
-    or, where the batch grows, as near to it as a batch is a whole number of windows.
+    and get only the factor. If anything grows, the anchor `budget_at_bytes` moves to the pivot; if
+    the batch grows, to the nearest size at which a batch is a whole number of windows.
     """
     exponents = _exponents(recipe, growths)
     batch_exponent = exponents.get("batch_exponent", recipe.batch_exponent)
@@ -155,12 +155,12 @@ def scaled(
             updates[name] = round(recipe.warmup_steps * factor)
         else:
             updates[name] = _rounded(getattr(recipe, name) * factor)
-    # Checked anew: a copy is not, and this ends up in a file.
+    # Validated again, as a copy is not: this is written to a file.
     return Recipe.model_validate({**recipe.model_dump(), **updates})
 
 
 def _exponents(recipe: Recipe, growths: Mapping[str, float]) -> dict[str, float]:
-    """Those that change, as they become: within what a recipe allows."""
+    """The new values of the exponents that change, within the limits of a recipe."""
     exponents = {}
     for name, growth in growths.items():
         if growth and not (name == BUDGET.exponent and recipe.epochs):
@@ -170,20 +170,20 @@ def _exponents(recipe: Recipe, growths: Mapping[str, float]) -> dict[str, float]
 
 
 def _anchor(batch: float, exponent: float, pivot_bytes: float) -> int:
-    """The size at which a batch of `batch` windows at the pivot has become a whole number of them.
+    """The size at which a batch of `batch` windows at the pivot is a whole number of windows.
 
-    A batch is few windows at small sizes: rounded at the pivot, a law could be off by a third.
+    A batch is only a few windows at small sizes: rounding at the pivot could be off by a third.
     """
     whole = max(1, round(batch))
     if exponent:
         doublings = math.log2(whole / batch) / exponent
-        if abs(doublings) <= math.log2(_FARTHEST_ANCHOR):
+        if abs(doublings) <= math.log2(_MAX_ANCHOR_RATIO):
             return max(1, round(pivot_bytes * 2**doublings))
     return round(pivot_bytes)
 
 
 def _anchored(recipe: Recipe, at_bytes: int) -> Recipe:
-    """The same recipe with its rates, decay and budget given at another size."""
+    """The same recipe, with its rates, decay and budget stated at another size."""
     here = recipe.for_size(at_bytes)
     updates: dict[str, object] = {
         "learning_rate": here.learning_rate,

@@ -1,4 +1,4 @@
-"""What a stage of a search came to."""
+"""The result of a stage of a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raydt.tuning.rule import Rule
 
 @dataclass(frozen=True)
 class StageResult:
-    """`recipe` is the one to use; `rule` and `comparisons` are of the rule's recipe even where it
+    """`recipe` is the one to use; `rule` and `comparisons` describe the rule's recipe even if it
     was not better."""
 
     stage: Stage

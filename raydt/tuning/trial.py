@@ -1,4 +1,4 @@
-"""A trial of a search: what is trained, and what came of it."""
+"""A trial of a search, and its result."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from raydt.units import Size, parse_size
 
 
 class Kind(StrEnum):
-    """Why something is trained."""
+    """The purpose of a run."""
 
-    BASELINE = "baseline"  # the recipe as it was: what trials are compared with
+    BASELINE = "baseline"  # the previous recipe, which trials are compared with
     TRIAL = "trial"
     PARENT = "parent"  # a pretrain that finetunes start from
-    CHECK_BEFORE = "check-before"  # fresh seeds, the recipe as it was
+    CHECK_BEFORE = "check-before"  # fresh seeds, the previous recipe
     CHECK_AFTER = "check-after"  # fresh seeds, the recipe of the rule
 
 
@@ -33,8 +33,8 @@ class End(StrEnum):
 
 @dataclass(frozen=True)
 class Trial:
-    """One thing to train. `number` counts within its kind; `origin` is what else its result depends
-    on, besides the search itself: the recipe, or the weights it starts from."""
+    """One run. `number` counts within its kind; `origin` is a digest of what else its result
+    depends on: the recipe, or the weights it starts from."""
 
     kind: Kind
     stage: Stage
@@ -49,30 +49,30 @@ class Trial:
 
     @cached_property
     def trial_id(self) -> str:
-        """Readable, and the same in every launch of a search."""
+        """A readable id, the same in every launch of a search."""
         parts = [self.kind, self.stage, self.languages, self.size.label, f"{self.number:03d}"]
         return "/".join([*parts, *([self.origin] if self.origin else [])])
 
     @property
     def languages(self) -> str:
-        """`en-de`, or `de`."""
+        """Such as `en-de` or `de`."""
         return "-".join(name for name in (self.source, self.target) if name is not None)
 
     @property
     def data_language(self) -> str:
-        """The language whose bytes it reads."""
+        """The language that it trains on."""
         language = self.source if self.stage is Stage.PRETRAIN else self.target
         assert language is not None
         return language
 
     def budget_bytes(self, window_bytes: int) -> int:
-        """Bytes it trains on at most: whole steps."""
+        """The maximum number of bytes it trains on, in whole steps."""
         size = self.size.num_bytes
         batch = self.recipe.batch_windows(size, window_bytes)
         return self.recipe.num_steps(size, window_bytes) * batch * window_bytes
 
     def facts(self) -> dict[str, object]:
-        """As JSON has it; `trial_of` is the inverse."""
+        """The trial as JSON; `trial_of` is the inverse."""
         return {
             **asdict(self),
             "size": f"{self.size.label}={self.size.num_bytes}",
@@ -82,7 +82,7 @@ class Trial:
 
 
 def trial_of(facts: Mapping[str, Any]) -> Trial:
-    """The trial that `Trial.facts` wrote down."""
+    """The trial from `Trial.facts`."""
     return Trial(
         Kind(facts["kind"]),
         Stage(facts["stage"]),
@@ -99,7 +99,7 @@ def trial_of(facts: Mapping[str, Any]) -> Trial:
 
 @dataclass(frozen=True)
 class Finished:
-    """What came of a trial. `val_losses` are bytes seen and nats per byte of every evaluation."""
+    """The result of a trial. `val_losses` holds bytes seen and nats per byte per evaluation."""
 
     trial: Trial
     end: End
@@ -112,7 +112,7 @@ class Finished:
 
     @property
     def best_val_loss(self) -> float:
-        """Infinite for one that diverged: such a recipe is no recipe."""
+        """The best validation loss; infinite if the trial diverged."""
         if self.end is End.DIVERGED or not self.val_losses:
             return float("inf")
         return min(loss for _, loss in self.val_losses)

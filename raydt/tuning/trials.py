@@ -1,4 +1,4 @@
-"""The record of a search on the storage: one line per finished trial, and what is searched."""
+"""The record of a search in the storage: one line per finished trial, and the search's identity."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TRIALS = "trials.jsonl"
 
 
 class TrialRecord:
-    """The trials that a search has finished, by id; one process writes."""
+    """The finished trials of a search, by id; only one process writes."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self.finished: dict[str, Finished] = _read(folder)
 
     def add(self, finished: Finished) -> None:
-        """Write a finished trial down, before anything else is made of it."""
+        """Record a finished trial; call it before the trial is used for anything else."""
         row = {
             **asdict(finished),
             "trial": finished.trial.facts(),
@@ -42,7 +42,7 @@ def _read(folder: Folder) -> dict[str, Finished]:
         return {}
     *lines, last = data.split(b"\n")
     if last:
-        # A kill cut it short: without it the next line would be damaged too.
+        # A kill cut this line short; remove it, or the next line would be damaged too.
         folder.write(_TRIALS, b"".join(line + b"\n" for line in lines))
     found = {}
     for number, line in enumerate(lines, start=1):
@@ -60,15 +60,15 @@ def _read(folder: Folder) -> dict[str, Finished]:
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(
-                f"{folder.uri}/{_TRIALS}:{number}: expected a trial, found damage ({error}); "
-                "remove the line, and the trial is made again"
+                f"{folder.uri}/{_TRIALS}:{number}: expected a trial, got a damaged line ({error}); "
+                "remove the line to run the trial again"
             ) from None
         found[finished.trial.trial_id] = finished
     return found
 
 
 def check_same_search(folder: Folder, identity: Mapping[str, Any]) -> None:
-    """`InputError` if the folder holds a search of something else: its trials say nothing here."""
+    """`InputError` if the folder holds another search, whose trials are not comparable."""
     earlier = folder.read_json(_SEARCH)
     if earlier is None:
         return
@@ -77,7 +77,7 @@ def check_same_search(folder: Folder, identity: Mapping[str, Any]) -> None:
     problems = [
         Problem(
             name,
-            f"{earlier.get(name)!r}, as in the search in {folder.uri}, or another --name",
+            f"{earlier.get(name)!r} as in the search in {folder.uri}, or another --name",
             repr(now.get(name)),
         )
         for name in sorted(earlier.keys() | now.keys())
@@ -88,7 +88,7 @@ def check_same_search(folder: Folder, identity: Mapping[str, Any]) -> None:
 
 
 def _decisive(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the fields of recipes that change no more than time and rounding."""
+    """Without the recipe fields that change only speed and rounding."""
     protocol = {
         name: {field: each for field, each in value.items() if field not in FREE_RECIPE_FIELDS}
         if name in RECIPES
@@ -99,5 +99,5 @@ def _decisive(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def record_search(folder: Folder, identity: Mapping[str, Any]) -> None:
-    """Write down what is searched, for the next launch."""
+    """Record the search's identity, for the next launch."""
     folder.write_json(_SEARCH, dict(identity))

@@ -98,7 +98,7 @@ def test_all_that_cannot_be_is_named_and_nothing_written(
     assert export(sweep, to, "*") == 2
     said = capsys.readouterr().err
     assert "cell scratch/alba/2k/nano/s0: expected a cell that is done, got waiting" in said
-    assert "cell zeroshot/related-alba/0/nano/s0: expected a cell with weights of its own" in said
+    assert "cell zeroshot/related-alba/0/nano/s0: expected a cell with its own weights" in said
     assert "cell finetune/related-alba/2k/nano/s0: expected weights on the storage" in said
     assert "a new or an empty folder, got 1 files, such as mine.txt" in said
     assert [path.name for path in to.iterdir()] == ["mine.txt"]

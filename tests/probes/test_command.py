@@ -167,23 +167,22 @@ def test_everything_that_is_wrong_is_said_at_once(
     assert probe(sweep, *words) == 2
     lines = [line.removeprefix("error ") for line in capsys.readouterr().err.splitlines()]
     expected = [
-        r"a.tsv:1: expected two texts that differ, got the same twice",
-        r"a.tsv:2: expected good TAB bad, got 1 fields",
-        r"a.tsv:3: expected two texts, got an empty one",
+        r"a.tsv:1: expected two different texts, got the same text twice",
+        r"a.tsv:2: expected `good TAB bad`, got 1 fields",
+        r"a.tsv:3: expected two non-empty texts, got an empty one",
         r"a.tsv:4: expected text in UTF-8, got byte 0xff at 0",
-        r"--pairs alba=.*: expected one file a language, got another one before it",
-        r"kinds of pairs: expected kinds whose names have 2500 characters together at most, got "
-        r"6 kinds",
-        r"--pairs klingon=.*: expected the language of a cell .*: alba, brio, nonsense, got "
+        r"--pairs alba=.*: expected one file per language, got two",
+        r"kinds of pairs: expected names with at most 2500 characters in total, got 6 names",
+        r"--pairs klingon=.*: expected a language of the cells to score: alba, brio, nonsense, got "
         r"'klingon'",
-        r"--pairs /.*absent.tsv: expected LANGUAGE=FILE, as the cells are of alba, brio, nonsense",
+        r"--pairs /.*absent.tsv: expected LANGUAGE=FILE, where LANGUAGE is one of alba, brio,",
         r"absent.tsv: expected a file of minimal pairs, got No such file",
-        r"--pairs brio=~nobody.*: expected one file a language",
+        r"--pairs brio=~nobody.*: expected one file per language",
         r"--pairs brio=~nobody.*: expected a file of minimal pairs, got Could not determine home",
         r"language nonsense: expected one whose text follows rules",
         rf"cell {SCRATCH}: expected a cell that is done, got waiting",
         rf"cell {weightless}: expected weights on the storage",
-        r"cell scratch/brio/2k/nano/s0: expected a run in sqlite.*`raydt sync` makes it.*, got "
+        r"cell scratch/brio/2k/nano/s0: expected a run in sqlite.*`raydt sync` creates it.*, got "
         r"none",
     ]
     for wanted in expected:
@@ -197,4 +196,7 @@ def test_other_corpora_have_no_pairs_of_their_own(
     record_sweep(elsewhere)
     assert probe(elsewhere, "scratch/alba/*", "--name", "files") == 2
     said = capsys.readouterr().err
-    assert "only controlled languages have some of their own, got no --pairs alba=FILE" in said
+    assert (
+        "expected --pairs alba=FILE (only controlled languages have built-in pairs), got none"
+        in said
+    )

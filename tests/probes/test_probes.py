@@ -67,9 +67,9 @@ def test_every_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
         read_pairs(path)
     said = [str(problem).removeprefix(f"{path}:") for problem in raised.value.problems]
     assert said == [
-        "2: expected two texts that differ, got the same twice",
-        "3: expected two texts, got an empty one",
-        "4: expected good TAB bad, got 1 fields",
+        "2: expected two different texts, got the same text twice",
+        "3: expected two non-empty texts, got an empty one",
+        "4: expected `good TAB bad`, got 1 fields",
         "5: expected text in UTF-8, got byte 0xe9 at 6",
     ]
 
@@ -78,10 +78,10 @@ def test_every_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
     ("name", "text", "said"),
     [
         ("a.tsv", "", "at least one pair"),
-        ("a.jsonl", '{"good": 1, "bad": 2}\n', "an object with the texts"),
+        ("a.jsonl", '{"good": 1, "bad": 2}\n', "an object with the string fields"),
         ("a.jsonl", "{\n", "a JSON object"),
         ("a.jsonl", "[" * 3000, "a JSON object"),
-        ("a.jsonl", '{"good": "a\\ud800", "bad": "b"}\n', r"half a surrogate, .ud800"),
+        ("a.jsonl", '{"good": "a\\ud800", "bad": "b"}\n', r"the lone surrogate .ud800"),
         ("absent.tsv", None, "No such file"),
     ],
 )

@@ -29,7 +29,7 @@ def test_the_plan_says_what_is_expected_and_what_at_most(tmp_path: Path) -> None
     assert "converges after 25 epochs" in text
     assert "budget bytes" not in text
     assert "--budget" not in text
-    show_search_plan(replace(plan, asked_bytes=90_000_000), console)
+    show_search_plan(replace(plan, budget_bytes=90_000_000), console)
     assert "at most 90M by --budget" in " ".join(out.getvalue().split())
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from raydt.config.recipe import Recipe
 from raydt.tracking.schema import Stage
-from raydt.tuning.rungs import hope, is_stopped, rung_bytes, rungs_passed, standing_at
+from raydt.tuning.rungs import extrapolated_score, is_stopped, rung_bytes, rungs_passed, standing_at
 from raydt.tuning.score import ended_score, price_of_a_doubling
 from raydt.tuning.trial import End, Finished, Kind, Trial
 from raydt.units import Size
@@ -82,7 +82,7 @@ def test_one_that_will_never_come_there_is_stopped_however_long_it_falls() -> No
 
 def test_who_is_not_behind_the_median_goes_on() -> None:
     bad = at_rung(curve_of(1.1, SIZE))
-    assert hope(bad, BASELINE, PRICE) > 0
+    assert extrapolated_score(bad, BASELINE, PRICE) > 0
     assert not is_stopped(1, bad, (0.2, 0.3, 0.4), BASELINE, PRICE)
     assert not is_stopped(1, bad, (-0.02, math.inf, math.inf), BASELINE, PRICE)
 
@@ -105,7 +105,7 @@ def test_a_finetune_on_its_way_back_goes_on() -> None:
 
 def test_a_curve_without_a_doubling_says_nothing_yet() -> None:
     short = [(round(BASELINE.bytes_seen * share), 1.5) for share in (0.5, 0.7)]
-    assert hope(short, BASELINE, PRICE) == -math.inf
+    assert extrapolated_score(short, BASELINE, PRICE) == -math.inf
     assert not is_stopped(1, short, OTHERS, BASELINE, PRICE)
 
 

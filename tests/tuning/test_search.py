@@ -115,8 +115,8 @@ def test_cut_off_it_goes_on_and_makes_nothing_twice(cut: int, tmp_path: Path) ->
 def test_a_budget_is_kept_and_the_same_record_gives_the_same_answer(tmp_path: Path) -> None:
     whole = plan_of(tmp_path)
     cost = SearchCost(whole).whole
-    budget = round(cost.total.most - cost.trials.most / 2)
-    plan = replace(whole, asked_bytes=budget)
+    budget = round(cost.total.max - cost.trials.max / 2)
+    plan = replace(whole, budget_bytes=budget)
     search = search_of(plan)
     made = run(search)
     assert search.bytes_trained <= budget

@@ -159,7 +159,7 @@ def test_a_budget_is_never_overrun_and_the_same_record_gives_the_same_answer(
     assert check_budget(plan) == []
     search = search_of(plan)
     made = run(search)
-    assert search.bytes_trained <= plan.asked_bytes  # type: ignore[operator]
+    assert search.bytes_trained <= plan.budget_bytes  # type: ignore[operator]
     assert set(search.found) == set(STAGES)
     assert all(found.comparisons for found in search.found.values())
     trials = [each for each in made if each.trial.kind is Kind.TRIAL]
@@ -177,7 +177,7 @@ def test_caps_of_what_runs_count_against_a_budget(tmp_path: Path) -> None:
         for study in plan.studies(Stage.SCRATCH)
         for trial in plan.baselines(study)
     )
-    search = search_of(replace(plan, asked_bytes=cap))
+    search = search_of(replace(plan, budget_bytes=cap))
     while (trial := search.next()) is not None:
         search.started(trial)
     running = [trial.budget_bytes(plan.window_bytes) for trial in search.running.values()]
@@ -186,14 +186,14 @@ def test_caps_of_what_runs_count_against_a_budget(tmp_path: Path) -> None:
 
 
 def test_where_the_budget_does_not_suffice_the_recipe_is_as_it_was(tmp_path: Path) -> None:
-    plan = replace(plan_of(tmp_path), stages=(Stage.SCRATCH,), asked_bytes=100_000)
+    plan = replace(plan_of(tmp_path), stages=(Stage.SCRATCH,), budget_bytes=100_000)
     search = search_of(plan)
     run(search)
     found = search.found[Stage.SCRATCH]
     assert not found.is_tuned
     assert "budget" in found.why
     # With more of it the same search goes on.
-    more = search_of(replace(plan, asked_bytes=None))
+    more = search_of(replace(plan, budget_bytes=None))
     assert run(more)
     assert more.found[Stage.SCRATCH].comparisons
 
@@ -201,10 +201,10 @@ def test_where_the_budget_does_not_suffice_the_recipe_is_as_it_was(tmp_path: Pat
 def test_a_plan_expects_less_than_its_caps(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     cost = SearchCost(plan).whole
-    assert 0.2 < cost.total.expected / cost.total.most < 0.9
-    (problem,) = check_budget(replace(plan, asked_bytes=10_000))
+    assert 0.2 < cost.total.expected / cost.total.max < 0.9
+    (problem,) = check_budget(replace(plan, budget_bytes=10_000))
     assert problem.what == "--budget"
-    assert check_budget(replace(plan, asked_bytes=round(cost.total.most))) == []
+    assert check_budget(replace(plan, budget_bytes=round(cost.total.max))) == []
 
 
 def test_a_horizon_that_is_neither_known_nor_decided_by_the_data_is_refused(tmp_path: Path) -> None:

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# What a machine needs to run raydt, the same in all places: cluster.yaml, cluster/gcp.yaml,
-# cluster/Dockerfile, and by hand. The versions are those of constraints.txt.
+# Installs what a machine needs to run raydt; used by cluster.yaml, cluster/gcp.yaml and
+# cluster/Dockerfile, or by hand. Versions are those of constraints.txt.
 #
-#   setup.sh packages [NAME...]       Debian's or Ubuntu's, these too
-#   setup.sh python FOLDER [EXTRAS]   raydt in a virtual environment of its own
-#   setup.sh node [EXTRAS]            both, as `ray up` has them on every node
-#   setup.sh head                     and on the head: PostgreSQL for MLflow
-#   setup.sh mlflow ARTIFACTS         MLflow's server there, if it does not run
+#   setup.sh packages [NAME...]       packages of Debian or Ubuntu, and NAME...
+#   setup.sh python FOLDER [EXTRAS]   raydt in a new virtual environment
+#   setup.sh node [EXTRAS]            both, as `ray up` does on every node
+#   setup.sh head                     on the head also: PostgreSQL for MLflow
+#   setup.sh mlflow ARTIFACTS         start MLflow's server, if it is not running
 set -euo pipefail
 code=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)
 
 packages() {
-    # At its first boot a machine updates itself and holds the packages' locks.
+    # At first boot a machine updates itself and holds apt's locks.
     timeout 600 sh -c "until $sudo apt-get update -q; do sleep 5; done"
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -qy \
         --no-install-recommends "$@"
@@ -25,7 +25,7 @@ python() {
 }
 
 node() {
-    # A C compiler and Python's headers are for Triton, which torch.compile builds kernels with.
+    # A C compiler and Python's headers are for Triton, which torch.compile uses.
     packages python3-venv python3-dev gcc libc6-dev nfs-common
     python ~/venv "$@"
     grep -q venv/bin ~/.bashrc ||
@@ -42,7 +42,7 @@ head() {
 }
 
 mlflow() {
-    # PostgreSQL lets the user of the operating system in, through a socket: there is no password.
+    # PostgreSQL authenticates the operating system's user through a socket: no password.
     systemctl is-active -q raydt-mlflow || sudo systemd-run --unit=raydt-mlflow --uid="$USER" \
         --collect --setenv=MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
         ~/venv/bin/mlflow server --host 127.0.0.1 --port 5000 --workers 2 \

@@ -131,7 +131,7 @@ def test_a_head_or_a_convolution_that_cannot_be_is_refused() -> None:
         ModelConfig(width=30, num_layers=1, num_heads=2, hidden=64, window_bytes=16)
     with pytest.raises(ValueError, match="multiple of num_heads"):
         ModelConfig(**PAPER.model_dump() | {"width": 31})
-    with pytest.raises(ValueError, match="conv_bytes must be 1"):
+    with pytest.raises(ValueError, match="expected conv_bytes = 1"):
         ModelConfig(**OWN.model_dump() | {"family": "paper"})
 
 

@@ -187,7 +187,7 @@ def test_a_failure_leaves_nothing_behind(
 
 def test_a_root_that_is_no_folder_is_named(corpus: FilesCorpus, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="can write to") as caught:
+    with pytest.raises(InputError, match="expected a writable folder") as caught:
         prepare_corpus(locate(corpus), {"en": 100, "de": 100}, 10, 10, tmp_path / "file" / "root")
     assert all(str(tmp_path / "file") in str(problem) for problem in caught.value.problems)
 

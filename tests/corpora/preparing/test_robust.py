@@ -140,7 +140,7 @@ def test_a_full_disk_is_an_error_and_what_was_done_is_taken_up(
         [sys.executable, "-c", program, str(corpus.path), str(root)], capture_output=True, text=True
     )
     assert "refused: " in done.stderr
-    assert "can write to" in done.stderr
+    assert "expected a writable folder" in done.stderr
     assert not (root / corpus.key / "en").exists()
     assert prepare_language(locate(corpus), "en", 1, 1, 1, root).is_whole()
 

@@ -294,7 +294,7 @@ def test_a_column_that_no_row_has(tmp_path: Path, root: Path) -> None:
 def test_an_array_of_all_rows(tmp_path: Path) -> None:
     put(tmp_path / "de.json", json.dumps([{"text": "a"}, {"text": "b"}], indent=1))
     message = refusal(spec_of(tmp_path))
-    assert "an array" in message
+    assert "one array of all rows" in message
     assert "jq -c" in message
 
 

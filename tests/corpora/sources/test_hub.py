@@ -103,7 +103,7 @@ def test_a_stream_that_is_lost_is_taken_up_by_the_next_run(
     monkeypatch.setattr("raydt.corpora.preparing.buckets._CHECKPOINT_BYTES", 1)
     monkeypatch.setattr("raydt.corpora.preparing.buckets._CHECKPOINT_SECONDS", 0)
     break_after(monkeypatch, [1, 0, 0])
-    with pytest.raises(RunError, match="broke off 3 times"):
+    with pytest.raises(RunError, match="broke 3 times"):
         prepare_language(locate(SPEC), "de", 30_000, 500, 500, tmp_path / "broken")
     positions: list[Position | None] = []
     read = read_hub

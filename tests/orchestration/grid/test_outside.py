@@ -62,7 +62,7 @@ def test_an_exported_folder_is_taken_and_held_against_its_digest(
 def test_a_model_of_another_shape(tmp_path: Path, exported: Path) -> None:
     other = next(name for name in MODELS if name != "nano")
     said = found(tmp_path, f"ckpt:{exported}", models=("nano", other))
-    assert f"a model {other}, as of --models" in said
+    assert f"a model {other}, as in --models" in said
     assert f"width {MODELS['nano'].width}, not {MODELS[other].width}" in said
 
 

@@ -358,7 +358,7 @@ def wire(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(launch_module, "prepare_languages", languages)
     patch.setattr(launch_module, "smaller_evaluations", lambda *_: "")
-    patch.setattr(launch_module, "corpus_doubts", lambda *_: ())
+    patch.setattr(launch_module, "corpus_notes", lambda *_: ())
     patch.setattr(launch_module, "gpu_here", lambda: None)
     patch.setattr(launch_module, "open_store_and_ray", _opened)
     patch.setattr(launch_module, "Recorder", SimRecorder)

@@ -183,7 +183,7 @@ def test_windows_at_once_are_measured_on_a_gpu_and_agreed_on(
     ours._on_gpu = True
     assert not ours.in_one_piece(9, 32)
     assert ours.windows_at_once == 4
-    monkeypatch.setattr(Ranks, "fewest", lambda self, number, device: min(number, 3))
+    monkeypatch.setattr(Ranks, "min", lambda self, number, device: min(number, 3))
     other = Gradients(new_decoder(TINY), Recipe())
     other._on_gpu = True
     other.in_one_piece(9, 32)

@@ -17,13 +17,13 @@ from analysis.claims.explained import explained_by_similarity
 from analysis.claims.grid import Finetuned, finetuned
 from analysis.claims.hurt import NAME as HURT
 from analysis.claims.hurt import hurt
+from analysis.claims.joint import across_scripts, agreement
 from analysis.claims.outlook import what_it_takes
 from analysis.claims.predictors import CorpusFacts
 from analysis.claims.similar import NAME as SIMILAR
 from analysis.claims.similar import similar
 from analysis.claims.specific import NAME as SPECIFIC
 from analysis.claims.specific import specific
-from analysis.claims.trained_together import across_scripts, agreement
 
 NUM_PERMUTATIONS = 1999
 FEW_PERMUTATIONS = 199  # of a forecast

@@ -12,9 +12,9 @@ import pytest
 from analysis.claims.claim import ClaimAnswer, Verdict
 from analysis.claims.every import claim_answers
 from analysis.claims.grid import finetuned
+from analysis.claims.joint import SIGNS, TABLE, across_scripts, agreement
 from analysis.claims.predictors import CorpusFacts, corpus_facts, predictors
 from analysis.claims.scripts import common_share, script_shares
-from analysis.claims.trained_together import SIGNS, TABLE, across_scripts, agreement
 from raydt.corpora.splits import SEPARATOR
 from tests.analysis.claims.planted_grid import TEN, PlantedGrid
 

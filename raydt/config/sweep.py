@@ -245,7 +245,7 @@ class Sweep(BaseModel):
         """The mixtures to prepare: sources, and the data of joint cells."""
         size_bytes = self.pretrain_size.num_bytes
         sources = [Mixed(name, each, size_bytes) for name, each in self.mixtures.items()]
-        return [*sources, *self.joint_pairs.values()]
+        return [*sources, *self.joint_data.values()]
 
     def pairs(self) -> list[tuple[str, str]]:
         """Source and target of every transfer. A language is not transferred to itself, because its
@@ -272,14 +272,19 @@ class Sweep(BaseModel):
         return {source: each for source, each in found if each is not None}
 
     @property
-    def joint_pairs(self) -> dict[tuple[str, str], Mixed]:
-        """Source and target of each joint cell, and its data. Checkpoints have no text, and so no
-        joint cells."""
+    def joint_data(self) -> dict[tuple[str, str, Size], Mixed]:
+        """The data of each joint cell, by source, target and size. Checkpoints have no text, and so
+        no joint cells. Each size has its own text: exactly the scratch cell's bytes of the target
+        and as many of the source."""
         if not self.joint:
             return {}
         languages = {name: single_language(name) for name in self.source_languages} | self.mixtures
-        most = max(self.sizes).num_bytes
-        return {(s, t): languages[s].joined(t, most) for s, t in self.pairs() if s in languages}
+        return {
+            (source, target, size): languages[source].joined(target, size.num_bytes)
+            for source, target in self.pairs()
+            if source in languages
+            for size in self.sizes
+        }
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint]:

@@ -1,10 +1,11 @@
 """What a source forgets: how much worse a finetune is on its source's test split than its pretrain.
 
 Each finetune is compared with the pretrain that it started from, of the same seed, so that what a
-pretrain owes to its seed cancels. Means are of log losses, as everywhere, and so is the noise: the
-seeds of a cell scatter about its mean rise of log loss by an amount that is pooled over all pairs of
-a model and size, because two or three seeds say nothing of their own cell. The interval is that of
-a t-test.
+pretrain owes to its seed cancels. Means are of log losses, as everywhere, and so is the noise: how
+far seeds lie from the mean rise of log loss is pooled over the sizes of a pair, because two or three
+seeds say nothing of their own cell, and not over pairs: a source that a far target has overwritten
+scatters by tenths of a nat, one that a sister has touched by hundredths. The interval is that of a
+t-test.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ FORGETTING_COLUMNS = (
     "before_loss",  # of the pretrains on the source's test split, nats per byte
     "loss",  # of the finetunes on it
     "rise",  # the one less the other
-    "low",  # of the rise; NaN where all cells have one seed
+    "low",  # of the rise; NaN where all cells of the pair have one seed
     "high",
 )
 
@@ -40,17 +41,15 @@ def forgetting(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
     before = runs["source_loss"] - runs["source_loss_rise"]
     runs = runs.assign(log_before=np.log(before), log_rise=np.log(runs["source_loss"] / before))
     found = []
-    for _, alike in runs.groupby(["model", "size_bytes"], sort=False):
-        pairs = alike.groupby(["source", "target"])["log_rise"]
-        freedom = len(alike) - pairs.ngroups
-        squares = float(((alike["log_rise"] - pairs.transform("mean")) ** 2).sum())
+    for _, pair in runs.groupby(["model", "source", "target"], sort=True):
+        sizes = pair.groupby("size_bytes", sort=True)
+        freedom = len(pair) - sizes.ngroups
+        squares = float(((pair["log_rise"] - sizes["log_rise"].transform("mean")) ** 2).sum())
         width = math.nan
         if freedom:
             width = float(stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(squares / freedom)
-        found += [_row(mine, width) for _, mine in alike.groupby(["source", "target"])]
-    table = pd.DataFrame(found, columns=list(FORGETTING_COLUMNS))
-    order = ["model", "source", "target", "finetune_bytes"]
-    return table.sort_values(order, ignore_index=True)
+        found += [_row(mine, width) for _, mine in sizes]
+    return pd.DataFrame(found, columns=list(FORGETTING_COLUMNS))
 
 
 def _row(mine: pd.DataFrame, width: float) -> dict[str, object]:

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from analysis.report.plain_table import fits, plain_table
 from analysis.report.shown_table import MOST_ROWS, ShownTable, minus
 
 
@@ -37,6 +41,44 @@ def forgetting_table(forgetting: pd.DataFrame, several_models: bool) -> ShownTab
         more,
         "forgetting.csv",
     )
+
+
+def print_forgetting(forgetting: pd.DataFrame, out: Console) -> None:
+    """A table for each model, nothing where it was not measured."""
+    several = forgetting["model"].nunique() > 1 if len(forgetting) else False
+    for model, mine in forgetting.groupby("model", sort=True) if len(forgetting) else ():
+        title = "What the source forgets: rise of its own test loss in nats per byte"
+        title += f" · {model}" if several else ""
+        table = _wide(mine, title)
+        out.print(table if fits(out, table) else _long(mine, title))
+        out.print()
+
+
+def _wide(mine: pd.DataFrame, title: str) -> Table:
+    """Pairs down, sizes across."""
+    table = plain_table(title)
+    sizes = mine.sort_values("finetune_bytes")["size"].unique()
+    for head in ("source", "before", "target", *(f"on {size}" for size in sizes)):
+        table.add_column(head, no_wrap=True)
+    for (source, target), rows in mine.groupby(["source", "target"], sort=True):
+        rises = {row["size"]: rise_with_interval(row) for row in rows.to_dict("records")}
+        before = f"{rows['before_loss'].mean():.4f}"
+        texts = (str(source), before, str(target), *(rises.get(size, "-") for size in sizes))
+        table.add_row(*map(Text, texts))
+    return table
+
+
+def _long(mine: pd.DataFrame, title: str) -> Table:
+    """A row for each source, target and size."""
+    table = plain_table(title)
+    for head in ("source", "before", "target"):
+        table.add_column(head, overflow="fold")
+    for head in ("on", "rise"):
+        table.add_column(head, no_wrap=True)
+    for row in mine.to_dict("records"):
+        texts = (row["source"], f"{row['before_loss']:.4f}", row["target"], row["size"])
+        table.add_row(*map(Text, texts), Text(rise_with_interval(row)))
+    return table
 
 
 def rise_with_interval(row: Mapping[Any, Any]) -> str:

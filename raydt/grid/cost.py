@@ -71,9 +71,7 @@ def cell_cost(
 
     source_test_flops = 0
     if is_tested_on_source(cell, sweep):
-        source_test_flops = (
-            protocol.tested_bytes(model.window_bytes) * model.forward_flops_per_byte
-        )
+        source_test_flops = protocol.tested_bytes(model.window_bytes) * model.forward_flops_per_byte
 
     def flops(trained_bytes: int) -> int:
         evaluated = protocol.evaluated_bytes(

@@ -35,9 +35,7 @@ _READ_APART = ("test_loss", *schema.BITS)
 # What raydt measures of its own cells, beside what they are compared by.
 NOT_READ = ("source_loss", "source_loss_rise")
 METRICS = {
-    name: key
-    for name, key in schema.FINAL_METRICS.items()
-    if name not in (*_READ_APART, *NOT_READ)
+    name: key for name, key in schema.FINAL_METRICS.items() if name not in (*_READ_APART, *NOT_READ)
 }
 _LOSSES = ("test_loss", "best_val_loss")
 _LANGUAGES = ("init_language", "source", "target")

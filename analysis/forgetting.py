@@ -2,10 +2,10 @@
 
 Each finetune is compared with the pretrain that it started from, of the same seed, so that what a
 pretrain owes to its seed cancels. Means are of log losses, as everywhere, and so is the noise: how
-far seeds lie from the mean rise of log loss is pooled over the sizes of a pair, because two or three
-seeds say nothing of their own cell, and not over pairs: a source that a far target has overwritten
-scatters by tenths of a nat, one that a sister has touched by hundredths. The interval is that of a
-t-test.
+far seeds lie from the mean rise of log loss is pooled over the sizes of a pair, because two or
+three seeds say nothing of their own cell, and not over pairs: a source that a far target has
+overwritten scatters by tenths of a nat, one that a sister has touched by hundredths. The interval
+is that of a t-test.
 """
 
 from __future__ import annotations

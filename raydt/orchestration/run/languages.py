@@ -10,7 +10,6 @@ from pathlib import Path
 from raydt.corpora.prepared.language import open_language, split_path
 from raydt.corpora.prepared.manifest import FILE_NAME
 from raydt.corpora.prepared.stamps import hash_file
-from raydt.corpora.splits import Split
 from raydt.locks import locked
 from raydt.storage.disks import is_on_network, own_disk
 from raydt.storage.folder import Folder
@@ -65,17 +64,17 @@ def fetch_language(location: str, cache: Path) -> Path:
     return folder
 
 
-def fetch_split(location: str, split: Split, cache: Path) -> Path:
-    """The file of one split of a published language on this machine, for who reads nothing else of
-    it: the text that sources are pretrained on is large."""
+def fetch_test(location: str, cache: Path) -> Path:
+    """The test split of a published language as a file of this machine, for who reads nothing else
+    of it: the text that sources are pretrained on is large."""
     place = open_folder(location)
     if place.local_path is not None:
-        return split_path(place.local_path, split)
+        return split_path(place.local_path, "test")
     manifest = place.read(FILE_NAME)
     folder = _copy_of(location, manifest, cache)
-    path = split_path(folder, split)
+    path = split_path(folder, "test")
     with _locked(folder):
-        if path.exists() and hash_file(path) == json.loads(manifest)["splits"][split]["sha256"]:
+        if path.exists() and hash_file(path) == json.loads(manifest)["splits"]["test"]["sha256"]:
             return path
         return place.fetch(path.name, path)
 

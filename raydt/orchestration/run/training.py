@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from raydt.corpora.prepared.language import digest_of, open_language
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.errors import RunError
-from raydt.orchestration.run.languages import fetch_language, fetch_split
+from raydt.orchestration.run.languages import fetch_language, fetch_test
 from raydt.orchestration.run.task import SourceTest, Task, Weights
 from raydt.storage.opening import open_folder
 from raydt.training.loop import Splits, TrainConfig
@@ -54,7 +54,7 @@ def read_splits(
 
 
 def _read_source_test(asked: SourceTest, cache: str) -> NDArray[np.uint8]:
-    path = fetch_split(asked.language, "test", Path(cache) / "corpora")
+    path = fetch_test(asked.language, Path(cache) / "corpora")
     data = np.fromfile(path, np.uint8, asked.num_bytes)
     found = hashlib.sha256(data).hexdigest()
     _check_same(f"test of the source in {asked.language}", asked.sha256, found)

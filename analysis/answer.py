@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
@@ -11,21 +12,35 @@ import pandas as pd
 
 from analysis.claims.evidence import Evidence
 from analysis.telling import SURE, Telling, telling
-from analysis.wording import counted, listed, size_name, unfinished_mark, worth
+from analysis.wording import counted, includes_zero, listed, size_name, unfinished_mark, worth
 from raydt.tracking.schema import Stage
 
 FEW_TARGETS = 0.5  # of the most that any source has
 
 
 @dataclass(frozen=True)
+class Place:
+    """One comparison: the model, source, target and D_F (bytes) of a row of the effective table.
+
+    `source` and `target` are empty where only model and size are meant."""
+
+    model: str
+    finetune_bytes: int
+    source: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True)
 class Answer:
-    """headline: the finding in a sentence: who transfers most, how sure that is, where it can be
-    told best, and how much of it any source gives; per_target: a sentence each; cautions: what not
-    to conclude."""
+    """headline: the finding in a sentence: which source transfers most, how sure that is, at the
+    target and size where it shows best, and how much of it any source gives; per_target: a sentence
+    each; cautions: what not to conclude; place: what the headline speaks of, and the opening
+    picture shows."""
 
     headline: str
     per_target: list[str]
     cautions: list[str]
+    place: Place | None = None
 
 
 def answer(effective: pd.DataFrame, noise: Evidence | None = None) -> Answer:
@@ -34,7 +49,20 @@ def answer(effective: pd.DataFrame, noise: Evidence | None = None) -> Answer:
         return Answer(
             "No D_T yet: no target has both a scratch ladder and a finetuned cell.", [], []
         )
-    return Answer(_headline(effective, noise), _per_target(effective, noise), _cautions(effective))
+    headline, place = _headline(effective, noise)
+    return Answer(
+        headline,
+        _per_target(effective, noise),
+        _cautions(effective),
+        place or _common_place(effective, noise),
+    )
+
+
+def _common_place(effective: pd.DataFrame, noise: Evidence | None) -> Place:
+    """The model and size at which the sources of most targets can be told apart best."""
+    found = Counter((model, told.best) for model, _, _, told in _places(effective, noise))
+    (model, size), _ = max(found.items(), key=lambda one: (one[1], one[0][1]))
+    return Place(model, size)
 
 
 def _places(
@@ -47,57 +75,61 @@ def _places(
         yield str(model), str(target), group, telling(group, noise, suspect)
 
 
-def _headline(effective: pd.DataFrame, noise: Evidence | None) -> str:
+def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Place | None]:
     sources = sorted(effective["source"].unique())
     trained = effective[effective["stage"] == Stage.FINETUNE]
     if len(sources) == 1:
         if trained.empty:
-            return f"Only zeroshot cells of {sources[0]} are done: no D_F to speak of."
-        return f"{_finding(effective, noise, sources[0])}."
+            return f"Only zeroshot cells of {sources[0]} are done: no D_F to speak of.", None
+        finding, place = _finding(effective, noise, sources[0])
+        return f"{finding}.", place
     # A source of few targets may beat the others there and says nothing of the rest.
     reach = effective.groupby("source")["target"].nunique()
     few = sorted(reach.index[reach < FEW_TARGETS * reach.max()])
     sources = [name for name in sources if name not in few]
     apart = f" Not ranked, with few targets: {listed(few)}." if few else ""
     if len(sources) == 1:
-        return f"Only {sources[0]} has more than a few targets: no source to compare it with."
+        only = f"Only {sources[0]} has more than a few targets: no source to compare it with."
+        return only, None
     duels = _duels(effective, noise)
     if len(duels):
         duels = duels[duels["source"].isin(sources) & duels["other"].isin(sources)]
     if duels.empty:
-        return "No size of any target has two sources to compare."
+        return "No size of any target has two sources to compare.", None
     # The source that beats each other one more often than not, over what the two have in common.
     wins = duels[duels["won"] > duels["compared"] / 2]
     beaten = wins.groupby("source")["other"].nunique()
     rivals = duels.groupby("source")["other"].nunique()
     best = [name for name in beaten.index if beaten[name] == rivals[name] == len(sources) - 1]
     if not best:
-        by_target = _by_target(effective, noise)
+        by_target, where = _by_target(effective, noise)
         if by_target:
-            return f"{by_target}.{apart}"
+            return f"{by_target}.{apart}", where
         shown = listed(
             f"{row['source']} beats {row['other']}"
             for row in wins.sort_values(
                 ["compared", "won"], ascending=False, kind="stable"
             ).to_dict("records")
         )
-        return f"No source transfers most: {shown or 'every two are level'}.{apart}"
-    finding = _finding(effective, noise, best[0])
+        return f"No source transfers most: {shown or 'every two are level'}.{apart}", None
+    finding, place = _finding(effective, noise, best[0])
     sure = duels.loc[duels["source"] == best[0], "sure"]
     if sure.isna().any():
-        return (
+        who = (
             f"{best[0]} transfers most among these checkpoints, of which one seed cannot tell "
-            f"whether the language does: {finding}.{apart}"
+            "whether the language does"
         )
-    if (sure >= SURE).all():
-        return f"{best[0]} transfers most: {finding}.{apart}"
-    return (
-        f"{best[0]} leads, but not beyond the luck of seeds (its mean lead holds in "
-        f"{sure.min():.0%} of resamples): {finding}.{apart}"
-    )
+    elif (sure >= SURE).all():
+        who = f"{best[0]} transfers most"
+    else:
+        who = (
+            f"{best[0]} leads, but not beyond the luck of seeds (its mean lead holds in "
+            f"{sure.min():.0%} of resamples)"
+        )
+    return f"{who}: {finding}.{apart}", place
 
 
-def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> str:
+def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Place | None]:
     """Who leads where, when another source leads clearly into each of most targets; else ""."""
     leads: dict[str, list[str]] = {}
     level, firsts = [], []
@@ -112,16 +144,17 @@ def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> str:
         else:
             level.append(where)
     if len(leads) < 2 or len(level) >= len(firsts):
-        return ""
+        return "", None
     who = "; ".join(f"{source} into {listed(where)}" for source, where in leads.items())
     none = f"; none clearly into {listed(level)}" if level else ""
     *_, model, target = max(firsts)
     mine = effective[(effective["model"] == model) & (effective["target"] == target)]
     (leader,) = (one for one, where in leads.items() if _named(target, model, several) in where)
-    return f"The best source depends on the target: {who}{none}. {_finding(mine, noise, leader)}"
+    finding, place = _finding(mine, noise, leader)
+    return f"The best source depends on the target: {who}{none}. {finding}", place
 
 
-def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> str:
+def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> tuple[str, Place]:
     """What a source is worth, at the target and size at which that can be told best, and how much
     of it the least of the sources gives."""
     trained = effective[effective["stage"] == Stage.FINETUNE]
@@ -137,6 +170,9 @@ def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> st
     ).sort_values(["outside", "errors", "size_of"], kind="stable", na_position="last")
     first = order.iloc[0]
     row = first.to_dict()
+    place = Place(
+        str(row["model"]), int(str(row["finetune_bytes"])), str(row["source"]), str(row["target"])
+    )
     said = (
         f"{size_name(row)} of {row['target']} after {source} are worth another {worth(row)} bytes"
     )
@@ -145,12 +181,12 @@ def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> st
     at = ["model", "target", "finetune_bytes"]
     others = rows[(rows[at] == first[at]).all(axis=1) & (rows["source"] != source)]
     if others.empty or row["transferred_bytes"] <= 0:
-        return said
+        return said, place
     least = others.sort_values("effective_bytes", kind="stable").iloc[0]
     if least["range"] == "below" or least["transferred_bytes"] <= 0:
-        return f"{said}; {least['source']} gives none of that"
+        return f"{said}; {least['source']} gives none of that", place
     share = float(least["transferred_bytes"] / row["transferred_bytes"])
-    return f"{said}; of that, every source here gives {min(share, 1.0):.0%} or more"
+    return f"{said}; of that, every source here gives {min(share, 1.0):.0%} or more", place
 
 
 def _duels(effective: pd.DataFrame, noise: Evidence | None) -> pd.DataFrame:
@@ -232,12 +268,10 @@ def _cautions(effective: pd.DataFrame) -> list[str]:
     if effective["transferred_low_bytes"].isna().all():
         cautions.append("One seed: no interval; a small difference may be chance.")
     else:
-        crossing = effective[
-            (effective["transferred_low_bytes"] < 0) & (effective["transferred_high_bytes"] > 0)
-        ]
-        if len(crossing):
+        num_crossing = sum(map(includes_zero, effective.to_dict("records")))
+        if num_crossing:
             cautions.append(
-                f"{len(crossing)} of {len(effective)} intervals of D_T include 0: "
+                f"{num_crossing} of {len(effective)} intervals of D_T include 0: "
                 "do not read a gain or a harm into those."
             )
     moved = [mark for mark in map(unfinished_mark, effective.to_dict("records")) if mark]

@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import ParamSpec, TypeVar
 
+from raydt.cpus import num_cpus
 from raydt.errors import RunError
 
 P = ParamSpec("P")
@@ -53,7 +54,7 @@ def second_process(modules: tuple[str, ...]) -> Iterator[Executor]:
     it is imported. What it had not done when the block ends it does not do. `RunError` if somebody
     kills it.
     """
-    if len(os.sched_getaffinity(0)) < 2:
+    if num_cpus() < 2:
         yield Here()
         return
     context = multiprocessing.get_context("spawn")

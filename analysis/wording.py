@@ -52,6 +52,24 @@ def _end(row: Mapping[Any, Any], end: str) -> str:
     return mark + whole_bytes(row[f"transferred_{end}_bytes"])
 
 
+def includes_zero(row: Mapping[Any, Any]) -> bool:
+    """Whether its interval leaves the sign of D_T open; False where there is no interval.
+
+    An end at 0 that is a bound, as where D_F is the smallest rung, is open beyond it.
+    """
+    low, high = row["transferred_low_bytes"], row["transferred_high_bytes"]
+    under = low < 0 or (low == 0 and row["low_range"] == "below")
+    over = high > 0 or (high == 0 and row["high_range"] == "above")
+    return bool(under and over)
+
+
+def sign_is_open(row: Mapping[Any, Any]) -> bool:
+    """Whether D_T may be a gain or harm: its interval includes 0, or its bound allows both."""
+    value = row["transferred_bytes"]
+    bound = {"inside": False, "below": value > 0, "above": value < 0}[row["range"]]
+    return bool(bound) or includes_zero(row)
+
+
 def transferred_with_interval(row: Mapping[Any, Any]) -> str:
     """ "+103k [80k, 131k]", and "↓" or "↑" where `unfinished_mark` has one."""
     parts = (transferred(row), interval(row), unfinished_mark(row))

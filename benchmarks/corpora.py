@@ -38,6 +38,7 @@ from raydt.corpora.sources.documents import from_column, parts
 from raydt.corpora.sources.locate import locate
 from raydt.corpora.sources.read_parquet import read_parquet
 from raydt.corpora.spec import FilesCorpus
+from raydt.cpus import num_cpus
 from raydt.units import approximate_bytes, parse_bytes
 
 BYT5_BYTES = 2_000_000  # of the same text a round: at 1 MB/s all of it would take minutes
@@ -68,7 +69,7 @@ def measure_speed(folder: Path, num_bytes: int, rounds: int) -> None:
     num_bytes = write_parquet(path, num_bytes)
     print(
         f"parquet (zstd) of {approximate_bytes(num_bytes)}B of text, {rounds} rounds on "
-        f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}:"
+        f"{num_cpus()} cores, load {os.getloadavg()[0]:.1f}:"
     )
 
     def prepare() -> None:

@@ -7,7 +7,7 @@ them is asked for: the package itself stays light.
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"  # read by pyproject.toml: it stands nowhere else
 _OF_THE_LIBRARY = ("Plan", "analyze", "plan", "train")
 
 

@@ -44,6 +44,9 @@ GROUPS = {
     "Train a grid of sources x targets x sizes x seeds": {
         "plan": Command("plan", "show the cells of a sweep and what they cost, and start nothing"),
         "run": Command("run", "train what is missing of a sweep, as sweeps/grid.py does"),
+        "hparams": Command(
+            "hparams", "search for hyperparameters for a corpus, as sweeps/hparams.py does"
+        ),
         "refine": Command("refine", "add seeds to a sweep where they narrow its intervals most"),
         "status": Command("status", "show which cells of a sweep are done"),
     },

@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LEAVES = {
     "raydt",
+    "raydt.cpus",
     "raydt.errors",
     "raydt.fast_path",
     "raydt.gpus",

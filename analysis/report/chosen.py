@@ -65,6 +65,16 @@ def chosen(effective: pd.DataFrame, ladders: Collection[tuple[str, str]]) -> Cho
     )
 
 
+def source_order(effective: pd.DataFrame, model: str) -> list[str]:
+    """The sources of a model, those that give most first: by the mean of log(D_E / D_F) beyond
+    what its target has at that size from all sources. One order for every map of the model."""
+    mine = effective[effective["model"] == model]
+    log = np.log(mine["effective_bytes"])
+    beyond = log - log.groupby([mine["target"], mine["finetune_bytes"]]).transform("mean")
+    effect = beyond.groupby(mine["source"]).mean()
+    return sorted(effect.index, key=lambda source: (-effect[source], source))
+
+
 def _ordered(targets: list[str], effective: pd.DataFrame, model: str) -> list[str]:
     """Targets of a model, the one that transfer is worth most for first."""
     mine = effective[(effective["model"] == model) & (effective["finetune_bytes"] > 0)]

@@ -5,19 +5,28 @@ This file does not import matplotlib, which takes half a second: the process tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from math import nan
 from typing import Any, Literal
 
 from analysis.claims import explained, similar
-from analysis.report.chosen import Chosen, chosen
+from analysis.report.chosen import Chosen, chosen, source_order
+from analysis.report.opening import Opening, opening
 from analysis.result import Analysis
 from analysis.wording import size_name
 
 Kind = Literal[
-    "map", "share", "ladder", "transfer-law", "crossover", "bilingual", "effects", "distances"
+    "opening",
+    "map",
+    "share",
+    "ladder",
+    "transfer-law",
+    "crossover",
+    "bilingual",
+    "effects",
+    "distances",
 ]
 Files = tuple[bytes, bytes]  # SVG and PDF
 
@@ -82,6 +91,7 @@ def drawn(kind: Kind, *facts: Any) -> Files | None:
     from analysis.report.maps import bilingual_heatmap, share_heatmap, transfer_heatmap
 
     draw: dict[Kind, Any] = {
+        "opening": _draw_opening,
         "map": transfer_heatmap,
         "share": share_heatmap,
         "ladder": target_figure,
@@ -95,17 +105,32 @@ def drawn(kind: Kind, *facts: Any) -> Files | None:
     return None if figure is None else encoded(figure)
 
 
+def _draw_opening(shown: Opening, order: Sequence[str]) -> Any:
+    from analysis.report.dots import dots_figure
+    from analysis.report.maps import opening_heatmap
+
+    if shown.as_map:
+        return opening_heatmap(shown.rows, shown.predicted, shown.place, order)
+    return dots_figure(shown.rows, shown.predicted, shown.place)
+
+
 def _wanted(analysis: Analysis, picked: Chosen) -> Iterator[_Wanted]:
     effective = analysis.effective
+    first = opening(analysis)
+    if first is not None:
+        order = source_order(effective, first.place.model)
+        yield _Wanted("opening", first.place.model, first.size, (first, order))
     for (model, num_bytes), rows in effective.groupby(["model", "finetune_bytes"], sort=True):
         if model not in picked.models or num_bytes not in picked.sizes:
             continue
         size = size_name(rows.iloc[0].to_dict())
         guesses = analysis.completed.predicted
         mine = guesses[(guesses["model"] == model) & (guesses["finetune_bytes"] == num_bytes)]
-        yield _Wanted("map", str(model), size, (rows, mine))
+        order = source_order(effective, str(model))
+        if first is None or not first.as_map or (model, num_bytes) != first.at:
+            yield _Wanted("map", str(model), size, (rows, mine, order))
         if num_bytes > 0:  # of a zeroshot all is transferred
-            yield _Wanted("share", str(model), size, (rows,))
+            yield _Wanted("share", str(model), size, (rows, order))
     sources = sorted(effective["source"].unique())
     for (model, target), ladder in analysis.ladders.items():
         if target not in picked.targets.get(model, ()):

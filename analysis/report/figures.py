@@ -43,7 +43,8 @@ STYLE: dict[str, Any] = {  # as matplotlib takes its settings, each of another t
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
-    "hatch.color": INK,
+    "hatch.color": "#b4b4b4",  # over pale cells, so not the colour of the page's text
+    "hatch.linewidth": 0.8,
 }
 
 

@@ -20,6 +20,7 @@ from analysis.report.crossover_table import crossover_table
 from analysis.report.drawing import Drawing, Kind
 from analysis.report.forgetting_table import forgetting_table
 from analysis.report.inline_svg import inline_svg
+from analysis.report.opening import legend, opening, title
 from analysis.report.predicted_table import left_out_table, predicted_table
 from analysis.report.probe_tables import probe_tables
 from analysis.report.shown_table import ShownTable, shown_table
@@ -76,6 +77,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, draw
     )
     several = analysis.effective["model"].nunique() > 1
     parts = transfer(analysis.effective, several)
+    first = opening(analysis)
     return environment.get_template("report.html.j2").render(
         a=analysis,
         date=when.strftime("%Y-%m-%d"),
@@ -90,6 +92,11 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, draw
         transfer=parts,
         many=len(parts) > FEW_TARGETS,
         figures=_figures(drawings),
+        opening=first,
+        opening_title="" if first is None else title(first, several),
+        opening_legend=""
+        if first is None
+        else " ".join(legend(first, analysis.methods.confidence)),
         drawn_note=drawn_note,
         laws=[ladder_law(row, several) for row in analysis.laws.to_dict("records")],
         transfer_laws=[transfer_law(row) for row in analysis.transfer_laws.to_dict("records")],
@@ -131,7 +138,8 @@ def _figures(drawings: Sequence[Drawing]) -> dict[str, list[_Group]]:
     Figures beyond `MAX_FIGURES_CHARACTERS` are named by their file: those of the last models go
     first, so that the page of a large grid opens, and nothing is left out unsaid.
     """
-    models = list(dict.fromkeys(drawing.model for drawing in drawings))
+    # The opening is of the model that the headline speaks of, which need not be the first.
+    models = list(dict.fromkeys(drawing.model for drawing in drawings if drawing.kind != "opening"))
     inlined: dict[str, _Figure] = {}
     left = MAX_FIGURES_CHARACTERS
     for model in models:
@@ -156,6 +164,7 @@ def _figure(drawing: Drawing) -> _Figure:
     what = drawing.what
     sizes = "not finetuned (zeroshot)" if what == ZEROSHOT else f"finetuned on {what}"
     caption, text = {
+        "opening": ("", f"D_T of every source and target, {sizes}"),
         "map": (sizes, f"D_T of every source and target, {sizes}"),
         "share": (sizes, f"D_T / D_E of every source and target, {sizes}"),
         "ladder": (f"into {what}", f"Loss over bytes of {what}, from scratch and finetuned"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from analysis.report.shown_table import MOST_ROWS, ShownTable, minus
@@ -10,7 +13,7 @@ from analysis.wording import interval, transferred
 MARK = "≈ "  # before every predicted number, wherever it stands
 
 
-def predicted_text(row: dict[object, object]) -> str:
+def predicted_text(row: Mapping[Any, Any]) -> str:
     """ "≈ +103k", "≈ > +96k"."""
     return MARK + transferred(row)
 

@@ -1,4 +1,4 @@
-"""`sweeps/hparams.py`: the search for hyperparameters."""
+"""`raydt hparams` and `sweeps/hparams.py`: the search for hyperparameters."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def run(parsed: argparse.Namespace) -> int:
 def _command(words: Sequence[str]) -> str:
     """As it is written down: a store's address may hold a password."""
     shown = [without_password(word) if "://" in word else word for word in words]
-    return shlex.join(["python", "sweeps/hparams.py", *shown])
+    return shlex.join(["raydt", "hparams", *shown])
 
 
 def _stages(words: Sequence[str], problems: list[Problem]) -> tuple[Stage, ...]:

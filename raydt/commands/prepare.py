@@ -40,8 +40,6 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    import os
-
     from rich.console import Console
 
     from raydt.corpora.preparing.doubts import corpus_doubts
@@ -49,6 +47,7 @@ def run(parsed: argparse.Namespace) -> int:
     from raydt.corpora.sources.check import languages_and_sizes
     from raydt.corpora.sources.locate import locate
     from raydt.corpora.spec import parse_corpus
+    from raydt.cpus import num_cpus
     from raydt.terminal.preparing import Preparing
 
     corpus = locate(parse_corpus(parsed.corpus))
@@ -63,7 +62,7 @@ def run(parsed: argparse.Namespace) -> int:
             None if parsed.val_bytes is None else parse_bytes(parsed.val_bytes),
             None if parsed.test_bytes is None else parse_bytes(parsed.test_bytes),
             storage / "corpora",
-            parsed.jobs or len(os.sched_getaffinity(0)),
+            parsed.jobs or num_cpus(),
             preparing.on_bytes,
             preparing.on_language,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
-from raydt.config.machine import gpu_places, num_cpus, num_gpus
+from raydt.config.machine import gpu_places, num_gpus
 from raydt.config.mixtures import Mixed, Mixture, mixture_of, of_one
 from raydt.config.model import MODELS, ModelConfig
 from raydt.config.protocol import Protocol
@@ -37,6 +37,7 @@ from raydt.config.sweep_fields import (
     Sources,
     Storage,
 )
+from raydt.cpus import num_cpus
 from raydt.gpus import ASSUMED_GPU, GPUS
 from raydt.storage.disks import cache_folder
 from raydt.storage.folder import Folder

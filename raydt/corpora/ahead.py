@@ -5,11 +5,12 @@ Worth it for what lets go of the interpreter: Arrow, NumPy, decompression, hashe
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from raydt.cpus import num_cpus
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -32,7 +33,7 @@ def in_order(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
 
     At most one result a thread is held. Items are drawn by the thread that iterates.
     """
-    num_threads = max(1, min(_MAX_THREADS, len(os.sched_getaffinity(0))))
+    num_threads = min(_MAX_THREADS, num_cpus())
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(num_threads) as pool:
         try:

@@ -103,7 +103,7 @@ def show_plan(
     if of_sources:
         console.print(
             f"What the source forgets: {of_sources / expected:.1%} of the FLOPs (--forgetting "
-            "false leaves it out).",
+            "false: not measured).",
             style="dim",
         )
     if compiling:

@@ -101,7 +101,7 @@ def show_found(
             f"(first: {escape(f'{what}: {reason}')}). The same command writes them."
         )
     sweep = plan.sweep
-    words = ["python", "sweeps/grid.py", "--hparams", file, "--corpus", sweep.corpus]
+    words = ["raydt", "run", "--hparams", file, "--corpus", sweep.corpus]
     words += ["--sources", *sweep.sources, "--targets", *sweep.targets]
     words += ["--sizes", *(f"{s.label}={s.num_bytes}" for s in sweep.sizes)]
     if sweep.scratch_sizes:

@@ -23,8 +23,8 @@ _ENDING = {"evaluation_growth", "evaluations", "tolerance", "patience"}
 def hparams_text(plan: SearchPlan, found: Sequence[StageFound], command: str) -> str:
     """The file, whole."""
     parts = [
-        "# Hyperparameters as sweeps/hparams.py found them, for\n"
-        "#   python sweeps/grid.py --hparams FILE\n"
+        "# Hyperparameters as `raydt hparams` found them, for\n"
+        "#   raydt run --hparams FILE\n"
         f"# Found by: {command}\n"
         "# Values are those at `budget_at_bytes`; the exponents say how they follow the size.\n"
         + _toml({"protocol": plan.sweep.protocol.model_dump(mode="json", include=_ENDING)})

@@ -66,7 +66,7 @@ def test_everything_is_written_and_logged(result: Analysis, store: Any) -> None:
     back = pd.read_parquet(result.out_dir / "effective.parquet")
     pd.testing.assert_frame_equal(back, result.effective)
     assert {path.suffix for path in result.figures} == {".svg", ".pdf"}
-    assert len(result.figures) == 2 * (3 + 2 + 2 + 2 + 1)  # maps, shares, ladders, laws, effects
+    assert len(result.figures) == 2 * (1 + 3 + 2 + 2 + 2 + 1)  # opening, maps, shares, ladders, ...
     record = json.loads((result.out_dir / "analysis.json").read_text())
     assert record["answer"]["headline"] == result.answer.headline
     assert result.logged
@@ -85,7 +85,7 @@ def test_the_report_is_one_file_that_needs_nothing_else(result: Analysis) -> Non
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
     assert html.index(result.answer.headline) < html.index("<svg") < html.index("<table")
-    assert html.count("<svg") == 10
+    assert html.count("<svg") == 11
 
     ids: list[str] = []
 
@@ -108,7 +108,7 @@ def test_claims_stand_at_the_top_in_the_files_and_in_the_terminal(result: Analys
     ]
     html = result.report_path.read_text()
     for one in result.claims:
-        assert html.index(one.question) < html.index("<svg")
+        assert html.index("<svg") < html.index(one.question) < html.index("<table")
         assert one.question in printed(result)
     claims = pd.read_csv(result.out_dir / "claims.csv")
     assert claims["verdict"].isin(["yes", "no", "undecided"]).all()

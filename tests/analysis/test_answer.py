@@ -38,6 +38,19 @@ def test_the_headline_says_who_into_what_how_sure_and_how_much_any_source_gives(
     assert "comparisons" not in headline, "a count is no finding"
 
 
+def test_the_place_is_that_of_the_headline_and_of_the_common_size_without_one(
+    apart: Trial,
+) -> None:
+    place = said(apart).place
+    assert place is not None
+    assert place.source == "aa"
+    assert place.finetune_bytes == 8_000
+    assert f"8k of {place.target} after aa" in said(apart).headline
+    level = said(trial(0.5, 0.5, 0.5))
+    assert level.place is not None
+    assert level.place.finetune_bytes in set(apart.effective["finetune_bytes"])
+
+
 def test_equal_sources_are_not_ranked_beyond_the_luck_of_seeds() -> None:
     headline = said(trial(0.5, 0.5, 0.5)).headline
     assert " transfers most: " not in headline

@@ -14,6 +14,7 @@ import pytest
 from analysis.analyze import analyze
 from analysis.beside import Here, second_process
 from analysis.report.chosen import MOST_TARGETS, chosen
+from raydt.cpus import num_cpus
 from raydt.errors import InputError, Problem, RunError
 
 
@@ -26,7 +27,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a single core has no second process")
+@pytest.mark.skipif(num_cpus() < 2, reason="a single core has no second process")
 def test_a_second_process_leaves_the_same_files(
     store: Any, planted_sweep: str, tmp_path: Path
 ) -> None:
@@ -67,7 +68,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a single core has no second process")
+@pytest.mark.skipif(num_cpus() < 2, reason="a single core has no second process")
 def test_a_second_process_that_is_killed_is_one_line() -> None:
     killed = pytest.raises(RunError, match="killed, for want of memory perhaps")
     with killed, second_process(()) as executor:

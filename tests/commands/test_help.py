@@ -90,7 +90,7 @@ def test_defaults_are_shown_and_two_where_the_demo_has_its_own(
     "words",
     [
         *([name, "--help"] for name in (*COMMANDS, *SCRIPTS)),
-        *([name, "--help-all"] for name in ("plan", "run", *SCRIPTS)),
+        *([name, "--help-all"] for name in ("plan", "run", "hparams", *SCRIPTS)),
     ],
     ids=" ".join,
 )

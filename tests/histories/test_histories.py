@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from raydt.cpus import num_cpus
 from raydt.tracking.store import open_store
 from tests.histories.history import History
 from tests.histories.sqlite_mlflow import SqliteStore
@@ -58,7 +59,7 @@ def test_a_few_hundred_histories(cache: Path) -> None:
 def test_ten_thousand_histories(cache: Path) -> None:
     seeds = [range(first, first + _AT_ONCE) for first in range(250, 10_250, _AT_ONCE)]
     context = multiprocessing.get_context("fork")  # with the world in its place
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), context) as pool:
+    with ProcessPoolExecutor(num_cpus(), context) as pool:
         assert sum(pool.map(partial(histories, cache), seeds)) == 10_000
 
 

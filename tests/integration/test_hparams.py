@@ -65,7 +65,7 @@ def test_what_was_done_is_not_done_again(killed: tuple[Path, str, int]) -> None:
     ids = [row["trial_id"] for row in rows(storage)]
     assert len(ids) == len(set(ids)) > num_before
     assert sum(row["trial"]["kind"] == "trial" for row in rows(storage)) == 4 * 4
-    assert "Next:  python sweeps/grid.py --hparams" in out
+    assert "Next:  raydt run --hparams" in out
 
 
 def test_finetunes_start_from_pretrains_of_the_search(killed: tuple[Path, str, int]) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 from raydt.errors import bad
 
-# A path of a socket has 107 bytes, of which a session of Ray takes so many:
+# A path of a socket has 107 bytes, on macOS 103, of which a session of Ray takes so many:
 # /session_2026-01-31_23-59-59_123456_4194304/sockets/plasma_store, and some to spare.
-MOST_CHARACTERS = 107 - 68
+MOST_CHARACTERS = (103 if sys.platform == "darwin" else 107) - 68
 _OWN = "raydt-{}"
 
 

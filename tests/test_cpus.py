@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from raydt.config import machine
-from raydt.config.machine import num_cpus
+from raydt import cpus
+from raydt.cpus import num_cpus
 
 
 @pytest.fixture
 def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of eight cores whose process is in the cgroup /job/step."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
-    monkeypatch.setattr(machine, "_CGROUP_OF_PROCESS", tmp_path / "cgroup")
-    for name in (*machine._GIVEN, *machine._GIVEN.values()):
+    monkeypatch.setattr(cpus, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(cpus, "_CGROUP_OF_PROCESS", tmp_path / "cgroup")
+    for name in (*cpus._GIVEN, *cpus._GIVEN.values()):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "job" / "step").mkdir(parents=True)
     (tmp_path / "cgroup").write_text("0::/job/step\n")
@@ -84,7 +84,7 @@ def test_what_a_scheduler_gave_a_job(
 def test_a_process_on_one_core_has_one_slot() -> None:
     program = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from raydt.config.machine import num_cpus; print(num_cpus())"
+        "from raydt.cpus import num_cpus; print(num_cpus())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

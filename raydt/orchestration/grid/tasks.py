@@ -60,7 +60,7 @@ def build_tasks(
     sample_seconds = sampling_seconds()
     digests: dict[tuple[str, int], str] = {}
     read: dict[tuple[str, int], tuple[ReadData, ...]] = {}
-    source_tests: dict[str, SourceTest] = {}
+    source_tests: dict[str, tuple[SourceTest, tuple[ReadData, ...]]] = {}
     tasks: dict[str, CellTask] = {}
     for cell in cells:
         language = languages[data_language(cell, joint_pairs)]
@@ -70,11 +70,16 @@ def build_tasks(
             digests[key] = language.digest(cell.train_bytes, val_bytes, test_bytes)
             read[key] = read_data(language, cell.train_bytes, val_bytes, test_bytes)
         source = str(cell.source)
-        is_tested = is_tested_on_source(cell, sweep)
-        if is_tested and source not in source_tests:
-            source_tests[source] = _source_test(
-                languages[source], locations[source], sizes[source][1]
-            )
+        source_test: SourceTest | None = None
+        source_data: tuple[ReadData, ...] = ()
+        if is_tested_on_source(cell, sweep):
+            if source not in source_tests:
+                num_bytes = sizes[source][1]
+                source_tests[source] = (
+                    _source_test(languages[source], locations[source], num_bytes),
+                    read_data(languages[source], 0, 0, num_bytes),
+                )
+            source_test, source_data = source_tests[source]
         parent = tasks[cell.parent_id].fingerprint if cell.parent_id else None
         initial = None if cell.parent_id else outside.get(cell.source or "")
         if initial is not None:
@@ -105,10 +110,10 @@ def build_tasks(
             sample_seconds=sample_seconds,
             language=locations[language.name],
             data_digest=digests[key],
-            data=read[key],
+            data=(*read[key], *source_data),
             val_bytes=val_bytes,
             test_bytes=test_bytes,
-            source_test=source_tests[source] if is_tested else None,
+            source_test=source_test,
             processes=Processes(
                 num_workers=num_workers[cell.cell_id],
                 cpus=sweep.cpus_per_cell,
@@ -119,7 +124,7 @@ def build_tasks(
 
 
 def _source_test(source: PreparedLanguage, location: str, num_bytes: int) -> SourceTest:
-    sha256 = hashlib.sha256(source.test(num_bytes)).hexdigest()
+    sha256 = hashlib.sha256(source.test(num_bytes).data).hexdigest()
     return SourceTest(language=location, num_bytes=num_bytes, sha256=sha256)
 
 

@@ -56,7 +56,7 @@ def read_splits(
 def _read_source_test(asked: SourceTest, cache: str) -> NDArray[np.uint8]:
     path = fetch_test(asked.language, Path(cache) / "corpora")
     data = np.fromfile(path, np.uint8, asked.num_bytes)
-    found = hashlib.sha256(data).hexdigest()
+    found = hashlib.sha256(data.data).hexdigest()
     _check_same(f"test of the source in {asked.language}", asked.sha256, found)
     return data
 

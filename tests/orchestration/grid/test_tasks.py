@@ -102,6 +102,9 @@ def test_a_finetune_is_tested_on_what_its_parent_was_tested_on(tmp_path: Path) -
     text = languages["en"].test(parent.test_bytes).tobytes()
     assert asked.sha256 == hashlib.sha256(text).hexdigest()
     assert [task.cell_id for task in sent.values() if task.source_test] == [finetune.cell_id]
+    read = [(data.language, data.split) for data in finetune.data]
+    assert read == [("de", "train"), ("de", "val"), ("de", "test"), ("en", "test")]
+    assert finetune.data[-1] == parent.data[-1], "the same dataset"
     ended = result_of(parent.cell_id, attempt="7", weights_sha256="ab", test_loss=1.5)
     known = with_parent(finetune, sweep, ended).source_test
     assert known == asked.model_copy(update={"loss_before": 1.5})

@@ -143,8 +143,12 @@ class Protocol(BaseModel):
     ) -> int:
         """Bytes that go through the model in all evaluations of such a cell, including `test`."""
         val = forwarded_bytes(self.most_val_bytes, window_bytes)
-        test = forwarded_bytes(self.most_test_bytes, window_bytes, self.test_stride(window_bytes))
-        return self.num_evaluations(stage, size_bytes, trained_bytes) * val + test
+        evaluations = self.num_evaluations(stage, size_bytes, trained_bytes)
+        return evaluations * val + self.tested_bytes(window_bytes)
+
+    def tested_bytes(self, window_bytes: int) -> int:
+        """Bytes forwarded in one evaluation of a test split."""
+        return forwarded_bytes(self.most_test_bytes, window_bytes, self.test_stride(window_bytes))
 
 
 # The demo's shortcuts, to finish in three minutes on two cores: one epoch of pretraining, and a

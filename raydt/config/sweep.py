@@ -112,6 +112,11 @@ class Sweep(BaseModel):
         description="also train each source and target jointly from scratch, half the data each, "
         "at every size, for the bilingual transfer score",
     )
+    forgetting: bool = Field(
+        True,
+        description="also test each finetune on the test split of its source, once it is trained: "
+        "what the source forgets",
+    )
     protocol: Protocol = Field(default_factory=lambda fields: default_protocol(fields))
 
     # The fields below decide where and how fast a sweep runs, never its results.

@@ -29,9 +29,10 @@ _WHOLE = "a sweep as a launch wrote it (restore the file, or use another --name)
 # Fields of a sweep that may change between launches without affecting finished cells: the axes,
 # which only add cells or leave some out, and where the sweep runs.
 _AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds", "joint"}
+_ASIDE = {"forgetting"}  # what is measured of trained weights, and changes nothing about them
 _PLACE = {"storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers"}
 _PLACE |= {"gpu", "dollars_per_gpu_hour"}
-_FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
+_FREE_FIELDS = _AXES | _ASIDE | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
 _FREE_FIELDS |= {"keep_weights", "log_models", "hub_models"}
 # Fields of recipes that change only time and rounding, which are not in fingerprints either.
 _FREE_PATHS = {f"protocol.{stage}.{name}" for stage in RECIPES for name in FREE_RECIPE_FIELDS}

@@ -111,6 +111,12 @@ METRIC_UNFINISHED = "final/unfinished"
 # For a finetune or zeroshot: the share of the bytes of the target's test split that never occur in
 # the source's training data.
 METRIC_UNSEEN_SHARE = "final/unseen_share"
+# For a finetune: the loss on its source's test split (the one the pretrain was tested on), and its
+# increase over the pretrain's loss. Missing if not measured (no text of the source, earlier
+# versions, --forgetting false).
+METRIC_SOURCE_LOSS = "source/loss"  # nats per byte
+METRIC_SOURCE_BPB = "source/bpb"
+METRIC_SOURCE_LOSS_RISE = "source/loss_rise"  # nats per byte; negative if it improved
 # Final numbers of a cell, by their names in results, tables and imported rows.
 FINAL_METRICS = {
     "test_loss": METRIC_TEST_LOSS,
@@ -122,7 +128,12 @@ FINAL_METRICS = {
     "seconds": METRIC_SECONDS,
     "unfinished": METRIC_UNFINISHED,
     "unseen_share": METRIC_UNSEEN_SHARE,
+    "source_loss": METRIC_SOURCE_LOSS,
+    "source_bpb": METRIC_SOURCE_BPB,
+    "source_loss_rise": METRIC_SOURCE_LOSS_RISE,
 }
+# Metrics in bits that have a counterpart in nats: tables show only one unit.
+BITS = ("test_bpb", "source_bpb")
 # Added by `raydt probe`: the share of minimal pairs whose good text is more probable, for all pairs
 # and for each kind.
 METRIC_PROBE_ACCURACY = "probe/accuracy"

@@ -40,10 +40,13 @@ COLUMNS = {
     "seconds": "float64",
     "unfinished": "float64",  # fall of log loss that another doubling of bytes would bring
     "unseen_share": "float64",  # of the bytes of `test`: never in the source's training data
+    # Of a finetune, on its source's test split; and how much more than its pretrain's.
+    "source_loss": "float64",
+    "source_loss_rise": "float64",
     "added_for": "str",  # why a refinement added it, NaN for a cell that was declared
     "run_id": "str",
 }
-_METRICS = {name: key for name, key in schema.FINAL_METRICS.items() if name != "test_bpb"}
+_METRICS = {name: key for name, key in schema.FINAL_METRICS.items() if name not in schema.BITS}
 T = TypeVar("T")
 
 # MLflow's SQL stores keep an infinite metric as the largest double.
@@ -135,6 +138,8 @@ class _Row:
     seconds: float
     unfinished: float
     unseen_share: float
+    source_loss: float
+    source_loss_rise: float
     added_for: str | None
     run_id: str
 

@@ -125,6 +125,11 @@ def similar(
             verdict = Verdict.UNDECIDED
             sentence += f" But {apart}."
             takes = f"Needs a rung {apart.missing} the ladder of {apart.target}."
+        elif verdict is Verdict.YES and (sizes := sizes_apart(left.found)):
+            verdict = Verdict.UNDECIDED
+            sentence += (
+                f" But on {' and on '.join(sizes)} two sources of a target are further apart."
+            )
         if verdict is Verdict.NO and not _beyond(among.drawn, LEVEL / 2):
             sentence += " Within single targets two sources are further apart."
     tested = (
@@ -132,7 +137,8 @@ def similar(
         "source, target, size on log(D_E / D_F)), sizes at which a D_E is a bound or the ladder "
         f"limited by steps left out. Yes: the 90 % interval of every ratio within {SIMILAR_FOLD} "
         "(two one-sided tests of 5 %, so all at once), what single pairs add is within it too, "
-        "no interval within a target lies beyond it, and no bound at a size left out shows more; "
+        "no interval within a target lies beyond it, over sizes or at one, and no bound at a size "
+        "left out shows more; "
         f"no: one ratio, over all targets or within one, surely beyond {SIMILAR_FOLD} (max t over "
         "all, 5 %). Resamples carry what all finetunes of a pretrain share; the interval of the "
         "widest ratio holds all ratios at once. p: sum of squares of source effects against the "
@@ -209,6 +215,17 @@ def widest_left_out(found: Finetuned, left: Comparable) -> LeftOut | None:
                 high["source"], low["source"], str(target[0]), high["size"], fold, missing
             )
     return widest
+
+
+def sizes_apart(found: Finetuned) -> list[str]:
+    """The sizes at which `_any_beyond` holds: a mean over sizes hides what only small ones get."""
+    sizes = found.rows["finetune_bytes"].to_numpy()
+    apart = []
+    for finetune_bytes in np.unique(sizes):
+        part = found.where(sizes == finetune_bytes)
+        if _any_beyond(pooled(part.rows, "log_ratio", part.drawn)):
+            apart.append(str(part.rows["size"].iloc[0]))
+    return apart
 
 
 def _any_beyond(grid: Grid) -> bool:

@@ -12,8 +12,9 @@ of both has seen sigma / 2, and the share of the target's bytes that is spared i
 half of it.
 
 Both train on the same bytes of the target, so that what is repeated is repeated alike. d is where
-the mean curve of the target alone is at its best. Curves are those of `curve`: running minima of
-the validation loss, log-linear between evaluations.
+the mean curve of the target alone first comes within `NEAR_BEST` of its best: at its best it is
+flat, so that d, and sigma with it, would hang on noise and on where either cell stopped. Curves are
+those of `curve`: running minima of the validation loss, log-linear between evaluations.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ BILINGUAL_COLUMNS = (
 )
 _OTHER_WAY: dict[Range, Range] = {"inside": "inside", "below": "above", "above": "below"}
 
+NEAR_BEST = 0.05  # of log loss above the best of the target alone, where models are compared
+
 Points = Sequence[tuple[float, float]]
 
 
@@ -65,7 +68,7 @@ def bilingual_scores(
         first, both = alone.get((model, target, size_bytes), []), _curves(mine, points)
         if not first or not both:
             continue
-        alone_bytes = best_bytes(first)
+        alone_bytes = near_best_bytes(first)
         levels = log_losses_at(first, np.array([alone_bytes]))[:, 0]
         rows.append(
             {
@@ -83,11 +86,11 @@ def bilingual_scores(
     return pd.DataFrame(rows, columns=list(BILINGUAL_COLUMNS))
 
 
-def best_bytes(curves: Sequence[Curve]) -> float:
-    """Where the mean of curves is at its best for the first time."""
+def near_best_bytes(curves: Sequence[Curve]) -> float:
+    """The first evaluation at which the mean of curves is within `NEAR_BEST` of its best."""
     places = np.unique(np.concatenate([curve.num_bytes for curve in curves]))
     mean = log_losses_at(curves, places).mean(axis=0)
-    return float(places[int(np.argmin(mean))])
+    return float(places[int(np.argmax(mean <= mean.min() + NEAR_BEST))])
 
 
 def _score(found: Crossing, alone_bytes: float) -> dict[str, object]:

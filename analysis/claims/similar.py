@@ -127,9 +127,12 @@ def similar(
             takes = f"Needs a rung {apart.missing} the ladder of {apart.target}."
         elif verdict is Verdict.YES and (sizes := sizes_apart(left.found)):
             verdict = Verdict.UNDECIDED
-            sentence += (
-                f" But on {' and on '.join(sizes)} two sources of a target are further apart."
-            )
+            sentence += f" But on {', '.join(sizes)} two sources of a target are further apart."
+            takes = "The answer depends on the size."
+        elif verdict is Verdict.YES and (signs := opposite_signs(found.rows)):
+            verdict = Verdict.UNDECIDED
+            sentence += f" But {signs}."
+            takes = "The factor is of D_E, which counts the text finetuned on; D_T differs in sign."
         if verdict is Verdict.NO and not _beyond(among.drawn, LEVEL / 2):
             sentence += " Within single targets two sources are further apart."
     tested = (
@@ -137,8 +140,8 @@ def similar(
         "source, target, size on log(D_E / D_F)), sizes at which a D_E is a bound or the ladder "
         f"limited by steps left out. Yes: the 90 % interval of every ratio within {SIMILAR_FOLD} "
         "(two one-sided tests of 5 %, so all at once), what single pairs add is within it too, "
-        "no interval within a target lies beyond it, over sizes or at one, and no bound at a size "
-        "left out shows more; "
+        "no interval within a target lies beyond it, over sizes or at one, no bound at a size "
+        "left out shows more, and no source surely does harm where another surely helps; "
         f"no: one ratio, over all targets or within one, surely beyond {SIMILAR_FOLD} (max t over "
         "all, 5 %). Resamples carry what all finetunes of a pretrain share; the interval of the "
         "widest ratio holds all ratios at once. p: sum of squares of source effects against the "
@@ -215,6 +218,22 @@ def widest_left_out(found: Finetuned, left: Comparable) -> LeftOut | None:
                 high["source"], low["source"], str(target[0]), high["size"], fold, missing
             )
     return widest
+
+
+def opposite_signs(rows: pd.DataFrame) -> str:
+    """Two sources of a target and size of which one surely gains and the other surely loses, the
+    largest difference of all; "" if there are none."""
+    gains = rows[(rows["transferred_low_bytes"] > 0) & (rows["low_range"] != "below")]
+    losses = rows[(rows["transferred_high_bytes"] < 0) & (rows["high_range"] != "above")]
+    where = ["target", "size", "finetune_bytes"]
+    both = gains.merge(losses, on=where, suffixes=("", "_lost"))
+    if both.empty:
+        return ""
+    one = both.loc[(both["log_ratio"] - both["log_ratio_lost"]).idxmax()]
+    return (
+        f"into {one['target']} on {one['size']} {one['source']} helps and {one['source_lost']} "
+        "does harm, each beyond its interval"
+    )
 
 
 def sizes_apart(found: Finetuned) -> list[str]:

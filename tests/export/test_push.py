@@ -66,7 +66,7 @@ def test_a_hub_that_does_not_let_us_in(folder: Path) -> None:
     with hub_with(Repository(refuses=True)) as hub:
         done = push(folder, hub.endpoint)
     assert done.returncode == 1
-    assert "the Hub did not take the folder" in done.stderr
+    assert "the Hub refused the upload" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -79,4 +79,4 @@ def test_a_hub_that_does_not_answer(folder: Path) -> None:
 def test_a_folder_that_is_no_export(tmp_path: Path) -> None:
     done = push(tmp_path, "http://127.0.0.1:9", "--update")
     assert done.returncode == 2
-    assert done.stderr.count("as `raydt export` writes it, got no file") == 3
+    assert done.stderr.count("expected a file written by `raydt export`, got no file") == 3

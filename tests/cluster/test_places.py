@@ -18,7 +18,7 @@ from raydt.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted((ROOT / "docs" / "places").glob("*.md"))
-HEADINGS = ["Start", "Submit", "Watch", "Fetch", "Stop", "Cost", "Who may do what"]
+HEADINGS = ["Start", "Submit", "Watch", "Fetch", "Stop", "Cost", "Access"]
 MPS = "CUDA_MPS_LOG_DIRECTORY=/tmp/nvidia-mps-log nvidia-cuda-mps-control -d"
 
 
@@ -46,7 +46,7 @@ def words_behind(program: str) -> list[list[str]]:
 def test_each_has_the_same_headings(page: Path) -> None:
     found = re.findall(r"^## (.+)$", page.read_text(), flags=re.M)
     assert found[: len(HEADINGS)] == HEADINGS
-    assert set(found[len(HEADINGS) :]) <= {"What was tried"}
+    assert set(found[len(HEADINGS) :]) <= {"What was tested"}
 
 
 def test_every_command_of_raydt_parses() -> None:

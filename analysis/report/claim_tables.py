@@ -48,7 +48,7 @@ def claims(answers: list[ClaimAnswer]) -> list[ShownClaim]:
             ShownAnswer(
                 model=one.model if several else "",
                 verdict=str(one.verdict),
-                sentence=minus(one.told),
+                sentence=minus(one.full_sentence),
                 notes=one.notes,
                 tested=one.tested,
                 n=counted(one.n, one.unit.removesuffix("s"), one.unit),

@@ -126,7 +126,7 @@ def claims_table(claims: list[ClaimAnswer]) -> pd.DataFrame:
                 "claim": one.name,
                 "question": one.question,
                 "verdict": str(one.verdict),
-                "answer": one.told,
+                "answer": one.full_sentence,
                 "n": one.n,
                 "unit": one.unit,
                 "tested": one.tested,

@@ -68,7 +68,7 @@ def _print_claims(out: Console, analysis: Analysis) -> None:
         asked = f"{one.question} " + (f"({one.model}) " if several else "")
         style = "dim" if one.verdict is Verdict.UNDECIDED else "bold"
         out.print(Text(asked) + Text(str(one.verdict), style=style))
-        out.print(Padding(Text(one.told, style="dim"), (0, 0, 0, 2)))
+        out.print(Padding(Text(one.full_sentence, style="dim"), (0, 0, 0, 2)))
     if analysis.claims:
         out.print()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.simulate.study import WORLDS, Asked, Kind
-from analysis.simulate.trial import tried
+from analysis.simulate.trial import run_trial
 from analysis.simulate.world import TEN
 
 
@@ -108,4 +108,4 @@ def _trial(
     own = [crc32(name.encode()), len(languages), num_seeds]
     random = np.random.default_rng([random_seed, trial, *own])
     needed = num_resamples if planted.resampled else 0
-    return planted.asked(tried(planted.world(languages, num_seeds), random, needed))
+    return planted.asked(run_trial(planted.world(languages, num_seeds), random, needed))

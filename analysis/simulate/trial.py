@@ -84,7 +84,7 @@ class Trial:
         return float(self.answer(claim).verdict in verdicts)
 
 
-def tried(world: World, random: np.random.Generator, num_resamples: int) -> Trial:
+def run_trial(world: World, random: np.random.Generator, num_resamples: int) -> Trial:
     """The analysis of one grid of a world; without resamples that of its means alone."""
     cells, planted = world.grow(random)
     means = cell_means(cells)

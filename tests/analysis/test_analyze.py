@@ -54,7 +54,7 @@ def test_planted_transfer_is_found(result: Analysis, planted: Any) -> None:
     assert far["effective_bytes"].tolist() == [8_000, 8_000]
     assert (table["leads"] == (table["source"] == "near")).all()
     assert result.answer.headline.startswith("near transfers most: ")
-    assert " after near are worth another " in result.answer.headline
+    assert ", near is worth another " in result.answer.headline
     laws = result.laws.set_index("target")
     assert laws.loc["de", "beta_low"] < 0.35 < laws.loc["de", "beta_high"]
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from analysis.analyze import analyze
-from analysis.beside import Here, second_process
 from analysis.report.chosen import MOST_TARGETS, chosen
+from analysis.second_process import InlineExecutor, second_process
 from raydt.cpus import num_cpus
 from raydt.errors import InputError, Problem, RunError
 
@@ -59,7 +59,7 @@ def refuse() -> None:
 
 def test_an_error_of_the_second_process_is_an_error_here() -> None:
     with pytest.raises(InputError, match="one that is there"):
-        Here().submit(refuse).result()
+        InlineExecutor().submit(refuse).result()
     with second_process(()) as executor, pytest.raises(InputError, match="one that is there"):
         executor.submit(refuse).result()
 

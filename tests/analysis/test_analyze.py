@@ -118,13 +118,13 @@ def test_claims_stand_at_the_top_in_the_files_and_in_the_terminal(result: Analys
         assert part in tex
 
 
-def test_the_report_says_whether_one_law_serves_all_sources(result: Analysis) -> None:
+def test_the_report_says_whether_one_law_holds_for_all_sources(result: Analysis) -> None:
     html = result.report_path.read_text()
-    section = html[html.index("Does one law serve all sources?") :]
+    section = html[html.index("Does one law hold for all sources?") :]
     (pooled,) = result.one_law.query("level == 'pooled' and tested == 'k and alpha'").itertuples()
-    assert (f"(p {pooled.p_value:.2g}" if pooled.p_value == pooled.p_value else "cannot say") in (
-        section
-    )
+    assert (
+        f"(p {pooled.p_value:.2g}" if pooled.p_value == pooled.p_value else "cannot be tested"
+    ) in (section)
 
 
 def test_the_terminal_says_it_in_eighty_columns(result: Analysis) -> None:

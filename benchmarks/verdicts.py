@@ -22,10 +22,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from analysis.analyze import computed
-from analysis.second_process import InlineExecutor
 from analysis.claims.answerable import Axes, answerable
 from analysis.claims.claim import Verdict
 from analysis.estimators.registry import DEFAULT
+from analysis.second_process import InlineExecutor
 from analysis.store.read import SweepRuns, read_sweep
 from raydt.tracking.schema import PARAM_SEED
 from raydt.tracking.uri import sqlite_uri

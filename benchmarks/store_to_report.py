@@ -2,9 +2,9 @@
 
     python benchmarks/store_to_report.py [--runs RUNS]
     python benchmarks/store_to_report.py --demo          # the cells of the demo
-    python benchmarks/store_to_report.py --against FOLDER --rounds 3   # another checkout, alternating
+    python benchmarks/store_to_report.py --against FOLDER --rounds 3   # against another checkout
 
-The store is real: created by MLflow, with rows inserted into MLflow's own tables in one transaction,
+The store is real: created by MLflow, with rows put into MLflow's own tables in one transaction,
 because 10,000 runs through the client would take half an hour. The rows are those that
 `raydt.tracking.writer` writes, with 30 points of history for each of four metrics. Peak memory is
 that of a separate process each time; CPU seconds include its child processes.

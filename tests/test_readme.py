@@ -1,4 +1,5 @@
-"""Every command of the README: run here as it stands, or named with the place where it is run.
+"""Every command of README.md and of the first pages of docs: run here as it stands, or named with
+the place where it is run.
 
 Training commands get smaller budgets appended; the demo in full is run by `.ci/run`, which then
 checks its result.
@@ -24,6 +25,9 @@ SMALL = "--protocol.val-bytes 1k --protocol.test-bytes 1k " + " ".join(
     f"--protocol.{stage}.epochs 0=1 64k=0.05" for stage in ("pretrain", "scratch", "finetune")
 )
 SEARCH = "tests/integration/test_hparams.py"
+TORCH = "https://download.pytorch.org/whl/cpu"
+# The pages, in an order in which their commands can be run.
+PAGES = ("README.md", "docs/sweeps.md", "docs/install.md")
 # Run elsewhere, and where.
 ELSEWHERE = {
     "make demo": ".ci/run",
@@ -39,11 +43,20 @@ ELSEWHERE = {
     "raydt push models/zh --to OWNER/NAME": "tests/export/test_push.py",
     "raydt refine texts --until 1.5 --dry-run": "tests/commands/test_refine.py",
     "raydt refine texts --until 1.5 --budget 30m": "tests/integration/test_refine.py",
+    "raydt run": "tests/macos/test_macos.py",
+    "raydt hparams": SEARCH,
+    "raydt refine": "tests/integration/test_refine.py",
     "raydt probe": "tests/test_whole_grid.py",
     "raydt submit": "tests/integration/test_jobs.py",
     "raydt logs -f": "tests/integration/test_jobs.py",
     "raydt stop": "tests/integration/test_jobs.py",
     "raydt resume": "tests/integration/test_jobs.py",
+}
+# Run by hand alone, and why.
+BY_HAND = {
+    f"pip install torch==2.13.0 --index-url {TORCH}": "it asks pytorch.org",
+    f"PIP_EXTRA_INDEX_URL={TORCH} make demo": "it asks pytorch.org; without it: .ci/run",
+    "python docs/pictures/terminal.py --after 6 -- --sweep sweeps/smoke.toml --slots 2": "picture",
 }
 
 
@@ -55,8 +68,8 @@ def commands(page: str) -> list[str]:
 
 
 def test_what_is_run_elsewhere_is_run_there() -> None:
-    found = set(commands("README.md")) | set(commands("CONTRIBUTING.md"))
-    assert found >= ELSEWHERE.keys()
+    found = {c for page in (*PAGES, "CONTRIBUTING.md") for c in commands(page)}
+    assert found >= ELSEWHERE.keys() | BY_HAND.keys()
     ci = (ROOT / ".ci" / "run").read_text()
     for command in ("make demo", "make test-all", "make lint"):
         assert command in ci.splitlines()
@@ -95,9 +108,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    "command", [c for c in commands("README.md") if c not in ELSEWHERE and "mlflow ui" not in c]
+    "command",
+    [
+        command
+        for command in dict.fromkeys(c for page in PAGES for c in commands(page))
+        if command not in ELSEWHERE.keys() | BY_HAND.keys() and "mlflow ui" not in command
+    ],
 )
-def test_a_command_of_the_readme(command: str, checkout: Path) -> None:
+def test_a_command_of_the_pages(command: str, checkout: Path) -> None:
     words = command
     if command.startswith("python sweeps/grid.py") and "help" not in command:
         words += f" --seeds 0 {SMALL}"

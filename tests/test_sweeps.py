@@ -1,4 +1,4 @@
-"""The declared sweeps: each can be planned, and the README says what each costs."""
+"""The declared sweeps: each can be planned, and docs/sweeps.md says what each costs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def plan(sweep: Path, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("sweep", DECLARED, ids=lambda path: path.stem)
-def test_a_declared_sweep_has_its_cost_in_the_readme(sweep: Path, tmp_path: Path) -> None:
+def test_a_declared_sweep_has_its_cost_in_the_docs(sweep: Path, tmp_path: Path) -> None:
     shown = plan(sweep, tmp_path)
     totals = re.search(
         r"(\d+) to do: about \S+ bytes seen, (\S+) FLOPs, (.+?) with 2 at a time, or (\S+) "
@@ -38,8 +38,8 @@ def test_a_declared_sweep_has_its_cost_in_the_readme(sweep: Path, tmp_path: Path
     assert totals is not None, shown
     cells, flops, duration, gpu_hours = totals.groups()
     on_gpus = "gpus_per_cell" in sweep.read_text()
-    readme = (ROOT / "README.md").read_text()
-    (row,) = (line for line in readme.splitlines() if line.startswith(f"| `{sweep.stem}` "))
+    page = (ROOT / "docs" / "sweeps.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| `{sweep.stem}` "))
     columns = [column.strip() for column in row.strip("|").split("|")]
     assert columns[2:] == [cells, flops, f"{gpu_hours} GPU-hours" if on_gpus else duration]
 

@@ -199,10 +199,15 @@ def computed(
         facts = corpus_facts(corpora_dir, {*effective["source"], *effective["target"]})
     known = evidence(effective, means, noise, draws, step_limited(raised))
     on_step("claims")
-    claims = claim_answers(
-        effective, noise=known, facts=facts, confidence=confidence, random_seed=random_seed
-    )
     curves = crossed.result()
+    claims = claim_answers(
+        effective,
+        noise=known,
+        facts=facts,
+        confidence=confidence,
+        random_seed=random_seed,
+        bilingual=curves.bilingual,
+    )
     return Analysis(
         store_uri=runs.store_uri,
         sweep=runs.sweep,

@@ -48,7 +48,7 @@ class Trained:
         if cell.seed >= len(self.order):
             return None
         found = self.results.get(replace(cell, seed=self.order[cell.seed]).cell_id)
-        return None if found is None else replace(found, cell_id=cell.cell_id)
+        return None if found is None else found.model_copy(update={"cell_id": cell.cell_id})
 
     def of_seeds(self, seeds: Iterable[int]) -> list[Cell]:
         """Cells of these of the replay's seeds, parents first."""
@@ -154,8 +154,10 @@ def main() -> None:
             chosen.train(trained.of_seeds(range(FIRST)))
             came = refined(chosen, width)
             if came is None:
-                lost[equal] = lost.get(equal, 0) + 1
-                continue
+                # It would want more seeds of some cells than there are, and of narrower goals, too.
+                for narrower in range(equal, len(seeds)):
+                    lost[narrower] = lost.get(narrower, 0) + 1
+                break
             row = width, even.seconds - begun, came[0], came[1] - begun
             rows.setdefault(equal, []).append(row)
     print(f"{sweep.name}: {len(cells)} cells, {len(seeds)} seeds, {options.replays} replays")

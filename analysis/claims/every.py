@@ -17,6 +17,7 @@ from analysis.claims.explained import explained_by_similarity
 from analysis.claims.grid import Finetuned, finetuned
 from analysis.claims.hurt import NAME as HURT
 from analysis.claims.hurt import hurt
+from analysis.claims.joint import across_scripts, agreement
 from analysis.claims.outlook import what_it_takes
 from analysis.claims.predictors import CorpusFacts
 from analysis.claims.similar import NAME as SIMILAR
@@ -41,6 +42,7 @@ def claim_answers(
     explore: bool = True,
     forecast: bool = True,
     names: Collection[str] | None = None,
+    bilingual: pd.DataFrame | None = None,
 ) -> list[ClaimAnswer]:
     """Five answers for each model that has a finetuned pair of two languages.
 
@@ -48,7 +50,8 @@ def claim_answers(
     rows; without it claims are about these checkpoints, and mostly undecided. The claims are
     those of Souza et al. 2024 (arXiv 2404.08191); see the module of each. `explore`: whether
     predictors beside the preregistered one are tested; `forecast`: whether an undecided claim says
-    what it would take; `names`: of the claims asked, all if None.
+    what it would take; `names`: of the claims asked, all if None. `bilingual`: bilingual transfer
+    scores; of a model that has some, two more claims.
     """
     found: list[ClaimAnswer] = []
     for model in sorted(effective["model"].unique()):
@@ -60,6 +63,21 @@ def claim_answers(
             if names is None or name in names:
                 answer = ask(finetunes, num_permutations)
                 found.append(_with_outlook(answer, finetunes, ask) if forecast else answer)
+        if bilingual is not None and (bilingual["model"] == model).any():
+            scores = bilingual[bilingual["model"] == model]
+            random = np.random.default_rng(random_seed)
+            found += [
+                across_scripts(
+                    scores,
+                    model,
+                    facts=facts or CorpusFacts(),
+                    num_permutations=num_permutations,
+                    random=random,
+                ),
+                agreement(
+                    scores, finetunes, model, num_permutations=num_permutations, random=random
+                ),
+            ]
     return found
 
 

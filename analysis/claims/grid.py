@@ -43,7 +43,8 @@ class Grid:
 
     def different(self) -> npt.NDArray[np.bool_]:
         """(S, T): where source and target are different languages."""
-        return np.array([[one != other for other in self.targets] for one in self.sources])
+        pairs = [[one != other for other in self.targets] for one in self.sources]
+        return np.array(pairs, dtype=bool).reshape(len(self.sources), len(self.targets))
 
     def only(self, sources: list[str], targets: list[str]) -> Grid:
         """The subgrid of these sources and targets, in the grid's order."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.claims.scripts import common_share, script_shares
 from analysis.distances.table import KINDS, PREDICTED, iso639_3, language_distances
 from raydt.corpora.controlled.distance import controlled_distance
 
@@ -29,10 +30,12 @@ MEAN_OF = ("syntactic", "genetic", "geographic", "phonological", "inventory")
 @dataclass(frozen=True)
 class CorpusFacts:
     """bytes_per_character by language; contamination: share of a language's (first key) text that
-    is in another (second key); notes: what could not be read, and why."""
+    is in another (second key); scripts: shares of a language's letters by ISO 15924; notes: what
+    could not be read, and why."""
 
     bytes_per_character: dict[str, float] = field(default_factory=dict)
     contamination: dict[str, dict[str, float]] = field(default_factory=dict)
+    scripts: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -53,6 +56,9 @@ def corpus_facts(folder: Path, languages: Iterable[str]) -> CorpusFacts:
             mine = texts.setdefault(str(manifest["language"]), [])
             if fact not in mine:
                 mine.append(fact)
+            sample = path.with_name("test.bin")
+            if sample.exists():
+                found.scripts[str(manifest["language"])] = script_shares(sample)
     by_code = {iso639_3(name): name for name in wanted if iso639_3(name)}
     for language, facts in texts.items():
         if len(facts) > 1:
@@ -118,6 +124,16 @@ def predictors(languages: Iterable[str], facts: CorpusFacts) -> dict[str, pd.Dat
         found["bytes per character (log ratio)"] = _square(
             names,
             lambda one, other: abs(math.log(ratio.get(one, math.nan) / ratio.get(other, math.nan))),
+        )
+    if facts.scripts:
+        scripts = facts.scripts
+        found["script (letters not in common)"] = _square(
+            names,
+            lambda one, other: (
+                1 - common_share(scripts[one], scripts[other])
+                if scripts.get(one) and scripts.get(other)
+                else math.nan
+            ),
         )
     if facts.contamination:
         shares = facts.contamination

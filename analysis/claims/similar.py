@@ -48,6 +48,25 @@ class Contrasts:
     drawn: Floats | None
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Two sources at a size that is not compared, as a D_E there is a bound: at least how many
+    times `other` in D_E `source` is worth; missing: the rung that would tell, below or above."""
+
+    source: str
+    other: str
+    target: str
+    size: str
+    fold: float
+    missing: str
+
+    def __str__(self) -> str:
+        return (
+            f"on {self.size} of {self.target}, left out because a D_E is a bound, {self.source} "
+            f"gives at least {self.fold:.2g} times the D_E of {self.other}"
+        )
+
+
 def similar(
     found: Finetuned,
     model: str,
@@ -78,7 +97,7 @@ def similar(
         f" Of the variation of log(D_E / D_F) the source explains {part.source:.0%}, the target "
         f"{part.target:.0%}, "
     )
-    notes = list(left.notes)
+    notes, takes = list(left.notes), ""
     widest = table.iloc[0]
     said = (
         f"D_E differs between sources up to {widest['ratio']:.2g}-fold ({widest['source']} over "
@@ -102,19 +121,23 @@ def similar(
             f"p = {p:.2g})."
         )
         verdict = similar_verdict(grid, among, left)
+        apart = widest_left_out(found, left)
+        if verdict is Verdict.YES and apart is not None and apart.fold > SIMILAR_FOLD:
+            verdict = Verdict.UNDECIDED
+            sentence += f" But {apart}."
+            takes = f"Needs a rung {apart.missing} the ladder of {apart.target}."
         if verdict is Verdict.NO and not _beyond(among.drawn, LEVEL / 2):
             sentence += " Within single targets two sources differ by more than the factor."
     tested = (
         "Ratio of D_E between sources over the targets and sizes that both have (least squares of "
         "source, target, size on log(D_E / D_F)), without sizes at which a D_E is a bound or the "
-        f"ladder is limited by steps. Yes: the 90 % interval of every ratio is within "
-        f"{SIMILAR_FOLD} "
+        f"ladder is limited by steps. Yes: the 90 % interval of every ratio is within {SIMILAR_FOLD} "
         "(two one-sided tests of 5 %, valid for all at once), what single pairs add is within it "
-        "too, and no interval within a target lies beyond it; no: one ratio, over all targets or "
-        f"within one, is significantly beyond {SIMILAR_FOLD} (max t over all, 5 %). Resamples "
-        "include "
-        "the luck that all finetunes of a pretrain share; the interval of the widest ratio is "
-        "simultaneous over all ratios. p: sum of squares of source effects, compared with the "
+        "too, no interval within a target lies beyond it, and no bound at a size left out shows "
+        "more; no: one ratio, over all targets or within one, is significantly beyond "
+        f"{SIMILAR_FOLD} (max t over all, 5 %). Resamples include the luck that all finetunes of a "
+        "pretrain share; the interval of the widest ratio is simultaneous over all ratios. p: sum "
+        "of squares of source effects, compared with the "
         "resamples, pretrains as the unit."
     )
     return ClaimAnswer(
@@ -128,6 +151,7 @@ def similar(
         n=len(grid.sources),
         unit="sources",
         notes=notes,
+        takes=takes,
     )
 
 
@@ -167,6 +191,26 @@ def similar_verdict(grid: Grid, among: Contrasts, left: Comparable) -> Verdict:
     if alike and not left.bounded and pairs_alike(grid) and not _any_beyond(grid):
         return Verdict.YES
     return Verdict.UNDECIDED
+
+
+def widest_left_out(found: Finetuned, left: Comparable) -> LeftOut | None:
+    """The largest ratio that bounds show among what `comparable` left out, by point estimates."""
+    rows = found.rows[~found.rows.index.isin(left.found.rows.index) & ~found.rows["distrusted"]]
+    widest: LeftOut | None = None
+    for target, mine in rows.groupby(["target", "finetune_bytes"]):
+        best = mine[mine["range"] != "below"]  # at least this
+        least = mine[mine["range"] != "above"]  # at most this
+        if best.empty or least.empty:
+            continue
+        high = best.loc[best["log_ratio"].idxmax()]
+        low = least.loc[least["log_ratio"].idxmin()]
+        fold = float(np.exp(high["log_ratio"] - low["log_ratio"]))
+        if widest is None or fold > widest.fold:
+            missing = "below" if low["range"] == "below" else "above"
+            widest = LeftOut(
+                high["source"], low["source"], str(target[0]), high["size"], fold, missing
+            )
+    return widest
 
 
 def _any_beyond(grid: Grid) -> bool:

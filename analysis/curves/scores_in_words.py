@@ -31,11 +31,13 @@ def _signed(score: float) -> str:
 
 
 def bilingual_sentences(scores: pd.DataFrame) -> list[str]:
-    """For each model and target, at its largest size with a score: the effect of joint training."""
+    """For each model and target, at the size where most scores are not bounds (the larger of two
+    such): the effect of joint training."""
     said = []
     several = scores["model"].nunique() > 1 if len(scores) else False
     for (model, target), mine in scores.groupby(["model", "target"], sort=True):
-        size = mine["target_bytes"].max()
+        inside = (mine["range"] == "inside").groupby(mine["target_bytes"]).sum()
+        size = inside[inside == inside.max()].index.max()
         rows = mine[mine["target_bytes"] == size].sort_values(
             ["score", "source"], ascending=[False, True], kind="stable"
         )

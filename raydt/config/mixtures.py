@@ -38,12 +38,12 @@ class Mixture(NamedTuple):
         return {language: ceil(share * num_bytes) for language, share in self.shares}
 
     def joined(self, target: str, target_bytes: int) -> Mixed:
-        """A half of it and a half of `target`, which it does not have, for what is evaluated in
-        the target."""
+        """The first `target_bytes` of it and of `target`, which it does not have, for what is
+        evaluated in the target."""
         assert target not in self.languages
         shares = [(language, share / 2) for language, share in self.shares]
         halves = Mixture(tuple(sorted([*shares, (target, Fraction(1, 2))])))
-        return Mixed(f"{halves}@{target}", halves, 2 * target_bytes, target)
+        return Mixed(f"{halves}@{target}-{target_bytes}", halves, 2 * target_bytes, target)
 
 
 class Mixed(NamedTuple):

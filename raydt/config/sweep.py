@@ -231,7 +231,7 @@ class Sweep(BaseModel):
         """What is prepared as mixtures: sources, and what joint cells read."""
         size_bytes = self.pretrain_size.num_bytes
         sources = [Mixed(name, each, size_bytes) for name, each in self.mixtures.items()]
-        return [*sources, *self.joint_pairs.values()]
+        return [*sources, *self.joint_data.values()]
 
     def pairs(self) -> list[tuple[str, str]]:
         """Source and target of every transfer. A language is not transferred to itself: its
@@ -258,14 +258,19 @@ class Sweep(BaseModel):
         return {source: each for source, each in found if each is not None}
 
     @property
-    def joint_pairs(self) -> dict[tuple[str, str], Mixed]:
-        """Source and target of the joint cells, with what they read; none of a checkpoint, which
-        has no text."""
+    def joint_data(self) -> dict[tuple[str, str, Size], Mixed]:
+        """What joint cells read, by source, target and size; none of a checkpoint, which has no
+        text. Each size has a text of its own, so that it is the scratch cell's bytes of the target
+        and as many of the source, to the byte."""
         if not self.joint:
             return {}
         languages = {name: of_one(name) for name in self.source_languages} | self.mixtures
-        most = max(self.sizes).num_bytes
-        return {(s, t): languages[s].joined(t, most) for s, t in self.pairs() if s in languages}
+        return {
+            (source, target, size): languages[source].joined(target, size.num_bytes)
+            for source, target in self.pairs()
+            if source in languages
+            for size in self.sizes
+        }
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint]:

@@ -14,7 +14,7 @@ def build_grid(sweep: Sweep) -> list[Cell]:
     """Sources x targets x sizes x seeds x models: pretrains, scratch ladders, zero-shots and
     finetunes; and joint cells, where they are asked for."""
     cells: list[Cell] = []
-    checkpoints, joint_pairs = sweep.checkpoints, sweep.joint_pairs
+    checkpoints, joint_data = sweep.checkpoints, sweep.joint_data
     for model in sweep.models:
         for seed in sweep.seeds:
             pretrains = {
@@ -38,8 +38,7 @@ def build_grid(sweep: Sweep) -> list[Cell]:
                 ]
             cells += [
                 Cell(Stage.JOINT, source, target, size, seed, model)
-                for source, target in joint_pairs
-                for size in sweep.sizes
+                for source, target, size in joint_data
             ]
     repeated = sorted(
         cell_id for cell_id, n in Counter(cell.cell_id for cell in cells).items() if n > 1

@@ -26,19 +26,21 @@ from raydt.corpora.preparing.assemble import ShardWriter
 from raydt.corpora.preparing.place import WORK, put_in_place
 from raydt.corpora.preparing.turns import take_turns
 from raydt.corpora.sources.documents import from_parts
-from raydt.corpora.splits import SPLITS, Split
+from raydt.corpora.splits import SEPARATOR, SPLITS, Split
 from raydt.errors import InputError, bad
 from raydt.locks import locked
 
 HELD_OUT: tuple[HeldOutSplit, ...] = ("val", "test")
 _WRITTEN_BYTES = 2**22  # at once
+_DOCUMENTS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True)
 class Mix:
     """A mixture that is wanted: languages and their shares, which add up to 1, and bytes of train.
 
-    `evaluated`: the language whose `val` and `test` it has, in place of mixed ones.
+    `evaluated`: the language whose `val` and `test` it has, in place of mixed ones. Of such a one
+    train is exactly its share of that language's first bytes, and of the others' by turns.
     """
 
     name: str
@@ -136,7 +138,10 @@ def _write(
             continue
         stored = {name: part.manifest.splits[split].num_bytes for name, part in parts.items()}
         streams = {name: part.prefix(split, stored[name]) for name, part in parts.items()}
-        records[split], used = _mixed(streams, mix.shares, asked[split], path)
+        if mix.evaluated is None:
+            records[split], used = _mixed(streams, mix.shares, asked[split], path)
+        else:
+            records[split], used = _joined(streams, mix, path)
         for name, num_bytes in used.items():
             taken[name][split] = num_bytes
         if split == "train" and records[split].num_bytes < mix.train_bytes:
@@ -172,6 +177,49 @@ def _mixed(
     return shard.record(), used
 
 
+def _joined(
+    streams: Mapping[str, NDArray[np.uint8]], mix: Mix, path: Path
+) -> tuple[SplitRecord, dict[str, int]]:
+    """The first bytes of the language that is evaluated, cut where its share ends, as its scratch
+    cell reads them; then documents of the others by turns, the last one cut as well. Their order
+    in the file is of no matter: all of it is one size, whose windows training reads in any order.
+    """
+    first = mix.evaluated
+    assert first is not None
+    wanted = int(mix.shares[first] * mix.train_bytes)
+    used = {first: min(wanted, len(streams[first]))}
+    others = [name for name in streams if name != first]
+    used |= dict.fromkeys(others, 0)
+    left = mix.train_bytes - wanted
+    with ShardWriter(path) as shard:
+        _put_stream(shard, streams[first][: used[first]])
+        if len(others) == 1:  # the last of whose documents may be cut already
+            used[others[0]] = min(left, len(streams[others[0]]))
+            _put_stream(shard, streams[others[0]][: used[others[0]]])
+        else:
+            shares = [mix.shares[name] / (1 - mix.shares[first]) for name in others]
+            for number, begin, end in take_turns([streams[name] for name in others], shares):
+                end = min(end, begin + left)
+                _put(shard, [streams[others[number]][begin:end]])
+                used[others[number]] = end
+                left -= end - begin
+                if not left:
+                    break
+    return shard.record(), used
+
+
+def _put_stream(shard: ShardWriter, data: NDArray[np.uint8]) -> None:
+    """Write documents of a stream, of which the last may be cut."""
+    ends = np.flatnonzero(data == SEPARATOR) + 1
+    if len(data) and (not len(ends) or ends[-1] < len(data)):
+        ends = np.append(ends, len(data))
+    for begin in range(0, len(ends), _DOCUMENTS_AT_ONCE):
+        some = ends[begin : begin + _DOCUMENTS_AT_ONCE]
+        start = int(ends[begin - 1]) if begin else 0
+        offsets = np.concatenate([[0], some - start]).astype(np.int64)
+        shard.write(from_parts(data[start : some[-1]], offsets), len(some))
+
+
 def _put(shard: ShardWriter, pieces: list[NDArray[np.uint8]]) -> None:
     """Write documents, and forget them."""
     if pieces:
@@ -193,7 +241,9 @@ def _manifest(
         language=mix.name,
         source=Source(corpus=first.source.corpus, mixed=_texts(mix, languages)),
         licence=None if None in licences else ", ".join(sorted(map(str, licences))),
-        split_rule=f"as of {', '.join(parts)}: of each split the first documents, by turns",
+        split_rule=f"as of {', '.join(parts)}: of each split the first documents, by turns"
+        if mix.evaluated is None
+        else f"the first bytes of {mix.evaluated}, then documents of the others by turns",
         split_seed=first.split_seed,
         normalisation=first.normalisation,
         duplicates_rule=first.duplicates_rule,

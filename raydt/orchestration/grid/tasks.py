@@ -18,12 +18,13 @@ from raydt.orchestration.grid.data import read_data
 from raydt.orchestration.run.task import CellTask, Processes, Weights
 from raydt.tracking.schema import Stage
 from raydt.tracking.system_metrics import sampling_seconds
+from raydt.units import Size
 
 
-def data_language(cell: Cell, joint_pairs: Mapping[tuple[str, str], Mixed]) -> str:
+def data_language(cell: Cell, joint_data: Mapping[tuple[str, str, Size], Mixed]) -> str:
     """What is prepared of the bytes that the cell reads: a language, or a mixture."""
     if cell.stage is Stage.JOINT:
-        return joint_pairs[str(cell.source), str(cell.target)].name
+        return joint_data[str(cell.source), str(cell.target), cell.size].name
     language = cell.source if cell.stage is Stage.PRETRAIN else cell.target
     assert language is not None
     return language
@@ -53,7 +54,7 @@ def build_tasks(
         )
         for name, language in languages.items()
     }
-    joint_pairs = sweep.joint_pairs
+    joint_data = sweep.joint_data
     parents = {cell.parent_id for cell in cells}
     sweep_folder, cache = sweep.folder, str(sweep.local_storage / "cache")
     sample_seconds = sampling_seconds()
@@ -61,7 +62,7 @@ def build_tasks(
     read: dict[tuple[str, int], tuple[ReadData, ...]] = {}
     tasks: dict[str, CellTask] = {}
     for cell in cells:
-        language = languages[data_language(cell, joint_pairs)]
+        language = languages[data_language(cell, joint_data)]
         val_bytes, test_bytes = sizes[language.name]
         key = (language.name, cell.train_bytes)
         if key not in digests:

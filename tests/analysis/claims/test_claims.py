@@ -309,3 +309,26 @@ def test_sources_are_not_alike_where_one_of_them_suits_one_target() -> None:
         )
         verdicts.append(found[0].verdict)
     assert Verdict.YES not in verdicts
+
+
+def test_a_bound_at_a_size_that_is_left_out_may_forbid_a_yes() -> None:
+    """On real text zh into pt on 8k was a bound under 0 and es gave 1.6 times as much; what was
+    left, on 32k, was alike."""
+    effective, noise = PlantedGrid().known(200)
+    at = (effective["source"] == "ar") & (effective["target"] == "es")
+    at &= effective["finetune_bytes"] == 8_000
+    assert at.sum() == 1
+
+    def asked(table: pd.DataFrame) -> ClaimAnswer:
+        (one,) = claim_answers(table, noise=noise, num_permutations=99, names=("similar",))
+        return one
+
+    high = effective.loc[at, "effective_bytes"].iloc[0]
+    for fold, verdict in ((1.2, Verdict.YES), (1.7, Verdict.UNDECIDED)):
+        bound = effective.copy()
+        bound.loc[at, ["effective_bytes", "range"]] = [high / fold, "below"]
+        one = asked(bound)
+        assert one.verdict is verdict
+    assert "on 8k of es, left out because a D_E is a bound, " in one.sentence
+    assert "gives at least 1.7 times the D_E of ar" in one.sentence
+    assert one.takes == "Needs a rung below the ladder of es."

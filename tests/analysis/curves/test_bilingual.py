@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.curves.bilingual import bilingual_scores
+from analysis.curves.scores_in_words import bilingual_sentences
 
 STEPS = 1e3 * 1.2 ** np.arange(40)  # up to 1.2 MB
 
@@ -96,3 +97,27 @@ def test_the_interval_holds_the_score_as_often_as_it_says() -> None:
         assert found["low"] <= found["score"] <= found["high"]
         held += found["low"] <= truth <= found["high"]
     assert 0.86 <= held / num <= 0.94
+
+
+def test_the_answer_speaks_of_the_size_where_most_scores_are_known() -> None:
+    known = {"range": "inside", "low_range": "inside", "high_range": "inside"}
+    bound = dict.fromkeys(known, "below")
+    rows = [("en", 8, known), ("es", 8, known), ("en", 32, known), ("es", 32, bound)]
+    scores = pd.DataFrame(
+        {
+            "model": "tiny",
+            "target": "pt",
+            "source": source,
+            "size": f"{size}k",
+            "target_bytes": size * 1000,
+            "score": 0.5,
+            "low": 0.4,
+            "high": 0.6,
+            **ranges,
+        }
+        for source, size, ranges in rows
+    )
+    (said,) = bilingual_sentences(scores)
+    assert "on 8k of pt: bilingual transfer score en +0.50 [+0.40, +0.60], es +0.50" in said
+    (of_one,) = bilingual_sentences(scores[scores["source"] == "en"])
+    assert "on 32k of pt" in of_one

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +103,26 @@ def test_samples_are_shown_on_the_command_line(capsys: pytest.CaptureFixture[str
     assert all(name in listed for name in LANGUAGES)
     assert main(["albo"]) == 2
     assert "did you mean alba" in capsys.readouterr().err
+
+
+def test_a_language_is_written_as_a_file_of_documents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["nonsense", "brackets", "--to", str(tmp_path / "texts"), "--bytes", "20k"]) == 0
+    for name in ("nonsense", "brackets"):
+        lines = (tmp_path / "texts" / f"{name}.txt").read_bytes()
+        documents = generate(name, "train", 20_000, 0).tobytes().split(b"\0")[:-1]
+        assert lines.splitlines() == documents
+        assert 15_000 < len(lines) <= 20_000
+    capsys.readouterr()
+    before = lines
+    assert main(["brackets", "--to", str(tmp_path / "texts"), "--bytes", "30k"]) == 2
+    assert "which is left as it is" in capsys.readouterr().err
+    assert (tmp_path / "texts" / "brackets.txt").read_bytes() == before
+    assert main(["related", "--to", str(tmp_path), "--bytes", "3"]) == 2
+    assert "room for a document of related; found 3" in capsys.readouterr().err
+    assert main(["related", "--to", str(tmp_path), "--bytes", "many"]) == 2
+    assert not (tmp_path / "related.txt").exists()
 
 
 def test_the_names_are_told_in_a_line() -> None:

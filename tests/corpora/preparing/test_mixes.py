@@ -149,6 +149,32 @@ def test_one_that_is_evaluated_in_a_language_has_its_held_out_bytes(root: Path) 
     assert np.array_equal(mixture.test(300), alone.test(300))
 
 
+@pytest.mark.parametrize("size", [1_000, 7_777])
+def test_one_that_is_evaluated_has_the_bytes_of_scratch(
+    corpus: FilesCorpus, root: Path, size: int
+) -> None:
+    """However long documents are: a size of scratch and as many bytes of the source."""
+    joint = mixed(corpus, root, HALVES, 2 * size, evaluated="de")
+    data = joint.train(2 * size).tobytes()
+    assert len(data) == joint.manifest.splits["train"].num_bytes == 2 * size
+    alone = prepare_corpus(locate(corpus), {"de": size, "en": size}, 300, 300, root)
+    assert data == alone["de"].train(size).tobytes() + alone["en"].train(size).tobytes()
+    assert joint.manifest.splits["train"].num_characters < 2 * size
+
+
+def test_a_mixture_beside_one_that_is_evaluated_is_cut_to_the_byte(root: Path) -> None:
+    shares = {"alba": Fraction(3, 8), "brio": Fraction(1, 8), "related": Fraction(1, 2)}
+    joint = mixed(ControlledCorpus(), root, shares, 40_000, evaluated="related")
+    data = joint.train(40_000).tobytes()
+    assert len(data) == joint.manifest.splits["train"].num_bytes == 40_000
+    alone = prepare_corpus(locate(ControlledCorpus()), {"related": 20_000}, 300, 300, root)
+    assert data[:20_000] == alone["related"].train(20_000).tobytes()
+    taken = {part.language: part.num_bytes["train"] for part in joint.manifest.parts or ()}
+    assert sum(taken.values()) == 40_000
+    assert taken["related"] == 20_000
+    assert taken["alba"] == pytest.approx(15_000, abs=600)
+
+
 def test_contamination_is_that_of_its_languages_by_their_shares() -> None:
     english = Contamination(None, 500, ("en", "es"), {"en": 1.0}, {"en": 0.9, "fr": 0.1})
     spanish = Contamination(None, 500, ("en", "es"), {"es": 0.8, "en": 0.2}, {"es": 1.0})

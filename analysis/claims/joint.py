@@ -1,0 +1,211 @@
+"""Claims about joint cells: is another script a penalty, and do BTS and D_T agree?
+
+ATLAS (Longpre et al. 2025, arXiv 2510.22037) finds a mean bilingual transfer score of -0.23 within
+and of -0.39 across scripts, with a tokenizer that languages share. Bytes have none. Pairs share
+languages, so both tests permute labels of languages (QAP), as the claim of similarity does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from analysis.arrays import Floats
+from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
+from analysis.claims.correlates import known_languages
+from analysis.claims.explained import LEVEL, MIN_PERMUTATIONS, MODERATE_R, NORMAL_95
+from analysis.claims.grid import Finetuned, Grid, pooled
+from analysis.claims.permutation import Association, associated, label_permutations
+from analysis.claims.predictors import CorpusFacts
+from analysis.claims.scripts import common_share
+
+SCRIPTS, AGREEMENT = "scripts", "agreement"
+SCRIPTS_QUESTION = "Does training with a language of another script cost more?"
+AGREEMENT_QUESTION = "Do the bilingual transfer score and D_T order pairs alike?"
+ONE_SCRIPT = 0.5  # of letters in scripts of both, from which on two languages share a script
+TABLE = "Bilingual transfer scores by script"
+SIGNS = "Signs of BTS and D_T"
+
+
+def across_scripts(
+    scores: pd.DataFrame,
+    model: str,
+    *,
+    facts: CorpusFacts,
+    num_permutations: int,
+    random: np.random.Generator,
+) -> ClaimAnswer:
+    """Mean BTS of pairs within a script less that of pairs across. `scores` has the columns of
+    `analysis.curves.bilingual.BILINGUAL_COLUMNS`, of this model."""
+    grid = _pooled_scores(scores)
+    names = sorted({*grid.sources, *grid.targets})
+    other = pd.DataFrame(
+        [[_other_script(one, two, facts.scripts) for two in names] for one in names], names, names
+    )
+    kept = known_languages(other, grid)
+    grid = grid.only(kept, kept)
+    x = other.loc[list(grid.sources), list(grid.targets)].to_numpy(dtype=float)
+    seen = grid.observed & grid.different()
+    found = None
+    if 0 < x[seen].sum() < seen.sum():
+        found = _permuted(grid, x, num_permutations, random)
+    if found is None:
+        return insufficient(
+            name=SCRIPTS,
+            question=SCRIPTS_QUESTION,
+            model=model,
+            needs="pairs within a script and across scripts, of prepared corpora whose labels "
+            f"permute in {MIN_PERMUTATIONS} ways",
+            found=f"{int(seen.sum())} pairs, {int(x[seen].sum())} of them across scripts",
+            n=len(kept),
+            unit="languages",
+        )
+    rows = [
+        {"pairs": label, "number": int(part.sum()), "mean_score": float(grid.values[part].mean())}
+        for label, part in (("within", seen & (x == 0)), ("across", seen & (x == 1)))
+    ]
+    within, across = (float(str(row["mean_score"])) for row in rows)
+    said = (
+        f"mean BTS {within:+.2f} within a script ({rows[0]['number']} pairs), {across:+.2f} across "
+        f"({rows[1]['number']} pairs), p = {found.p:.2g}"
+    )
+    verdict = _verdict(found, expected=-1)
+    sentence = {
+        Verdict.YES: f"Another script costs ({said}).",
+        Verdict.OPPOSITE: f"Another script helps ({said}).",
+        Verdict.NO: f"Hardly ({said}).",
+        Verdict.UNDECIDED: f"Not shown, and not excluded ({said}).",
+    }[verdict]
+    return ClaimAnswer(
+        name=SCRIPTS,
+        question=SCRIPTS_QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables={TABLE: pd.DataFrame(rows)},
+        tested=f"BTS per pair over all sizes against whether under {ONE_SCRIPT:.0%} of letters are "
+        f"of scripts of both (first 64 kB of each test split); {_method(found)}",
+        n=len(kept),
+        unit="languages",
+    )
+
+
+def agreement(
+    scores: pd.DataFrame,
+    finetunes: Finetuned,
+    model: str,
+    *,
+    num_permutations: int,
+    random: np.random.Generator,
+) -> ClaimAnswer:
+    """Rank correlation over pairs of BTS and log(D_E / D_F), at the sizes that have both."""
+    keys = ["source", "target", "finetune_bytes"]
+    renamed = scores.rename(columns={"target_bytes": "finetune_bytes"})
+    renamed = renamed.rename(
+        columns={name: f"{name}_score" for name in ("low", "high", "low_range", "high_range")}
+    )
+    both = finetunes.rows.merge(
+        renamed[[*keys, "score", *(name for name in renamed if name.endswith("_score"))]], on=keys
+    )
+    grid, other = pooled(both, "rank"), pooled(both, "score")
+    square = pd.DataFrame(other.values, other.sources, other.targets)
+    names = sorted({*grid.sources, *grid.targets})
+    square = square.reindex(index=names, columns=names)
+    kept = known_languages(square, grid)
+    grid = grid.only(kept, kept)
+    x = square.loc[list(grid.sources), list(grid.targets)].to_numpy(dtype=float)
+    found = _permuted(grid, x, num_permutations, random, ranks=True) if grid.num_pairs else None
+    if found is None:
+        return insufficient(
+            name=AGREEMENT,
+            question=AGREEMENT_QUESTION,
+            model=model,
+            needs="pairs with a joint cell and a finetune whose labels permute in "
+            f"{MIN_PERMUTATIONS} ways",
+            found=f"{grid.num_pairs} pairs with both",
+            n=len(kept),
+            unit="languages",
+        )
+    signs = _signs(both)
+    apart = int(signs.loc["D_T above 0", "BTS below 0"])
+    said = f"rank correlation {found.r:+.2f}, p = {found.p:.2g}"
+    verdict = _verdict(found, expected=1)
+    sentence = {
+        Verdict.YES: f"Alike ({said}).",
+        Verdict.OPPOSITE: f"The other way round ({said}).",
+        Verdict.NO: f"They have little to do with each other ({said}).",
+        Verdict.UNDECIDED: f"Not shown, and not excluded ({said}).",
+    }[verdict]
+    sentence += f" {apart} of {len(both)} pairs and sizes gain as a finetune and lose jointly."
+    return ClaimAnswer(
+        name=AGREEMENT,
+        question=AGREEMENT_QUESTION,
+        model=model,
+        sentence=sentence,
+        verdict=verdict,
+        tables={SIGNS: signs.rename_axis("").reset_index()},
+        tested="Spearman correlation over pairs of BTS and D_E / D_F, each over all sizes; "
+        f"signs by whether an interval holds 0; {_method(found)}",
+        n=len(kept),
+        unit="languages",
+    )
+
+
+def _pooled_scores(scores: pd.DataFrame) -> Grid:
+    different = scores[scores["source"] != scores["target"]]
+    return pooled(different.rename(columns={"target_bytes": "finetune_bytes"}), "score")
+
+
+def _other_script(one: str, other: str, scripts: Mapping[str, Mapping[str, float]]) -> float:
+    """1 across scripts, 0 within one, NaN where one is not known."""
+    if not scripts.get(one) or not scripts.get(other):
+        return math.nan
+    return float(common_share(scripts[one], scripts[other]) < ONE_SCRIPT)
+
+
+def _permuted(
+    grid: Grid, x: Floats, number: int, random: np.random.Generator, ranks: bool = False
+) -> Association | None:
+    drawn = label_permutations(grid.sources, grid.targets, num_permutations=number, random=random)
+    if len(drawn.sources) < MIN_PERMUTATIONS:
+        return None
+    found = associated(grid, x, drawn, ranks=ranks)
+    return None if math.isnan(found.p) else found
+
+
+def _verdict(found: Association, expected: int) -> Verdict:
+    """By p, or by a correlation that is surely small: as the claim of similarity."""
+    if found.p <= LEVEL:
+        return Verdict.YES if found.r * expected > 0 else Verdict.OPPOSITE
+    reach = NORMAL_95 * max(found.error, 1 / math.sqrt(found.freedom))
+    return Verdict.NO if abs(found.r) + reach < MODERATE_R else Verdict.UNDECIDED
+
+
+def _method(found: Association) -> str:
+    return (
+        f"p by permuting labels of languages (QAP), {found.num_pairs} pairs; yes: p <= {LEVEL}; "
+        f"no: |r| surely under {MODERATE_R}."
+    )
+
+
+def _signs(both: pd.DataFrame) -> pd.DataFrame:
+    """Counts of pairs and sizes by the sign of D_T (rows) and of BTS (columns); "not told" where
+    an interval holds 0 or is not known."""
+    transferred = _sign(both, "D_T", "transferred_low_bytes", "transferred_high_bytes", "")
+    score = _sign(both, "BTS", "low_score", "high_score", "_score")
+    rows, columns = ([f"{name} {end}" for end in _ENDS] for name in ("D_T", "BTS"))
+    counted = pd.crosstab(transferred, score)
+    return counted.reindex(index=rows, columns=columns, fill_value=0)
+
+
+_ENDS = ("above 0", "not told", "below 0")
+
+
+def _sign(both: pd.DataFrame, name: str, low: str, high: str, suffix: str) -> pd.Series[str]:
+    above = (both[low] > 0) & (both[f"low_range{suffix}"] != "below")
+    below = (both[high] < 0) & (both[f"high_range{suffix}"] != "above")
+    words = np.select([above, below], [_ENDS[0], _ENDS[2]], _ENDS[1])
+    return pd.Series([f"{name} {word}" for word in words], index=both.index)

@@ -131,8 +131,9 @@ def similar(
     tested = (
         "Ratio of D_E between sources over the targets and sizes that both have (least squares of "
         "source, target, size on log(D_E / D_F)), without sizes at which a D_E is a bound or the "
-        f"ladder is limited by steps. Yes: the 90 % interval of every ratio is within {SIMILAR_FOLD} "
-        "(two one-sided tests of 5 %, valid for all at once), what single pairs add is within it "
+        "ladder is limited by steps. Yes: the 90 % interval of every ratio is within "
+        f"{SIMILAR_FOLD} (two one-sided tests of 5 %, valid for all at once), what single pairs add "
+        "is within it "
         "too, no interval within a target lies beyond it, and no bound at a size left out shows "
         "more; no: one ratio, over all targets or within one, is significantly beyond "
         f"{SIMILAR_FOLD} (max t over all, 5 %). Resamples include the luck that all finetunes of a "

@@ -221,7 +221,7 @@ def test_one_seed_holes_and_bumps_are_said_plainly(
     said = "\n".join(result.alarms)
     for part in (
         "far-sv/8k/s0 failed: out of memory",
-        "no<b> has 1 finetuned cell but no scratch cell that is done",
+        "no<b> has 1 finetuned cell but no finished scratch cell",
         "The ladder of sv has one rung",
         "The scratch ladder of de is not monotone: its loss rises from 1.4",
         "pooled the rungs 32k, 128k of de",

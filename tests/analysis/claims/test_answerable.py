@@ -53,7 +53,7 @@ def test_two_targets_that_are_no_sources_can_answer_two() -> None:
     possible = said(axes)
     assert [name for name, (can, _) in possible.items() if can] == ["similar", "hurt"]
     assert possible["commutative"][1] == "needs 4 more languages that are source and target"
-    assert possible["specific"][1] == "needs 3 sources of known distance to 3 targets"
+    assert possible["specific"][1] == "needs 3 sources with known distances to 3 targets"
 
 
 def test_one_source_or_one_seed_is_said_to_be_too_few() -> None:
@@ -69,7 +69,7 @@ def test_languages_that_are_all_equally_far_say_nothing_of_distance() -> None:
     names = ("related", "alba", "lusa", "hispa")
     can, detail = said(Axes(names, names, 2, 2))["similarity"]
     assert not can
-    assert "at other distances" in detail
+    assert "at different distances" in detail
 
 
 def test_a_grid_of_one_language_into_itself_has_nothing_to_answer() -> None:

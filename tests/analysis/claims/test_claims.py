@@ -209,7 +209,7 @@ def test_too_little_is_said_to_be_too_little() -> None:
 def test_two_languages_in_both_roles_are_shown_and_not_tested() -> None:
     one = answers(PlantedGrid(languages=("de", "en")), 100)["commutative"]
     assert one.verdict is Verdict.UNDECIDED
-    assert one.takes == "Needs 2 more languages in both roles, trained both ways."
+    assert one.takes == "Needs 2 more languages in both roles, in both directions."
     assert len(one.tables["Both directions by size"]) == 3
 
 

@@ -26,6 +26,7 @@ from analysis.curves.scores_in_words import bilingual_sentences
 from analysis.curves.stored import stored_crossovers
 from analysis.effective import Resamples, effective_with_draws, estimates_table
 from analysis.estimators.registry import DEFAULT, estimator_named
+from analysis.forgetting import forgetting
 from analysis.ladder import cell_means, ladders
 from analysis.laws.ladders import fit_ladders
 from analysis.laws.one_law import one_law_tests
@@ -235,6 +236,7 @@ def computed(
         flops_per_byte=cost,
         probes=probes,
         bilingual=curves.bilingual,
+        forgetting=forgetting(table.cells, confidence),
         completed=missing.result(),
         mixtures=_mixtures(runs),
     )

@@ -64,6 +64,8 @@ class Analysis:
     drawn_curves: list[DrawnCurves] = field(default_factory=list)
     # Columns `analysis.curves.bilingual.BILINGUAL_COLUMNS`, empty without joint cells.
     bilingual: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # Columns `analysis.forgetting.FORGETTING_COLUMNS`, empty where it was not measured.
+    forgetting: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixtures: dict[str, str] = field(default_factory=dict)  # sources that are several languages
     flops_per_byte: dict[str, float] = field(default_factory=dict)  # of training, by model
     # Pairs that were not measured, predicted; in no other table.

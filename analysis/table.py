@@ -40,10 +40,13 @@ COLUMNS = {
     "seconds": "float64",
     "unfinished": "float64",  # decrease of log loss after another doubling of bytes
     "unseen_share": "float64",  # share of the bytes of `test` that the source never had
-    "added_for": "str",  # why a refinement added it; NaN for declared cells
+    # Of a finetune, on its source's test split; and how much more than its pretrain's.
+    "source_loss": "float64",
+    "source_loss_rise": "float64",
+    "added_for": "str",  # why a refinement added it, NaN for declared cells
     "run_id": "str",
 }
-_METRICS = {name: key for name, key in schema.FINAL_METRICS.items() if name != "test_bpb"}
+_METRICS = {name: key for name, key in schema.FINAL_METRICS.items() if name not in schema.BITS}
 T = TypeVar("T")
 
 # MLflow's SQL stores keep an infinite metric as the largest double.
@@ -134,6 +137,8 @@ class _Row:
     seconds: float
     unfinished: float
     unseen_share: float
+    source_loss: float
+    source_loss_rise: float
     added_for: str | None
     run_id: str
 

@@ -126,6 +126,11 @@ def similar(
             verdict = Verdict.UNDECIDED
             sentence += f" But {apart}."
             takes = f"Needs a rung {apart.missing} the ladder of {apart.target}."
+        elif verdict is Verdict.YES and (sizes := sizes_apart(left.found)):
+            verdict = Verdict.UNDECIDED
+            sentence += (
+                f" But on {' and on '.join(sizes)} two sources of a target are further apart."
+            )
         if verdict is Verdict.NO and not _beyond(among.drawn, LEVEL / 2):
             sentence += " Within single targets two sources differ by more than the factor."
     tested = (
@@ -133,7 +138,8 @@ def similar(
         "source, target, size on log(D_E / D_F)), without sizes at which a D_E is a bound or the "
         "ladder is limited by steps. Yes: the 90 % interval of every ratio is within "
         f"{SIMILAR_FOLD} (two one-sided tests of 5 %, valid for all at once), what single pairs "
-        "add is within it too, no interval within a target lies beyond it, and no bound at a size "
+        "add is within it too, no interval within a target lies beyond it, over all sizes or at "
+        "one, and no bound at a size "
         "left out shows more; no: one ratio, over all targets or within one, is significantly "
         f"beyond {SIMILAR_FOLD} (max t over all, 5 %). Resamples include the luck that all "
         "finetunes of a pretrain share; the interval of the widest ratio is simultaneous over all "
@@ -211,6 +217,17 @@ def widest_left_out(found: Finetuned, left: Comparable) -> LeftOut | None:
                 high["source"], low["source"], str(target[0]), high["size"], fold, missing
             )
     return widest
+
+
+def sizes_apart(found: Finetuned) -> list[str]:
+    """The sizes at which `_any_beyond` holds: a mean over sizes hides what only small ones get."""
+    sizes = found.rows["finetune_bytes"].to_numpy()
+    apart = []
+    for finetune_bytes in np.unique(sizes):
+        part = found.where(sizes == finetune_bytes)
+        if _any_beyond(pooled(part.rows, "log_ratio", part.drawn)):
+            apart.append(str(part.rows["size"].iloc[0]))
+    return apart
 
 
 def _any_beyond(grid: Grid) -> bool:

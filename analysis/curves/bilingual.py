@@ -11,8 +11,9 @@ byte of it is worth one of the target); below, it interferes. The joint model ha
 bytes of the target, so the share of the target's bytes saved is 1 - sigma / 2d, half of BTS.
 
 Both train on the same bytes of the target, so that what is repeated is repeated alike. d is where
-the mean curve of the target alone is at its best. Curves are those of `curve`: running minima of
-the validation loss, log-linear between evaluations.
+the mean curve of the target alone first comes within `NEAR_BEST` of its best: at its best it is
+flat, so that d, and sigma with it, would hang on noise and on where either cell stopped. Curves are
+those of `curve`: running minima of the validation loss, log-linear between evaluations.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ BILINGUAL_COLUMNS = (
 )
 _OTHER_WAY: dict[Range, Range] = {"inside": "inside", "below": "above", "above": "below"}
 
+NEAR_BEST = 0.05  # of log loss above the best of the target alone, where models are compared
+
 Points = Sequence[tuple[float, float]]
 
 
@@ -64,7 +67,7 @@ def bilingual_scores(
         first, both = alone.get((model, target, size_bytes), []), _curves(mine, points)
         if not first or not both:
             continue
-        alone_bytes = best_bytes(first)
+        alone_bytes = near_best_bytes(first)
         levels = log_losses_at(first, np.array([alone_bytes]))[:, 0]
         rows.append(
             {
@@ -82,11 +85,11 @@ def bilingual_scores(
     return pd.DataFrame(rows, columns=list(BILINGUAL_COLUMNS))
 
 
-def best_bytes(curves: Sequence[Curve]) -> float:
-    """Where the mean of curves is at its best for the first time."""
+def near_best_bytes(curves: Sequence[Curve]) -> float:
+    """The first evaluation at which the mean of curves is within `NEAR_BEST` of its best."""
     places = np.unique(np.concatenate([curve.num_bytes for curve in curves]))
     mean = log_losses_at(curves, places).mean(axis=0)
-    return float(places[int(np.argmin(mean))])
+    return float(places[int(np.argmax(mean <= mean.min() + NEAR_BEST))])
 
 
 def _score(found: Crossing, alone_bytes: float) -> dict[str, object]:

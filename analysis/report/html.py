@@ -18,6 +18,7 @@ from analysis.report.bilingual_table import bilingual_table
 from analysis.report.claim_tables import claims
 from analysis.report.crossover_table import crossover_table
 from analysis.report.drawing import Drawing, Kind
+from analysis.report.forgetting_table import forgetting_table
 from analysis.report.inline_svg import inline_svg
 from analysis.report.opening import legend, opening, title
 from analysis.report.predicted_table import left_out_table, predicted_table
@@ -103,6 +104,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, draw
         one_law=one_law(analysis.one_law, several),
         crossovers=crossover_table(analysis.crossovers, several),
         bilingual=bilingual_table(analysis.bilingual, several),
+        forgetting=forgetting_table(analysis.forgetting, several),
         predicted=predicted_table(analysis.completed.predicted, several),
         left_out=left_out_table(analysis.completed.left_out, several),
         estimates=_spread(analysis.estimates),

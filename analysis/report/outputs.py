@@ -94,6 +94,8 @@ def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
         found["crossovers"] = analysis.crossovers
     if len(analysis.bilingual):
         found["bilingual"] = analysis.bilingual
+    if len(analysis.forgetting):
+        found["forgetting"] = analysis.forgetting
     if len(analysis.completed.predicted):
         found["predicted"] = analysis.completed.predicted
     if len(analysis.completed.left_out):

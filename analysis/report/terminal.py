@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +14,8 @@ from analysis.alarms.alarm import Alarm, Kind
 from analysis.claims.claim import Verdict
 from analysis.completion.completed import ALL_SIZES
 from analysis.probes import ALL_KINDS
+from analysis.report.forgetting_table import print_forgetting
+from analysis.report.plain_table import fits, plain_table
 from analysis.report.probe_tables import by_accuracy, by_loss, scratch_accuracy
 from analysis.result import Analysis
 from analysis.wording import (
@@ -42,6 +42,7 @@ def print_findings(analysis: Analysis, out: Console) -> None:
     if not analysis.effective.empty:
         _print_transfer(out, analysis)
     _print_probes(out, analysis)
+    print_forgetting(analysis.forgetting, out)
     _lines(out, _predicted(analysis), style="dim")
     if analysis.ladders:
         _print_ladders(out, analysis)
@@ -83,24 +84,13 @@ def _print_transfer(out: Console, analysis: Analysis) -> None:
     for (model, target), mine in rows.groupby(["model", "target"], sort=True):
         title = f"D_T into {target}" + (f" · {model}" if several else "")
         table = _wide(mine, title)
-        if Measurement.get(out, out.options.update(max_width=10_000), table).maximum > out.width:
+        if not fits(out, table):
             table = _long(mine, title)
         out.print(table)
         out.print()
     if any(unfinished_mark(row) for row in rows.to_dict("records")):
         out.print(Text(f"{UNFINISHED_LEGEND} The report says how far.", style="dim"))
         out.print()
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=Text(title, style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
 
 
 def _style(row: dict[object, object]) -> str:
@@ -111,7 +101,7 @@ def _style(row: dict[object, object]) -> str:
 
 def _wide(mine: pd.DataFrame, title: str) -> Table:
     """Sources as rows, the best on average first; sizes as columns."""
-    table = _table(title)
+    table = plain_table(title)
     table.add_column("source", no_wrap=True)
     sizes = sorted(mine["finetune_bytes"].unique())
     by_size = {size: mine[mine["finetune_bytes"] == size] for size in sizes}
@@ -134,7 +124,7 @@ def _wide(mine: pd.DataFrame, title: str) -> Table:
 
 def _long(mine: pd.DataFrame, title: str) -> Table:
     """One row per source and size."""
-    table = _table(title)
+    table = plain_table(title)
     table.add_column("on", no_wrap=True)
     table.add_column("source", overflow="fold")
     table.add_column("D_T", no_wrap=True)
@@ -162,7 +152,7 @@ def _print_probes(out: Console, analysis: Analysis) -> None:
     several = rows["model"].nunique() > 1
     for (model, target), mine in rows.groupby(["model", "target"], sort=True):
         title = f"By {mine['num_pairs'].iloc[0]} minimal pairs, into {target}"
-        table = _table(title + (f" · {model}" if several else ""))
+        table = plain_table(title + (f" · {model}" if several else ""))
         table.add_column("on", no_wrap=True)
         table.add_column("source", overflow="fold")
         table.add_column("right", justify="right", no_wrap=True)
@@ -186,7 +176,7 @@ def _print_probes(out: Console, analysis: Analysis) -> None:
 
 
 def _print_ladders(out: Console, analysis: Analysis) -> None:
-    table = _table("Scratch ladders: loss in nats per byte")
+    table = plain_table("Scratch ladders: loss in nats per byte")
     several = len({model for model, _ in analysis.ladders}) > 1
     table.add_column("target", overflow="fold")
     table.add_column("ladder", overflow="fold")

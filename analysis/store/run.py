@@ -32,15 +32,8 @@ WANTED_TAGS = (
     schema.TAG_PROBES,
     schema.TAG_MIXTURE,
 )
-WANTED_METRICS = (
-    schema.METRIC_TEST_LOSS,
-    schema.METRIC_TEST_LOSS_STDERR,
-    schema.METRIC_BEST_VAL_LOSS,
-    schema.METRIC_BEST_BYTES_SEEN,
-    schema.METRIC_BYTES_SEEN,
-    schema.METRIC_SECONDS,
-    schema.METRIC_UNFINISHED,
-    schema.METRIC_UNSEEN_SHARE,
+WANTED_METRICS = tuple(
+    metric for name, metric in schema.FINAL_METRICS.items() if name not in schema.BITS
 )
 
 

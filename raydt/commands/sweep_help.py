@@ -17,7 +17,7 @@ from raydt.config.sweep import Sweep
 # Each field that is not of the protocol, in the order in which they are shown.
 GROUPS = {
     "What to measure": "corpus sources targets sizes seeds models pretrain_size scratch_sizes "
-    "joint",
+    "joint forgetting",
     "Where it goes": "name storage tracking_uri",
     "How it runs": "slots gpus_per_cell gpu dollars_per_gpu_hour cpus_per_cell workers "
     "large_cell_seconds checkpoint_seconds keep_weights log_models max_retries",

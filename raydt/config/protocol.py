@@ -142,8 +142,12 @@ class Protocol(BaseModel):
     ) -> int:
         """Bytes forwarded in the evaluations of such a cell, the last of `test`."""
         val = forwarded_bytes(self.most_val_bytes, window_bytes)
-        test = forwarded_bytes(self.most_test_bytes, window_bytes, self.test_stride(window_bytes))
-        return self.num_evaluations(stage, size_bytes, trained_bytes) * val + test
+        evaluations = self.num_evaluations(stage, size_bytes, trained_bytes)
+        return evaluations * val + self.tested_bytes(window_bytes)
+
+    def tested_bytes(self, window_bytes: int) -> int:
+        """Bytes forwarded in one evaluation of a test split."""
+        return forwarded_bytes(self.most_test_bytes, window_bytes, self.test_stride(window_bytes))
 
 
 # The demo's shortcuts: it has three minutes on two cores. Sources are read once, and what is chosen

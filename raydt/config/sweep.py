@@ -105,6 +105,11 @@ class Sweep(BaseModel):
         description="also train each source and target together from scratch, by halves, at every "
         "size: for the bilingual transfer score",
     )
+    forgetting: bool = Field(
+        True,
+        description="also test each finetune on the test split of its source, once it is trained: "
+        "what the source forgets",
+    )
     protocol: Protocol = Field(default_factory=lambda fields: default_protocol(fields))
 
     # What follows decides where and how fast a sweep runs, and never what comes out of it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from raydt.config.sweep import Sweep
 from raydt.tracking.schema import Stage
 from raydt.units import Size
 
@@ -47,3 +48,9 @@ class Cell:
             amount = Stage.ZEROSHOT if self.stage is Stage.ZEROSHOT else self.size.label
             name = f"{self.source or Stage.SCRATCH}→{self.target} {amount}"
         return f"{name} s{self.seed}"
+
+
+def is_tested_on_source(cell: Cell, sweep: Sweep) -> bool:
+    """Whether the cell is also tested on what its weights were pretrained on: a finetune of a
+    pretrain. Of weights from elsewhere there is no text."""
+    return sweep.forgetting and cell.stage is Stage.FINETUNE and cell.parent_id is not None

@@ -9,7 +9,7 @@ from statistics import median
 from raydt.config.compiling import COMPILE_SECONDS, what_compiles
 from raydt.config.sweep import Sweep
 from raydt.gpus import ASSUMED_GPU, Gpu, known_gpu
-from raydt.grid.cell import Cell
+from raydt.grid.cell import Cell, is_tested_on_source
 from raydt.grid.result import Result
 from raydt.tracking.schema import Stage, Status
 
@@ -30,6 +30,7 @@ class Cost:
     budget_bytes: int
     expected_flops: int
     flops: int  # at most
+    source_test_flops: int  # of these, for the test on what the weights were pretrained on
     seconds: float  # expected, on one slot
     gpu_hours: float  # expected, on what the sweep runs on or, of one for CPUs, on `planned_gpu`
 
@@ -68,12 +69,18 @@ def cell_cost(
         expected = seen_bytes.get(kind_of(cell), expected)
         expected_bytes = min(budget_bytes, round(expected))
 
+    source_test_flops = 0
+    if is_tested_on_source(cell, sweep):
+        source_test_flops = protocol.tested_bytes(model.window_bytes) * model.forward_flops_per_byte
+
     def flops(trained_bytes: int) -> int:
         evaluated = protocol.evaluated_bytes(
             cell.stage, size_bytes, model.window_bytes, trained_bytes
         )
         return (
-            trained_bytes * model.training_flops_per_byte + evaluated * model.forward_flops_per_byte
+            trained_bytes * model.training_flops_per_byte
+            + evaluated * model.forward_flops_per_byte
+            + source_test_flops
         )
 
     rate = flops_per_second.get(cell.model, assumed_flops_per_second(sweep))
@@ -83,7 +90,13 @@ def cell_cost(
     if sweep.gpus_per_cell == 0:
         gpu_hours = expected_flops / planned_gpu(sweep).assumed_flops_per_second / 3600
     return Cost(
-        expected_bytes, budget_bytes, expected_flops, flops(budget_bytes), seconds, gpu_hours
+        expected_bytes,
+        budget_bytes,
+        expected_flops,
+        flops(budget_bytes),
+        source_test_flops,
+        seconds,
+        gpu_hours,
     )
 
 
@@ -94,10 +107,10 @@ def cell_costs(
     seen_bytes: Mapping[Kind, float],
 ) -> dict[str, Cost]:
     """Of each cell, by its id."""
-    alike: dict[Kind, Cost] = {}
+    alike: dict[tuple[Kind, bool], Cost] = {}
     costs = {}
     for cell in cells:
-        kind = kind_of(cell)
+        kind = kind_of(cell), is_tested_on_source(cell, sweep)
         if kind not in alike:
             alike[kind] = cell_cost(cell, sweep, flops_per_second, seen_bytes)
         costs[cell.cell_id] = alike[kind]

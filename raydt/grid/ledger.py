@@ -29,9 +29,10 @@ _WHOLE = "a sweep as a launch wrote it; restore the file, or take another --name
 # Fields of a sweep that may change from launch to launch without touching what is done: the axes,
 # which only grow a grid or leave a part of it out, and where it runs.
 _AXES = {"name", "sources", "targets", "sizes", "scratch_sizes", "models", "seeds", "joint"}
+_ASIDE = {"forgetting"}  # what is measured of trained weights, and changes nothing about them
 _PLACE = {"storage", "tracking_uri", "slots", "cpus_per_cell", "gpus_per_cell", "workers"}
 _PLACE |= {"gpu", "dollars_per_gpu_hour"}
-_FREE_FIELDS = _AXES | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
+_FREE_FIELDS = _AXES | _ASIDE | _PLACE | {"large_cell_seconds", "checkpoint_seconds", "max_retries"}
 _FREE_FIELDS |= {"keep_weights", "log_models", "hub_models"}
 # And of its recipes what changes no more than time and rounding, which no fingerprint has either.
 _FREE_PATHS = {f"protocol.{stage}.{name}" for stage in RECIPES for name in FREE_RECIPE_FIELDS}

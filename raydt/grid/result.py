@@ -42,6 +42,10 @@ class Result(BaseModel):
     test_bpb: float | None = None
     test_loss_stderr: float | None = None
     unseen_share: float | None = None
+    # Of a finetune: on the test split that its parent was tested on, and how much more than then.
+    source_loss: float | None = None
+    source_bpb: float | None = None
+    source_loss_rise: float | None = None
     best_val_loss: float | None = None
     best_bytes_seen: int | None = None
     bytes_seen: int

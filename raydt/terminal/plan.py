@@ -99,6 +99,13 @@ def show_plan(
         f"{short(sum(cost.flops for cost in to_do))} FLOPs"
     )
     console.print(basis(sweep, rates), style="dim")
+    of_sources = sum(cost.source_test_flops for cost in to_do)
+    if of_sources:
+        console.print(
+            f"What the source forgets: {of_sources / expected:.1%} of the FLOPs (--forgetting "
+            "false: not measured).",
+            style="dim",
+        )
     if compiling:
         console.print(f"Compiling: {duration(compiling)} of it in each slot.", style="dim")
     console.print(disk_needed(cells, sweep, num_slots), style="dim")

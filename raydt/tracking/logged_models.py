@@ -134,7 +134,8 @@ def metrics_of(
     that they were measured on."""
     from mlflow.entities import Metric
 
-    data = {each.split: each for each in read}
+    # Of two tests the second is of a source, and no number of the model's here.
+    data = {each.split: each for each in reversed(read)}
     metrics = []
     for number in numbers:
         on = data.get(number.split or "")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from raydt.errors import InputError, Problem
 from raydt.tracking.loss_file import LossFile
-from raydt.tracking.loss_line import METRICS
+from raydt.tracking.loss_line import METRICS, NOT_READ
 from raydt.tracking.loss_units import LossUnit, unit_of
 
 _AUTHORS = ("init_language", "target", "model_size", "data_size", "loss")
@@ -19,7 +19,7 @@ _CELL = "stage source target size size_bytes seed model".split()
 _END = "status reason stopped precision test_loss".split()
 _OWN = (*_CELL, *_END, *METRICS)
 # Of cells.csv: names of its own store, and what follows from the loss.
-_PASSED_OVER = ("cell_id", "run_id", "above_uniform")
+_PASSED_OVER = ("cell_id", "run_id", "above_uniform", *NOT_READ)
 KNOWN = frozenset((*_AUTHORS, *_OWN, *SYNONYMS))
 _SHOWN_NAMES = 30
 _SHOWN_CHARACTERS = 60

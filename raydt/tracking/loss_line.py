@@ -31,8 +31,12 @@ _NO_LOSS = frozenset(
 # Of names: what stands for none, and what YAML makes of `no`, Norwegian.
 _NO_NAMES = frozenset("n/a #n/a <na> #ref! #value! true false".split())
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
-_READ_APART = ("test_loss", "test_bpb")
-METRICS = {name: key for name, key in schema.FINAL_METRICS.items() if name not in _READ_APART}
+_READ_APART = ("test_loss", *schema.BITS)
+# What raydt measures of its own cells, beside what they are compared by.
+NOT_READ = ("source_loss", "source_loss_rise")
+METRICS = {
+    name: key for name, key in schema.FINAL_METRICS.items() if name not in (*_READ_APART, *NOT_READ)
+}
 _LOSSES = ("test_loss", "best_val_loss")
 _LANGUAGES = ("init_language", "source", "target")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")

@@ -111,6 +111,12 @@ METRIC_UNFINISHED = "final/unfinished"
 # Of a finetune or zeroshot: which share of the bytes of the target's test split never occurs in the
 # source's training data.
 METRIC_UNSEEN_SHARE = "final/unseen_share"
+# Of a finetune: the loss on its source's test split, as the pretrain was tested, and how much more
+# that is than the pretrain's. Absent where it was not measured (no text of the source, earlier
+# versions, --forgetting false).
+METRIC_SOURCE_LOSS = "source/loss"  # nats per byte
+METRIC_SOURCE_BPB = "source/bpb"
+METRIC_SOURCE_LOSS_RISE = "source/loss_rise"  # nats per byte; below 0: it has become better
 # What a cell ends with, by its name in results, tables and imported rows.
 FINAL_METRICS = {
     "test_loss": METRIC_TEST_LOSS,
@@ -122,7 +128,12 @@ FINAL_METRICS = {
     "seconds": METRIC_SECONDS,
     "unfinished": METRIC_UNFINISHED,
     "unseen_share": METRIC_UNSEEN_SHARE,
+    "source_loss": METRIC_SOURCE_LOSS,
+    "source_bpb": METRIC_SOURCE_BPB,
+    "source_loss_rise": METRIC_SOURCE_LOSS_RISE,
 }
+# In bits what another says in nats: tables have one unit.
+BITS = ("test_bpb", "source_bpb")
 # What `raydt probe` adds to a cell: the share of minimal pairs whose good text it finds the more
 # probable, of all and of each kind.
 METRIC_PROBE_ACCURACY = "probe/accuracy"

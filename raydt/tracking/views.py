@@ -100,6 +100,7 @@ TRANSFER = View(
         *_LANGUAGES,
         ("metrics", schema.METRIC_TRANSFERRED_BYTES),
         ("metrics", schema.METRIC_TEST_BPB),
+        ("metrics", schema.METRIC_SOURCE_LOSS_RISE),
         ("params", schema.PARAM_SEED),
     ),
     _column("metrics", schema.METRIC_TRANSFERRED_BYTES),

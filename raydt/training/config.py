@@ -70,11 +70,13 @@ class Splits:
     """Bytes to learn from, to choose the checkpoint by, and to report; each (n,) uint8.
 
     Without a `test` nothing is reported: what is chosen by must not have been looked at.
+    `source_test` is the `test` of the cell whose weights it starts from: what it has forgotten.
     """
 
     train: NDArray[np.uint8]
     val: NDArray[np.uint8]
     test: NDArray[np.uint8] | None
+    source_test: NDArray[np.uint8] | None = None
 
 
 def check(config: TrainConfig, splits: Splits, num_ranks: int) -> None:
@@ -86,7 +88,11 @@ def check(config: TrainConfig, splits: Splits, num_ranks: int) -> None:
     ]
     problems += [
         Problem(f"{name} split", "at least one byte", "none")
-        for name, data in (("val", splits.val), ("test", splits.test))
+        for name, data in (
+            ("val", splits.val),
+            ("test", splits.test),
+            ("source's test", splits.source_test),
+        )
         if data is not None and len(data) == 0
     ]
     if config.recipe is not None:

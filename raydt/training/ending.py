@@ -64,7 +64,7 @@ def unfinished(reports: Sequence[Report]) -> float | None:
     was best before the end, None where the evaluations do not span a doubling.
     """
     curve = [(report.bytes_seen, math.log(report.val_loss)) for report in reports]
-    if not curve:
+    if not any(num_bytes for num_bytes, _ in curve):
         return None
     if min(curve, key=lambda point: point[1])[0] < curve[-1][0]:
         return 0.0

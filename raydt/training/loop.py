@@ -53,7 +53,7 @@ def train(
 ) -> Outcome:
     """Train until the validation loss stops improving or the budget is used up, then test (unless
     there is no test split). What is evaluated, kept and tested is the average of the weights where
-    the recipe has one.
+    the recipe has one; with a `source_test` it is tested on that, too.
 
     `initial_weights` are those of a pretrained cell; without them the model starts at random. A
     cell that starts from weights is evaluated before its first step, too, and keeps them if
@@ -105,6 +105,8 @@ def train(
             tester = Evaluator(config.test_stride_bytes, precision=precision, ranks=ranks)
             test = tester.evaluate(model, splits.test)
             outcome.test_loss, outcome.test_loss_stderr = test.loss, test.loss_stderr
+            if splits.source_test is not None:
+                outcome.source_loss = tester.evaluate(model, splits.source_test).loss
     outcome.alphabet = alphabet
     if parent is not None and splits.test is not None:
         outcome.unseen_share = parent.unseen_share(splits.test)

@@ -66,5 +66,6 @@ class Outcome:
     alphabet: Alphabet | None = None  # what bytes the weights saw
     # Of the test's bytes, those that the weights it started from never saw; None without such.
     unseen_share: float | None = None
+    source_loss: float | None = None  # on what it was pretrained on, where that is tested
     precision: str = "float32"  # or bfloat16: what forward and backward were computed in
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False)

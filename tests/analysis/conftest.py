@@ -38,6 +38,8 @@ _AS_THEY_ARE = (
     "precision",
     "unfinished",
     "unseen_share",
+    "source_loss",
+    "source_loss_rise",
 )
 
 

@@ -29,6 +29,8 @@ class Cell:
     precision: str | None = None
     unfinished: float | None = None
     unseen_share: float | None = None
+    source_loss: float | None = None
+    source_loss_rise: float | None = None
     mixture: str | None = None  # the tag of a source that is several languages
 
     @property

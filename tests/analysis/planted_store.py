@@ -100,6 +100,8 @@ class Store:
         for name, value in (
             (schema.METRIC_UNFINISHED, cell.unfinished),
             (schema.METRIC_UNSEEN_SHARE, cell.unseen_share),
+            (schema.METRIC_SOURCE_LOSS, cell.source_loss),
+            (schema.METRIC_SOURCE_LOSS_RISE, cell.source_loss_rise),
         ):
             if value is not None:
                 metrics[name] = value

@@ -88,8 +88,9 @@ def test_cost_is_bytes_times_flops() -> None:
     forward = 2 * (4 * 64**2 + 2 * 64 * 192 + 64 * 256) + 4 * 64 * 128
     # Whole windows: 63 of 128 for the 8,000 bytes of `val`; 250 for the 32,000 of `test`.
     assert zeroshot.flops == (63 + 250) * 128 * forward
-    # A finetune has an evaluation before its first step, besides the eight.
-    evaluated = (9 * 63 + 250) * 128
+    # A finetune has an evaluation before its first step, besides the eight, and is tested on its
+    # source, too.
+    evaluated = (9 * 63 + 2 * 250) * 128
     assert finetune.flops == finetune.budget_bytes * 3 * forward + evaluated * forward
     # It is expected to end before its cap.
     assert finetune.expected_bytes == ASSUMED_EPOCHS * 8_000 < finetune.budget_bytes

@@ -41,6 +41,10 @@ DONE = {
     "weights_sha256": "cd" * 32,
     "seconds": 1.125,
 }
+# Of a finetune that was tested on its source, too.
+_TESTED = {"source_loss": 1.75, "source_bpb": 2.524, "source_loss_rise": -0.125}
+_BEFORE = list(DONE).index("best_val_loss")
+FORGETFUL = dict([*list(DONE.items())[:_BEFORE], *_TESTED.items(), *list(DONE.items())[_BEFORE:]])
 # Of one whose process died: the driver wrote it, and it says less.
 FAILED = {
     "cell_id": "scratch/alba/2k/nano/s0",
@@ -80,7 +84,7 @@ def folder(tmp_path: Path) -> Folder:
     return open_folder(tmp_path)
 
 
-@pytest.mark.parametrize("said", [DONE, FAILED, OTHER], ids=lambda said: str(said["status"]))
+@pytest.mark.parametrize("said", [DONE, FORGETFUL, FAILED, OTHER])
 def test_a_result_is_written_as_it_was_read(folder: Folder, said: dict) -> None:
     folder.write_json("result.json", said)
     before = folder.read("result.json")

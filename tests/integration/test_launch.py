@@ -57,6 +57,11 @@ def test_a_finetune_starts_from_its_own_pretrain(undisturbed: tuple[Path, str]) 
             journal = attempt_of(storage, result) / "journal.jsonl"
             started = json.loads(journal.read_text().splitlines()[0])["time"]
             assert started >= parent["time"]
+            # It was tested on what the pretrain was tested on.
+            rise = result["source_loss"] - parent["test_loss"]
+            assert result["source_loss_rise"] == rise
+        else:
+            assert result["source_loss"] is None
 
 
 def test_the_store_holds_what_the_journals_hold(undisturbed: tuple[Path, str]) -> None:
@@ -83,6 +88,7 @@ def test_the_store_holds_what_the_journals_hold(undisturbed: tuple[Path, str]) -
         assert run.data.tags["raydt.fingerprint"] == result["fingerprint"]
         assert run.data.tags["mlflow.parentRunId"] == launches[0].info.run_id
         assert run.data.metrics["test/loss"] == result["test_loss"]
+        assert run.data.metrics.get("source/loss_rise") == result["source_loss_rise"]
         took_seconds = (run.info.end_time - run.info.start_time) / 1000
         assert took_seconds == pytest.approx(result["seconds"], abs=0.5)
         journal = attempt_of(storage, result) / "journal.jsonl"

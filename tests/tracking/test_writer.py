@@ -54,6 +54,9 @@ def test_what_a_result_says_of_its_end_is_a_metric_and_what_it_does_not_say_is_n
     result = result_of(bytes_seen=4096, stopped="converged", test_loss=2.0)
     results = {
         "says": result.model_copy(update={"unfinished": 0.004, "unseen_share": 0.25}),
+        "forgot": result.model_copy(
+            update={"source_loss": 1.5, "source_bpb": 2.16, "source_loss_rise": -0.25}
+        ),
         "says nothing": result.model_copy(update={"unfinished": None, "unseen_share": None}),
         "of an earlier version": result,
     }
@@ -64,5 +67,7 @@ def test_what_a_result_says_of_its_end_is_a_metric_and_what_it_does_not_say_is_n
     }
     said = {"test/loss": 2.0, "final/bytes_seen": 4096.0}
     assert found["says"] == {**said, "final/unfinished": 0.004, "final/unseen_share": 0.25}
+    forgot = {"source/loss": 1.5, "source/bpb": 2.16, "source/loss_rise": -0.25}
+    assert found["forgot"] == {**said, **forgot}
     assert found["says nothing"] == said
     assert found["of an earlier version"] == said

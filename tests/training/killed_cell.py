@@ -38,7 +38,10 @@ RECIPE = Recipe(
     budget_bytes="12800", budget_at_bytes="1k", max_batch_windows=8, min_steps=1, average="power"
 )
 CONFIG = TrainConfig(MODEL, RECIPE, 1_000, seed=5, evaluation_growth=1.3, patience=50)
-SPLITS = Splits(*(generate("alba", split, 1_000, 0) for split in ("train", "val", "test")))
+SPLITS = Splits(
+    *(generate("alba", split, 1_000, 0) for split in ("train", "val", "test")),
+    source_test=generate("brio", "test", 1_000, 0),
+)
 
 
 class Watched(cell.Gradients):
@@ -79,6 +82,7 @@ def attempt(folder: Path, checkpoints: CheckpointFolder | None) -> None:
         "reports": [[report.bytes_seen, report.train_loss, report.val_loss] for report in journal],
         "num_fields": len(asdict(journal[0])),
         "test_loss": outcome.test_loss,
+        "source_loss": outcome.source_loss,
         "best_val_loss": outcome.best_val_loss,
         "best_bytes_seen": outcome.best_bytes_seen,
         "stopped": outcome.stopped,

@@ -109,6 +109,7 @@ def test_unfinished_is_nothing_where_val_was_best_before_the_end() -> None:
 
 def test_unfinished_is_unknown_without_a_doubling() -> None:
     assert unfinished([]) is None
+    assert unfinished([Report(0, None, 1.0, None)]) is None, "diverged before it was evaluated"
     assert unfinished(reports(power_law, [1_000])) is None
     assert unfinished(reports(power_law, [1_000, 1_500])) is None
     two = unfinished(reports(power_law, [1_000, 2_000]))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from raydt.config.mixtures import Mixed
 from raydt.config.sweep import Sweep
 from raydt.corpora.prepared.evaluation import evaluation_bytes
 from raydt.corpora.prepared.language import PreparedLanguage
-from raydt.grid.cell import Cell
+from raydt.grid.cell import Cell, is_tested_on_source
 from raydt.grid.identity import fingerprint
 from raydt.grid.journal import WEIGHTS, attempt_folder
 from raydt.grid.ledger import cell_folder
 from raydt.grid.read_data import ReadData
 from raydt.grid.result import Result
 from raydt.orchestration.grid.data import read_data
-from raydt.orchestration.run.task import CellTask, Processes, Weights
+from raydt.orchestration.run.task import CellTask, Processes, SourceTest, Weights
 from raydt.tracking.schema import Stage
 from raydt.tracking.system_metrics import sampling_seconds
 from raydt.units import Size
@@ -60,6 +61,7 @@ def build_tasks(
     sample_seconds = sampling_seconds()
     digests: dict[tuple[str, int], str] = {}
     read: dict[tuple[str, int], tuple[ReadData, ...]] = {}
+    source_tests: dict[str, tuple[SourceTest, tuple[ReadData, ...]]] = {}
     tasks: dict[str, CellTask] = {}
     for cell in cells:
         language = languages[data_language(cell, joint_data)]
@@ -68,6 +70,17 @@ def build_tasks(
         if key not in digests:
             digests[key] = language.digest(cell.train_bytes, val_bytes, test_bytes)
             read[key] = read_data(language, cell.train_bytes, val_bytes, test_bytes)
+        source = str(cell.source)
+        source_test: SourceTest | None = None
+        source_data: tuple[ReadData, ...] = ()
+        if is_tested_on_source(cell, sweep):
+            if source not in source_tests:
+                num_bytes = sizes[source][1]
+                source_tests[source] = (
+                    _source_test(languages[source], locations[source], num_bytes),
+                    read_data(languages[source], 0, 0, num_bytes),
+                )
+            source_test, source_data = source_tests[source]
         parent = tasks[cell.parent_id].fingerprint if cell.parent_id else None
         initial = None if cell.parent_id else outside.get(cell.source or "")
         if initial is not None:
@@ -98,9 +111,10 @@ def build_tasks(
             sample_seconds=sample_seconds,
             language=locations[language.name],
             data_digest=digests[key],
-            data=read[key],
+            data=(*read[key], *source_data),
             val_bytes=val_bytes,
             test_bytes=test_bytes,
+            source_test=source_test,
             processes=Processes(
                 num_workers=num_workers[cell.cell_id],
                 cpus=sweep.cpus_per_cell,
@@ -110,12 +124,21 @@ def build_tasks(
     return tasks
 
 
+def _source_test(source: PreparedLanguage, location: str, num_bytes: int) -> SourceTest:
+    sha256 = hashlib.sha256(source.test(num_bytes).data).hexdigest()
+    return SourceTest(language=location, num_bytes=num_bytes, sha256=sha256)
+
+
 def with_parent(task: CellTask, sweep: Sweep, parent: Result | None) -> CellTask:
-    """A task with the weights it starts from, known once its parent is done."""
+    """A task with the weights it starts from and their loss, known once its parent is done."""
     if task.parent_id is None:
         return task
     assert parent is not None, f"{task.cell_id} is handed out after its parent"
     assert parent.weights_sha256 is not None, f"{task.parent_id} ended with weights"
     folder = attempt_folder(cell_folder(sweep, task.parent_id), parent.attempt)
     weights = Weights(folder=folder.uri, name=WEIGHTS, sha256=parent.weights_sha256)
-    return task.model_copy(update={"initial_weights": weights})
+    known: dict[str, object] = {"initial_weights": weights}
+    if task.source_test is not None:
+        before = {"loss_before": parent.test_loss}
+        known["source_test"] = task.source_test.model_copy(update=before)
+    return task.model_copy(update=known)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from raydt.corpora.prepared.language import open_language
+from raydt.corpora.prepared.language import open_language, split_path
 from raydt.corpora.prepared.manifest import FILE_NAME
+from raydt.corpora.prepared.stamps import hash_file
 from raydt.locks import locked
 from raydt.storage.disks import is_on_network, own_disk
 from raydt.storage.folder import Folder
@@ -48,9 +51,8 @@ def fetch_language(location: str, cache: Path) -> Path:
             return place.local_path
         cache = own / "corpora"
     manifest = place.read(FILE_NAME)
-    folder = cache / hashlib.sha256(location.encode() + manifest).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder.with_name(f"{folder.name}.lock")):
+    folder = _copy_of(location, manifest, cache)
+    with _locked(folder):
         if not _is_whole(folder, manifest):
             for name in place.names():
                 if name != FILE_NAME:
@@ -60,6 +62,31 @@ def fetch_language(location: str, cache: Path) -> Path:
             # Last and at once: what has a manifest is whole.
             LocalFolder(folder).write(FILE_NAME, manifest)
     return folder
+
+
+def fetch_test(location: str, cache: Path) -> Path:
+    """The test split of a published language as a file of this machine, for who reads nothing else
+    of it: the text that sources are pretrained on is large."""
+    place = open_folder(location)
+    if place.local_path is not None:
+        return split_path(place.local_path, "test")
+    manifest = place.read(FILE_NAME)
+    folder = _copy_of(location, manifest, cache)
+    path = split_path(folder, "test")
+    with _locked(folder):
+        if path.exists() and hash_file(path) == json.loads(manifest)["splits"]["test"]["sha256"]:
+            return path
+        return place.fetch(path.name, path)
+
+
+def _copy_of(location: str, manifest: bytes, cache: Path) -> Path:
+    folder = cache / hashlib.sha256(location.encode() + manifest).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _locked(copy: Path) -> AbstractContextManager[None]:
+    return locked(copy.with_name(f"{copy.name}.lock"))
 
 
 def _size_of(folder: Path) -> int:

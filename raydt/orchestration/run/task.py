@@ -66,6 +66,15 @@ class Task(_Sent):
     processes: Processes
 
 
+class SourceTest(_Sent):
+    """The bytes that the cell's parent was tested on."""
+
+    language: str  # the URI of the prepared language
+    num_bytes: int
+    sha256: str
+    loss_before: float | None = None  # of the parent, in nats per byte; known once it is done
+
+
 class CellTask(Task):
     """A cell of a grid."""
 
@@ -78,6 +87,7 @@ class CellTask(Task):
     folder: str  # the URI of its own
     test_bytes: int
     test_stride_bytes: int
+    source_test: SourceTest | None = None  # None: what the source forgets is not measured
     precision: Literal["auto", "float32", "bfloat16"]  # of a cell without a recipe
     checkpoint_seconds: float
     keep_weights: bool  # on the storage, when it is done

@@ -3,13 +3,17 @@ starts from."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from raydt.corpora.prepared.language import digest_of, open_language
 from raydt.corpora.prepared.stamps import hash_file
 from raydt.errors import RunError
-from raydt.orchestration.run.languages import fetch_language
-from raydt.orchestration.run.task import Task, Weights
+from raydt.orchestration.run.languages import fetch_language, fetch_test
+from raydt.orchestration.run.task import SourceTest, Task, Weights
 from raydt.storage.opening import open_folder
 from raydt.training.loop import Splits, TrainConfig
 
@@ -28,7 +32,9 @@ def train_config(task: Task) -> TrainConfig:
     )
 
 
-def read_splits(task: Task, test_bytes: int | None) -> Splits:
+def read_splits(
+    task: Task, test_bytes: int | None, source_test: SourceTest | None = None
+) -> Splits:
     """The bytes that a task reads; without `test_bytes` no test split.
 
     `RunError` if they are not those that it was made for: another launch may have prepared the
@@ -40,15 +46,28 @@ def read_splits(task: Task, test_bytes: int | None) -> Splits:
         train=language.train(task.size_bytes),
         val=language.val(task.val_bytes),
         test=None if test_bytes is None else language.test(test_bytes),
+        source_test=None if source_test is None else _read_source_test(source_test, task.cache),
     )
     found = digest_of(splits.train, splits.val, splits.test)
-    if found != task.data_digest:
-        raise RunError(
-            f"language {language.name} in {task.language}: expected the bytes of this launch, "
-            f"SHA-256 {task.data_digest[:12]}…, got {found[:12]}…: its corpus was changed and "
-            "prepared anew meanwhile; put the text back, or take another --storage for the new one"
-        )
+    _check_same(f"language {language.name} in {task.language}", task.data_digest, found)
     return splits
+
+
+def _read_source_test(asked: SourceTest, cache: str) -> NDArray[np.uint8]:
+    path = fetch_test(asked.language, Path(cache) / "corpora")
+    data = np.fromfile(path, np.uint8, asked.num_bytes)
+    found = hashlib.sha256(data.data).hexdigest()
+    _check_same(f"test of the source in {asked.language}", asked.sha256, found)
+    return data
+
+
+def _check_same(what: str, expected: str, found: str) -> None:
+    if found != expected:
+        raise RunError(
+            f"{what}: expected the bytes of this launch, SHA-256 {expected[:12]}…, got "
+            f"{found[:12]}…: its corpus was changed and prepared anew meanwhile; put the text "
+            "back, or take another --storage for the new one"
+        )
 
 
 def fetch_weights(weights: Weights | None, cache: Path) -> Path | None:

@@ -31,7 +31,7 @@ from raydt.orchestration.run.fitting import fitting
 from raydt.orchestration.run.resuming import AttemptCheckpoints
 from raydt.orchestration.run.setup import process_of_task
 from raydt.orchestration.run.system_metrics import SystemMetrics
-from raydt.orchestration.run.task import CellReport, CellTask, received, sent_report
+from raydt.orchestration.run.task import CellReport, CellTask, SourceTest, received, sent_report
 from raydt.orchestration.run.training import fetch_weights, read_splits, train_config
 from raydt.storage.folder import Folder
 from raydt.storage.opening import open_folder
@@ -140,7 +140,7 @@ def _train(
             system = stack.enter_context(SystemMetrics(task.sample_seconds, device))
         return train(
             _config(task),
-            read_splits(task, task.test_bytes),
+            read_splits(task, task.test_bytes, task.source_test),
             initial_weights=fetch_weights(task.initial_weights, cache),
             report=report,
             device=device,
@@ -193,6 +193,9 @@ def _result(
         test_bpb=None if outcome.test_loss is None else bits(outcome.test_loss),
         test_loss_stderr=outcome.test_loss_stderr,
         unseen_share=outcome.unseen_share,
+        source_loss=outcome.source_loss,
+        source_bpb=None if outcome.source_loss is None else bits(outcome.source_loss),
+        source_loss_rise=_rise(task.source_test, outcome.source_loss),
         best_val_loss=outcome.best_val_loss,
         best_bytes_seen=outcome.best_bytes_seen,
         bytes_seen=outcome.bytes_seen,
@@ -205,3 +208,10 @@ def _result(
         weights_sha256=sha256,
         seconds=now - started,
     )
+
+
+def _rise(tested: SourceTest | None, loss: float | None) -> float | None:
+    """What the source's test costs more than it cost the parent."""
+    if tested is None or tested.loss_before is None or loss is None:
+        return None
+    return loss - tested.loss_before

@@ -332,3 +332,19 @@ def test_a_bound_at_a_size_that_is_left_out_may_forbid_a_yes() -> None:
     assert "on 8k of es, left out because a D_E is a bound, " in one.sentence
     assert "gives at least 1.7 times the D_E of ar" in one.sentence
     assert one.takes == "Needs a rung below the ladder of es."
+
+
+def test_sources_that_part_at_one_size_are_not_alike() -> None:
+    """On real text es was worth 1.6 times zh into pt on 8k, and as much on 32k."""
+
+    def plant(_: np.random.Generator, languages: tuple[str, ...], sizes: np.ndarray) -> np.ndarray:
+        found = np.full((len(languages), len(languages), len(sizes)), 0.6)
+        found[0, 1, 0] = 1.2  # 1.8 times that of the others; over three sizes 1.2 times
+        return found
+
+    for number in range(4):
+        one = tried(World(TEN[:6], 4, plant), np.random.default_rng([9, number]), 150)
+        (found,) = claim_answers(
+            one.effective, noise=one.noise, explore=False, forecast=False, names=("similar",)
+        )
+        assert found.verdict is not Verdict.YES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -89,6 +90,31 @@ def test_a_child_starts_from_the_weights_that_its_parent_ended_with(tmp_path: Pa
     )
 
 
+def test_a_finetune_is_tested_on_what_its_parent_was_tested_on(tmp_path: Path) -> None:
+    corpus, languages = prepared(tmp_path)
+    sweep = sweep_of(corpus, tmp_path)
+    sent = tasks(sweep, languages)
+    parent = sent["pretrain/en/8k/nano/s0"]
+    finetune = sent["finetune/en-de/2k/nano/s0"]
+    asked = finetune.source_test
+    assert asked is not None
+    assert asked.num_bytes == parent.test_bytes != finetune.test_bytes
+    text = languages["en"].test(parent.test_bytes).tobytes()
+    assert asked.sha256 == hashlib.sha256(text).hexdigest()
+    assert [task.cell_id for task in sent.values() if task.source_test] == [finetune.cell_id]
+    read = [(data.language, data.split) for data in finetune.data]
+    assert read == [("de", "train"), ("de", "val"), ("de", "test"), ("en", "test")]
+    assert finetune.data[-1] == parent.data[-1], "the same dataset"
+    ended = result_of(parent.cell_id, attempt="7", weights_sha256="ab", test_loss=1.5)
+    known = with_parent(finetune, sweep, ended).source_test
+    assert known == asked.model_copy(update={"loss_before": 1.5})
+    spared = tasks(sweep.model_copy(update={"forgetting": False}), languages)
+    assert not any(task.source_test for task in spared.values())
+    assert {c: t.fingerprint for c, t in spared.items()} == {
+        c: t.fingerprint for c, t in sent.items()
+    }
+
+
 def test_what_a_cell_reads_is_named_by_its_bytes(tmp_path: Path) -> None:
     corpus, languages = prepared(tmp_path)
     sweep = sweep_of(corpus, tmp_path)
@@ -118,6 +144,10 @@ def test_a_mixture_is_read_as_a_language_and_named_for_what_it_is(tmp_path: Path
     lines = text.split(b"\0")
     spanish = sum(len(line) + 1 for line in lines if line.startswith(b"es"))
     assert abs(spanish - 10_000) <= max(map(len, lines)) + 1
+    asked = sent["finetune/en*0.75+es*0.25-de/2k/nano/s0"].source_test
+    tested = languages["en*0.75+es*0.25"].test(task.test_bytes).tobytes()
+    assert asked is not None
+    assert asked.sha256 == hashlib.sha256(tested).hexdigest(), "of the mixture itself"
     train, val, _ = task.data
     assert (train.language, train.num_bytes) == ("en*0.75+es*0.25", 40_000)
     assert train.digest == xxh3_128_hexdigest(text)

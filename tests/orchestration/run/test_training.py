@@ -16,7 +16,7 @@ from raydt.corpora.spec import parse_corpus
 from raydt.errors import RunError
 from raydt.orchestration.run import languages
 from raydt.orchestration.run.languages import fetch_language, publish_language
-from raydt.orchestration.run.task import Weights
+from raydt.orchestration.run.task import SourceTest, Weights
 from raydt.orchestration.run.training import fetch_weights, read_splits
 from raydt.storage.opening import open_folder
 from tests.orchestration.tasks import cell_task
@@ -80,6 +80,47 @@ def test_a_torn_copy_of_a_language_heals(s3_storage: str, tmp_path: Path) -> Non
     (copy / "val.bin").write_bytes(same_size)
     fetch_language(location, cache)
     assert (copy / "val.bin").read_bytes() == whole["val.bin"]
+
+
+def test_of_a_source_no_more_than_its_test_is_fetched_and_only_of_this_launch(
+    s3_storage: str, tmp_path: Path
+) -> None:
+    text = tmp_path / "text"
+    text.mkdir()
+    write_text(text, seed=0)
+    language = prepared(text, tmp_path / "corpora")
+    storage = open_folder(s3_storage)
+    location = publish_language(language.folder, tmp_path / "corpora", storage)
+    expected = language.test(TEST).tobytes()
+    sha256 = hashlib.sha256(expected).hexdigest()
+    cache = tmp_path / "cache"
+    task = cell_task(
+        "finetune/fr-de/4k/nano/s0",
+        language=str(language.folder),
+        cache=str(cache),
+        size_bytes=TRAIN,
+        val_bytes=VAL,
+        test_bytes=TEST,
+        data_digest=language.digest(TRAIN, VAL, TEST),
+    )
+    here = SourceTest(language=str(language.folder), num_bytes=TEST, sha256=sha256)
+    away = here.model_copy(update={"language": location})
+    assert read_splits(task, TEST).source_test is None
+    for asked in (here, away):
+        found = read_splits(task, TEST, asked).source_test
+        assert found is not None
+        assert found.tobytes() == expected
+    (copy,) = cache.rglob("*.bin")
+    assert copy.name == "test.bin"
+    copy.write_bytes(copy.read_bytes()[:-7])
+    found = read_splits(task, TEST, away).source_test
+    assert found is not None
+    assert found.tobytes() == expected, "a torn copy heals"
+    # A cell of the language itself completes the copy.
+    assert fetch_language(location, cache / "corpora") == copy.parent
+    other = away.model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(RunError, match=r"test of the source in .* prepared anew meanwhile"):
+        read_splits(task, TEST, other)
 
 
 def test_a_language_behind_a_network_is_copied_to_the_disk_of_the_node(

@@ -1,0 +1,27 @@
+"""A table as the terminal shows all of them."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+
+def plain_table(title: str) -> Table:
+    """One without rows or columns yet."""
+    return Table(
+        title=Text(title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def fits(out: Console, table: Table) -> bool:
+    """Whether the terminal has room for it without folding anything."""
+    wanted = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
+    return wanted <= out.width

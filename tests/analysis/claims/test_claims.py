@@ -343,7 +343,7 @@ def test_sources_that_part_at_one_size_are_not_alike() -> None:
         return found
 
     for number in range(4):
-        one = tried(World(TEN[:6], 4, plant), np.random.default_rng([9, number]), 150)
+        one = run_trial(World(TEN[:6], 4, plant), np.random.default_rng([9, number]), 150)
         (found,) = claim_answers(
             one.effective, noise=one.noise, explore=False, forecast=False, names=("similar",)
         )

@@ -128,9 +128,12 @@ def similar(
             takes = f"Needs a rung {apart.missing} the ladder of {apart.target}."
         elif verdict is Verdict.YES and (sizes := sizes_apart(left.found)):
             verdict = Verdict.UNDECIDED
-            sentence += (
-                f" But on {' and on '.join(sizes)} two sources of a target are further apart."
-            )
+            sentence += f" But on {', '.join(sizes)} two sources of a target are further apart."
+            takes = "The answer depends on the size."
+        elif verdict is Verdict.YES and (signs := opposite_signs(found.rows)):
+            verdict = Verdict.UNDECIDED
+            sentence += f" But {signs}."
+            takes = "The factor is of D_E, which counts the text finetuned on; D_T differs in sign."
         if verdict is Verdict.NO and not _beyond(among.drawn, LEVEL / 2):
             sentence += " Within single targets two sources differ by more than the factor."
     tested = (
@@ -139,11 +142,11 @@ def similar(
         "ladder is limited by steps. Yes: the 90 % interval of every ratio is within "
         f"{SIMILAR_FOLD} (two one-sided tests of 5 %, valid for all at once), what single pairs "
         "add is within it too, no interval within a target lies beyond it, over all sizes or at "
-        "one, and no bound at a size "
-        "left out shows more; no: one ratio, over all targets or within one, is significantly "
-        f"beyond {SIMILAR_FOLD} (max t over all, 5 %). Resamples include the luck that all "
-        "finetunes of a pretrain share; the interval of the widest ratio is simultaneous over all "
-        "ratios. p: sum of squares of source effects, compared with the "
+        "one, no bound at a size left out shows more, and no source significantly hurts where "
+        "another significantly helps; no: one ratio, over all targets or within one, is "
+        f"significantly beyond {SIMILAR_FOLD} (max t over all, 5 %). Resamples include the luck "
+        "that all finetunes of a pretrain share; the interval of the widest ratio is simultaneous "
+        "over all ratios. p: sum of squares of source effects, compared with the "
         "resamples, pretrains as the unit."
     )
     return ClaimAnswer(
@@ -217,6 +220,22 @@ def widest_left_out(found: Finetuned, left: Comparable) -> LeftOut | None:
                 high["source"], low["source"], str(target[0]), high["size"], fold, missing
             )
     return widest
+
+
+def opposite_signs(rows: pd.DataFrame) -> str:
+    """Two sources of a target and size of which one surely gains and the other surely loses, the
+    largest difference of all; "" if there are none."""
+    gains = rows[(rows["transferred_low_bytes"] > 0) & (rows["low_range"] != "below")]
+    losses = rows[(rows["transferred_high_bytes"] < 0) & (rows["high_range"] != "above")]
+    where = ["target", "size", "finetune_bytes"]
+    both = gains.merge(losses, on=where, suffixes=("", "_lost"))
+    if both.empty:
+        return ""
+    one = both.loc[(both["log_ratio"] - both["log_ratio_lost"]).idxmax()]
+    return (
+        f"into {one['target']} on {one['size']} {one['source']} helps and {one['source_lost']} "
+        "does harm, each beyond its interval"
+    )
 
 
 def sizes_apart(found: Finetuned) -> list[str]:

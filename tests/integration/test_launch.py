@@ -89,8 +89,10 @@ def test_the_store_holds_what_the_journals_hold(undisturbed: tuple[Path, str]) -
         assert run.data.tags["mlflow.parentRunId"] == launches[0].info.run_id
         assert run.data.metrics["test/loss"] == result["test_loss"]
         assert run.data.metrics.get("source/loss_rise") == result["source_loss_rise"]
+        # It begins with its journal, a moment after the attempt; how long after hangs on the load.
+        assert run.info.end_time == int(result["time"] * 1000)
         took_seconds = (run.info.end_time - run.info.start_time) / 1000
-        assert took_seconds == pytest.approx(result["seconds"], abs=0.5)
+        assert 0 < took_seconds <= result["seconds"] + 0.002
         journal = attempt_of(storage, result) / "journal.jsonl"
         rows = [json.loads(line) for line in journal.read_text().splitlines()]
         reports = [row for row in rows if row["event"] == "report"]

@@ -348,3 +348,16 @@ def test_sources_that_part_at_one_size_are_not_alike() -> None:
             one.effective, noise=one.noise, explore=False, forecast=False, names=("similar",)
         )
         assert found.verdict is not Verdict.YES
+
+
+def test_a_source_that_does_harm_where_another_helps_is_not_its_like() -> None:
+    """On real text: en into de +1.85k, zh into de -738, D_E within a factor of 1.4."""
+    # log(D_E / D_F) from +0.12 to -0.12: within a factor of 1.3.
+    source = {"ar": -0.12, "de": 0.12, "en": 0.12, "es": 0.0, "fi": -0.12}
+    one = answers(PlantedGrid(base=0.0, fade=0.0, source=source, noise=0.0005))["similar"]
+    assert one.verdict is Verdict.UNDECIDED
+    assert "helps and" in one.sentence
+    assert "does harm, each beyond its interval" in one.sentence
+    small = {name: effect / 2 + 0.2 for name, effect in source.items()}
+    one = answers(PlantedGrid(base=0.0, fade=0.0, source=small, noise=0.0005))["similar"]
+    assert one.verdict is Verdict.YES

@@ -18,7 +18,6 @@ from analysis.alarms.alarm import step_limited
 from analysis.alarms.every import alarms
 from analysis.answer import Answer, answer
 from analysis.arrays import Floats
-from analysis.beside import Here
 from analysis.claims.every import NUM_PERMUTATIONS, claim_answers
 from analysis.claims.evidence import evidence
 from analysis.claims.predictors import CorpusFacts, corpus_facts
@@ -37,6 +36,7 @@ from analysis.report.folder import require_ours
 from analysis.report.logged import log_answer
 from analysis.report.outputs import write_outputs
 from analysis.result import REPORT, Analysis, Methods
+from analysis.second_process import InlineExecutor
 from analysis.store.read import SweepRuns, mlflow_errors, read_sweep
 from analysis.table import tidy
 from analysis.uncertainty.noise import pooled_noise
@@ -55,7 +55,7 @@ from raydt.tracking.schema import (
 
 
 class Options(TypedDict, total=False):
-    """How to analyse; what is left out has the default of `analyze`."""
+    """Options of `analyze`; missing ones have its defaults."""
 
     estimator: str
     confidence: float
@@ -81,20 +81,20 @@ def analyze(
     on_step: Callable[[str], None] = lambda _: None,
     on_computed: Callable[[Analysis], None] = lambda _: None,
 ) -> Analysis:
-    """Analyse a sweep of a store (the most recently launched one if none is named).
+    """Analyse a sweep in a store (the most recently launched one if `sweep` is None).
 
-    Writes tables, figures and report.html into `out_dir` (or the folder that it gives for the name
-    of the sweep), which appears whole or not at all, and logs that folder to the newest launch,
-    with the answer as its note and metrics (`analysis.report.logged`). Where only that last step
-    fails, the analysis stands and says so in its notes. `corpora_dir` holds prepared corpora, whose
-    manifests give bytes per character and contamination. `runs`: what `read_sweep` gave for this
-    store and sweep, where it was read before. `executor` computes and draws what others do not wait
-    for (`analysis.beside`); without one this process does. `on_step` hears what is being done, and
-    `on_computed` is given the analysis before anything of it is written, which takes as long again.
+    Writes tables, figures and report.html into `out_dir` (or the folder that it returns for the
+    name of the sweep), which appears complete or not at all, and logs that folder to the newest
+    launch, with the answer as its note and metrics (`analysis.report.logged`). If only that last
+    step fails, the analysis is returned with a note. `corpora_dir` holds prepared corpora, whose
+    manifests give bytes per character and contamination. `runs`: the result of `read_sweep` for
+    this store and sweep, if it was read before. `executor` runs what can run concurrently
+    (`analysis.second_process`); without one this process does. `on_step` receives the current step,
+    `on_computed` the analysis before it is written, which takes as long again.
 
-    Raises `InputError` for a store or sweep that is not there, an unknown estimator, a confidence
-    or a number of resamples out of range, or an `out_dir` with files that are not ours; `RunError`
-    if no cell that bears on D_T is done yet.
+    Raises `InputError` for a store or sweep that does not exist, an unknown estimator, a confidence
+    or a number of resamples out of range, or an `out_dir` with other files; `RunError` if no cell
+    relevant to D_T is done yet.
     """
     estimator_named(estimator)
     if not 0 < confidence < 1:
@@ -105,7 +105,7 @@ def analyze(
         runs = read_sweep(store_uri, sweep)
     out_dir = (out_dir(runs.sweep) if callable(out_dir) else out_dir).absolute()
     require_ours(out_dir, runs.sweep)
-    executor = executor or Here()
+    executor = executor or InlineExecutor()
     analysis = computed(
         runs,
         out_dir,
@@ -145,7 +145,7 @@ def computed(
     executor: Executor,
     on_step: Callable[[str], None],
 ) -> Analysis:
-    """The analysis of runs that were read, without writing anything. `RunError` as `analyze`."""
+    """The analysis of `runs`, without writing anything. `RunError` as in `analyze`."""
     on_step(f"{len(runs.cells):,} runs: means and resamples")
     table = tidy(runs)
     means = cell_means(table.cells)
@@ -185,7 +185,7 @@ def computed(
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
     parameters = _parameters(runs)
-    on_step("laws of transfer")
+    on_step("transfer laws")
     transfer = transfer_laws(
         effective,
         parameters=parameters,
@@ -220,7 +220,7 @@ def computed(
         effective=effective,
         law_fits=law_fits,
         laws=laws,
-        answer=_told(answer(effective, known), curves.bilingual),
+        answer=_with_bilingual(answer(effective, known), curves.bilingual),
         alarms=[str(alarm) for alarm in raised],
         raised=raised,
         claims=claims,
@@ -242,20 +242,20 @@ def computed(
     )
 
 
-def _told(found: Answer, bilingual: pd.DataFrame) -> Answer:
-    """The answer, with what training together says."""
+def _with_bilingual(found: Answer, bilingual: pd.DataFrame) -> Answer:
+    """The answer, with sentences on training together."""
     return replace(found, per_target=[*found.per_target, *bilingual_sentences(bilingual)])
 
 
 def _import_mlflow(store_uri: str) -> None:
-    """What logging needs and takes two seconds: while another process draws they cost nothing."""
+    """Logging needs it, and it takes two seconds, which cost nothing while figures are drawn."""
     import_module("analysis.store.api")
     if not store_uri.startswith("http"):
         import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
 def _parameters(runs: SweepRuns) -> dict[str, int] | None:
-    """N of every model; None unless every run says it (imported ones need not)."""
+    """N of every model; None unless every run has it (imported ones need not)."""
     found: dict[str, int] = {}
     for run in runs.cells:
         model, number = run.params.get(PARAM_MODEL), run.params.get(PARAM_NUM_PARAMETERS)
@@ -266,7 +266,7 @@ def _parameters(runs: SweepRuns) -> dict[str, int] | None:
 
 
 def _flops_per_byte(runs: SweepRuns) -> dict[str, float]:
-    """Of training, by model, as far as the runs say it (earlier versions did not)."""
+    """Of training, by model, where runs have it (those of earlier versions do not)."""
     found: dict[str, float] = {}
     for run in runs.cells:
         model, number = run.params.get(PARAM_MODEL), run.params.get(PARAM_FLOPS_PER_BYTE)
@@ -285,7 +285,7 @@ def _mixtures(runs: SweepRuns) -> dict[str, str]:
         try:
             shares = {str(name): float(share) for name, share in json.loads(text).items()}
         except (ValueError, TypeError, AttributeError):
-            found[source] = text  # by another hand than ours: as it stands
+            found[source] = text  # not written by raydt: shown as it is
         else:
             found[source] = ", ".join(f"{share:.4g} of {name}" for name, share in shares.items())
     return found

@@ -1,4 +1,4 @@
-"""The answer in a few plain sentences, before any table."""
+"""The answer in a few sentences, before any table."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.claims.evidence import Evidence
-from analysis.telling import SURE, Telling, telling
+from analysis.separation import SURE, Separation, separation
 from analysis.wording import counted, includes_zero, listed, size_name, unfinished_mark, worth
 from raydt.tracking.schema import Stage
 
-FEW_TARGETS = 0.5  # of the most that any source has
+FEW_TARGETS = 0.5  # share of the targets of the source that has the most
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Answer:
 
 
 def answer(effective: pd.DataFrame, noise: Evidence | None = None) -> Answer:
-    """Which source transfers most, per target, how sure that is, and what does not follow."""
+    """Which source transfers most, overall and per target, how certain that is, and what does not
+    follow."""
     if effective.empty:
         return Answer(
             "No D_T yet: no target has both a scratch ladder and a finetuned cell.", [], []
@@ -60,19 +61,19 @@ def answer(effective: pd.DataFrame, noise: Evidence | None = None) -> Answer:
 
 def _common_place(effective: pd.DataFrame, noise: Evidence | None) -> Place:
     """The model and size at which the sources of most targets can be told apart best."""
-    found = Counter((model, told.best) for model, _, _, told in _places(effective, noise))
+    found = Counter((model, one.best) for model, _, _, one in _places(effective, noise))
     (model, size), _ = max(found.items(), key=lambda one: (one[1], one[0][1]))
     return Place(model, size)
 
 
 def _places(
     rows: pd.DataFrame, noise: Evidence | None
-) -> Iterator[tuple[str, str, pd.DataFrame, Telling]]:
-    """Model, target, their rows, and at which size something can be told there."""
+) -> Iterator[tuple[str, str, pd.DataFrame, Separation]]:
+    """Each model and target with its rows, and how well its sources are separated by size."""
     distrusted = frozenset() if noise is None else noise.distrusted
     for (model, target), group in rows.groupby(["model", "target"], sort=True):
         suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
-        yield str(model), str(target), group, telling(group, noise, suspect)
+        yield str(model), str(target), group, separation(group, noise, suspect)
 
 
 def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Place | None]:
@@ -80,23 +81,23 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pla
     trained = effective[effective["stage"] == Stage.FINETUNE]
     if len(sources) == 1:
         if trained.empty:
-            return f"Only zeroshot cells of {sources[0]} are done: no D_F to speak of.", None
+            return f"Only zeroshot cells of {sources[0]} are done: nothing is finetuned yet.", None
         finding, place = _finding(effective, noise, sources[0])
-        return f"{finding}.", place
-    # A source of few targets may beat the others there and says nothing of the rest.
+        return f"{_capitalized(finding)}.", place
+    # A source with few targets may beat the others there, but nothing is known about the rest.
     reach = effective.groupby("source")["target"].nunique()
     few = sorted(reach.index[reach < FEW_TARGETS * reach.max()])
     sources = [name for name in sources if name not in few]
-    apart = f" Not ranked, with few targets: {listed(few)}." if few else ""
+    apart = f" Not ranked, because of few targets: {listed(few)}." if few else ""
     if len(sources) == 1:
-        only = f"Only {sources[0]} has more than a few targets: no source to compare it with."
+        only = f"Only {sources[0]} has more than a few targets: there is no source to compare with."
         return only, None
     duels = _duels(effective, noise)
     if len(duels):
         duels = duels[duels["source"].isin(sources) & duels["other"].isin(sources)]
     if duels.empty:
-        return "No size of any target has two sources to compare.", None
-    # The source that beats each other one more often than not, over what the two have in common.
+        return "No target has two sources at the same size to compare.", None
+    # The source that beats each other one in more than half of the comparisons they share.
     wins = duels[duels["won"] > duels["compared"] / 2]
     beaten = wins.groupby("source")["other"].nunique()
     rivals = duels.groupby("source")["other"].nunique()
@@ -111,31 +112,32 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pla
                 ["compared", "won"], ascending=False, kind="stable"
             ).to_dict("records")
         )
-        return f"No source transfers most: {shown or 'every two are level'}.{apart}", None
+        return f"No source transfers most: {shown or 'every pair is tied'}.{apart}", None
     finding, place = _finding(effective, noise, best[0])
     sure = duels.loc[duels["source"] == best[0], "sure"]
     if sure.isna().any():
         who = (
-            f"{best[0]} transfers most among these checkpoints, of which one seed cannot tell "
-            "whether the language does"
+            f"{best[0]} transfers most among these checkpoints (with one seed, not necessarily as "
+            "a language)"
         )
     elif (sure >= SURE).all():
         who = f"{best[0]} transfers most"
     else:
         who = (
-            f"{best[0]} leads, but not beyond the luck of seeds (its mean lead holds in "
+            f"{best[0]} leads, but not beyond the noise of seeds (its mean lead holds in "
             f"{sure.min():.0%} of resamples)"
         )
     return f"{who}: {finding}.{apart}", place
 
 
 def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Place | None]:
-    """Who leads where, when another source leads clearly into each of most targets; else ""."""
+    """Which source leads for which target, if most targets have a clear leader and these differ;
+    else ""."""
     leads: dict[str, list[str]] = {}
     level, firsts = [], []
     several = effective["model"].nunique() > 1
-    for model, target, rows, told in _places(effective, noise):
-        best = rows[rows["finetune_bytes"] == told.best]
+    for model, target, rows, found in _places(effective, noise):
+        best = rows[rows["finetune_bytes"] == found.best]
         first = best.sort_values("loss", kind="stable").iloc[0]
         where = _named(target, model, several)
         if first["leads_share"] >= SURE:
@@ -145,23 +147,23 @@ def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pl
             level.append(where)
     if len(leads) < 2 or len(level) >= len(firsts):
         return "", None
-    who = "; ".join(f"{source} into {listed(where)}" for source, where in leads.items())
-    none = f"; none clearly into {listed(level)}" if level else ""
+    who = "; ".join(f"{source} for {listed(where)}" for source, where in leads.items())
+    none = f"; none clearly for {listed(level)}" if level else ""
     *_, model, target = max(firsts)
     mine = effective[(effective["model"] == model) & (effective["target"] == target)]
     (leader,) = (one for one, where in leads.items() if _named(target, model, several) in where)
     finding, place = _finding(mine, noise, leader)
-    return f"The best source depends on the target: {who}{none}. {finding}", place
+    return f"The best source depends on the target: {who}{none}. {_capitalized(finding)}", place
 
 
 def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> tuple[str, Place]:
-    """What a source is worth, at the target and size at which that can be told best, and how much
-    of it the least of the sources gives."""
+    """What a source is worth, at the target and size where that shows most clearly, and how much of
+    it the weakest source gives."""
     trained = effective[effective["stage"] == Stage.FINETUNE]
     rows = trained if len(trained) else effective
     mine = pd.concat(
-        group[(group["source"] == source) & (group["finetune_bytes"] == told.best)]
-        for _, _, group, told in _places(rows, noise)
+        group[(group["source"] == source) & (group["finetune_bytes"] == found.best)]
+        for _, _, group, found in _places(rows, noise)
     )
     width = np.log(mine["effective_high_bytes"] / mine["effective_low_bytes"])
     ratio = mine["effective_bytes"] / mine["finetune_bytes"].clip(lower=1)
@@ -174,10 +176,11 @@ def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> tu
         str(row["model"]), int(str(row["finetune_bytes"])), str(row["source"]), str(row["target"])
     )
     said = (
-        f"{size_name(row)} of {row['target']} after {source} are worth another {worth(row)} bytes"
+        f"finetuned on {size_name(row)} of {row['target']}, {source} is worth another "
+        f"{worth(row)} bytes"
     )
     if row["finetune_bytes"] == 0:
-        said = f"{source} without finetuning is worth {worth(row)} bytes of {row['target']}"
+        said = f"without finetuning, {source} is worth {worth(row)} bytes of {row['target']}"
     at = ["model", "target", "finetune_bytes"]
     others = rows[(rows[at] == first[at]).all(axis=1) & (rows["source"] != source)]
     if others.empty or row["transferred_bytes"] <= 0:
@@ -186,14 +189,14 @@ def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> tu
     if least["range"] == "below" or least["transferred_bytes"] <= 0:
         return f"{said}; {least['source']} gives none of that", place
     share = float(least["transferred_bytes"] / row["transferred_bytes"])
-    return f"{said}; of that, every source here gives {min(share, 1.0):.0%} or more", place
+    return f"{said}; every source gives at least {min(share, 1.0):.0%} of that", place
 
 
 def _duels(effective: pd.DataFrame, noise: Evidence | None) -> pd.DataFrame:
-    """Every two sources over the models, targets and sizes that both have: source, other, won,
-    compared, and sure, the share of resamples in which the mean log D_E of the first is larger
-    (NaN where there are none). Sizes at which neither D_E is inside the ladder count by the loss,
-    and not in `sure`."""
+    """Every ordered pair of sources over the models, targets and sizes that both have: source,
+    other, won, compared, and sure, the share of resamples in which the mean log D_E of the first is
+    larger (NaN without resamples). Where neither D_E is inside the ladder the loss decides, and
+    `sure` leaves them out."""
     keys = ["model", "target", "finetune_bytes"]
     drawn = None if noise is None else noise.log_ratio
     trained = (effective["finetune_bytes"] > 0).to_numpy()
@@ -225,8 +228,8 @@ def _duels(effective: pd.DataFrame, noise: Evidence | None) -> pd.DataFrame:
 def _per_target(effective: pd.DataFrame, noise: Evidence | None) -> list[str]:
     sentences = []
     several = effective["model"].nunique() > 1
-    for model, target, rows, told in _places(effective, noise):
-        best = rows[rows["finetune_bytes"] == told.best].sort_values("loss")
+    for model, target, rows, found in _places(effective, noise):
+        best = rows[rows["finetune_bytes"] == found.best].sort_values("loss")
         first, *rest = best.to_dict("records")
         where = _named(target, model, several)
         if first["stage"] == Stage.ZEROSHOT:
@@ -240,14 +243,21 @@ def _per_target(effective: pd.DataFrame, noise: Evidence | None) -> list[str]:
             then = listed((f"{row['source']} {worth(row)}" for row in rest), most=3)
             sentence += f", then {then}"
         sentence = f"{sentence}. {_how_sure(first)}".strip()
-        mute = rows[rows["finetune_bytes"].isin(told.nothing)].drop_duplicates("finetune_bytes")
-        if len(mute) and told.best not in told.nothing:
-            sizes = listed(size_name(row) for row in mute.to_dict("records"))
-            sentence += f" Nothing can be told on {sizes}."
-        elif told.best in told.nothing:
-            sentence += " Nothing can be told at any size."
+        flat = rows[rows["finetune_bytes"].isin(found.uninformative)].drop_duplicates(
+            "finetune_bytes"
+        )
+        if len(flat) and found.best not in found.uninformative:
+            sizes = listed(size_name(row) for row in flat.to_dict("records"))
+            sentence += f" Inconclusive at {sizes}."
+        elif found.best in found.uninformative:
+            sentence += " Inconclusive at every size."
         sentences.append(sentence)
     return sentences
+
+
+def _capitalized(text: str) -> str:
+    """`text` as the beginning of a sentence; names in it keep their case."""
+    return text[0].upper() + text[1:]
 
 
 def _named(target: str, model: str, several: bool) -> str:
@@ -266,25 +276,25 @@ def _how_sure(first: dict[object, object]) -> str:
 def _cautions(effective: pd.DataFrame) -> list[str]:
     cautions = []
     if effective["transferred_low_bytes"].isna().all():
-        cautions.append("One seed: no interval; a small difference may be chance.")
+        cautions.append("One seed: no intervals; a small difference may be chance.")
     else:
         num_crossing = sum(map(includes_zero, effective.to_dict("records")))
         if num_crossing:
             cautions.append(
                 f"{num_crossing} of {len(effective)} intervals of D_T include 0: "
-                "do not read a gain or a harm into those."
+                "those show neither a gain nor harm."
             )
     moved = [mark for mark in map(unfinished_mark, effective.to_dict("records")) if mark]
     if moved:
         cautions.append(
             f"{len(moved)} of {len(effective)} D_T rest on cells that another doubling of training "
-            "bytes would improve by more than the noise: how far D_T may be off stands beside each."
+            "bytes would improve by more than the noise; the tables say how far each may be off."
         )
     harmed = int((effective["loss"] > effective["scratch_loss"]).sum())
     if harmed:
         cautions.append(
-            f"In {counted(harmed, 'comparison')} the finetuned model is worse than scratch: that "
-            "may be harm, or a finetuning schedule that was too short."
+            f"In {counted(harmed, 'comparison')} the finetuned model is worse than scratch: this "
+            "may be harm, or too short a finetuning schedule."
         )
     cautions.append(
         "D_T holds for this model, these corpora and this protocol; it says nothing about "

@@ -40,33 +40,33 @@ COLUMNS = {
     "transferred_bytes": "float64",  # D_T = D_E - D_F, bounded like D_E
     "range": "str",  # inside | below | above
     "loss": "float64",  # mean over seeds
-    "scratch_loss": "float64",  # at D_F as the monotone ladder has it; NaN off the ladder
-    "scratch_loss_observed": "float64",  # the mean of that rung itself; NaN where there is none
+    "scratch_loss": "float64",  # of the monotone ladder at D_F; NaN off the ladder
+    "scratch_loss_observed": "float64",  # the mean of that rung itself; NaN if there is none
     "num_seeds": "int64",  # runs behind `loss`
     "ladder_rungs": "int64",
     "ladder_low_bytes": "float64",
     "ladder_high_bytes": "float64",
-    "confidence": "float64",  # NaN, like the next six, where there is no interval
+    "confidence": "float64",  # NaN, like the next six, if there is no interval
     "effective_low_bytes": "float64",
     "effective_high_bytes": "float64",
     "transferred_low_bytes": "float64",
     "transferred_high_bytes": "float64",
     "low_range": "str",  # of the interval's low end: inside | below | above, or missing
     "high_range": "str",
-    "estimators_low_bytes": "float64",  # smallest and largest D_T over all estimators that are to
-    "estimators_high_bytes": "float64",  # be believed: how far their choice moves the answer
+    "estimators_low_bytes": "float64",  # smallest and largest D_T over the credible estimators:
+    "estimators_high_bytes": "float64",  # how far their choice moves the result
     "estimators_low_range": "str",
     "estimators_high_range": "str",
     "unfinished": "float64",  # fall of log loss after another doubling of bytes, mean over seeds
     "unfinished_low_bytes": "float64",  # D_T if the scratch ladder had another doubling of bytes,
-    "unfinished_high_bytes": "float64",  # and if these cells had it; NaN where it would not move
+    "unfinished_high_bytes": "float64",  # and if these cells had it; NaN if D_T would not change
     "unfinished_low_range": "str",  # by more than the noise
     "unfinished_high_range": "str",
     "leads": "bool",  # the lowest loss of all sources at this model, target and size
     "leads_share": "float64",  # share of resamples in which it leads; NaN without several seeds
 }
 
-# The table `estimates`: every estimator's answer side by side.
+# The table `estimates`: the results of every estimator side by side.
 _COMPARED = (
     "source",
     "target",
@@ -93,7 +93,7 @@ ESTIMATES_COLUMNS = {**{name: COLUMNS[name] for name in _COMPARED}, "caution": "
 
 @dataclass(frozen=True)
 class Resamples:
-    """Resampled means of log loss, (R, cells), columns in the order of the means they belong to."""
+    """Resampled means of log loss, (R, cells), columns in the order of their means."""
 
     log_loss: Floats
     confidence: float
@@ -110,9 +110,9 @@ def effective_table(
 
     Takes the table of `cell_means` and its resamples; returns the columns of `COLUMNS`. Groups
     whose target has no ladder are left out here and named by `analysis.alarms`. `finetune_bytes`
-    are true bytes also where the estimator counts in nominal ones (`reference`), whose D_T is then
-    less its own D_F. `noise` decides which cells are unfinished beyond it, and is estimated from
-    `means` if it is not given. `InputError` if the estimator is unknown, or is `pooled` and a model
+    are true bytes even if the estimator uses nominal ones (`reference`), whose D_T is then relative
+    to its own D_F. `noise` determines which cells are unfinished beyond it, and is estimated from
+    `means` if not given. `InputError` if the estimator is unknown, or is `pooled` and a model
     has too few targets for it.
     """
     return effective_with_draws(means, resamples, estimator=estimator, noise=noise)[0]
@@ -126,11 +126,11 @@ def effective_with_draws(
     noise: Mapping[str, Noise] | None = None,
     spread: bool = True,
 ) -> tuple[pd.DataFrame, TransferDraws]:
-    """`effective_table`, and D_T of its rows in every resample, of which its intervals are made.
+    """`effective_table`, and D_T of its rows in every resample, from which its intervals are made.
 
-    spread: whether the columns estimators_* are wanted; simulations save them.
+    spread: whether to compute the columns estimators_*; simulations skip them.
 
-    The draws of an estimator in `CAUTIONS`, and where there is no noise to draw from, are NaN.
+    The draws are NaN for an estimator in `CAUTIONS`, and where the noise is unknown.
     """
     estimator_named(estimator)
     found = ladders(means)
@@ -183,9 +183,9 @@ def estimates_table(means: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
     """D_E and D_T of every estimator side by side: the long table, columns `ESTIMATES_COLUMNS`.
 
     Takes what `effective_table` takes. The rows of an estimator in `NOMINAL` have the sizes that
-    labels name, D_F included, so that D_T = D_E - D_F holds in every row; match rows of different
-    estimators by model, source, target and `size`. `caution` says why an estimator is not to be
-    used. `pooled` has no rows where a model has too few targets.
+    labels state, D_F included, so that D_T = D_E - D_F holds in every row; join rows of different
+    estimators on model, source, target and `size`. `caution` says why an estimator must not be
+    used. `pooled` has no rows for a model with too few targets.
     """
     parts: list[dict[str, object]] = []
     for ladder, drawn_ladder, group in _groups(means, ladders(means), resamples):
@@ -196,7 +196,7 @@ def estimates_table(means: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
             if name in POOLED and not pools(ladder):
                 continue
             resampled = None
-            # An interval around a number that is not to be believed would only dress it up.
+            # An interval would only lend credibility to a number that must not be used.
             if name not in CAUTIONS and drawn_ladder is not None and np.isfinite(drawn).all():
                 resampled = resampled_estimate(ladder, drawn_ladder, losses, drawn, size, name)
             part = columns_of(group, ladder, name, resampled, resamples.confidence)
@@ -215,7 +215,7 @@ def _groups(
     scratch = means[means["stage"] == Stage.SCRATCH].sort_values("size_bytes")
     for key, rungs in scratch.groupby(["model", "target"], sort=True).indices.items():
         log_loss = resamples.log_loss[:, None, scratch.index.to_numpy()[rungs]]
-        # An axis for the sources: one ladder serves all of them, and all D_F.
+        # An axis for the sources: all of them, and all D_F, share one ladder.
         ladder = found[key].with_log_loss(log_loss)
         drawn[key] = ladder if np.isfinite(log_loss).all() else None
     keys = ["model", "target", "size_bytes"]

@@ -1,4 +1,4 @@
-"""Columns of the table of D_E: what an estimator says of the cells of one model, target and D_F."""
+"""Columns of the table of D_E: estimates for the cells of one model, target and D_F."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from analysis.uncertainty.intervals import Interval, censored_interval
 
 @dataclass(frozen=True)
 class Answers:
-    """What an estimator says of the cells of one D_F; sizes as the estimator counts them."""
+    """The estimates for the cells of one D_F; sizes in the estimator's units."""
 
     finetune_bytes: float
     effective_bytes: Floats  # (S,)
@@ -32,7 +32,7 @@ class Answers:
 
 
 def answered(group: pd.DataFrame, log_loss: Floats, ladder: Ladder, name: str) -> Answers:
-    """What the estimator `name` says of the cells of one D_F at these losses, (S,)."""
+    """The estimates of the estimator `name` for the cells of one D_F at these losses, (S,)."""
     ladder, finetune_bytes = _sizes_of(name, group, ladder)
     answer = ESTIMATORS[name](ladder, log_loss, finetune_bytes)
     return Answers(finetune_bytes, answer.effective_bytes, answer.range)
@@ -86,7 +86,7 @@ def columns_of(
 
 
 def stacked(parts: list[dict[str, object]], columns: dict[str, str]) -> pd.DataFrame:
-    """The parts under one another: a scalar stands for all rows of its part."""
+    """The parts stacked: a scalar applies to all rows of its part."""
     lengths = [len(np.asarray(part["source"])) for part in parts]
     table = {}
     for name, kind in columns.items():
@@ -122,10 +122,11 @@ def spread_of(answers: list[Answers]) -> dict[str, object]:
 
 
 def if_trained_on(now: Answers, ladder_on: Answers, cells_on: Answers) -> dict[str, object]:
-    """What D_T may be: down to that of the ladder trained on, up to that of the cells trained on.
+    """The range of D_T after longer training: the low end with a longer trained ladder, the high
+    end with longer trained cells.
 
-    One end at a time, since both at once would partly cancel. An end that does not move the answer
-    in its own direction is left out.
+    One at a time, since both at once would partly cancel. An end that does not move D_T in its own
+    direction is left out.
     """
     ends: dict[str, object] = {}
     for end, moved, sign in (("low", ladder_on, -1), ("high", cells_on, 1)):

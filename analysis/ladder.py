@@ -1,7 +1,7 @@
-"""Ladders: the scratch losses of one target over its sizes, one mean a rung.
+"""Ladders: the scratch losses of one target over its sizes, one mean per rung.
 
 The mean over seeds is taken of log loss (a geometric mean of the losses), because the estimators
-and the noise of the seeds both live on the log scale.
+and the noise of the seeds are both defined on the log scale.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from raydt.tracking.schema import Stage, Status
 
 # A group of cells that differ only in their seed.
 GROUP = ["model", "stage", "source", "target", "size_bytes"]
-# 8 bits a byte: what a model has that calls all bytes equally likely.
+# 8 bits per byte: the loss of a model that gives all bytes equal probability.
 UNIFORM_LOSS_NATS = math.log(256)
 
 
-@dataclass(frozen=True, eq=False)  # told apart by identity: arrays do not compare to one answer
+@dataclass(frozen=True, eq=False)  # compared by identity: arrays have no single truth value
 class Ladder:
     """Rungs in ascending order of bytes.
 
     num_bytes: (K,) true bytes; log_loss: (..., K) log of nats per byte, leading axes are
     resamples; num_seeds: (K,) runs behind each rung, the weights when rungs are pooled; labels: (K)
-    the names of the sizes, where there are any; pool: the ladders of the same model, this one
-    among them, from which the estimator `pooled` has its prior.
+    the names of the sizes, if any; pool: the ladders of the same model, this one
+    included, from which the estimator `pooled` gets its prior.
     """
 
     num_bytes: Floats
@@ -47,10 +47,10 @@ class Ladder:
         return non_increasing(self.log_loss, self.num_seeds)
 
     def monotone_through(self, rung: int) -> Floats:
-        """`log_loss` made non-increasing with one rung held as it is, shape (..., K).
+        """`log_loss` made non-increasing with one rung fixed, shape (..., K).
 
-        Isotonic regression with all weight on that rung: each side is pooled by itself and then
-        cut off at it, which is the closest fit under that bound.
+        Isotonic regression with all weight on that rung: each side is pooled separately and then
+        clipped at it, which is the closest fit under that constraint.
         """
         held = self.log_loss[..., rung : rung + 1]
         left = non_increasing(self.log_loss[..., :rung], self.num_seeds[:rung])
@@ -75,9 +75,9 @@ class Ladder:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The ladders of one model, one a target; what is fitted to them is kept by identity.
+    """The ladders of one model, one per target; fits to them are cached by identity.
 
-    sd_log_loss: of one scratch run, pooled over all rungs; 0 where one seed leaves it unknown.
+    sd_log_loss: of one scratch run, pooled over all rungs; 0 if unknown because of one seed.
     """
 
     ladders: tuple[Ladder, ...]
@@ -87,8 +87,8 @@ class Pool:
 def non_increasing(values: Floats, weights: Floats) -> Floats:
     """Isotonic regression under weights: the closest non-increasing values.
 
-    What pooling adjacent violators gives, in its min-max form, so that resamples go through at
-    once: g_i = min over a <= i of max over b >= i of the weighted mean of values a..b (Barlow et
+    The result of pooling adjacent violators, in its min-max form, vectorised over resamples:
+    g_i = min over a <= i of max over b >= i of the weighted mean of values a..b (Barlow et
     al., Statistical Inference under Order Restrictions, 1972). Shapes: values (..., K), weights
     (K,); returns (..., K). Pooled neighbours are exactly equal, untouched values are unchanged.
     """
@@ -102,7 +102,7 @@ def non_increasing(values: Floats, weights: Floats) -> Floats:
             last = first + offset
             total = total + weights[last] * values[..., last]
             weight += float(weights[last])
-            # w·v / w need not be v again, and a rung on its own must stay what it is.
+            # w·v / w may differ from v by rounding, and an unpooled rung must not change.
             means[offset] = values[..., last] if offset == 0 else total / weight
         highest_from = np.maximum.accumulate(means[::-1], axis=0)[::-1]
         for offset in range(num_rungs - first):
@@ -112,21 +112,21 @@ def non_increasing(values: Floats, weights: Floats) -> Floats:
 
 
 def above_uniform(cells: pd.DataFrame) -> pd.Series:
-    """Whether a cell is a zeroshot whose loss is worse than that of calling all bytes equally
-    likely.
+    """Whether a cell is a zeroshot with a loss worse than uniform (equal probability for all
+    bytes).
 
-    Such a loss says how wrong a source is about bytes it has never seen, and nothing of what it
-    knows about the target.
+    Such a loss says how wrong a source is about bytes it has never seen, and nothing about what it
+    knows of the target.
     """
     done = (cells["status"] == Status.DONE) & (cells["stage"] == Stage.ZEROSHOT)
     return done & (cells["test_loss"] > UNIFORM_LOSS_NATS)
 
 
 def interpreted(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells that D_T is of: done, no pretrain, not joint, and no group with a seed that is
-    `above_uniform`.
+    """The cells that enter D_T: done, neither pretrain nor joint, and in no group with a seed that
+    is `above_uniform`.
 
-    The group goes as a whole: to leave out some of its seeds would be to choose by their outcome.
+    The whole group is left out: leaving out single seeds would be selecting by outcome.
     """
     others = cells["stage"].isin([Stage.PRETRAIN, Stage.JOINT])
     done = cells[(cells["status"] == Status.DONE) & ~others]
@@ -142,10 +142,10 @@ def cell_means(cells: pd.DataFrame) -> pd.DataFrame:
 
     Takes the table of `analysis.table`; returns the columns of `GROUP` plus size, log_loss (mean
     of log nats per byte), sd_log_loss (NaN with one seed), num_seeds, unfinished (mean over the
-    seeds that report it, NaN where none does); sorted, so that what follows does not depend on the
-    order of the runs in the store.
+    seeds that report it, NaN if none does); sorted, so that results do not depend on the order of
+    the runs in the store.
     """
-    # Tables that earlier versions wrote have no such column.
+    # Tables written by earlier versions lack this column.
     done = interpreted(cells).reindex(columns=list(dict.fromkeys([*cells.columns, "unfinished"])))
     done["log_loss"] = np.log(done["test_loss"].to_numpy(dtype=float))
     means = done.groupby(GROUP, sort=True, dropna=False).agg(
@@ -182,7 +182,7 @@ def _ladder(rungs: pd.DataFrame) -> Ladder:
 
 def _sd_log_loss(rungs: pd.DataFrame) -> float:
     freedom = rungs["num_seeds"].to_numpy(dtype=float) - 1
-    # Tables made by hand need not have the column.
+    # Tables made by hand may lack the column.
     sd = rungs.get("sd_log_loss", pd.Series(np.nan, rungs.index)).to_numpy(dtype=float)
     told = (freedom > 0) & np.isfinite(sd)
     if not told.any():

@@ -1,9 +1,8 @@
-"""D_E by minimal pairs: read off the ladder of the share of pairs that cells get wrong, by the same
-machinery as off that of losses, and beside it.
+"""D_E by minimal pairs: read off the ladder of the share of wrong pairs, like D_E by loss.
 
-`raydt probe` writes into a cell's run how many pairs of each kind it gets right. The share that it
-gets wrong takes the place of the loss: it falls with data too, D_E lives on its logarithm, and half
-a pair more is counted wrong, so that a cell without an error has a logarithm.
+`raydt probe` writes into a cell's run how many pairs of each kind it gets right. The share of wrong
+pairs replaces the loss: it also falls with data, D_E is computed on its logarithm, and half a wrong
+pair is added, so that a cell without errors has a finite logarithm.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from raydt.tracking.schema import Stage, Status
 
 ALL_KINDS = "all"
 
-# What the table has of loss beside accuracy, by its name in the table of D_E.
+# Columns about loss in the table, by their name in the table of D_E.
 _OF_LOSS = {
     "transferred_bytes": "loss_transferred_bytes",
     "range": "loss_range",
@@ -63,12 +62,12 @@ PROBES_COLUMNS = (
     "kind",  # of pairs; `all`: over all kinds
     "num_pairs",
     "accuracy",
-    "scratch_accuracy",  # of the rung of this size; NaN where there is none
+    "scratch_accuracy",  # of the rung of this size; NaN if there is none
     *_OF_ACCURACY,
     *_OF_LOSS.values(),
-    "apart",  # whether the intervals of D_E by accuracy and by loss have no byte in common
+    "apart",  # whether the intervals of D_E by accuracy and by loss do not overlap
 )
-# The table `probe_cells`: a row a cell and kind.
+# The table `probe_cells`: one row per cell and kind.
 SCORED_COLUMNS = (
     *("cell_id", "stage", "source", "target", "size", "size_bytes", "seed", "model"),
     *("kind", "num_right", "num_pairs", "accuracy", "run_id"),
@@ -77,7 +76,7 @@ SCORED_COLUMNS = (
 
 @dataclass(frozen=True)
 class Probes:
-    """What minimal pairs say of a sweep; empty where none of its cells was scored."""
+    """Results of minimal pairs in a sweep; empty if no cell was scored."""
 
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PROBES_COLUMNS))
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)  # columns of `scored_cells`
@@ -96,10 +95,10 @@ def probe_table(
 ) -> Probes:
     """D_E and D_T by accuracy of every scored finetune and zeroshot, by kind of pairs.
 
-    Takes the table of `analysis.table`, what `raydt probe` left in runs (by their ids), and the
-    table of D_E by loss. Cells of a target that were scored on different pairs have no ladder in
-    common: such a target is left out and named. An estimator that is not to be believed of losses
-    is not asked here.
+    Takes the table of `analysis.table`, the results of `raydt probe` by run id, and the table of
+    D_E by loss. Cells of a target that were scored on different pairs have no common ladder: such a
+    target is left out, with a note. Estimators that must not be used for losses are not used here
+    either.
     """
     notes: list[str] = []
     scores = scored_cells(cells, probes, notes)
@@ -130,8 +129,8 @@ def probe_table(
 
 
 def scored_cells(cells: pd.DataFrame, probes: Mapping[str, str], notes: list[str]) -> pd.DataFrame:
-    """A row for each cell that was scored and each kind of its pairs, `all` first: the columns of
-    `cells`, and kind, num_right, num_pairs, accuracy. What cannot be read is named in `notes`."""
+    """One row per scored cell and kind of pairs, `all` first: the columns of `cells`, and kind,
+    num_right, num_pairs, accuracy. Unreadable results are listed in `notes`."""
     done = cells[(cells["status"] == Status.DONE) & (cells["stage"] != Stage.PRETRAIN)]
     done = done[done["run_id"].isin(probes)]
     rows: list[dict[str, object]] = []
@@ -141,7 +140,7 @@ def scored_cells(cells: pd.DataFrame, probes: Mapping[str, str], notes: list[str
         try:
             digest, kinds = _read(text)
         except (ValueError, KeyError, TypeError, AttributeError):
-            notes.append(f"What minimal pairs say of {row['cell_id']} cannot be read: {text[:80]}")
+            notes.append(f"Minimal pairs of {row['cell_id']} cannot be read: {text[:80]}")
             continue
         digests.setdefault(str(row["target"]), set()).add(digest)
         every = (sum(right for right, _ in kinds.values()), sum(n for _, n in kinds.values()))
@@ -168,7 +167,7 @@ def _read(text: str) -> tuple[str, dict[str, tuple[float, int]]]:
 
 
 def _unscored(cells: pd.DataFrame, scores: pd.DataFrame) -> Iterable[str]:
-    """Which cells of the targets that were scored were not: their rungs are missing."""
+    """Cells without a score whose target has scores: their rungs are missing."""
     done = cells[(cells["status"] == Status.DONE) & cells["target"].isin(scores["target"])]
     missing = done[~done["cell_id"].isin(scores["cell_id"])]["cell_id"]
     if len(missing):
@@ -196,15 +195,15 @@ def _beside_loss(
 
 
 def _apart(row: Mapping[object, object]) -> bool:
-    """Whether two intervals have no byte in common; False where one is missing."""
+    """Whether two intervals do not overlap; False if one is missing."""
     low, high = _ends(row, "")
     loss_low, loss_high = _ends(row, "loss_")
     return bool(low > loss_high or high < loss_low)
 
 
 def _ends(row: Mapping[object, object], prefix: str) -> tuple[float, float]:
-    """Of an interval of D_T; an end off the ladder is none. NaN, which is on no side of anything,
-    where there is no interval."""
+    """Ends of an interval of D_T; an end off the ladder is infinite, and both are NaN (which
+    compares as False) without an interval."""
     low = float(str(row[f"{prefix}transferred_low_bytes"]))
     high = float(str(row[f"{prefix}transferred_high_bytes"]))
     if row[f"{prefix}low_range"] == "below":

@@ -1,4 +1,4 @@
-"""What an analysis found: the value that the report, the terminal and callers read."""
+"""The result of an analysis: the value that the report, the terminal and callers read."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Analysis:
     # Columns `analysis.laws.transfer_table.TRANSFER_LAW_COLUMNS`; where empty, the report has no
     # such section.
     transfer_laws: pd.DataFrame = field(default_factory=pd.DataFrame)
-    # Columns `analysis.laws.one_law.ONE_LAW_COLUMNS`: does one law serve all sources?
+    # Columns `analysis.laws.one_law.ONE_LAW_COLUMNS`: does one law hold for all sources?
     one_law: pd.DataFrame = field(default_factory=pd.DataFrame)
-    # Columns `analysis.curves.crossover.CROSSOVER_COLUMNS`: from when on scratch is ahead.
+    # Columns `analysis.curves.crossover.CROSSOVER_COLUMNS`: from where on scratch is ahead.
     crossovers: pd.DataFrame = field(default_factory=pd.DataFrame)
     drawn_curves: list[DrawnCurves] = field(default_factory=list)
     # Columns `analysis.curves.bilingual.BILINGUAL_COLUMNS`, empty without joint cells.
@@ -80,12 +80,12 @@ class Analysis:
 
     @property
     def cells(self) -> pd.DataFrame:
-        """One row a cell, columns `analysis.table.COLUMNS`."""
+        """One row per cell, columns `analysis.table.COLUMNS`."""
         return self.table.cells
 
     @property
     def missing(self) -> pd.DataFrame:
-        """Cells that should be done and are not, with status and reason."""
+        """Expected cells that are not done, with status and reason."""
         return self.table.not_done
 
     @property

@@ -1,11 +1,11 @@
-"""An analysis that was made before, taken up again where nothing has changed.
+"""A cache of analyses: an earlier result is returned if nothing has changed.
 
-The store is read anew each time, which takes about a second for 10,000 runs of a SQL store; what
-is kept is only what follows from it. The key is a digest of every fact that was read, of the plan,
-the options, the corpora's manifests, the libraries' versions and raydt's own source, so an entry
-can be unused but never stale; and it counts only while the files of its report are as they were
-written. It lies in the user's own cache folder (`RAYDT_CACHE_DIR` names another) and not beside the
-report, because it is a pickle, and reports are handed around.
+The store is read every time, which takes about a second for 10,000 runs in a SQL store; only what
+is derived from it is cached. The key is a digest of every fact that was read, of the plan, the
+options, the corpora's manifests, the libraries' versions and raydt's own source, so an entry can be
+unused but never stale; and it is valid only while the files of its report are unchanged. It is in
+the user's cache folder (or `RAYDT_CACHE_DIR`), not beside the report, because it is a pickle, and
+reports are handed around.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Unpack
 from platformdirs import user_cache_path
 
 import raydt.errors
-from analysis.beside import Beside, this_process
 from analysis.report.folder import require_ours
+from analysis.second_process import ExecutorContext, this_process
 from analysis.store.read import SweepRuns, read_sweep
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 KEPT_ENTRIES = 20
 KEPT_SECONDS = 90 * 24 * 3600
 _LIBRARIES = ("numpy", "pandas", "scipy", "matplotlib", "pyarrow", "jinja2")
-# What the process beside this one is for.
-_BESIDE = ("analysis.curves.stored", "analysis.effective", "analysis.report.figures")
+# What the second process imports first.
+_PRELOADED = ("analysis.curves.stored", "analysis.effective", "analysis.report.figures")
 # What unpickling raises on an entry that was cut in half, or is of classes that are gone.
 _UNREADABLE = (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, ValueError)
 
@@ -54,14 +54,15 @@ def analyzed(
     sweep: str | None,
     out_dir: Path | Callable[[str], Path],
     on_step: Callable[[str], None] = lambda _: None,
-    beside: Beside = this_process,
+    executor_context: ExecutorContext = this_process,
     on_computed: Callable[[Analysis], None] = lambda _: None,
     **options: Unpack[Options],
 ) -> tuple[Analysis, bool]:
-    """`analysis.analyze.analyze`, or what it gave before; and whether it was taken from before.
+    """The result of `analysis.analyze.analyze`, and whether it came from the cache.
 
-    Takes the same arguments and raises the same errors. `beside` gives a new analysis help, such as
-    `second_process`; `on_computed` is given a new one before its tables and figures are written.
+    Takes the same arguments and raises the same errors. A new analysis runs with the executor of
+    `executor_context`, such as `second_process`; `on_computed` receives it before its tables and
+    figures are written.
     """
     on_step("reading the store")
     runs = read_sweep(store_uri, sweep)
@@ -72,7 +73,7 @@ def analyzed(
     if entry is not None:
         return entry.analysis, True
     on_step("starting")
-    with beside(_BESIDE) as executor:
+    with executor_context(_PRELOADED) as executor:
         # Here and not above: statistics take a second to import.
         from analysis.analyze import analyze
 
@@ -86,7 +87,7 @@ def analyzed(
             on_computed=on_computed,
             **options,
         )
-    # A report that could not be logged is not kept: the next analysis tries again.
+    # A report that could not be logged is not cached: the next analysis tries again.
     if analysis.logged or not options.get("log_to_store", True):
         _keep(place, analysis)
     return analysis, False
@@ -119,7 +120,7 @@ def _key(runs: SweepRuns, folder: Path, options: Options) -> str:
 
 
 def _sources() -> Iterable[Path]:
-    """Everything that decides what an analysis says: this package, and the leaves it rests on."""
+    """All source files that determine a result: this package, and the modules it builds on."""
     leaves = Path(raydt.errors.__file__).parent
     yield from sorted(
         path
@@ -139,21 +140,21 @@ def _cache_folder() -> Path:
 
 
 def _kept(place: Path) -> _Entry | None:
-    """The entry, if nobody else can have written it, it can be read, and the files it wrote are as
-    it left them."""
+    """The entry, if only this user can have written it, it is readable, and the files of its report
+    are unchanged."""
     if not place.exists() or not _is_ours_alone(place.parent):
         return None
     try:
         entry = pickle.loads(place.read_bytes())
     except _UNREADABLE:
-        return None  # as good as none: it is made anew
+        return None  # treated as missing: the analysis is repeated
     if not isinstance(entry, _Entry) or entry.files != _stamps(Path(name) for name in entry.files):
         return None
     return entry
 
 
 def _keep(place: Path, analysis: Analysis) -> None:
-    """Write the entry, whole or not at all, and let old ones go."""
+    """Write the entry atomically, and delete old ones."""
     files = [path for path in analysis.out_dir.rglob("*") if path.is_file()]
     try:
         data = pickle.dumps(_Entry(analysis, _stamps(files)))
@@ -166,12 +167,14 @@ def _keep(place: Path, analysis: Analysis) -> None:
             if number >= KEPT_ENTRIES or time.time() - _changed(old) > KEPT_SECONDS:
                 old.unlink(missing_ok=True)
     except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
-        analysis.notes.append(f"The next analysis starts from nothing: {error}")
+        analysis.notes.append(
+            f"The result could not be cached, so the next analysis starts from scratch: {error}"
+        )
 
 
 def _is_ours_alone(folder: Path) -> bool:
-    """Whether only this user can put files there: unpickling runs what it reads, and
-    `RAYDT_CACHE_DIR` may name a place such as /tmp, where others can have made the folder first."""
+    """Whether only this user can write there: unpickling executes what it reads, and
+    `RAYDT_CACHE_DIR` may be in a place such as /tmp, where others can create the folder first."""
     stat = folder.stat()
     return stat.st_uid == os.geteuid() and not stat.st_mode & (S_IWGRP | S_IWOTH)
 
@@ -179,7 +182,7 @@ def _is_ours_alone(folder: Path) -> bool:
 def _changed(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:  # another analysis has let it go
+    except FileNotFoundError:  # deleted by another analysis
         return 0.0
 
 

@@ -1,4 +1,4 @@
-"""The tidy table: one validated row for each cell of a sweep."""
+"""The tidy table: one validated row per cell of a sweep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raydt.errors import Problem
 from raydt.tracking import schema
 from raydt.tracking.schema import Stage, Status, Stop
 
-# Losses in nats per byte, sizes in bytes. Missing text is NaN, as pandas has it.
+# Losses in nats per byte, sizes in bytes. Missing text is NaN, as in pandas.
 COLUMNS = {
     "cell_id": "str",
     "stage": "str",
@@ -38,12 +38,12 @@ COLUMNS = {
     "best_bytes_seen": "float64",
     "bytes_seen": "float64",
     "seconds": "float64",
-    "unfinished": "float64",  # fall of log loss that another doubling of bytes would bring
-    "unseen_share": "float64",  # of the bytes of `test`: never in the source's training data
+    "unfinished": "float64",  # decrease of log loss after another doubling of bytes
+    "unseen_share": "float64",  # share of the bytes of `test` that the source never had
     # Of a finetune, on its source's test split; and how much more than its pretrain's.
     "source_loss": "float64",
     "source_loss_rise": "float64",
-    "added_for": "str",  # why a refinement added it, NaN for a cell that was declared
+    "added_for": "str",  # why a refinement added it, NaN for declared cells
     "run_id": "str",
 }
 _METRICS = {name: key for name, key in schema.FINAL_METRICS.items() if name not in schema.BITS}
@@ -57,26 +57,25 @@ _HAS_TARGET = {Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT, Stage.JOINT}
 
 @dataclass(frozen=True)
 class CellTable:
-    """The cells of a sweep, and everything that was not taken at face value."""
+    """The cells of a sweep, and everything about them that was questionable."""
 
     cells: pd.DataFrame  # columns `COLUMNS`, sorted by cell id
     not_done: pd.DataFrame  # columns of `analysis.store.plan.NOT_DONE_COLUMNS`
     num_expected: int
-    inferred: bool  # whether the expected cells were inferred, for lack of plan.json
-    problems: list[Problem]  # runs that were left out, or not believed
-    resolved: list[str]  # sentences: which of several runs of a cell was taken
+    inferred: bool  # whether the expected cells were inferred because plan.json is missing
+    problems: list[Problem]  # runs that were left out, or are implausible
+    resolved: list[str]  # sentences: which of several runs of a cell was used
 
 
 def tidy(sweep: SweepRuns) -> CellTable:
     """The table of a sweep.
 
     A cell is its stage, source, target, true bytes, seed and model; two labels of equal bytes are
-    one cell. Where the plan knows a cell's fingerprint, only runs with that fingerprint count:
-    others were made under another protocol, data or code by a sweep of the same name, and are
-    left out and named. Of several runs of a cell, one that is done is taken before one that is
-    not, then the one that ended last. A run that cannot be read (no cell id, a size that is no
-    number) is left out and named; a cell that calls itself done without a usable test loss is kept
-    as failed and named.
+    one cell. If the plan has a cell's fingerprint, only runs with that fingerprint count: others
+    come from a sweep of the same name with another protocol, data or code, and are left out and
+    reported. Of several runs of a cell, a finished one is preferred, then the one that ended last.
+    A run that cannot be read (no cell id, a size that is not a number) is left out and reported; a
+    cell tagged done without a usable test loss is kept as failed and reported.
     """
     problems: list[Problem] = []
     found: list[_Found] = []
@@ -96,7 +95,7 @@ def tidy(sweep: SweepRuns) -> CellTable:
         else:
             taken[one.key] = one
     if expected is not None:
-        # A cell goes by the name that the plan has for it, whichever label its run was made under.
+        # A cell has the plan's name for it, whatever label its run has.
         names = {cell_key(row): row["cell_id"] for row in expected.to_dict("records")}
         for key, one in taken.items():
             named = replace(one.row, cell_id=names.get(key, one.row.cell_id))
@@ -153,7 +152,7 @@ class _Found:
     run: StoredRun
 
     def precedence(self) -> tuple[bool, int, str]:
-        """The largest is taken. A run that has not ended is the latest there is."""
+        """The largest is used. A run that has not ended counts as the latest."""
         ended = self.run.end_time_ms if self.run.end_time_ms is not None else 2**62
         return (self.row.status == Status.DONE, int(ended), self.run.run_id)
 
@@ -161,7 +160,7 @@ class _Found:
 def _of_the_plan(
     found: list[_Found], expected: pd.DataFrame, problems: list[Problem]
 ) -> list[_Found]:
-    """The runs that belong to the plan; the others are named in `problems`.
+    """The runs that belong to the plan; the others are listed in `problems`.
 
     A plan of an earlier version has no fingerprints: then runs of cells outside it count too.
     """
@@ -220,7 +219,7 @@ def _row(run: StoredRun, problems: list[Problem]) -> _Row | None:
     problems += found
     if found:
         return None
-    # What is None here is named in `found`.
+    # What is None here is listed in `found`.
     assert cell_id is not None
     assert stage is not None
     assert status is not None

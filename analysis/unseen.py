@@ -6,17 +6,17 @@ import pandas as pd
 
 from raydt.tracking.schema import Stage, Status
 
-SHOWN_SHARE = 0.01  # a pair under this says nothing that a report should spend a line on
-# From here on the losses of these bytes alone can move the loss of the whole: a byte that a source
-# has never seen costs some nats more than one it knows, so 5 % of them cost tenths of a nat.
+SHOWN_SHARE = 0.01  # pairs below this are not worth a line in the report
+# From here on the losses of these bytes alone can move the total loss: a byte that a source has
+# never seen costs several nats more than one it knows, so 5 % of them cost tenths of a nat.
 ALARM_SHARE = 0.05
 
 
 def unseen_shares(cells: pd.DataFrame) -> pd.DataFrame:
     """source, target, unseen_share of every pair that reports it, the largest share first.
 
-    A share hangs on the source's training data and the target's test split, and on neither size
-    nor model; of seeds that were given different data the largest is taken.
+    A share depends on the source's training data and the target's test split, but not on size or
+    model; among seeds with different data the largest is used.
     """
     done = cells[
         (cells["status"] == Status.DONE)

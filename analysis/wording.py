@@ -1,4 +1,4 @@
-"""Numbers as people read them: D_T with its sign, its bounds and its interval."""
+"""Numbers formatted for reading: D_T with its sign, bound and interval."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNFINISHED_LEGEND = (
 
 
 def whole_bytes(num_bytes: float) -> str:
-    """Three digits, and no fractions of a byte: 131_942 -> "132k", -45.7 -> "-46"."""
+    """Three significant digits, no fractions of a byte: 131_942 -> "132k", -45.7 -> "-46"."""
     return approximate_bytes(round(num_bytes))
 
 
@@ -38,11 +38,11 @@ def transferred(row: Mapping[Any, Any]) -> str:
 
 
 def interval(row: Mapping[Any, Any]) -> str:
-    """Its interval: "[80k, 131k]", "[80k, >120k]"; empty where there is none to show."""
+    """Its interval: "[80k, 131k]", "[80k, >120k]"; empty if there is none to show."""
     if pd.isna(row["transferred_low_bytes"]):
         return ""
     if row["low_range"] == row["high_range"] != "inside":
-        # Every resample lies off the same end of the ladder: the bound has said it already.
+        # Every resample is off the same end of the ladder: the bound already says so.
         return "" if row["low_range"] == row["range"] else _end(row, "low")
     return f"[{_end(row, 'low')}, {_end(row, 'high')}]"
 
@@ -71,19 +71,20 @@ def sign_is_open(row: Mapping[Any, Any]) -> bool:
 
 
 def transferred_with_interval(row: Mapping[Any, Any]) -> str:
-    """ "+103k [80k, 131k]", and "↓" or "↑" where `unfinished_mark` has one."""
+    """ "+103k [80k, 131k]", with "↓" or "↑" if `unfinished_mark` has one."""
     parts = (transferred(row), interval(row), unfinished_mark(row))
     return " ".join(part for part in parts if part)
 
 
 def unfinished_mark(row: Mapping[Any, Any]) -> str:
-    """Which way another doubling of training bytes may move D_T: "↓", "↑", "↕", or nothing."""
+    """The direction in which another doubling of training bytes may move D_T: "↓", "↑",
+    "↕" or ""."""
     down, up = (not pd.isna(row.get(f"unfinished_{end}_bytes")) for end in ("low", "high"))
     return {(True, False): "↓", (False, True): "↑", (True, True): "↕"}.get((down, up), "")
 
 
 def if_trained_on(row: Mapping[Any, Any]) -> str:
-    """How far that is: "down to 82k", "up to 140k", "82k to 140k", or nothing."""
+    """How far: "down to 82k", "up to 140k", "82k to 140k", or ""."""
     mark = unfinished_mark(row)
     low, high = (_unfinished_end(row, end) for end in ("low", "high"))
     return {"↓": f"down to {low}", "↑": f"up to {high}", "↕": f"{low} to {high}"}.get(mark, "")
@@ -97,12 +98,12 @@ def _unfinished_end(row: Mapping[Any, Any], end: str) -> str:
 
 
 def share_of_effective(row: Mapping[Any, Any]) -> str:
-    """D_T / D_E: "93%", a bound such as "> 80%"; "-2.5x" where D_F is that many D_E too much."""
+    """D_T / D_E: "93%", a bound such as "> 80%", or a multiple such as "-2.5x"."""
     mark = {"inside": "", "below": "< ", "above": "> "}[row["range"]]
     share = row["transferred_bytes"] / row["effective_bytes"]
     if share <= -1.995:
         return f"{mark}{share:.1f}x"
-    return f"{mark}{round(100 * share):d}%"  # an int has no minus zero
+    return f"{mark}{round(100 * share):d}%"  # an int has no negative zero
 
 
 def worth(row: Mapping[Any, Any]) -> str:
@@ -117,7 +118,7 @@ def size_name(row: Mapping[Any, Any]) -> str:
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:
-    """Names in a sentence: the first few, and how many more there are."""
+    """Names for a sentence: the first few, and the number of the others."""
     every = list(names)
     shown = ", ".join(every[:most])
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more"

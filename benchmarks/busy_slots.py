@@ -3,18 +3,18 @@
     PYTHONPATH=. python benchmarks/busy_slots.py                                # sweeps/smoke.toml
     PYTHONPATH=. python benchmarks/busy_slots.py -- --slots 2                   # the demo
     PYTHONPATH=. python benchmarks/busy_slots.py -- --sweep sweeps/smoke.toml --seeds 0 1
-    PYTHONPATH=. python benchmarks/busy_slots.py --of runs --name demo          # one that was made
+    PYTHONPATH=. python benchmarks/busy_slots.py --of runs --name demo          # an existing launch
 
-Trains a grid (the words after `--` are those of sweeps/grid.py) and reads from the cells' journals
-when each began and ended. All is measured within the one launch:
+Trains a grid (the arguments after `--` go to sweeps/grid.py) and reads from the cells' journals
+when each began and ended. Everything is measured within one launch:
 
 - busy: seconds that cells took, over the slots' seconds from the first cell's start to the last
-  one's end. What is missing is ours (the gap between two cells of a slot) or the grid's (a slot
-  that waits for a parent, or for the last cells of others), so the gaps are told too.
-- makespan over the best list schedule: the same cells with the same seconds, handed out without
-  any gap by the order that the plan uses, now with the true seconds, and by longest cell first;
-  the better of the two. Below it stands what no schedule can beat: all seconds over the slots, or
-  the longest chain of a parent and its child.
+  one's end. The rest is due to raydt (gaps between two cells of a slot) or to the grid (a slot that
+  waits for a parent, or for the last cells of others), so the gaps are reported too.
+- makespan over the best list schedule: the same cells with the same seconds, scheduled without gaps
+  in the plan's order, with the true seconds, and by longest cell first; the better of the two.
+  Below it is the lower bound of any schedule: all seconds over the slots, or the longest chain of a
+  parent and its child.
 """
 
 from __future__ import annotations
@@ -59,27 +59,28 @@ class Span:
 
 
 def train(storage: Path, words: list[str]) -> None:
-    """A launch of a grid in a storage of its own."""
+    """A launch of a grid in its own storage."""
     grid = [sys.executable, str(ROOT / "sweeps" / "grid.py")]
     subprocess.run([*grid, *words, "--storage", str(storage)], check=True)
 
 
 def spans_of(sweep: Sweep, cells: list[Cell]) -> dict[str, Span]:
-    """By cell id, from the journals of the attempts that count. `RunError` where a cell was cut
-    off and gone on with: its seconds are of two launches."""
+    """By cell id, from the journals of the attempts that count. `RunError` if a cell was
+    interrupted and resumed: its seconds are from two launches."""
     results = Ledger.read(sweep, cells).results
     spans = {}
     for cell_id, result in results.items():
         rows = read_journal(cell_folder(sweep, cell_id), result.attempt)
         if any(isinstance(row, ResumeRow) for row in rows):
-            raise RunError(f"{cell_id} was cut off and gone on with: measure another launch")
+            raise RunError(f"{cell_id} was interrupted and resumed: measure another launch")
         spans[cell_id] = Span(rows[0].time, rows[-1].time)
     return spans
 
 
 def slots_of(spans: Mapping[str, Span]) -> tuple[int, list[float], float, float]:
-    """How many slots were used; seconds between a cell's end and the next one's start in the same
-    slot; how long after the first slot the last one began, and the first one ended before the last.
+    """The number of slots used; seconds between a cell's end and the next one's start in the same
+    slot; how long after the first slot the last one began, and how long before the last the first
+    one ended.
 
     A cell is given to the slot that has been free for longest.
     """
@@ -143,7 +144,7 @@ def report(sweep: Sweep, console: Console) -> None:
     table.add_row("busy, first start to last end", f"{total / num_slots / makespan:.1%}", ">= 90 %")
     table.add_row("busy, in the best list schedule", f"{total / num_slots / best:.1%}", "")
     table.add_row("makespan / best list schedule", f"{makespan / best:.3f}", "<= 1.15")
-    table.add_row("makespan / what none can beat", f"{makespan / bound:.3f}", "")
+    table.add_row("makespan / lower bound", f"{makespan / bound:.3f}", "")
     table.add_row("makespan", f"{makespan:.1f} s", "")
     table.add_row("slots that had a cell at once", f"{num_used}", f"{num_slots}")
     table.add_row("first start of the last slot, after the first's", f"{late:.1f} s", "")

@@ -1,4 +1,5 @@
-"""What a small cell costs beyond its training: in a launch, and by a worker group for each cell.
+"""The overhead of a small cell beyond its training: in a launch, and with one worker group per
+cell.
 
     PYTHONPATH=. python benchmarks/cell_overhead.py
     PYTHONPATH=. python benchmarks/cell_overhead.py --cells 20 --groups 4
@@ -7,12 +8,12 @@ One run measures three things, one after the other, all with one cell at a time:
 
 - plain: the training loop alone, in this process;
 - launch: the same cells as part of a grid, by `sweeps/grid.py` with one slot: journal, lease,
-  checkpoint, weights, result, MLflow. The wall time of a cell is from the end of the cell before
-  it to its own end, as the journals have them, so that nothing between cells is left out;
+  checkpoint, weights, result, MLflow. The wall time of a cell is from the end of the previous cell
+  to its own end, according to the journals, so that nothing between cells is left out;
 - worker group: the same cells by `ray.train.torch.TorchTrainer` with one worker each (the peer).
 
-What is beyond training is the wall time less that of the same cell done plainly. The first cell of
-each is left out: it pays for processes and imports.
+The overhead is the wall time minus that of the same cell in the plain loop. The first cell of each
+is left out: it includes the start of processes and imports.
 """
 
 from __future__ import annotations

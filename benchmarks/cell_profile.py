@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/cell_profile.py [--demo]
 
-Cells of `nano` on alba by the default protocol, or by the demo's. The finetune starts from random
-weights, which does not change its time a step. Printed are the share of each part and the share
-that closed forms give (a forward pass is a third of a step). Checkpoints are written as by default
-(every 30 s, at most 2 % of the time); the last column times one by itself.
+Cells of `nano` on alba with the default protocol, or with the demo's. The finetune starts from
+random weights, which does not change its time per step. Prints the share of each part and the share
+that closed forms predict (a forward pass is a third of a step). Checkpoints are written as by
+default (every 30 s, at most 2 % of the time); the last column times a single one.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Steps with `torch.compile` and without, beside a nanoGPT-style loop both ways.
+"""Steps with and without `torch.compile`, compared with a nanoGPT-style loop both ways.
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/compiled.py nano micro
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/compiled.py nano micro --precision float32
 
 One thread; in bfloat16, the peer by autocast, or in float32. What is compiled is what
 `compile = model` of a recipe compiles, the loss with its gradient; of the peer the model, as its
-users do. Contenders take turns; a ratio is the median over rounds of ratios within a round, of CPU
-seconds. Compiling is timed with an empty cache, the compiler's own processes (g++) counted, and
-"pays after" divides it by what a step saves.
+users do. Contenders alternate; a ratio is the median over rounds of ratios within a round, in CPU
+seconds. Compiling is timed with an empty cache, including the compiler's own processes (g++), and
+"pays after" divides it by the saving per step.
 """
 
 from __future__ import annotations

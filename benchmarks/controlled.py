@@ -1,4 +1,4 @@
-"""How fast controlled languages are generated: MB a second of one core, each, in one run.
+"""How fast controlled languages are generated: MB per second on one core, in one run.
 
     python benchmarks/controlled.py
 
@@ -14,12 +14,12 @@ from raydt.corpora.controlled.catalog import LANGUAGES, generate
 from raydt.corpora.controlled.scripts import SCRIPTS
 
 NUM_BYTES = 10_000_000
-ROUNDS = 3  # the best counts: the others were disturbed
+ROUNDS = 3  # the best counts: the others were disturbed by other load
 REQUIRED_MB_PER_SECOND = 20.0
 
 
 def measure(language: str) -> float:
-    """Megabytes (10^6) a second, the language's own making included."""
+    """Megabytes (10^6) per second, including the construction of the language."""
     best_seconds = float("inf")
     for _ in range(ROUNDS):
         start = time.process_time()

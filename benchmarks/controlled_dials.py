@@ -4,13 +4,13 @@ r"""Do the dials do what they say? Transfer from w<share>-s<share> to `related`.
     python benchmarks/controlled_dials.py --seeds 0 --finetune-sizes 0 8000 32000
 
 For each seed: a scratch ladder of `related`, and for each setting of the two dials a pretraining,
-a zeroshot evaluation and finetunes at each size. Each seed is a corpus of its own (another world,
-other words, another choice of what is kept) as well as another start of the model. D_E by the
+a zeroshot evaluation and finetunes at each size. Each seed has its own corpus (another world, other
+words, another selection of what is kept) as well as another initialization of the model. D_E by the
 `loglog` estimator: the size at which the ladder, interpolated in log loss over log bytes, has the
 finetune's loss.
 
-The demo's model and protocol: a source is read once, ladder and finetunes train until they have
-converged.
+The demo's model and protocol: a source is read once, ladder and finetunes train until they
+converge.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def loss(outcome: Outcome) -> float:
 
 
 def effective_bytes(finetune_loss: float, ladder: dict[int, float]) -> float:
-    """D_E; outside the ladder, where it would be made up, -inf or inf."""
+    """D_E; -inf or inf outside the ladder."""
     losses = np.minimum.accumulate(np.array(list(ladder.values())))
     if finetune_loss > losses[0]:
         return float("-inf")
@@ -96,7 +96,7 @@ def run_seed(seed: int, asked: argparse.Namespace) -> Found:
 
 
 def print_table(runs: list[Found], finetune_sizes: list[int]) -> None:
-    """Mean D_T in kB, and in brackets that of each seed; no mean where the ladder is left."""
+    """Mean D_T in kB, and in brackets that of each seed; no mean if one is off the ladder."""
     sizes = [f"D_T, D_F = {size // 1000}k" for size in finetune_sizes]
     print("\n| source | " + " | ".join(sizes) + " |")
     print("|---" * (len(sizes) + 1) + "|")

@@ -2,11 +2,12 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/converged.py ../shared/corpora fi en zh
 
-For each language and size: the default's test loss over three seeds, beside the best of 24 recipes
-that a person might try by hand (three learning rates, four lengths, cosine and constant; the
-checkpoint with the best `val` of each), and beside a cosine over as many bytes as the default saw.
-The best of 24 is the best on *test*, which nobody could choose: a bound that is too good. Seeds are
-pooled over all of it. `--json FILE` also writes the numbers; several files are read by `--table`.
+For each language and size: the default's test loss over three seeds, compared with the best of 24
+recipes that a person might try by hand (three learning rates, four lengths, cosine and constant;
+the checkpoint with the best `val` of each), and with a cosine over as many bytes as the default
+saw. The best of 24 is the best on *test*, which nobody could choose: an optimistic bound. The noise
+of seeds is pooled over everything. `--json FILE` also writes the numbers; `--table` reads several
+such files.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ VAL_BYTES, TEST_BYTES, EXCERPT_BYTES = 32_000, 100_000, 1_500
 
 
 def read_splits(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Train, val and test of a file of one document a line; the latter two are excerpts of many."""
+    """Train, val and test from a file with one document per line; val and test are excerpts of
+    many."""
     lines = [line for line in path.read_bytes().split(b"\n") if line]
     order = np.random.default_rng(0).permutation(len(lines))
     documents = [lines[i] for i in order]
@@ -49,7 +51,7 @@ def read_splits(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArr
 
 
 def by_hand(rate: float, epochs: float, schedule: str, batch_windows: int) -> Recipe:
-    """What a person might try."""
+    """Recipes that a person might try."""
     return Recipe(
         learning_rate=0.02 * rate,
         embedding_learning_rate=0.04 * rate,
@@ -69,7 +71,7 @@ def best_checkpoint(model: str, recipe: Recipe, splits: Splits, window_bytes: in
 
 
 def measure(model: str, language: str, path: Path) -> Iterable[dict[str, Any]]:
-    """A row for each run."""
+    """One row per run."""
     data, val, test = read_splits(path)
     window_bytes = MODELS[model].window_bytes
     protocol = Protocol()
@@ -85,7 +87,8 @@ def measure(model: str, language: str, path: Path) -> Iterable[dict[str, Any]]:
         equal = by_hand(1.0, float(np.median(seen)) / size_bytes, "cosine", 8)
         yield kind | row("cosine, equal bytes", best_checkpoint(model, equal, splits, window_bytes))
         for rate in RATES:
-            # The best checkpoint of a constant rate over the longest length is that of any of them.
+            # The best checkpoint with a constant rate over the longest length is the best over any
+            # length.
             recipes = [by_hand(rate, epochs, "cosine", 8) for epochs in LENGTHS]
             recipes.append(by_hand(rate, max(LENGTHS), "constant", 8))
             for recipe in recipes:

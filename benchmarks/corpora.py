@@ -1,10 +1,10 @@
-"""How fast and in how much memory a corpus is prepared and read, beside others in one run.
+"""Speed and memory of preparing and reading a corpus, compared with others in the same run.
 
     python benchmarks/corpora.py                      # speed, of 200 MB
     python benchmarks/corpora.py --memory-bytes 2G    # and the memory a large file takes
 
 Text is made by drawing words of a vocabulary of 60,000 by Zipf's law; no two documents share a
-sentence. Needs `pip install 'raydt[bench]'` for ByT5, and says so where it is not there.
+sentence. ByT5 needs `pip install 'raydt[bench]'`; without it the script says so.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from raydt.corpora.spec import FilesCorpus
 from raydt.cpus import num_cpus
 from raydt.units import approximate_bytes, parse_bytes
 
-BYT5_BYTES = 2_000_000  # of the same text a round: at 1 MB/s all of it would take minutes
+BYT5_BYTES = 2_000_000  # of the same text per round: at 1 MB/s all of it would take minutes
 VOCABULARY = 60_000
 
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def measure_speed(folder: Path, num_bytes: int, rounds: int) -> None:
-    """Local parquet to shards, against the raw column and against ByT5."""
+    """Local parquet to shards, compared with the raw column and with ByT5."""
     path = folder / "xx.parquet"
     num_bytes = write_parquet(path, num_bytes)
     print(
@@ -75,8 +75,8 @@ def measure_speed(folder: Path, num_bytes: int, rounds: int) -> None:
     def prepare() -> None:
         prepare_language(locate(FilesCorpus(folder)), "xx", 0, 0, 0, folder / "prepared")
 
-    # In turn, so that a machine that is busy for a while is busy for all, and the median of what
-    # one round says of two. CPU seconds hardly change with what else the machine does.
+    # Interleaved, so that temporary load affects all, with medians of ratios within a round. CPU
+    # seconds hardly depend on other load.
     raw, floor, ours = Timed(num_bytes), Timed(num_bytes), Timed(num_bytes)
     tokenize = build_byt5(path, folder)
     for _ in range(rounds):
@@ -97,7 +97,7 @@ def measure_speed(folder: Path, num_bytes: int, rounds: int) -> None:
 
 
 def measure_stages(path: Path) -> None:
-    """What one thread does of each stage, alone."""
+    """Each stage alone, on one thread."""
     blocks = [block.documents for block in read_parquet(path, FilesCorpus(path.parent), 0)]
     data = [parts(documents)[0] for documents in blocks]
     num_bytes = sum(map(len, data))
@@ -121,7 +121,7 @@ def measure_stages(path: Path) -> None:
 
 
 def read_hash_write(path: Path, out: Path) -> None:
-    """What no way of preparing can do without: read, hash and write, each in a thread."""
+    """The unavoidable part of any preparation: read, hash and write, each in a thread."""
     digest = hashlib.sha256()
     hashing, writing = SerialWorker(), SerialWorker()
     with out.open("wb", buffering=0) as file, pq.ParquetFile(path, memory_map=True) as parquet:
@@ -142,7 +142,7 @@ def _write(file: FileIO, data: pa.Buffer) -> None:
 
 
 class Timed:
-    """The rounds of one work on so many bytes."""
+    """The rounds of one task on a number of bytes."""
 
     def __init__(self, num_bytes: int) -> None:
         self._num_bytes = num_bytes
@@ -161,7 +161,7 @@ class Timed:
         return self._num_bytes / min(self._seconds)
 
     def over(self, other: Timed) -> str:
-        """Speed relative to another's, and the same of CPU seconds: the medians of the rounds."""
+        """Speed relative to another's, by wall clock and by CPU seconds: medians over rounds."""
         by_clock = self._median_over(other, other._seconds, self._seconds)
         by_cpu = self._median_over(other, other._cpu_seconds, self._cpu_seconds)
         return f"{by_clock:.2f}, by CPU seconds {by_cpu:.2f}"
@@ -250,7 +250,7 @@ def measure_peak(folder: Path) -> None:
 
 
 def write_parquet(path: Path, num_bytes: int) -> int:
-    """Text of about so many bytes in a column `text`; the bytes there are."""
+    """Text of about this many bytes in a column `text`; returns the actual bytes."""
     rng = np.random.default_rng(0)
     letters = np.array(list("eeeetttaaooiinnsshhrrddlluc"))
     drawn = ("".join(rng.choice(letters, rng.integers(2, 11))) for _ in range(VOCABULARY))

@@ -1,13 +1,12 @@
-"""What each part of preparing a file costs, in CPU seconds a gigabyte, beside what none can do
-without.
+"""What each part of preparing a file costs, in CPU seconds per gigabyte, and the unavoidable part.
 
     python benchmarks/corpora_profile.py                # of 200 MB of text, made as for corpora.py
     python benchmarks/corpora_profile.py --bytes 500M --rounds 5
     python benchmarks/corpora_profile.py FOLDER         # of one language, such as xx.txt
 
-Each part has the time of its own thread, less that of the parts which it calls; what is left of the
-whole, which is of all threads, is the interpreter, waiting and giving memory back. The floor (read
-the column, SHA-256 it, write it) is measured by turns with it where the text is made.
+Each part has the time of its own thread, minus that of the parts it calls; the remainder of the
+total over all threads is the interpreter, waiting and freeing memory. The floor (read the column,
+SHA-256 it, write it) is measured alternately with it if the text is generated.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from raydt.corpora.spec import FilesCorpus
 from raydt.units import approximate_bytes, parse_bytes
 
 # Of each: whose, its name, what it does, and why it has to be there.
-FLOOR, TEXT = "what no way of preparing is without", "text that is checked"
-SHUFFLE, TWICE = "a shuffle in bounded memory", "splits that share no document"
+FLOOR, TEXT = "unavoidable in any preparation", "checks of the text"
+SHUFFLE, TWICE = "shuffle in bounded memory", "splits without shared documents"
 PARTS: tuple[tuple[Any, str, str, str], ...] = (
     (read_parquet._Column, "_read_group", "read and unpack parquet", FLOOR),
     (files, "read_text", "read and check lines", TEXT),
@@ -63,7 +62,7 @@ class Clock:
         self._inner = threading.local()
 
     def of(self, work: Callable[..., Any], what: str) -> Callable[..., Any]:
-        """The same work, whose own seconds are added up; of a generator those of each step."""
+        """Wraps a function to add up its own seconds; for a generator those of each step."""
 
         def run(*values: Any, **named: Any) -> Any:
             found = self._timed(what, lambda: work(*values, **named))
@@ -92,7 +91,7 @@ class Clock:
 
 
 def main() -> None:
-    """Print a line per part, of the round that took least."""
+    """Print a line per part, for the fastest round."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--bytes", default="200M", help="of text that is made [200M]")

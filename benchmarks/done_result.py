@@ -1,4 +1,4 @@
-"""The result of a cell that is done, for stores that no cell was trained for."""
+"""The result of a finished cell, for stores that are filled without training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from raydt.tracking.schema import Status
 
 
 def done_result(cell_id: str, fingerprint: str, attempt: str) -> Result:
-    """As of a cell of `nano`; all have the same numbers."""
+    """That of a `nano` cell; all have the same numbers."""
     return Result(
         cell_id=cell_id,
         fingerprint=fingerprint,

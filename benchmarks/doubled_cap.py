@@ -1,10 +1,10 @@
-"""Does a D_T hang on the cap and the tolerance? The same grid with twice the cap and half of it.
+"""Does D_T depend on the cap and the tolerance? The same grid with twice the cap and half of it.
 
     python benchmarks/doubled_cap.py REPORT OTHER_REPORT
 
 Both are folders that `raydt analyze` wrote; pairs and sizes that both have are compared. The D_T of
-the other counts as the same where it lies within the interval of the first. Where that interval is
-open, whatever lies beyond the ladder on that side is within. docs/protocols.md has the commands.
+the other counts as the same if it lies within the interval of the first. If that interval is open,
+everything beyond the ladder on that side is within. docs/protocols.md has the commands.
 """
 
 from __future__ import annotations

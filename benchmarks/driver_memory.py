@@ -3,7 +3,7 @@
     PYTHONPATH=. python benchmarks/driver_memory.py --folder /dev/shm/cells
     PYTHONPATH=. python benchmarks/driver_memory.py --folder /dev/shm/cells --cells 1000
 
-All but the training is what a launch does: a real Ray, the fan-out and the policy of a grid,
+Everything except training is as in a launch: a real Ray, the fan-out and the policy of a grid,
 leases, journals, results, and MLflow's store. A cell takes its lease, reports once and ends.
 """
 
@@ -41,7 +41,7 @@ _ROWS = 20
 
 
 def do_nothing(config: dict[str, Any]) -> None:
-    """In the place of the training of a cell."""
+    """Replaces the training of a cell."""
     from ray import tune
 
     task = received(config, CellTask)
@@ -86,7 +86,7 @@ class Quiet(Progress):
         if self.num_ended % self._every == 0:
             megabytes = psutil.Process().memory_info().rss / 1e6
             seconds = time.perf_counter() - self._began
-            # As it comes: a curve that is cut off says something, too.
+            # Printed at once: an interrupted curve is informative, too.
             print(f"| {self.num_ended:,} | {megabytes:,.0f} | {seconds:,.0f} |", flush=True)
 
 
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def run(num_cells: int, folder: Path) -> None:
-    """A launch of at least so many cells."""
+    """A launch of at least this many cells."""
     set_environment()
     sweep = Sweep(storage=str(folder), name="nothing", slots=2, **axes_of(num_cells))
     cells = {cell.cell_id: cell for cell in build_grid(sweep)}

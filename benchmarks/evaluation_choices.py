@@ -1,20 +1,20 @@
-r"""How large must `val` be so that what it decides costs less than the noise of seeds?
+r"""How large must `val` be so that its decisions cost less than the noise of seeds?
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation_choices.py
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation_choices.py \
         --corpora ../shared/corpora --languages alba fi --sizes 2000 8000 32000 --seeds 0 1 2 3
 
-Scratch cells of `nano` by the default protocol, but without `tolerance`: each trains until four
-evaluations on 32 kB of `val` were no better, so its curve reaches past the place where the default
-ends. Of every evaluation the losses of `val` and of 64 kB of `test` are kept. Afterwards the
-beginnings of `val` (2 kB to 32 kB) decide by the default's rules: where the cell ends, and which of
-the evaluations up to there is kept.
+Scratch cells of `nano` with the default protocol, but without `tolerance`: each trains until four
+evaluations on 32 kB of `val` were no better, so its curve extends past the end of the default. The
+losses of every evaluation on `val` and on 64 kB of `test` are kept. Afterwards prefixes of `val`
+(2 kB to 32 kB) decide by the default's rules where the cell ends, and which of the evaluations up
+to there is selected.
 
-- lost: the log of the test loss of what is kept, above the best of the curve on `test` itself;
-  means over seeds. "at most" is the worst seed's. `choice alone`: the same without an early end,
-  where `val` only chooses among all evaluations.
-- seeds: standard deviation of the log test loss over seeds, of what 32 kB keep. The target of a
-  `val` is to lose less than that.
+- lost: the log test loss of the selected evaluation, minus the best of the curve on `test` itself;
+  means over seeds. "at most" is the worst seed's. `choice alone`: the same without ending early,
+  where `val` only selects among all evaluations.
+- seeds: standard deviation over seeds of the log test loss selected by 32 kB. A `val` should lose
+  less than that.
 - ended: bytes seen where it ends, median.
 
 Real languages are held out as raydt lays them out: excerpts of 1 kB, each of another document.
@@ -49,7 +49,7 @@ PROTOCOL, MODEL = Protocol(), MODELS["nano"]
 
 
 class Keeping(Evaluator):
-    """Keeps what each evaluation says of the beginnings of `val`, and the loss on `test`."""
+    """Keeps the losses of each evaluation on prefixes of `val`, and on `test`."""
 
     test: NDArray[np.uint8]
     kept: list[tuple[dict[int, float], float]]
@@ -63,7 +63,7 @@ class Keeping(Evaluator):
 
 @dataclass(frozen=True)
 class Decided:
-    """What a `val` of one size makes of one curve."""
+    """The decisions of a `val` of one size on one curve."""
 
     lost: float
     lost_by_choice: float

@@ -1,12 +1,12 @@
-"""What each part of `raydt/cpu`, the CPU's fast path, buys a training step.
+"""How much each part of `raydt/cpu`, the CPU's fast path, speeds up a training step.
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/fast_path.py
 
-Steps of scratch cells, as `train` takes them, in the precision that a recipe has by default: the
-demo's cells are of `nano`, with 2 to 8 windows a batch. All in processes of their own, by turns
-with both parts and without either one, because how much glibc gives back depends on what the heap
-held before. Printed are CPU milliseconds a step (the machine may be shared) and medians of the
-ratios within a round.
+Steps of scratch cells, as in `train`, in the default precision: the demo's cells are of `nano`,
+with 2 to 8 windows per batch. Each runs in its own process, alternating between both parts and
+without each, because how much memory glibc returns depends on the previous state of the heap.
+Prints CPU milliseconds per step (the machine may be shared) and medians of the ratios within a
+round.
 """
 
 from __future__ import annotations

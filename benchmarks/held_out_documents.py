@@ -2,10 +2,11 @@
 
     python benchmarks/held_out_documents.py ../shared/corpora/fi.txt ...
 
-A byte trigram model, interpolated with bigrams and unigrams, counted on half of the documents of a
-file of one document a line. Of the other half so many are drawn, 2,000 times, whole or an excerpt
-of each; shown is the standard deviation of the loss, in bits per byte, over the draws. What a model
-of bytes finds hard about a document the trigram finds hard, too, so that this takes seconds.
+A byte trigram model, interpolated with bigrams and unigrams, is counted on half of the documents of
+a file with one document per line. From the other half documents are drawn 2,000 times, whole or as
+excerpts; the table shows the standard deviation of the loss over the draws, in bits per byte.
+Documents that are hard for a byte-level model are hard for the trigram, too, and this takes
+seconds.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@
     PYTHONPATH=. python benchmarks/large_grid.py --cells 1000 --status-cells 500
     PYTHONPATH=. python benchmarks/large_grid.py --store   # an object store, 30 ms an answer
 
-Each command is a process of its own, as a person starts it. The ledger is written by the code that
-a launch uses: an attempt takes its lease, journals its reports and its end, and its outcome becomes
-the cell's result, 20 calls of fsync a cell: with `--folder` in /dev/shm they cost nothing. Beside
-them stands `raydt --help` of the same run, which is what any command of Python costs under the
-machine's load; seconds of CPU are what is left of a time on an idle machine.
+Each command is a separate process, as a user starts it. The ledger is written by the code of a
+launch: an attempt takes its lease, journals its reports and its end, and its outcome becomes the
+cell's result, with 20 calls of fsync per cell (free with `--folder` in /dev/shm). For comparison
+there is `raydt --help` in the same run, the minimum of any Python command under the machine's load;
+CPU seconds are what a command would take on an idle machine.
 """
 
 from __future__ import annotations

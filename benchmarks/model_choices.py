@@ -4,14 +4,13 @@ r"""What each choice of the default family is worth, on real text.
     OMP_NUM_THREADS=1 python benchmarks/model_choices.py ../shared/corpora micro \
         --variants 'no convolution' QK-norm 'value residual' 'logit soft-cap'
 
-Every variant differs from the default in one thing and is trained from scratch on the same batches
-of the same bytes, for the same number of steps, over languages and seeds. Printed per model: bits
-per byte on held-out text and its paired difference from the default (negative: the variant is
-better), with its standard error over languages and seeds, and CPU seconds a step against the
-default's.
-The variants of blocks begin from other random weights than the default does, so that a difference
-of a few thousandths is noise: of a model of one layer "value residual" is the default itself.
-A variant earns its place only if it is better by more than its time costs.
+Every variant differs from the default in one respect and is trained from scratch on the same
+batches for the same number of steps, over languages and seeds. Prints per model: bits per byte on
+held-out text and the paired difference from the default (negative: the variant is better), with its
+standard error over languages and seeds, and CPU seconds per step relative to the default. Variants
+of blocks start from other random weights than the default, so a difference of a few thousandths is
+noise: with one layer, "value residual" is the default itself. A variant is worth having only if it
+gains more than its time costs.
 """
 
 from __future__ import annotations
@@ -118,9 +117,9 @@ class AdamwOnly(DefaultDecoder):
         return []
 
 
-# Both spread a cosine over the fixed number of steps, whatever the default protocol does.
+# Both use a cosine over the fixed number of steps, whatever the default protocol does.
 MUON = Recipe(schedule="cosine")
-# AdamW for everything, at one rate: what a plain loop does.
+# AdamW for everything, at one rate, as in a plain loop.
 ADAMW = {rate: Recipe(schedule="cosine", learning_rate=rate) for rate in (4e-3, 8e-3, 16e-3)}
 VARIANTS: dict[str, tuple[Callable[[ModelConfig], Decoder], Recipe]] = {
     "default": (new_decoder, MUON),

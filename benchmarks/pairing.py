@@ -1,14 +1,15 @@
-"""Whether cells of one seed share luck: they see batches in the same order and begin alike.
+"""Do cells of one seed share luck? They see batches in the same order and start from the same
+weights.
 
     python sweeps/grid.py --seeds 0 1 2 3 4 5 6 7 8 9
     PYTHONPATH=. python benchmarks/pairing.py demo
 
-Correlations over seeds of log loss about its mean over seeds, between two cells that differ in one
-thing: the source of finetunes, the target of finetunes of one pretrain, finetune and scratch of one
-target and size, the language of pretrains, the size of scratch. A correlation is of all such pairs
-together (sums of products over the root of sums of squares), its error by the jackknife over seeds;
-`by chance`: what 95 % of shuffles stay under in size, each cell's seeds shuffled by themselves. It
-trains nothing.
+Correlations over seeds of the deviations of log loss from its mean over seeds, between two cells
+that differ in one respect: the source of finetunes, the target of finetunes of one pretrain,
+finetune and scratch of one target and size, the language of pretrains, the size of scratch. A
+correlation is over all such pairs (sums of products over the root of sums of squares), its error by
+the jackknife over seeds; `by chance`: the 95 % quantile of its absolute value under permutation of
+each cell's seeds. It trains nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from raydt.tracking.schema import Stage, Status
 NUM_SHUFFLES = 200
 
 Key = tuple[object, ...]
-# What two cells have in common, what one of them is, and which stages.
+# What two cells have in common, where they differ, and which stages.
 _PAIRS: dict[str, tuple[tuple[Stage, ...], Callable[[Cell], Key]]] = {
     "finetunes of two sources, same target and size": (
         (Stage.FINETUNE,),

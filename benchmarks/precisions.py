@@ -1,12 +1,11 @@
-"""What bfloat16 on a CPU costs and gains: the same cells in both precisions.
+"""Cost and gain of bfloat16 on a CPU: the same cells in both precisions.
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/precisions.py
 
-Scratch cells of `nano` by the demo's protocol, by seeds, once in float32 and once in bfloat16:
-bits per byte on the test split, and their paired difference (positive: bfloat16 is worse) with its
-standard error over seeds, beside the standard deviation between seeds. A difference below that is
-what another seed would have done. Then the rate of a step in both, by turns; medians of the ratios
-within a round, in CPU seconds.
+Scratch cells of `nano` with the demo's protocol, by seed, once in float32 and once in bfloat16:
+bits per byte on the test split, and the paired difference (positive: bfloat16 is worse) with its
+standard error over seeds, and the standard deviation between seeds for comparison. Then the speed
+of a step in both, interleaved; medians of the ratios within a round, in CPU seconds.
 """
 
 from __future__ import annotations

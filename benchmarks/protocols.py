@@ -1,10 +1,10 @@
-"""What a protocol does to D_T: the same grid of languages by several protocols, side by side.
+"""The effect of a protocol on D_T: the same grid of languages under several protocols.
 
     python benchmarks/protocols.py NAME=REPORT ... [--figure FILE.svg]
 
-NAME is what a protocol is called in the tables, REPORT the folder that `raydt analyze` wrote.
-Prints Markdown: the scratch ladders (bits per byte, mean over seeds), D_T of every pair with its
-interval, and what becomes of the finetunes of one protocol on the ladder of another. A finetuned
+NAME is the protocol's name in the tables, REPORT the folder that `raydt analyze` wrote. Prints
+Markdown: the scratch ladders (bits per byte, mean over seeds), D_T of every pair with its interval,
+and the finetunes of one protocol read off the ladder of another. A finetuned
 loss is worth as many bytes as the scratch baseline needs, so a weak baseline alone makes D_T large.
 """
 
@@ -67,7 +67,7 @@ def table(heads: list[str], rows: list[list[str]]) -> None:
 
 def show_training(cells: dict[str, pd.DataFrame]) -> None:
     print(
-        "What scratch cells did, medians by size: bytes seen over bytes of data, and how many of "
+        "Scratch cells, medians by size: bytes seen over bytes of data, and how many of "
         "the cells took their best checkpoint from the last evaluation.\n"
     )
     rows = []
@@ -117,7 +117,7 @@ def show_transfer(effective: dict[str, pd.DataFrame]) -> None:
 
 
 def mean_ratio(frame: pd.DataFrame, size: int, found: dict[str, Ladder]) -> str:
-    """Geometric mean of D_E / D_F over pairs, as text; a bound where one of them is a bound."""
+    """Geometric mean of D_E / D_F over pairs, as text; a bound if one of them is a bound."""
     ratios, bounds = [], set()
     for row in frame[frame["finetune_bytes"] == size].to_dict("records"):
         answer = loglog(found[row["target"]], np.log(np.array([row["loss"]])), float(size))
@@ -147,7 +147,7 @@ def show_exchange(effective: dict[str, pd.DataFrame], by_protocol: Ladders) -> N
 
 
 def few_digits(value: float, _: object) -> str:
-    """Labels of a logarithmic axis that do not run into each other."""
+    """Labels of a logarithmic axis that do not overlap."""
     text = f"{value:g}"
     return text if text.strip("0.") in ("2", "3", "5") else ""
 

@@ -1,9 +1,9 @@
-"""Scratch ladders of two real languages fall with size, at the default protocol.
+"""Do scratch ladders of two real languages fall with size under the default protocol?
 
     OMP_NUM_THREADS=1 python benchmarks/real_ladders.py ../shared/corpora/{en,fi}.txt
 
-Each file is one language, a document a line; its last lines are `val` and `test`. Prints the test
-loss of each rung with its standard error, and exits with 1 if a ladder does not fall.
+Each file is one language, one document per line; its last lines are `val` and `test`. Prints the
+test loss of each rung with its standard error, and exits with 1 if a ladder does not fall.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIZES = (2_000, 8_000, 32_000, 128_000)
 
 
 def read_splits(path: Path, protocol: Protocol) -> tuple[NDArray[np.uint8], ...]:
-    """Train, val and test of a file, its lines in an order of their own."""
+    """Train, val and test of a file, whose lines are shuffled."""
     lines = [line for line in path.read_bytes().split(b"\n") if line]
     order = np.random.default_rng(0).permutation(len(lines))
     shuffled = b"\0".join(lines[i] for i in order) + b"\0"

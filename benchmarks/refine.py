@@ -1,13 +1,13 @@
-"""Seeds where intervals are widest, against as many seeds of every cell.
+"""Adding seeds where intervals are widest, compared with as many seeds of every cell.
 
     python sweeps/grid.py --name many --seeds 0 1 2 3 4 5
     python benchmarks/refine.py many
 
-Replays a sweep that was trained with many seeds. Equal numbers: how wide the widest interval of D_E
-is with two, three, ... of its seeds, and how many seconds of training these took beyond the first
-two. Refined: the rule of `--until` begins with the first two, is asked for that width, and is given
-the losses that the sweep has of what it buys. Which seeds are the first is drawn anew for every
-replay, so a row is the median of several. It trains nothing.
+Replays a sweep that was trained with many seeds. Equal numbers: the width of the widest interval of
+D_E with two, three, ... of its seeds, and the seconds of training beyond the first two. Refined:
+the rule of `--until` starts with the first two, with that width as its goal, and receives the
+sweep's losses for what it adds. The order of seeds is drawn anew for every replay, so a row is the
+median of several. It trains nothing.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from raydt.grid.result import Result
 from raydt.terminal.status import find_sweep
 from raydt.tracking.schema import Status
 
-FIRST = 2  # seeds of every cell before anything is bought
+FIRST = 2  # seeds of every cell before anything is added
 LEAST_SECONDS = 0.05  # of a zeroshot, which trains nothing
 
 
 @dataclass
 class Trained:
-    """A sweep whose seeds have an order of their own: seed i of a replay is `order[i]` of it."""
+    """A sweep with permuted seeds: seed i of a replay is its seed `order[i]`."""
 
     cells: list[Cell]
     results: Mapping[str, Result]
     order: list[int]
 
     def result(self, cell: Cell) -> Result | None:
-        """Of a cell by the replay's seed, None if the sweep has no such seed."""
+        """The result of a cell by the replay's seed, None if the sweep has no such seed."""
         if cell.seed >= len(self.order):
             return None
         found = self.results.get(replace(cell, seed=self.order[cell.seed]).cell_id)
@@ -57,7 +57,7 @@ class Trained:
         return list(chain.from_iterable(_of_seed(one, seed) for seed in seeds))
 
     def seconds(self, cell: Cell) -> float:
-        """Of training: the median of its kind, as a launch expects it."""
+        """Of training: the median of its kind, as a launch estimates it."""
         kind = [
             result.training_seconds
             for other in self.cells
@@ -114,8 +114,8 @@ def _kind(cell: Cell) -> str:
 
 
 def refined(replay: Replay, until: float) -> tuple[float, float] | None:
-    """Width and seconds when the rule has had enough; None where it would buy a seed that the
-    sweep does not have."""
+    """Width and seconds when the rule stops; None if it would add a seed that the sweep does not
+    have."""
     rule = PrecisionRule(until)
     while True:
         choice = rule.choose(replay.known())

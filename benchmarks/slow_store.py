@@ -1,10 +1,10 @@
-"""An object store on loopback that takes its time: what S3 answers to this client, each answer
-after so many milliseconds, as from a cloud, and many at once.
+"""An object store on loopback with latency: answers this client like S3, each answer after a number
+of milliseconds, as from a cloud, and many at once.
 
     python benchmarks/slow_store.py 30 FOLDER      # prints its port; serves the folder's files
 
-Also says what raydt asks of an MLflow server before it does anything, so that a launch without
-anything to record needs no other.
+Also answers the requests that raydt makes to an MLflow server at the start, so that a launch with
+nothing to record needs no other server.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EXPERIMENT_KEY = "1@7"
 
 
 class Store:
-    """Objects by key; their keys in order, for lists."""
+    """Objects by key; the keys in order, for listings."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -32,7 +32,7 @@ class Store:
         self.load()
 
     def load(self) -> None:
-        """Also what lies in the folder by now."""
+        """Also add what is in the folder by now."""
         for path in self._folder.rglob("*"):
             if path.is_file():
                 self.objects[path.relative_to(self._folder).as_posix()] = path.read_bytes()

@@ -1,4 +1,4 @@
-"""CPU seconds of the statistics on a planted grid of about 10,000 runs, step by step.
+"""CPU seconds of the statistics on a simulated grid of about 10,000 runs, step by step.
 
 python benchmarks/statistics_steps.py [--resamples 1000]
 """

@@ -2,15 +2,15 @@
 
     python benchmarks/store_to_report.py [--runs RUNS]
     python benchmarks/store_to_report.py --demo          # the cells of the demo
-    python benchmarks/store_to_report.py --against FOLDER --rounds 3   # another checkout, by turns
+    python benchmarks/store_to_report.py --against FOLDER --rounds 3   # against another checkout
 
-The store is a real one: made by MLflow, its rows put into MLflow's own tables in one transaction,
-as 10,000 runs through the client would take half an hour. The rows are those that
+The store is real: created by MLflow, with rows put into MLflow's own tables in one transaction,
+because 10,000 runs through the client would take half an hour. The rows are those that
 `raydt.tracking.writer` writes, with 30 points of history for each of four metrics. Peak memory is
-of a process of its own each time; processor seconds are of it and of what it started.
+that of a separate process each time; CPU seconds include its child processes.
 
-`--against` is for a change that is to leave the tables as they are: first analyses of both, by
-turns, and whether all CSV files are equal.
+`--against` is for a change that should not affect the tables: first analyses of both, alternating,
+and whether all CSV files are equal.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def cells(num_runs: int) -> list[dict[str, Any]]:
 
 
 def _number(language: str) -> int:
-    """3 of "l3"; of a language of the demo another small number."""
+    """3 for "l3"; for a language of the demo another small number."""
     return int(language[1:]) if language[1:].isdigit() else len(language)
 
 
@@ -233,7 +233,7 @@ assert len(table.cells) == {num_runs}, len(table.cells)
 
 
 def measured(words: list[str], cwd: Path) -> tuple[float, float, float]:
-    """Seconds by the clock, seconds of processor and peak MB of a process."""
+    """Wall seconds, CPU seconds and peak MB of a process."""
     started = time.perf_counter()
     process = subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -259,7 +259,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["RAYDT_CACHE_DIR"] = str(folder / "cache")
-        # In a process of its own: a child's peak memory begins with that of its parent.
+        # In a separate process: a child's peak memory starts at that of its parent.
         filling = [sys.executable, __file__, *sys.argv[1:], "--fill", str(folder)]
         done = subprocess.run(filling, check=True, stdout=subprocess.PIPE, text=True)
         size = (folder / "mlflow.db").stat().st_size / 1e6
@@ -285,7 +285,7 @@ def measure(root: Path, folder: Path, num_runs: int) -> None:
 
 
 def compare(ours: Path, theirs: Path, folder: Path, rounds: int) -> None:
-    """First analyses of two checkouts by turns, their medians, and whether their tables differ."""
+    """First analyses of two checkouts, alternating: medians, and whether their tables differ."""
     found: dict[str, list[tuple[float, float, float]]] = {"theirs": [], "ours": []}
     for _ in range(rounds):
         for label, root in (("theirs", theirs), ("ours", ours)):

@@ -1,18 +1,18 @@
-"""Bytes per second of a training step on one core, and the loss after equal time, beside peers.
+"""Bytes per second of a training step on one core, and the loss after equal time, against peers.
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/training.py
 
 Peers of the same shape and batch (benchmarks/peers): `transformers`' Llama (the extra `bench`) and
-a decoder in the manner of nanoGPT, each trained by the plain loop of its users, in float32, as both
-do on a CPU, and in bfloat16 by autocast. raydt's default family is run with the same AdamW, which
-compares model and loop, and with its own optimiser (Muon), which costs more a step and needs fewer.
-The loss after equal time is in bfloat16 for all where this CPU multiplies in it, as raydt does by
-default, else in float32.
-Contenders take turns; a ratio is the median over rounds of ratios within a round. Seconds are those
-of the CPU that the process used, because the machine may be shared; the load is printed. All share
-one process, whose C library keeps freed memory (raydt/cpu/heap.py): peers gain by that, too.
+a nanoGPT-style decoder, each trained by its usual plain loop, in float32, their default on a CPU,
+and in bfloat16 by autocast. raydt's default family runs with the same AdamW, which compares model
+and loop, and with its own optimiser (Muon), which costs more per step and needs fewer steps. The
+loss after equal time is in bfloat16 for all if this CPU supports it, as raydt does by default, else
+in float32. Contenders alternate; a ratio is the median over rounds of ratios within a round.
+Seconds are CPU seconds of the process, because the machine may be shared; the load is printed. All
+share one process, whose C library keeps freed memory (raydt/cpu/heap.py), which helps the peers
+too.
 
-The rate of `nano` is what `raydt plan` assumes before a sweep has cells of its own
+The speed of `nano` is what `raydt plan` assumes before a sweep has finished cells
 (`ASSUMED_CORE_FLOPS_PER_SECOND`). For GPUs there is benchmarks/gpu.sh.
 """
 
@@ -53,8 +53,8 @@ STEPS_A_ROUND = {"nano": 10, "micro": 2, "mini": 1}
 ADAMW_RATES = (2e-3, 4e-3, 8e-3, 16e-3)  # of the peers, for the loss after equal time
 LOSS_SECONDS = {"nano": 6.0, "micro": 20.0}  # of `mini` too few steps fit into a short run
 Step = Callable[[], Tensor]
-# The number of steps is given here, so the rate falls to its end. A cell of the default protocol
-# has a constant rate and an average of the weights instead.
+# The number of steps is fixed here, so the learning rate decays to the end. A cell of the default
+# protocol has a constant rate and an average of the weights instead.
 MUON = Recipe(schedule="cosine")
 
 FIRST_STEP = """
@@ -192,7 +192,7 @@ def speed(name: str, data: NDArray[np.uint8]) -> Table:
 
 
 def train_for(step: Step, num_steps: int) -> float:
-    """Nats per byte over the last tenth of the steps, of text that is new to the model."""
+    """Nats per byte over the last tenth of the steps, on text that is new to the model."""
     losses = [step() for _ in range(num_steps)]
     last = losses[-max(1, num_steps // 10) :]
     return float(torch.stack(last).mean())

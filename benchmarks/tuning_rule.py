@@ -1,4 +1,4 @@
-"""How often the rule of `sweeps/hparams.py` finds a growth that is planted, and one that is not.
+"""How often the rule of `sweeps/hparams.py` finds a true growth, and how often a false one.
 
 python benchmarks/tuning_rule.py
 """
@@ -19,8 +19,8 @@ _CURVATURE, _NOISE = 0.03, 0.01  # of log losses; a factor of e from the best co
 
 
 def planted(growths: dict[str, float], level: float, seed: int, num_trials: int) -> list[Scored]:
-    """Trials of Optuna's TPE on a noisy quadratic whose optimum follows a power law; of two trials
-    one is stopped."""
+    """Trials of Optuna's TPE on a noisy quadratic whose optimum follows a power law; every second
+    trial is stopped."""
     rng = np.random.default_rng(seed)
     pivot = np.log(_SIZES).mean()
     trials = []

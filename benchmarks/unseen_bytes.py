@@ -1,4 +1,4 @@
-r"""What becomes of bytes that a source never has, by treatment, across scripts.
+r"""Treatments of bytes that a source never has, across scripts.
 
     OMP_NUM_THREADS=1 python benchmarks/unseen_bytes.py ../shared/corpora
     OMP_NUM_THREADS=1 python benchmarks/unseen_bytes.py ../shared/corpora --families default \
@@ -8,13 +8,14 @@ r"""What becomes of bytes that a source never has, by treatment, across scripts.
 `sweeps/paper_nano.toml`. Treatments:
 
 train     the softmax is over all 256 bytes: rows of unseen bytes are pushed away
-reset     the same, but before a finetune the rows that its source never had are made fresh: this
-          shows how much they decide, and is no remedy
-freeze    the softmax is over all bytes, rows of unseen bytes stay as they began
+reset     the same, but rows of bytes that the source never had are reinitialized before a finetune:
+          a diagnostic, not a remedy
+freeze    the softmax is over all bytes, rows of unseen bytes keep their initial values
 escape    the softmax is over the seen bytes, all others share one fixed probability
 
-Printed per family and size, bits per byte on `test`, mean over seeds: scratch and finetune of each
-pair, and the zero-shot. `unseen` is the share of the target's test bytes that the source never has.
+Prints per family and size, in bits per byte on `test`, mean over seeds: scratch and finetune of
+each pair, and the zeroshot. `unseen` is the share of the target's test bytes that the source never
+has.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def stages(family: str) -> Stages:
 
 
 class FreezingOptimizer(Optimizer):
-    """Puts the rows of unseen bytes back after each step, their gradients left out."""
+    """Restores the rows of unseen bytes after each step, without their gradients."""
 
     unseen_U = torch.arange(0)  # of the cell that is trained
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from analysis.analyze import computed
-from analysis.beside import Here
 from analysis.claims.answerable import Axes, answerable
 from analysis.claims.claim import Verdict
 from analysis.estimators.registry import DEFAULT
+from analysis.second_process import InlineExecutor
 from analysis.store.read import SweepRuns, read_sweep
 from raydt.tracking.schema import PARAM_SEED
 from raydt.tracking.uri import sqlite_uri
@@ -114,7 +114,7 @@ def verdicts(runs: SweepRuns, seeds: set[int], storage: Path) -> dict[str, Verdi
         num_resamples=1000,
         random_seed=0,
         corpora_dir=storage / "corpora",
-        executor=Here(),
+        executor=InlineExecutor(),
         on_step=lambda _: None,
     )
     return {claim.name: claim.verdict for claim in found.claims}

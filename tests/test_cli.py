@@ -127,7 +127,7 @@ def test_a_plan_is_shown_and_nothing_is_started(tmp_path: Path) -> None:
     assert "GPU-hours" in done.stdout
     assert "one scratch ladder per source +175%" in " ".join(done.stdout.split())
     assert "5 of 5 claims can have a verdict" in done.stdout
-    assert "shows a correlation from |r| =" in " ".join(done.stdout.split())
+    assert "detects a correlation from |r| =" in " ".join(done.stdout.split())
     assert list(tmp_path.iterdir()) == []
     assert raydt(tmp_path, "plan").stdout == done.stdout
     whole = raydt(tmp_path, "plan", "--all").stdout

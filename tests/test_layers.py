@@ -32,7 +32,7 @@ LEAVES = {
     "raydt.tracking.uri",
     "analysis",
     "analysis.arrays",
-    "analysis.beside",
+    "analysis.second_process",
     "analysis.quantiles",
     "analysis.wording",
 }

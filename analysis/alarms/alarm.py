@@ -1,4 +1,4 @@
-"""An alarm: something a reader must know before believing the numbers."""
+"""An alarm: something a reader must know before trusting the numbers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from enum import StrEnum
 class Kind(StrEnum):
     """What an alarm is about."""
 
-    INCOMPLETE = "incomplete"  # cells that should be done and are not
+    INCOMPLETE = "incomplete"  # expected cells that are not done
     LOST_CELL = "lost_cell"  # a cell that failed or diverged
     NO_LADDER = "no_ladder"  # finetunes of a target without a scratch cell
     SHORT_LADDER = "short_ladder"  # one rung
     NOT_MONOTONE = "not_monotone"  # a ladder that rises with size, beyond the noise of seeds
     POOLED = "pooled"  # rungs that isotonic regression pooled
-    STEP_LIMITED = "step_limited"  # a rung that ran out of steps and not of data
+    STEP_LIMITED = "step_limited"  # a rung limited by steps, not by data
     FAILED_PRETRAIN = (
-        "failed_pretrain"  # all finetunes of a source, or of one seed of it, stand out
+        "failed_pretrain"  # all finetunes of a source, or of one seed of it, are outliers
     )
-    AT_BUDGET = "at_budget"  # cells that stopped at the budget, and had more to learn than noise
+    AT_BUDGET = "at_budget"  # cells that stopped at the budget with more to learn than the noise
     LAST_CHECKPOINT = "last_checkpoint"  # the best checkpoint is the last one
     UNSEEN_BYTES = "unseen_bytes"  # pairs with many bytes that the source never had
     ZEROSHOT_ABOVE_UNIFORM = "zeroshot_above_uniform"  # zeroshot losses above 8 bits per byte
@@ -32,17 +32,17 @@ class Kind(StrEnum):
     IDENTICAL_SEEDS = "identical_seeds"
     OFF_THE_LADDER = "off_the_ladder"  # D_E that are bounds
     POOR_LAW = "poor_law"  # a law that misses its own rungs
-    TABLE = "table"  # a run that was left out, or not believed
+    TABLE = "table"  # a run that was left out, or is implausible
     DUPLICATE = "duplicate"  # several runs of a cell
 
 
-MOST_NAMES = 3  # of cells in one message: the tables have them all
+MOST_NAMES = 3  # cells named in one message; the tables have all
 
 
 @dataclass(frozen=True)
 class Alarm:
     """kind; where: a cell, a target or a source, empty for the whole sweep; message: one or two
-    sentences, what was found and what to do; rungs: (model, target, bytes) that it distrusts."""
+    sentences, what was found and what to do; rungs: the suspect (model, target, bytes)."""
 
     kind: Kind
     where: str
@@ -54,5 +54,5 @@ class Alarm:
 
 
 def step_limited(alarms: Iterable[Alarm]) -> set[tuple[str, str, int]]:
-    """(model, target, bytes) of all rungs that alarms say were limited by steps."""
+    """(model, target, bytes) of all rungs that alarms call limited by steps."""
     return {rung for alarm in alarms if alarm.kind is Kind.STEP_LIMITED for rung in alarm.rungs}

@@ -1,4 +1,4 @@
-"""Alarms about bytes that a source never had, and about losses that no model of bytes has."""
+"""Alarms about bytes that a source never had, and about losses too high for a byte-level model."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _unseen(cells: pd.DataFrame) -> Iterator[Alarm]:
         "",
         f"In {counted(len(many), 'pair')} more than {ALARM_SHARE:.0%} of the bytes of the target's "
         f"test split never occur in the source's training data: {listed(names, MOST_NAMES)}. "
-        "Pretraining taught nothing about them, so part of what looks like harm or help there is "
-        "theirs.",
+        "Pretraining taught nothing about them, so part of the apparent harm or help there is due "
+        "to them.",
     )
 
 
@@ -55,14 +55,14 @@ def _above_uniform(cells: pd.DataFrame) -> Iterator[Alarm]:
         Kind.ZEROSHOT_ABOVE_UNIFORM,
         "",
         f"{counted(len(names), 'zeroshot')} {'has' if len(names) == 1 else 'have'} a loss above 8 "
-        f"bits per byte, worse than to call all bytes equally likely: {listed(names, MOST_NAMES)}. "
-        "That says how wrong a source is about bytes it has not seen, and not what it knows: no "
-        "D_E is read from it.",
+        f"bits per byte, worse than giving all bytes equal probability: "
+        f"{listed(names, MOST_NAMES)}. Such a loss shows how wrong a source is about bytes it has "
+        "not seen, not what it knows: no D_E is read from it.",
     )
 
 
 def _no_byte_model(cells: pd.DataFrame) -> Iterator[Alarm]:
-    """Trained cells that know less than nothing: their losses are likely of another unit."""
+    """Trained cells that are worse than uniform: their losses are probably in another unit."""
     trained = cells["stage"].isin([Stage.SCRATCH, Stage.FINETUNE])
     done = trained & (cells["status"] == Status.DONE)
     flagged = cells[done & (cells["test_loss"] > UNIFORM_LOSS_NATS)]
@@ -73,8 +73,9 @@ def _no_byte_model(cells: pd.DataFrame) -> Iterator[Alarm]:
         Kind.TRAINED_ABOVE_UNIFORM,
         "",
         f"{counted(len(flagged), 'trained cell')} of {int(done.sum()):,} have a loss above "
-        f"{UNIFORM_LOSS_NATS:.3f} nats per byte, up to {highest:.2f}, where to call all bytes "
-        "equally likely has less. Either the losses are no nats per byte (per token, bits, "
-        "perplexities: `raydt import` has --unit and --bytes-per-token), or training failed. Sizes "
-        "and D_T are then not in bytes either.",
+        f"{UNIFORM_LOSS_NATS:.3f} nats per byte, up to {highest:.2f}, worse than giving all bytes "
+        "equal probability. Either the losses are not in nats per byte (but per token, in bits, or "
+        "perplexities: `raydt import` has --unit and --bytes-per-token), or training failed. In "
+        "the "
+        "first case sizes and D_T are not in bytes either.",
     )

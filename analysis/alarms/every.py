@@ -1,8 +1,7 @@
-"""What a reader must know before believing the numbers, in plain sentences.
+"""What a reader must know before trusting the numbers, in plain sentences.
 
-Here are the checks of the table, the ladders and the answers; those of how cells were trained stand
-in `training`, of whether they had steps enough in `steps`, of their seeds in `seeds` and of bytes
-that a source never had in `bytes`.
+This file checks the table, the ladders and the answers; `training` how cells were trained, `steps`
+whether they had enough steps, `seeds` their seeds, and `bytes` the bytes that a source never had.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from analysis.wording import counted
 from raydt.tracking.schema import Stage, Status
 from raydt.units import approximate_bytes
 
-# A law that misses its own rungs by more than this (root mean square of log loss) says little.
+# A law that misses its own rungs by more than this (root mean square of log loss) is of little use.
 POOR_LAW_RMSE_LOG = 0.02
 
 
@@ -37,7 +36,7 @@ def alarms(
     laws: pd.DataFrame,
     noise: dict[str, Noise],
 ) -> list[Alarm]:
-    """All alarms, the gravest first. An empty list says that none of the checks found anything."""
+    """All alarms, the most serious first; empty if no check found anything."""
     several = len({model for model, _ in ladders}) > 1
     return [
         *_incomplete(table),
@@ -79,7 +78,7 @@ def _incomplete(table: CellTable) -> Iterator[Alarm]:
             f"{number} {status}"
             for status, number in table.not_done["status"].value_counts().sort_index().items()
         )
-        + ". What needs them is missing or rests on fewer seeds.",
+        + ". Results that need them are missing or based on fewer seeds.",
     )
     lost = table.not_done[table.not_done["status"].isin([Status.FAILED, Status.DIVERGED])]
     for row in lost.to_dict("records"):
@@ -99,7 +98,7 @@ def _no_ladder(means: pd.DataFrame, ladders: dict[tuple[str, str], Ladder]) -> I
                 Kind.NO_LADDER,
                 _name(model, target, models > 1),
                 f"{_name(model, target, models > 1)} has {counted(int(count), 'finetuned cell')} "
-                "but no scratch cell that is done: without a ladder there is no D_E.",
+                "but no finished scratch cell: without a ladder there is no D_E.",
             )
 
 
@@ -119,7 +118,7 @@ def _not_monotone(
     noise: dict[str, Noise],
     several: bool,
 ) -> Iterator[Alarm]:
-    """Rises of a ladder. With several seeds, one within the noise is said to be."""
+    """Rises of a ladder; with several seeds, whether they are within the noise."""
     scratch = noise.get(SCRATCH_FAMILY)
     for (model, target), ladder in ladders.items():
         name = _name(model, target, several)
@@ -137,7 +136,7 @@ def _not_monotone(
                 continue
             per_rung = 1 / ladder.num_seeds[rung] + 1 / ladder.num_seeds[rung + 1]
             rise = ladder.log_loss[rung + 1] - ladder.log_loss[rung]
-            # Student's t at 95 %, one-sided: two rungs of equal loss rise further 1 time in 20.
+            # Student's t at 95 %, one-sided: two rungs of equal loss rise by more 1 time in 20.
             limit = float(stdtrit(scratch.degrees_of_freedom, 0.95))
             if rise > limit * scratch.sd_log_loss * np.sqrt(per_rung):
                 beyond = True
@@ -157,14 +156,15 @@ def _not_monotone(
 def _pooled_sign(effective: pd.DataFrame) -> Iterator[Alarm]:
     observed = effective["scratch_loss_observed"] - effective["loss"]
     pooled = effective["scratch_loss"] - effective["loss"]
-    # NaN (no such rung) compares as False: where nothing was observed, nothing disagrees.
+    # NaN (no such rung) compares as False.
     for row in effective[observed * pooled < 0].to_dict("records"):
         where = f"{row['source']}→{row['target']} {row['size']}"
         yield Alarm(
             Kind.POOLED_SIGN,
             where,
             f"{where}: its own rung decides the sign of D_T; pooled with its neighbours it would "
-            f"be the other one (scratch {row['scratch_loss_observed']:.4f} observed, "
+            "be "
+            f"the opposite (scratch {row['scratch_loss_observed']:.4f} observed, "
             f"{row['scratch_loss']:.4f} after pooling, finetuned {row['loss']:.4f}).",
         )
 
@@ -188,5 +188,5 @@ def _poor_laws(laws: pd.DataFrame, several: bool) -> Iterator[Alarm]:
             Kind.POOR_LAW,
             _name(row["model"], row["target"], several),
             f"The law of {_name(row['model'], row['target'], several)} misses its own rungs by "
-            f"{row['rmse_log']:.1%} (root mean square): do not read its beta.",
+            f"{row['rmse_log']:.1%} (root mean square): do not interpret its beta.",
         )

@@ -1,4 +1,4 @@
-"""Alarms about seeds: too few, far apart, or the same."""
+"""Alarms about seeds: too few, too far apart, or identical."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from analysis.uncertainty.noise import FAMILIES, Noise
 from analysis.wording import listed
 from raydt.units import approximate_bytes
 
-# Chance that a sweep whose seeds differ by the pooled noise and nothing else raises any alarm.
+# Probability that a sweep with nothing but the pooled noise raises any alarm.
 FALSE_ALARMS = 0.05
-# Losses that are closer together than this share of the loss do not disagree strongly, however
-# close together those of other cells are.
+# Losses within this share of each other do not disagree strongly, however close those of other
+# cells are.
 SPREAD_SHARE = 0.02
 
 
@@ -33,18 +33,18 @@ def seed_alarms(cells: pd.DataFrame, noise: dict[str, Noise]) -> Iterator[Alarm]
 def _one_seed(noise: dict[str, Noise]) -> Iterator[Alarm]:
     single = [name for name, one in noise.items() if one.degrees_of_freedom == 0]
     if len(single) == len(noise):
-        text = "One seed: no interval. Differences may be the luck of a seed."
+        text = "One seed: no intervals. Differences may be the luck of a seed."
         yield Alarm(Kind.ONE_SEED, "", text)
     elif single:
-        text = f"One seed in {listed(single)} cells: no interval, although the others have several."
+        text = f"One seed in {listed(single)} cells: no interval there; the others have several."
         yield Alarm(Kind.ONE_SEED, ", ".join(single), text)
 
 
 def _seeds_disagree(cells: pd.DataFrame, noise: dict[str, Noise]) -> Iterator[Alarm]:
-    """Groups whose seeds differ by more than those of all other groups lead to expect.
+    """Groups whose seeds differ by more than those of all other groups predict.
 
-    The variance of a group is tested against that of the other groups of its family by F, at a
-    level that is shared out among all groups of the sweep (Bonferroni).
+    An F test of the variance of a group against that of the other groups of its family, at a level
+    divided among all groups of the sweep (Bonferroni).
     """
     done = interpreted(cells)
     done = done.assign(log_loss=np.log(done["test_loss"].to_numpy(dtype=float)))
@@ -67,18 +67,18 @@ def _seeds_disagree(cells: pd.DataFrame, noise: dict[str, Noise]) -> Iterator[Al
                 Kind.SEEDS_DISAGREE,
                 where,
                 f"The seeds of {where} disagree strongly: losses from "
-                f"{row['low']:.4f} to {row['high']:.4f}, {row['spread']:.1%} apart where "
-                f"{row['median']:.1%} is usual.",
+                f"{row['low']:.4f} to {row['high']:.4f}, {row['spread']:.1%} apart; the median of "
+                f"such cells is {row['median']:.1%}.",
             )
 
 
 def _more_than_others(groups: pd.DataFrame, noise: Noise, level: float) -> npt.NDArray[np.bool_]:
-    """Which groups of a family have a variance that the others' do not explain.
+    """Which groups of a family have a larger variance than the others explain.
 
-    The worst is taken out and the rest tested again, so that one bad group does not hide another.
-    A group is compared with the others of its size where these vary more than the family: small
-    rungs may be noisier. The family's degrees of freedom are those that its pretrains leave it,
-    for groups that share them vary together.
+    The worst is removed and the rest tested again, so that one bad group does not hide another. A
+    group is compared with the others of its size if these vary more than the family: small rungs
+    may be noisier. The family's degrees of freedom count its pretrains, because groups that share a
+    pretrain vary together.
     """
     freedom = groups["num_seeds"].to_numpy(dtype=float) - 1
     variance = groups["variance"].to_numpy(dtype=float)
@@ -87,7 +87,7 @@ def _more_than_others(groups: pd.DataFrame, noise: Noise, level: float) -> npt.N
     while left.any():
         of_family = _of_others(freedom, variance, left, np.zeros(len(groups)))
         of_size = _of_others(freedom, variance, left, size)
-        # fmax: of its size a group may be the only one.
+        # fmax: a group may be the only one of its size.
         reference = np.fmax(of_family, of_size)
         known = np.minimum(noise.degrees_of_freedom, freedom[left].sum()) - freedom
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -120,6 +120,6 @@ def _identical_seeds(noise: dict[str, Noise]) -> Iterator[Alarm]:
             yield Alarm(
                 Kind.IDENTICAL_SEEDS,
                 one.family,
-                f"All seeds of the {one.family} cells gave identical losses: are they really "
-                "different seeds? The intervals hold no noise of theirs.",
+                f"All seeds of the {one.family} cells have identical losses: are they really "
+                "different seeds? Intervals contain no noise from them.",
             )

@@ -1,10 +1,10 @@
-"""Alarms about cells that ran out of steps and not of data.
+"""Alarms about cells limited by training steps instead of data.
 
 Cells that report how `unfinished` they are (`analysis.uncertainty.unfinished`) are judged by that:
-one that was capped, but has less to gain than its noise, has lost nothing. Others, of earlier
-versions and other people, are judged by where they stopped and which of their checkpoints was best.
-Pretrains that report it raise none: how long a source is trained is a declared treatment, and D_E
-is what that treatment is worth.
+one that was capped, but has less to gain than its noise, has lost nothing. Others, from earlier
+versions or imported, are judged by where they stopped and which of their checkpoints was best.
+Pretrains that report it raise no alarm: how long a source is trained is a declared treatment, and
+D_E is what that treatment is worth.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from analysis.wording import counted, listed
 from raydt.tracking.schema import Stage, Status, Stop
 from raydt.units import approximate_bytes
 
-# Under a power law with or without E the slope of log loss over log bytes only flattens with size.
-# A stretch this many times as steep as the one before it says that the smaller rungs had not yet
-# learned what their data holds.
+# Under a power law, with or without E, the slope of log loss over log bytes only flattens with
+# size. A stretch this many times as steep as the one before it means that the smaller rungs had not
+# learned everything in their data.
 STEEPENS_BY = 1.5
-# A larger rung that is better by less than this (log loss) shows no slope to speak of.
+# A larger rung that is better by less than this (log loss) shows no meaningful slope.
 SLOPE_LOG_LOSS = 0.01
-# Chance that the noise of seeds makes any ladder of a sweep look steeper than `STEEPENS_BY` allows.
+# Probability that the noise of seeds alone makes some ladder of a sweep look too steep.
 FALSE_ALARMS = 0.05
 
 
@@ -53,15 +53,15 @@ def step_alarms(
     yield from _step_limited(silent, cut_short, ladders, several)
     yield from _at_cap(cut_short, len(trained))
     yield from _at_budget(silent, len(trained))
-    # Where weights are averaged the last evaluation is the best one as a rule.
+    # With averaged weights the last evaluation is normally the best.
     if not reports.any():
         yield from _last_checkpoint(trained)
 
 
 def _cut_short(cells: pd.DataFrame, means: pd.DataFrame, noise: dict[str, Noise]) -> pd.DataFrame:
-    """The groups whose mean a cap has kept above where it would be, by more than the noise.
+    """The groups whose mean loss a cap has raised by more than the noise.
 
-    Columns of `GROUP`, `missed`: mean over seeds of what those that were capped had still to gain,
+    Columns of `GROUP`, `missed`: mean over seeds of what the capped ones still had to gain,
     and `num_capped`; the largest first.
     """
     capped = cells["stopped"] == Stop.BUDGET  # missing compares as False
@@ -84,7 +84,7 @@ def _steepening(
     ladders: dict[tuple[str, str], Ladder], noise: Noise | None, several: bool
 ) -> Iterator[Alarm]:
     num_tests = sum(max(len(ladder.num_bytes) - 2, 0) for ladder in ladders.values())
-    names: dict[str, list[str]] = {}  # by the rungs that are suspect: one alarm, not one a target
+    names: dict[str, list[str]] = {}  # by the suspect rungs: one alarm, not one per target
     suspect: dict[str, list[tuple[str, str, int]]] = {}
     for (model, target), ladder in ladders.items():
         if len(ladder.num_bytes) < 3:
@@ -92,7 +92,7 @@ def _steepening(
         monotone, width = ladder.monotone(), np.diff(np.log(ladder.num_bytes))
         drop = -np.diff(monotone)
         slope = drop / width
-        # Between two stretches that both fall: after a flat one anything is steeper.
+        # Only between two falling stretches: after a flat one everything is steeper.
         falls = (drop[1:] > SLOPE_LOG_LOSS) & (drop[:-1] > SLOPE_LOG_LOSS)
         excess = slope[1:] - STEEPENS_BY * slope[:-1]
         steeper = falls & (excess > _explained(ladder, width, noise, num_tests))
@@ -109,17 +109,17 @@ def _steepening(
             Kind.STEP_LIMITED,
             listed(found),
             f"{ladder_of} {listed(found)} {'gets' if len(found) == 1 else 'get'} steeper with "
-            f"size, which no power law does: the rungs {rungs} were probably limited by steps and "
-            "not by data, and D_T there is too high. Train them for more steps.",
+            f"size, which no power law does: the rungs {rungs} were probably limited by steps, not "
+            "by data, and D_T there is too high. Train them for more steps.",
             tuple(suspect[rungs]),
         )
 
 
 def _explained(ladder: Ladder, width: Floats, noise: Noise | None, num_tests: int) -> Floats:
-    """How far above `STEEPENS_BY` times the slope before it the noise may lift a slope, (K-2,).
+    """By how much noise may raise a slope above `STEEPENS_BY` times the previous one, (K-2,).
 
-    Student's t at a level shared out among all stretches of the sweep. 0 where one seed leaves the
-    noise unknown.
+    Student's t at a level divided among all stretches of the sweep. 0 if there is only one seed, so
+    that the noise is unknown.
     """
     if noise is None or noise.degrees_of_freedom == 0:
         return np.zeros(len(width) - 1)
@@ -162,8 +162,8 @@ def _step_limited(
         yield Alarm(
             Kind.STEP_LIMITED,
             listed(found),
-            f"The scratch rungs {rungs} of {listed(found)} ended at the budget while they still "
-            "improved, and larger rungs are better: they may be limited by steps, and D_T there "
+            f"The scratch rungs {rungs} of {listed(found)} ended at the budget while still "
+            "improving, and larger rungs are better: they may be limited by steps, and D_T there "
             "is too high. Give scratch a larger budget.",
             tuple(suspect[rungs]),
         )
@@ -194,7 +194,7 @@ def _at_cap(cut_short: pd.DataFrame, num_trained: int) -> Iterator[Alarm]:
         "",
         f"{count} of {counted(num_trained, 'trained cell')} ended at the cap, and another doubling "
         "of their bytes would lower the mean log loss of their seeds by more than the noise: "
-        f"{listed(names, MOST_NAMES)}. Raise the cap; D_T says how far it may be off.",
+        f"{listed(names, MOST_NAMES)}. Raise the cap; the tables show how far D_T may be off.",
     )
 
 
@@ -205,7 +205,7 @@ def _at_budget(silent: pd.DataFrame, num_trained: int) -> Iterator[Alarm]:
             Kind.AT_BUDGET,
             "",
             f"{len(capped)} of {counted(num_trained, 'trained cell')} stopped at the budget and "
-            f"perhaps had not converged: {listed(capped['cell_id'], MOST_NAMES)}.",
+            f"may not have converged: {listed(capped['cell_id'], MOST_NAMES)}.",
         )
 
 

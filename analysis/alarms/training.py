@@ -18,7 +18,7 @@ from raydt.tracking.schema import Stage, Status
 # this share of the loss.
 OUTLIER_SPREADS = 4.0
 OUTLIER_SHARE = 0.02
-MIN_OTHERS = 2  # with one other source nothing says which of the two is the odd one
+MIN_OTHERS = 2  # with one other source there is no telling which of the two is the outlier
 MAD_TO_SD = 1.4826
 
 
@@ -77,7 +77,7 @@ def _say_source(row: dict[Any, Any], excess: float, count: int) -> Alarm:
         str(row["source"]),
         f"All {count} finetuned cells of {row['source']} are outliers: their loss is "
         f"{np.expm1(excess):.1%} above the other sources' (median). Look at its pretraining before "
-        "reading this as its language; of a control such as nonsense it is to be expected.",
+        "attributing this to its language; for a control such as nonsense it is expected.",
     )
 
 
@@ -98,7 +98,7 @@ def _precisions(done: pd.DataFrame) -> Iterator[Alarm]:
         yield Alarm(
             Kind.PRECISIONS,
             "",
-            f"Cells were computed in different precisions ({said}): on some machines the CPU or "
-            "GPU multiplies in bfloat16, on others not. The difference is small beside that of "
-            'seeds, but precision = "float32" in the recipes would leave none.',
+            f"Cells were computed in different precisions ({said}): some machines support "
+            "bfloat16, others do not. The difference is small compared with that of seeds; "
+            'precision = "float32" in the recipes avoids it.',
         )

@@ -1,9 +1,9 @@
 """Which claims a grid can answer, before anything is trained.
 
-Languages decide by their roles and distances alone: how labels permute, and what main effects
-leave. The smallest effect that two or more seeds would show is that of the noise of the
-simulations (docs/statistics.md), in per cent of a loss: what a loss is worth in bytes only the
-ladder will say.
+It depends only on the roles and distances of the languages: how labels permute, and what is left
+beyond main effects. The smallest detectable effect with two or more seeds assumes the noise of the
+simulations (docs/statistics.md) and is in per cent of a loss: only the ladder will tell what a loss
+is worth in bytes.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from analysis.claims.permutation import associated, label_permutations
 from analysis.claims.predictors import distances
 from analysis.wording import counted
 
-OWN_SD, PRETRAIN_SD = 0.004, 0.008  # of log loss: of every run, and of what a pretrain passes on
+# Of log loss: of every run, and of the part that a pretrain passes on.
+OWN_SD, PRETRAIN_SD = 0.004, 0.008
 LEVEL, POWER = 0.05, 0.8
 NUM_PERMUTATIONS = 399
-NUM_DRAWN = 20  # matrices of chance whose |r| says what is shown
+NUM_DRAWN = 20  # random matrices that give the critical |r|
 
 
 @dataclass(frozen=True)
 class Answerable:
-    """Whether a claim can have a verdict; what it could show, or what would have to be added."""
+    """Whether a claim can be decided, and what it could detect, or what would have to be added."""
 
     claim: str
     question: str
@@ -39,7 +40,7 @@ class Answerable:
 
 @dataclass(frozen=True)
 class Axes:
-    """Of a grid of all sources into all targets but themselves."""
+    """A grid of all sources into all targets except themselves."""
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -48,17 +49,17 @@ class Axes:
 
     @property
     def both(self) -> list[str]:
-        """Languages that are source and target."""
+        """Languages in both roles."""
         return [name for name in self.sources if name in self.targets]
 
     @property
     def num_pairs(self) -> int:
-        """Of two different languages."""
+        """Pairs of two different languages."""
         return len(self.sources) * len(self.targets) - len(self.both)
 
 
 def answerable(axes: Axes) -> list[Answerable]:
-    """One row a claim, in the order of the report; nothing of a grid without pairs."""
+    """One row per claim, in the order of the report; none for a grid without pairs."""
     if not axes.num_pairs:
         return []
     asked = (_similar, _similarity, _commutative, _specific, _hurt)
@@ -75,7 +76,7 @@ def _similar(axes: Axes) -> Answerable:
     per_source = axes.num_pairs / len(axes.sources) * axes.num_sizes
     variance = 2 * (PRETRAIN_SD**2 + OWN_SD**2 / per_source) / axes.num_seeds
     rise = _shown(variance, len(axes.sources) * (axes.num_seeds - 1), LEVEL / 2)
-    return Answerable(*said, True, f"tells sources apart whose losses differ by {rise:.1%}")
+    return Answerable(*said, True, f"detects sources whose losses differ by {rise:.1%}")
 
 
 def _similarity(axes: Axes) -> Answerable:
@@ -87,7 +88,7 @@ def _similarity(axes: Axes) -> Answerable:
     )
     if len(drawn.sources) < explained.MIN_PERMUTATIONS or not grid.different().any():
         return Answerable(*said, False, _more_languages(axes, explained.MIN_LANGUAGES))
-    # A transfer that is the distance itself: equal distances leave labels that change nothing.
+    # With the distance itself as transfer: permuting labels of equal distances changes nothing.
     best = associated(
         Grid(grid.sources, grid.targets, _masked(grid, x)), x, drawn, main_effects=True
     )
@@ -97,7 +98,7 @@ def _similarity(axes: Axes) -> Answerable:
         return Answerable(
             *said,
             False,
-            f"no p under {best.p:.2g}: needs more languages, at other distances from each other",
+            f"no p below {best.p:.2g} possible: needs more languages, at different distances",
         )
     critical = [
         associated(
@@ -108,7 +109,7 @@ def _similarity(axes: Axes) -> Answerable:
         ).critical_r
         for _ in range(NUM_DRAWN)
     ]
-    return Answerable(*said, True, f"shows a correlation from |r| = {np.mean(critical):.2f} on")
+    return Answerable(*said, True, f"detects a correlation from |r| = {np.mean(critical):.2f}")
 
 
 def _commutative(axes: Axes) -> Answerable:
@@ -119,13 +120,14 @@ def _commutative(axes: Axes) -> Answerable:
     if axes.num_seeds < 2:
         return Answerable(*said, False, _SECOND_SEED)
     pairs = both * (both - 1) // 2
-    return Answerable(*said, True, f"{pairs} pairs go both ways; needs pairs that differ at all")
+    can = f"{pairs} pairs in both directions; needs pairs that differ beyond noise"
+    return Answerable(*said, True, can)
 
 
 def _specific(axes: Axes) -> Answerable:
     said = specific.NAME, specific.QUESTION
     if len(axes.sources) < 3 or len(axes.targets) < 3:
-        return Answerable(*said, False, "needs 3 sources of known distance to 3 targets")
+        return Answerable(*said, False, "needs 3 sources with known distances to 3 targets")
     grid, x = _known(axes)
     values = _masked(grid, np.random.default_rng(0).standard_normal(x.shape))
     line = (
@@ -146,10 +148,10 @@ def _hurt(axes: Axes) -> Answerable:
     tests = axes.num_pairs * (axes.num_sizes + (axes.num_sizes > 1))
     variance = (2 * OWN_SD**2 + PRETRAIN_SD**2) / axes.num_seeds
     rise = _shown(variance, len(axes.sources) * (axes.num_seeds - 1), LEVEL / tests)
-    return Answerable(*said, True, f"finds a cell whose loss is {rise:.1%} above scratch")
+    return Answerable(*said, True, f"detects a cell whose loss is {rise:.1%} above scratch")
 
 
-_SECOND_SEED = "needs a second seed: with one, nothing is known of the noise"
+_SECOND_SEED = "needs a second seed: with one, the noise is unknown"
 
 
 def _more_languages(axes: Axes, needed: int) -> str:
@@ -179,6 +181,6 @@ def _masked(grid: Grid, values: np.ndarray) -> np.ndarray:
 
 
 def _shown(variance: float, freedom: int, level: float) -> float:
-    """The rise of log loss that a one-sided test of this level finds in 80 % of grids."""
+    """The increase of log loss that a one-sided test at this level detects with 80 % power."""
     score = stdtrit(freedom, 1 - level) + stdtrit(freedom, POWER)
     return float(score * math.sqrt(variance))

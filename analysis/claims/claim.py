@@ -43,13 +43,13 @@ class ClaimAnswer:
     takes: str = ""
 
     @property
-    def asked(self) -> bool:
+    def was_tested(self) -> bool:
         """Whether the grid was large enough for the test."""
         return self.tested != NOT_TESTED
 
     @property
-    def told(self) -> str:
-        """The answer, and what a verdict would take."""
+    def full_sentence(self) -> str:
+        """The answer, and what would decide it."""
         return f"{self.sentence} {self.takes}".rstrip()
 
 

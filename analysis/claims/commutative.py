@@ -1,9 +1,9 @@
 """Claim 3: is transfer commutative: does a give b what b gives a?
 
-D_T of a to b and of b to a are bytes of two different languages, so log(D_E / D_F) is compared. The
-reciprocity is the intraclass correlation of the two directions, noise taken out of both variances:
-1, the same; 0, nothing in common; -1, what one gets the other lacks. Equal languages have none:
-where pairs do not vary beyond noise there is nothing to reciprocate.
+D_T from a to b and from b to a are bytes of two different languages, so log(D_E / D_F) is compared.
+Reciprocity is the intraclass correlation of the two directions, with the noise removed from both
+variances: 1, the same; 0, unrelated; -1, what one direction gains the other lacks. It is undefined
+for equal languages, where pairs do not vary beyond noise.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ NAME = "commutative"
 QUESTION = "Does a language give another what it gets from it?"
 MIN_LANGUAGES = 4  # in both roles, both directions: 24 permutations
 LEVEL = 0.05
-MOSTLY = 0.5  # of the variation between pairs is shared by the two directions
+MOSTLY = 0.5  # share of the variation between pairs that both directions have in common
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Mean (P,) and difference (P,) of the two directions of every pair, and what noise leaves:
-    how far pairs and directions truly differ; None where the noise is unknown."""
+    """Mean (P,) and difference (P,) of the two directions of every pair, and, beyond noise, how far
+    pairs (`between`) and directions (`within`) differ; None if the noise is unknown."""
 
     middle: Floats
     apart: Floats
@@ -43,7 +43,7 @@ class Directions:
 
     @property
     def reciprocity(self) -> float:
-        """Intraclass correlation of the two directions, noise taken out; NaN if nothing varies."""
+        """Intraclass correlation of the two directions without noise; NaN if nothing varies."""
         if self.between is None or self.within is None:
             between = 2 * float(self.middle.var(ddof=1)) if len(self.middle) > 1 else math.nan
             within = float((self.apart**2).mean()) / 2
@@ -53,7 +53,7 @@ class Directions:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Of reciprocity, each at 5 %; the whole range where nothing varies beyond noise."""
+        """Of reciprocity, each at 5 %; the whole range if nothing varies beyond noise."""
         if self.between is None or self.within is None:
             return math.nan, math.nan
         between, within = self.between, self.within
@@ -70,7 +70,7 @@ def _icc(between: float, within: float) -> float:
 
 
 def directions(grid: Grid) -> Directions:
-    """Of the pairs that are known both ways."""
+    """Over the pairs measured in both directions."""
     found = _pairs(grid)
     middle = ((found["there"] + found["back"]) / 2).to_numpy(dtype=float)
     apart = (found["there"] - found["back"]).to_numpy(dtype=float)
@@ -81,7 +81,7 @@ def directions(grid: Grid) -> Directions:
     there = grid.drawn[:, found["one"].map(place), found["other"].map(target)]
     back = grid.drawn[:, found["other"].map(place), found["one"].map(target)]
     drawn = (there + back) / 2
-    # 2.5 % at either end of either size: together, both bounds of reciprocity hold at 5 % each.
+    # 2.5 % at each end of each size, so that both bounds of reciprocity hold at 5 % each.
     sure = 1 - LEVEL
     between = size_of(
         middle - middle.mean(), drawn - drawn.mean(axis=1, keepdims=True), sure, len(middle) - 1
@@ -118,30 +118,28 @@ def commutative(
     fold = math.exp(float((pairs["there"] - pairs["back"]).abs().median()))
     clear = by_size[by_size["clearly_differ"]]
     typical = (
-        f"Over {counted(len(pairs), 'pair')} the two directions differ typically {fold:.2g}-fold "
-        "in D_E; "
-        f"their intervals are apart in {len(clear)} of {len(by_size)} comparisons"
+        f"Over {counted(len(pairs), 'pair')} the two directions typically differ {fold:.2g}-fold "
+        f"in D_E; their intervals do not overlap in {len(clear)} of {len(by_size)} comparisons"
     )
     tables = {"Both directions, all sizes": pairs, "Both directions by size": by_size}
     notes = list(left.notes)
     tested = (
-        "log(D_E / D_F) of a to b against b to a. Reciprocity: intraclass correlation of the two "
-        "directions, the variance of noise taken out of the variation between pairs and within "
-        f"them. Yes: reciprocity surely over {MOSTLY} and there and back surely within "
-        f"{SIMILAR_FOLD}-fold of each other (root mean square); no: surely under {MOSTLY}; "
-        "undecided where pairs and directions do not vary beyond noise. Intervals of the two "
+        "log(D_E / D_F) from a to b against b to a. Reciprocity: intraclass correlation of the two "
+        "directions, with the variance of the noise removed from the variation between and within "
+        f"pairs. Yes: reciprocity significantly above {MOSTLY} and the two directions within "
+        f"{SIMILAR_FOLD}-fold of each other (root mean square); no: significantly below {MOSTLY}; "
+        "undecided if pairs and directions do not vary beyond noise. Intervals of the two "
         "variations invert their tests over the resamples, 5 % for each verdict. p: labels of one "
-        "direction permuted (QAP). apart: the intervals of D_T of the two directions do not "
-        "overlap."
+        "direction permuted (QAP). Intervals compared are those of D_T."
     )
     sentence, verdict, takes = f"{typical}.", Verdict.UNDECIDED, ""
     if len(named) < MIN_LANGUAGES:
         sentence += (
-            f" Too small a grid to decide: {len(named)} languages are sources and targets of each "
+            f" Grid too small to decide: {len(named)} languages are sources and targets of each "
             f"other ({listed(named)})."
         )
         more = counted(MIN_LANGUAGES - len(named), "more language")
-        takes = f"Needs {more} in both roles, trained both ways."
+        takes = f"Needs {more} in both roles, in both directions."
         tested = NOT_TESTED
     else:
         square = mutual.only(named, named)
@@ -151,15 +149,15 @@ def commutative(
         p = _permuted_p(square, num_permutations, random)
         if math.isnan(p):
             notes.append(
-                "p needs both directions of every pair of the languages; some are missing."
+                "p needs both directions of every pair of these languages; some are missing."
             )
         else:
-            sentence += f" (there goes with back: p = {p:.2g})."
+            sentence += f" (correlation of the directions: p = {p:.2g})."
         one_way = Grid(square.sources, square.targets, _mutual_only(square.values))
         if connected(one_way):
             beyond = directions(Grid(square.sources, square.targets, two_way(one_way).rest))
             if not math.isnan(beyond.reciprocity):
-                sentence += f" Beyond main effects it is {beyond.reciprocity:.2f}."
+                sentence += f" Beyond main effects reciprocity is {beyond.reciprocity:.2f}."
     return ClaimAnswer(
         name=NAME,
         question=QUESTION,
@@ -180,11 +178,11 @@ def _answer(each: Directions, bounded: bool) -> tuple[str, Verdict]:
     if each.between is None or each.within is None:
         return (
             f"Reciprocity of these checkpoints {each.reciprocity:.2f}; with one seed it cannot be "
-            "told from that of the luck of pretrains",
+            "distinguished from the luck of pretrains",
             Verdict.UNDECIDED,
         )
     if (low, high) == (-1.0, 1.0):
-        return "Pairs do not vary beyond the noise of seeds: nothing to reciprocate", (
+        return "Pairs do not vary beyond the noise of seeds, so reciprocity is undefined", (
             Verdict.UNDECIDED
         )
     said = f"Reciprocity {each.reciprocity:.2f} [{low:.2f}, {high:.2f}]"

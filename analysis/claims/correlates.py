@@ -1,4 +1,4 @@
-"""Correlates of log(D_E / D_F): each predictor by itself, and all beside each other (MRQAP)."""
+"""Correlates of log(D_E / D_F): each predictor by itself, and all together (MRQAP)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def together(
     random: np.random.Generator,
     notes: list[str],
 ) -> list[dict[str, object]]:
-    """MRQAP: each predictor beside the others that are known of the same languages."""
+    """MRQAP: each predictor adjusted for the others that are known for the same languages."""
     different = numbers.different()
     whole: dict[str, Floats] = {}
     for name, square in known.items():
@@ -78,7 +78,9 @@ def together(
     lost = [name for name in known if name not in whole and not name.startswith(OVERLAPPING)]
     lost = [name for name in lost if name != PREREGISTERED]
     if lost:
-        notes.append(f"MRQAP leaves out what is not known of every language: {', '.join(lost)}.")
+        notes.append(
+            f"MRQAP leaves out predictors that are not known for every language: {', '.join(lost)}."
+        )
     return found
 
 

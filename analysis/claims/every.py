@@ -46,8 +46,8 @@ def claim_answers(
 ) -> list[ClaimAnswer]:
     """Five answers for each model that has a finetuned pair of two languages.
 
-    `effective` has the columns of `analysis.effective.COLUMNS` (one estimator), `noise` is that of
-    its rows; without it claims are about these checkpoints, and mostly undecided. The claims are
+    `effective` has the columns of `analysis.effective.COLUMNS` (one estimator), `noise` that of its
+    rows; without it claims are about these checkpoints, and mostly undecided. The claims are
     those of Souza et al. 2024 (arXiv 2404.08191); see the module of each. `explore`: whether
     predictors beside the preregistered one are tested; `forecast`: whether an undecided claim says
     what it would take; `names`: of the claims asked, all if None. `bilingual`: bilingual transfer
@@ -85,7 +85,7 @@ def _tests(
     model: str, facts: CorpusFacts, confidence: float, explore: bool, random_seed: int
 ) -> dict[str, Ask]:
     def random(place: int) -> np.random.Generator:
-        # A generator for each: one claim's draws do not depend on another's.
+        # One generator each: a claim's draws do not depend on another's.
         return np.random.default_rng(np.random.SeedSequence(random_seed).spawn(3)[place])
 
     return {
@@ -109,6 +109,6 @@ def _tests(
 
 
 def _with_outlook(answer: ClaimAnswer, found: Finetuned, ask: Ask) -> ClaimAnswer:
-    if answer.verdict is not Verdict.UNDECIDED or not answer.asked or answer.takes:
+    if answer.verdict is not Verdict.UNDECIDED or not answer.was_tested or answer.takes:
         return answer
     return replace(answer, takes=what_it_takes(found, lambda one: ask(one, FEW_PERMUTATIONS)))

@@ -1,4 +1,4 @@
-"""What claims know of noise beside the table of effective data."""
+"""The noise of the table of effective data, as claims use it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from analysis.uncertainty.noise import Noise
 class Evidence:
     """Noise of the rows of a table of effective data.
 
-    log_ratio: log(D_E / D_F) in every resample, (R, rows), None where one seed leaves the noise
-    unknown; gains: columns of `analysis.uncertainty.gains`, a row each; distrusted: (model, target,
-    D_F) at which an alarm says that cells ran out of steps.
+    log_ratio: log(D_E / D_F) in every resample, (R, rows), None if the noise is unknown because of
+    one seed; gains: columns of `analysis.uncertainty.gains`, one row each; distrusted: (model,
+    target, D_F) at which an alarm says that cells were limited by steps.
     """
 
     log_ratio: Floats | None

@@ -1,11 +1,11 @@
 """Claim 2: does similarity of languages explain D_T?
 
-One predictor is named beforehand, the mean of the published distances (`PREREGISTERED`), and its
-correlation with log(D_E / D_F) over pairs, beyond the main effects of source and target, decides:
-its sign too, since a distance that goes with *more* transfer is another answer. p-values permute
-labels of languages (QAP). Every kind of distance by itself, Pearson and Spearman, with and without
-main effects and all at once (MRQAP by double semi-partialling), is exploration; what is no
-similarity of languages (bytes per character, contamination) stands apart.
+One predictor is fixed in advance, the mean of the published distances (`PREREGISTERED`). Its
+correlation with log(D_E / D_F) over pairs, beyond the main effects of source and target, decides,
+including its sign: a distance that goes with *more* transfer is another answer. p-values permute
+labels of languages (QAP). Each kind of distance by itself, Pearson and Spearman, with and without
+main effects and all together (MRQAP by double semi-partialling), is exploratory; predictors that
+are no similarity of languages (bytes per character, contamination) are tested separately.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from analysis.wording import counted
 NAME = "similarity"
 QUESTION = "Does similarity of languages explain what transfers?"
 LEVEL = 0.05
-MODERATE_R = 0.3  # Cohen's; a "no" means that |r| is surely under it
+MODERATE_R = 0.3  # Cohen's; "no" means that |r| is significantly below it
 NORMAL_95 = 1.645  # of a standard normal: two one-sided tests of 5 %
-MOST_LANGUAGES = 12  # more of them than there are is looked ahead
+MOST_LANGUAGES = 12  # the largest number of additional languages considered
 MIN_LANGUAGES = 4  # in both roles
 MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
 CORRELATES = "Correlates of log(D_E / D_F)"
@@ -56,8 +56,8 @@ def explained_by_similarity(
     random: np.random.Generator,
     explore: bool = True,
 ) -> ClaimAnswer:
-    """The answer from `analysis.claims.grid.finetuned`; without `explore` of the preregistered
-    predictor alone."""
+    """The answer from `analysis.claims.grid.finetuned`; without `explore` only the preregistered
+    predictor is tested."""
     numbers, ranks = pooled(found.rows, "log_ratio"), pooled(found.rows, "rank")
     languages = {*numbers.sources, *numbers.targets}
     known = {PREREGISTERED: distances(languages)}
@@ -70,11 +70,11 @@ def explained_by_similarity(
         grid, ranked = (one.only(kept, kept) for one in (numbers, ranks))
         dropped = sorted(languages - set(kept))
         if dropped:
-            notes.append(f"{name} is unknown of {', '.join(dropped)}: tested without.")
+            notes.append(f"{name} is unknown for {', '.join(dropped)}: tested without them.")
         drawn = label_permutations(
             grid.sources, grid.targets, num_permutations=num_permutations, random=random
         )
-        # Where the one target is unknown no pair is left, however many sources are.
+        # If the only target is unknown no pair is left, however many sources there are.
         if len(drawn.sources) < MIN_PERMUTATIONS or not (grid.sources and grid.targets):
             continue
         x = square.loc[list(grid.sources), list(grid.targets)].to_numpy(dtype=float)
@@ -121,7 +121,7 @@ def explained_by_similarity(
             f"{row['predictor']} (r = {row['r']:+.2f}, p = {row['p_holm']:.2g}, {row['role']})"
             for row in hits.to_dict("records")
         )
-        sentence += f" Beside it, by Holm: {shown}."
+        sentence += f" Also significant after Holm: {shown}."
     exact = table["exact"].all()
     return ClaimAnswer(
         name=NAME,
@@ -133,18 +133,18 @@ def explained_by_similarity(
         tested=(
             "log(D_E / D_F) per pair over all sizes (least squares of pair + size) against the "
             "mean of the syntactic, genetic, geographic, phonological and inventory distance (of "
-            "controlled languages: of words and world as made), named beforehand; main effects of "
-            "source and target partialled out. p: labels of "
-            "languages permuted (QAP), a language in both roles in both at once, "
+            "controlled languages: of words and world, by construction), fixed in advance; main "
+            "effects of source and target partialled out. p: labels of languages permuted (QAP), "
+            "a language's two roles together, "
             + (
                 "every permutation enumerated"
                 if exact
                 else f"{num_permutations} permutations drawn"
             )
-            + f"; least p possible {main['least_p']:.2g}. Yes: nearer gives more, p <= {LEVEL}; "
-            "the other way: farther gives more; no: |r| surely under "
+            + f"; smallest possible p {main['least_p']:.2g}. Yes: nearer gives more, p <= {LEVEL}; "
+            "the other way: farther gives more; no: |r| significantly below "
             f"{MODERATE_R} (two one-sided tests of 5 %, standard error of the permutations). The "
-            "other predictors are exploration: p_holm and p_bh correct over those of one role, "
+            "other predictors are exploratory: p_holm and p_bh correct over those of one role, "
             "method, measure and choice of main effects. MRQAP: double semi-partialling (Dekker "
             "et al. 2007)."
         ),
@@ -156,7 +156,7 @@ def explained_by_similarity(
 
 
 def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row a pair: its response, what of it main effects leave, and every predictor."""
+    """One row per pair: its response, the part beyond main effects, and every predictor."""
     beyond = two_way(grid).rest if connected(grid) else np.full(grid.values.shape, np.nan)
     rows = []
     for i, j in zip(*np.nonzero(grid.observed), strict=True):
@@ -174,43 +174,44 @@ def _pairs_table(grid: Grid, known: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _answer(main: dict[object, object]) -> tuple[str, Verdict, str]:
-    """Sentence, verdict, and what it would take to have one."""
+    """Sentence, verdict, and what would decide it."""
     r, p, error, critical, least = (
         float(str(main[name])) for name in ("r", "p", "r_error", "critical_r", "least_p")
     )
     if math.isnan(p):
         return (
-            "Undecided: beyond the main effects of source and target no pair is left to compare.",
+            "Undecided: beyond the main effects of source and target there is nothing left to "
+            "compare.",
             Verdict.UNDECIDED,
-            "Needs languages that are not all at one distance from each other.",
+            "Needs languages that are not all equally far from each other.",
         )
     said = f"correlation of distance and transfer r = {r:+.2f}, p = {p:.2g}"
     if p <= LEVEL:
         more, verdict = ("nearer", Verdict.YES) if r < 0 else ("farther", Verdict.OPPOSITE)
         return (
-            f"The {more} a source, the more it gives, beyond what source and target are good for "
-            f"by themselves ({said}).",
+            f"The {more} a source, the more it gives, beyond the main effects of source and target "
+            f"({said}).",
             verdict,
             "",
         )
-    # Few labels permute into few values of r: not less than what independent pairs would have.
+    # Few labels give few values of r; the error is at least that of independent pairs.
     freedom, pairs, languages = (
         int(str(main[name])) for name in ("freedom", "num_pairs", "num_languages")
     )
     reach = NORMAL_95 * max(error, 1 / math.sqrt(freedom))
     if abs(r) + reach < MODERATE_R:
-        return f"Hardly: |r| is surely under {MODERATE_R} ({said}).", Verdict.NO, ""
+        return f"Hardly: |r| is significantly below {MODERATE_R} ({said}).", Verdict.NO, ""
     takes = _languages_needed(abs(r), critical, reach, least, (languages, pairs, freedom))
     if least > LEVEL:
         return (
-            f"Too small a grid: its labels permute in too few ways for any p under {least:.2g} "
+            f"Grid too small: its labels have too few permutations for any p under {least:.2g} "
             f"({said}).",
             Verdict.UNDECIDED,
             takes,
         )
     return (
-        f"Not shown, and not excluded ({said}): {languages} languages show |r| from about "
-        f"{critical:.2f} on.",
+        f"Neither shown nor excluded ({said}): {languages} languages can detect |r| from about "
+        f"{critical:.2f}.",
         Verdict.UNDECIDED,
         takes,
     )
@@ -219,12 +220,13 @@ def _answer(main: dict[object, object]) -> tuple[str, Verdict, str]:
 def _languages_needed(
     r: float, critical: float, reach: float, least: float, grid: tuple[int, int, int]
 ) -> str:
-    """How many more would decide, were r to stay: each makes it surer by the pairs it brings, and
-    multiplies the labels. grid: languages, pairs, pairs beyond main effects."""
+    """How many more languages would decide if r stayed the same: each adds pairs and multiplies the
+    permutations. grid: languages, pairs, pairs beyond main effects."""
     languages, pairs, freedom = grid
     for number in range(1, MOST_LANGUAGES + 1):
         narrower = math.sqrt(freedom / freedom_with(number, languages, pairs, freedom))
         enough = least / math.perm(languages + number, number) <= LEVEL
         if enough and (r >= critical * narrower or r + reach * narrower < MODERATE_R):
-            return f"With about {counted(number, 'more language')} in the same roles, if r stays."
-    return f"More than {MOST_LANGUAGES} more languages: r lies at the edge of a verdict."
+            more = counted(number, "more language")
+            return f"With about {more} in the same roles, if r stays the same."
+    return f"More than {MOST_LANGUAGES} more languages: r is close to the threshold of a verdict."

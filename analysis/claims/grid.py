@@ -1,9 +1,9 @@
-"""Source x target grids of one model, a value for each pair, with what is censored known.
+"""Source x target grids of one model: one value per pair, with censoring.
 
 The response is log(D_E / D_F): D_E is compared between targets and sizes on a log scale, and at one
-size it orders pairs as D_T does. A D_E off the ladder is a bound. It enters numbers at the bound,
-and ranks as lower or higher than everything measured, tied with its like; how many there are is
-said wherever a grid is used.
+size it orders pairs as D_T does. A D_E off the ladder is a bound. It enters as the bound, and in
+ranks as lower or higher than everything measured, tied with other bounds; the number of bounds is
+reported wherever a grid is used.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from raydt.tracking.schema import Stage
 
 @dataclass(frozen=True)
 class Grid:
-    """values (S, T), NaN where there is no cell or source and target are one language; drawn: the
-    same in every resample (R, S, T), None where the noise is unknown."""
+    """values (S, T), NaN without a cell or if source and target are the same language; drawn: the
+    same in every resample (R, S, T), None if the noise is unknown."""
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -42,12 +42,12 @@ class Grid:
         return int(self.observed.sum())
 
     def different(self) -> npt.NDArray[np.bool_]:
-        """(S, T): where source and target are two languages."""
+        """(S, T): where source and target are different languages."""
         pairs = [[one != other for other in self.targets] for one in self.sources]
         return np.array(pairs, dtype=bool).reshape(len(self.sources), len(self.targets))
 
     def only(self, sources: list[str], targets: list[str]) -> Grid:
-        """The part of these sources and targets, in the grid's order."""
+        """The subgrid of these sources and targets, in the grid's order."""
         rows = [place for place, name in enumerate(self.sources) if name in sources]
         columns = [place for place, name in enumerate(self.targets) if name in targets]
         return Grid(
@@ -64,7 +64,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Finetuned:
-    """Rows of finetuned pairs, and resamples (R, rows) of their log_ratio where there are any."""
+    """Rows of finetuned pairs, and resamples (R, rows) of their log_ratio if there are any."""
 
     rows: pd.DataFrame
     drawn: Floats | None = None
@@ -107,7 +107,7 @@ def finetuned(effective: pd.DataFrame, model: str, noise: Evidence | None = None
 
 @dataclass(frozen=True)
 class Comparable:
-    """What is left to compare: `bounded` where some of it are bounds all the same."""
+    """What remains to compare; `bounded`: whether some of it are bounds nevertheless."""
 
     found: Finetuned
     bounded: bool
@@ -115,10 +115,10 @@ class Comparable:
 
 
 def comparable(found: Finetuned) -> Comparable:
-    """Without sizes of a target at which cells ran out of steps, or a D_E is a bound.
+    """Without sizes of a target at which cells were limited by steps, or a D_E is a bound.
 
-    Either goes for all sources of that target and size at once, so that no source is judged by
-    other sizes than its rivals; and only as far as every pair keeps a size.
+    A size is dropped for all sources of the target at once, so that all sources are compared over
+    the same sizes; and only as long as every pair keeps a size.
     """
     notes: list[str] = []
     rows = found.rows
@@ -143,7 +143,7 @@ def comparable(found: Finetuned) -> Comparable:
         why = [
             name
             for name, flag in (
-                ("a D_E beside them is a bound", bound & ~_within(rows, left.rows)),
+                ("a D_E at the same target and size is a bound", bound & ~_within(rows, left.rows)),
                 ("the ladder is limited by steps", distrusted & ~_within(rows, left.rows)),
             )
             if flag.any()
@@ -166,10 +166,10 @@ def grid_of(rows: pd.DataFrame, column: str) -> Grid:
 
 
 def pooled(rows: pd.DataFrame, column: str, drawn: Floats | None = None) -> Grid:
-    """A value for each pair over all sizes: its effect beside the effect of the size.
+    """One value per pair over all sizes: the pair effect, adjusted for size.
 
-    Least squares of pair + size, so that a pair that misses a size is not judged by the sizes it
-    has; centred on the mean over sizes. drawn: the column in every resample (R, rows).
+    Least squares of pair + size, so that missing sizes do not bias a pair; centred on the mean over
+    sizes. drawn: the column in every resample (R, rows).
     """
     finite = np.isfinite(rows[column].to_numpy(dtype=float))
     known = rows[finite]
@@ -206,7 +206,7 @@ def censored_note(rows: pd.DataFrame) -> list[str]:
         return []
     return [
         f"{below + above} of {len(rows)} D_E are bounds ({below} below the ladder, {above} above): "
-        "they enter at the bound, and rank beyond all that was measured."
+        "they enter as the bound, and rank beyond everything measured."
     ]
 
 

@@ -1,11 +1,11 @@
 """Claim 5: where does pretraining hurt (ossification)?
 
-A pair is hurt where its finetuned loss is above that of scratch at the same D_F. The gain,
+A pair is hurt if its finetuned loss is above that of scratch at the same D_F. The gain,
 log(scratch loss / finetuned loss), has a standard error from the pooled noise, so harm is a test of
 its sign: one-sided t, corrected over all cells and pairs (Holm, Scandinavian Journal of Statistics
-6, 1979). Losses are never off a ladder, so it works at its lowest rung too. Hernandez et al. 2021
-(arXiv 2102.01293) call it ossification where harm comes with more data to finetune on; so the gain
-is also followed over D_F.
+6, 1979). Losses are never off a ladder, so this works at its lowest rung too. Hernandez et al. 2021
+(arXiv 2102.01293) speak of ossification if harm appears with more data to finetune on; so the trend
+of the gain over D_F is reported too.
 """
 
 from __future__ import annotations
@@ -72,25 +72,26 @@ def hurt(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         verdict = Verdict.NO
     notes = []
     if len(judged) < len(rows):
-        notes.append(f"{len(rows) - len(judged)} pairs lie at a size off their ladder: not judged.")
+        notes.append(f"{len(rows) - len(judged)} pairs are at a size off their ladder: not tested.")
     if len(worse):
         notes.append(
-            "Worse than scratch can also mean a finetuning that was cut short or a learning rate "
-            "that does not suit it: see the alarms."
+            "Worse than scratch can also mean that finetuning was cut short or its learning rate "
+            "unsuitable: see the alarms."
         )
     slope, low, high, targets = _trend(judged, confidence)
     sentence = _sentence(judged, worse, harmed, harmed_pairs, verdict, known)
     if not math.isnan(slope):
         interval = f" [{low:+.2f}, {high:+.2f}]" if not math.isnan(low) else ""
         sentence += (
-            f" With every tenfold of D_F the gain, log(scratch / finetuned loss), changes by "
-            f"{slope:+.2f}{interval}."
+            f" For every tenfold increase of D_F the gain, log(scratch / finetuned loss), changes "
+            f"by {slope:+.2f}{interval}."
         )
     tested = (
         "gain = log(scratch loss / finetuned loss) at the same D_F, against its standard error "
-        "from the pooled noise of scratch runs, of pretrains and of finetunes (one-sided t, "
-        "Satterthwaite). Yes: a cell or a pair over all sizes is below zero at 5 % after Holm over "
-        "all of them; no: every single gain is above zero at 5 %. Trend: least squares of gain on "
+        "from the pooled noise of scratch runs, pretrains and finetunes (one-sided t, "
+        "Satterthwaite). Yes: a cell, or a pair over all sizes, is below zero at 5 % after Holm "
+        "over all of them; no: every single gain is above zero at 5 %. Trend: least squares of "
+        "gain on "
         "log10 D_F within each pair, jackknife over targets, Student's t."
     )
     return ClaimAnswer(
@@ -117,12 +118,12 @@ def _sentence(
 ) -> str:
     cells = counted(len(judged), "finetuned cell")
     if worse.empty:
-        said = f"all {cells} end at or under scratch"
+        said = f"all {cells} end at or below scratch"
         return f"No: {said}." if verdict is Verdict.NO else f"{said.capitalize()}."
     sentence = f"{len(worse)} of {cells} end above scratch"
     if not known:
         names = worse.sort_values("gain")
-        return f"{sentence}: {_named(names)}. One seed, so by sign alone."
+        return f"{sentence}: {_named(names)}. One seed, so judged by sign alone."
     if len(harmed):
         return f"{sentence}, {len(harmed)} beyond noise: {_named(harmed.sort_values('gain'))}."
     sentence += ", none beyond noise"
@@ -139,8 +140,8 @@ def _named(cells: pd.DataFrame) -> str:
 
 
 def _test(rows: pd.DataFrame, sizes: Floats) -> None:
-    """Adds gain_error, p (of "no harm") and p_gain (of "no gain") to rows of gains that are means
-    of as many sizes; a pretrain is the same over sizes, cells are not."""
+    """Adds gain_error, p (of "no harm") and p_gain (of "no gain") to rows whose gains are means
+    over that many sizes; sizes share a pretrain, but not cells."""
     parts = [
         (rows["variance_scratch"].to_numpy(dtype=float) / sizes, rows["freedom_scratch"]),
         (rows["variance_shared"].to_numpy(dtype=float), rows["freedom_shared"]),
@@ -157,7 +158,7 @@ def _test(rows: pd.DataFrame, sizes: Floats) -> None:
 
 
 def _pairs(judged: pd.DataFrame) -> pd.DataFrame:
-    """Mean gain of every pair that has several sizes, tested."""
+    """Mean gain of every pair with several sizes, with its test."""
     groups = judged.groupby(["source", "target"], sort=True)
     noise = [name for name in judged if name.startswith(("variance_", "freedom_"))]
     pairs = groups[["gain", *noise]].mean().assign(num_sizes=groups.size()).reset_index()

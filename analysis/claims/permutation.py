@@ -1,12 +1,12 @@
-"""Tests of pairs against pairs by permuting the labels of languages: QAP and MRQAP.
+"""Permutation tests between matrices of pairs, by labels of languages: QAP and MRQAP.
 
 Pairs that share a language are not independent, so a correlation over pairs has no i.i.d. p-value.
 Under the null the labels of one matrix are exchangeable, and its rows and columns move together
 (Hubert 1987; Krackhardt 1988). With controls the test is double semi-partialling (Dekker,
 Krackhardt and Snijders 2007, doi 10.1007/s11336-007-9016-1): x is residualised on the controls, the
 residuals' labels are permuted, and the pivotal t of the regression on them and the controls is
-compared. Matrices are directed and may be rectangular: a language that is source and target is
-permuted in both roles at once, those that are only sources among themselves, and so the targets.
+compared. Matrices are directed and may be rectangular: languages in both roles are permuted in both
+together, those that are only sources among themselves, and likewise the targets.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ MIN_FREEDOM = 3  # pairs left after controls
 
 @dataclass(frozen=True)
 class LabelPermutations:
-    """sources (P, S), targets (P, T): which row and column stands in each place; the first is the
-    identity. exact: all there are; number: how many there are."""
+    """sources (P, S), targets (P, T): the row and column at each position; the first is the
+    identity. exact: whether these are all; number: how many exist."""
 
     sources: Places
     targets: Places
@@ -39,15 +39,15 @@ class LabelPermutations:
 
     @property
     def least_p(self) -> float:
-        """The least p that is possible."""
+        """The smallest possible p."""
         return 1 / len(self.sources)
 
 
 @dataclass(frozen=True)
 class Association:
-    """r: (partial) correlation; p: two-sided; critical_r: the |r| that p = level needs; error: the
-    standard deviation of r under permuted labels; freedom: pairs beyond the controls; note says why
-    r is NaN."""
+    """r: (partial) correlation; p: two-sided; critical_r: the |r| at which p reaches the level;
+    error: the standard deviation of r under permuted labels; freedom: pairs beyond the controls;
+    note: why r is NaN."""
 
     r: float
     p: float
@@ -65,7 +65,7 @@ def label_permutations(
     num_permutations: int,
     random: np.random.Generator,
 ) -> LabelPermutations:
-    """All permutations of labels if there are at most 5040, else a random draw of them."""
+    """All permutations of labels if there are at most 5040, else a random sample."""
     both = [name for name in sources if name in targets]
     classes = [
         both,
@@ -118,7 +118,7 @@ def associated(
     Without controls this is QAP; with them MRQAP by double semi-partialling.
     """
     different, observed = grid.different(), grid.observed & grid.different()
-    assert all(np.isfinite(one[different]).all() for one in (x, *controls)), "holes in a predictor"
+    assert all(np.isfinite(one[different]).all() for one in (x, *controls)), "missing values"
 
     def scaled(values: Floats, where: npt.NDArray[np.bool_]) -> Floats:
         taken = values[where]
@@ -146,7 +146,7 @@ def associated(
     row, column = np.nonzero(observed)
     moved = square[drawn.sources[:, row], drawn.targets[:, column]] @ annihilator
     norms = np.linalg.norm(moved, axis=1) * np.linalg.norm(y)
-    # A permutation may leave nothing of x beside the controls: it then explains nothing.
+    # Under a permutation x may be collinear with the controls: it then explains nothing.
     r = np.divide(moved @ y, norms, out=np.zeros(len(moved)), where=norms > 1e-12)
     strength = np.abs(r)
     p = float((strength >= strength[0] - 1e-12).mean())
@@ -161,8 +161,8 @@ def associated(
 
 
 def freedom_with(more: int, languages: int, pairs: int, freedom: int) -> float:
-    """Pairs beyond main effects of a grid with so many more languages and the same roles and gaps:
-    pairs grow as those of all into all do, effects of sources and targets as languages do."""
+    """Pairs beyond main effects of a grid with `more` languages and the same roles and gaps: pairs
+    grow quadratically, effects of sources and targets linearly."""
     wider = languages + more
     effects = pairs - freedom + 1  # of sources and targets, which share a mean
     grown = pairs * wider * (wider - 1) / (languages * (languages - 1))

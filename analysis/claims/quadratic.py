@@ -1,9 +1,9 @@
-"""How large are several differences together, and is it more than noise?
+"""The joint size of several differences, and a test against noise.
 
-The size is a sum of squares, |x|². Noise adds to it, and by how much is in the resamples of x, in
-which all finetunes of a pretrain move as one: so pretrains are the unit, as in the F test of source
-means over those of seeds, which the p-value is where the grid is complete (a generalised p-value:
-Weerahandi, Journal of the American Statistical Association 88, 1993).
+The size is a sum of squares, |x|². Noise adds to it, by an amount known from the resamples of x, in
+which all finetunes of a pretrain move together. So pretrains are the unit, as in the F test of
+source means against those of pretrains, which the p-value equals on a complete grid (a generalised
+p-value: Weerahandi, Journal of the American Statistical Association 88, 1993).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Size:
 
 
 def size_of(estimate: Floats, drawn: Floats, confidence: float, freedom: int = 0) -> Size:
-    """The size of `estimate` (n,) with the noise of its resamples (R, n) taken out.
+    """The size of `estimate` (n,) with the noise of its resamples (R, n) removed.
 
     The interval inverts the test of every size along the estimate's own direction: with a for the
     noise along it and q for the squared noise, a true length l gives l² + 2·l·a + q, which meets
@@ -49,7 +49,7 @@ def size_of(estimate: Floats, drawn: Floats, confidence: float, freedom: int = 0
 
 
 def reach_of_all(drawn: Floats, level: float) -> tuple[Floats, Floats]:
-    """Centre (n,) and half width (n,) of intervals that hold all n values at once (R, n).
+    """Centre (n,) and half width (n,) of simultaneous intervals for n values, from (R, n).
 
     Standard errors times one quantile of the largest deviation (single-step max t; Westfall and
     Young, Resampling-Based Multiple Testing, 1993).

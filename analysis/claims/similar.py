@@ -1,9 +1,9 @@
 """Claim 1: do different sources help a target about equally?
 
-The yardstick is the ratio of D_E between sources: how many times the bytes of scratch one is worth
-of another. Sources are similar where every ratio lies surely within a factor (1.5), and not where
-one lies surely beyond it: an equivalence, so that noise never passes for likeness, and the largest
-ratio counts however many sources are alike.
+The measure is the ratio of D_E between sources: how many times as many bytes of scratch one is
+worth as another. Sources are similar if every ratio is significantly within a factor (1.5), and not
+similar if one is significantly beyond it. This is an equivalence test, so noise is never taken for
+similarity, and the largest ratio counts however many sources are similar.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ EFFECTS = "Effects of source and target on log(D_E / D_F)"
 RATIOS = "Ratios of D_E between sources"
 SPREAD = "Spread between sources, and what explains log(D_E / D_F)"
 SIMILAR_FOLD = 1.5  # ratio of D_E up to which sources count as similar
-LEVEL = 0.05  # of a verdict that is false
+LEVEL = 0.05  # probability of a false verdict
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,9 @@ def similar(
         sentence = (
             f"{said}).{explained}the pair and noise {part.pair:.0%}. These checkpoints "
             + ("differ" if p <= LEVEL else "do not differ beyond their scatter over targets")
-            + f" (p = {p:.2g}); whether the languages do, one seed cannot tell: the luck of a "
-            "pretrain goes to all its finetunes."
+            + f" (p = {p:.2g}); whether the languages do is unknown with one seed, because the "
+            "luck "
+            "of a pretrain is shared by all its finetunes."
         )
         verdict = Verdict.UNDECIDED
     else:
@@ -134,17 +135,18 @@ def similar(
             sentence += f" But {signs}."
             takes = "The factor is of D_E, which counts the text finetuned on; D_T differs in sign."
         if verdict is Verdict.NO and not _beyond(among.drawn, LEVEL / 2):
-            sentence += " Within single targets two sources are further apart."
+            sentence += " Within single targets two sources differ by more than the factor."
     tested = (
-        "Ratio of D_E between sources over the targets and sizes both have (least squares of "
-        "source, target, size on log(D_E / D_F)), sizes at which a D_E is a bound or the ladder "
-        f"limited by steps left out. Yes: the 90 % interval of every ratio within {SIMILAR_FOLD} "
-        "(two one-sided tests of 5 %, so all at once), what single pairs add is within it too, "
-        "no interval within a target lies beyond it, over sizes or at one, no bound at a size "
-        "left out shows more, and no source surely does harm where another surely helps; "
-        f"no: one ratio, over all targets or within one, surely beyond {SIMILAR_FOLD} (max t over "
-        "all, 5 %). Resamples carry what all finetunes of a pretrain share; the interval of the "
-        "widest ratio holds all ratios at once. p: sum of squares of source effects against the "
+        "Ratio of D_E between sources over the targets and sizes that both have (least squares of "
+        "source, target, size on log(D_E / D_F)), without sizes at which a D_E is a bound or the "
+        "ladder is limited by steps. Yes: the 90 % interval of every ratio is within "
+        f"{SIMILAR_FOLD} (two one-sided tests of 5 %, valid for all at once), what single pairs "
+        "add is within it too, no interval within a target lies beyond it, over all sizes or at "
+        "one, no bound at a size left out shows more, and no source significantly hurts where "
+        "another significantly helps; no: one ratio, over all targets or within one, is "
+        f"significantly beyond {SIMILAR_FOLD} (max t over all, 5 %). Resamples include the luck "
+        "that all finetunes of a pretrain share; the interval of the widest ratio is simultaneous "
+        "over all ratios. p: sum of squares of source effects, compared with the "
         "resamples, pretrains as the unit."
     )
     return ClaimAnswer(
@@ -177,7 +179,7 @@ def source_contrasts(grid: Grid) -> Contrasts:
 
 
 def sources_differ_p(grid: Grid, confidence: float) -> float:
-    """p of "all sources are alike", pretrains as the unit. NaN where the noise is unknown."""
+    """p of "all sources are equal", pretrains as the unit. NaN if the noise is unknown."""
     drawn = grid.observed_draws()
     if drawn is None:
         return math.nan
@@ -248,8 +250,8 @@ def sizes_apart(found: Finetuned) -> list[str]:
 
 
 def _any_beyond(grid: Grid) -> bool:
-    """Whether the 90 % interval of a ratio within a target lies beyond the factor, by itself: too
-    little for a "no" among many, and too much for a "yes"."""
+    """Whether the 90 % interval of some ratio within a target lies beyond the factor: not enough
+    for a "no" (it is one of many), but it rules out a "yes"."""
     drawn = _within_targets(grid)
     if drawn is None or not drawn.shape[1]:
         return False
@@ -259,9 +261,9 @@ def _any_beyond(grid: Grid) -> bool:
 
 
 def pairs_alike(grid: Grid) -> bool:
-    """Whether what pairs add to source and target differs surely by less than the factor.
+    """Whether the pair effects, beyond source and target, are significantly within the factor.
 
-    Between two sources of a target the rest differs by sqrt(2) of its own size.
+    Between two sources of a target they differ by sqrt(2) of their own size.
     """
     drawn = grid.observed_draws()
     if drawn is None:
@@ -286,7 +288,7 @@ def _within_targets(grid: Grid) -> Floats | None:
 
 
 def _beyond(drawn: Floats | None, level: float) -> bool:
-    """Whether any log ratio is surely beyond the factor, all taken together."""
+    """Whether any log ratio is significantly beyond the factor, simultaneously over all."""
     if drawn is None or not drawn.shape[1]:
         return False
     centre, reach = reach_of_all(drawn, level)
@@ -294,7 +296,7 @@ def _beyond(drawn: Floats | None, level: float) -> bool:
 
 
 def _ratios_table(among: Contrasts, confidence: float) -> pd.DataFrame:
-    """A row for two sources, the better one first, the widest ratio on top."""
+    """One row per two sources, the better one first, sorted by ratio."""
     rows = []
     reach = np.full(len(among.values), math.nan)
     if among.drawn is not None:

@@ -1,11 +1,11 @@
-"""Claim 4: how much of a transfer would any language have given, and how much is specific?
+"""Claim 4: how much of the transfer would any language give, and how much is language-specific?
 
-The specific part goes with the distance of the languages: over all sources, log(D_E / D_F) is
-fitted as target + source + slope·distance, so that neither a generous source nor the luck of its
-pretrain passes for nearness. The agnostic share is D_T at the farthest distance over D_T at the
-nearest, summed over targets. That our distance explains nothing does not make a transfer agnostic:
-a "yes" needs sources that are equivalent in every target. Languages that say nothing (`nonsense`,
-`brackets`) are the floor: what they give is no language at all.
+The specific part depends on the distance of the languages: over all sources, log(D_E / D_F) is
+fitted as target + source + slope·distance, so that neither a generally good source nor the luck of
+its pretrain counts as nearness. The agnostic share is D_T at the farthest distance over D_T at the
+nearest, summed over targets. That this distance explains nothing does not make transfer agnostic: a
+"yes" needs sources that are equivalent for every target. Languages without meaning (`nonsense`,
+`brackets`) are the baseline: what they give comes from no language.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ QUESTION = "Is transfer mostly agnostic: would any language do?"
 MOSTLY = 0.5  # of the D_T of the nearest source
 LEVEL = 0.05
 MIN_APART = 0.05  # the nearest and the farthest source of a target must differ by this
-MOST_LANGUAGES = 12  # more of them than there are is looked ahead
+MOST_LANGUAGES = 12  # the largest number of additional languages considered
 MIN_FREEDOM = 2  # pairs beyond target, source and slope
 NUM_DRAWS = 4000
-# Controlled languages without a world to speak of (docs/controlled.md).
+# Controlled languages without a world (docs/controlled.md).
 CONTENTLESS = ("brackets", "nonsense")
 SHARES = "Share of the farthest, all sizes and by size"
 
@@ -45,7 +45,7 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
     tables: dict[str, pd.DataFrame] = {}
     floor = _floor(rows)
     if len(floor):
-        tables["Against languages that say nothing"] = floor
+        tables["Compared with languages without meaning"] = floor
     left = comparable(spoken) if len(spoken.rows) else None
     fits = _by_size(spoken, confidence)
     whole = None if left is None else _fitted(left.found, confidence)
@@ -57,7 +57,7 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
                 question=QUESTION,
                 model=model,
                 needs="3 sources of known and different distance to 3 targets, or a source that "
-                "says nothing (nonsense, brackets)",
+                "has no meaning (nonsense, brackets)",
                 found=f"{counted(rows['source'].nunique(), 'source')}, "
                 f"{counted(targets, 'target')}",
                 n=targets,
@@ -67,10 +67,10 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
             name=NAME,
             question=QUESTION,
             model=model,
-            sentence=f"{_floor_sentence(floor)} Too small a grid to decide by distance.",
+            sentence=f"{_floor_sentence(floor)} Grid too small to decide by distance.",
             verdict=Verdict.UNDECIDED,
             tables=tables,
-            tested="D_T of languages that say nothing against the mean of the others.",
+            tested="D_T of languages without meaning, compared with the mean of the others.",
             n=targets,
             unit="targets",
         )
@@ -88,7 +88,7 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
     )
     verdict, takes = Verdict.UNDECIDED, ""
     if math.isnan(share):
-        sentence = "The nearest source transfers nothing: there is nothing to part."
+        sentence = "The nearest source transfers nothing: there is nothing to divide."
     else:
         sentence = (
             f"By its distance alone the farthest source gives {share:.0%} [{low:.0%}, {high:.0%}] "
@@ -101,7 +101,7 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
             verdict = Verdict.YES
             sentence += f", and no two sources differ by {SIMILAR_FOLD}-fold in D_E."
         elif low > MOSTLY:
-            sentence += ", but sources that differ for other reasons are not excluded."
+            sentence += ", but sources may differ for other reasons."
         else:
             sentence += "."
             takes = _languages_needed(left.found, confidence)
@@ -115,15 +115,15 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         verdict=verdict,
         tables=tables,
         tested=(
-            "log(D_E / D_F) = target + source + slope·distance over all sources (distance: the one "
-            "of the claim of similarity). Share: D_T "
-            "at a target's farthest distance over that at its nearest, both off the line and "
-            "summed over targets; interval: Student's t of slope and mean about the residual "
-            "scatter of pairs, which holds the noise of seeds and what pairs have of their own; "
-            "the luck of a pretrain is in the effect of its source. No: the 90 % interval under "
-            f"{MOSTLY:.0%}; yes: over it, and all sources within {SIMILAR_FOLD}-fold (as in the "
-            "first claim). Sizes at which a D_E is a bound, or the ladder limited by steps, are "
-            "left out."
+            "log(D_E / D_F) = target + source + slope·distance over all sources (with the distance "
+            "of the claim about similarity). Share: D_T at a target's farthest distance over that "
+            "at its nearest, both as fitted and summed over targets; interval: Student's t of "
+            "slope "
+            "and mean on the residual scatter of pairs, which includes the noise of seeds and the "
+            "pairs' own effects; the luck of a pretrain is part of its source's effect. No: the "
+            f"90 % interval is under {MOSTLY:.0%}; yes: it is above, and all sources are within "
+            f"{SIMILAR_FOLD}-fold (as in the first claim). Sizes at which a D_E is a bound, or the "
+            "ladder is limited by steps, are left out."
         ),
         n=targets,
         unit="targets",
@@ -133,15 +133,16 @@ def specific(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
 
 
 def _languages_needed(found: Finetuned, confidence: float) -> str:
-    """What would take the interval off a half, were the share and the scatter of pairs to stay."""
+    """How many more languages would move the interval off one half, at the same share and
+    scatter."""
     for more in range(1, MOST_LANGUAGES + 1):
         wider = _fitted(found, confidence, more)
         assert wider is not None
         low, high = float(str(wider["low"])), float(str(wider["high"]))
         if high < MOSTLY or low > MOSTLY:
             enough = counted(more, "more language")
-            return f"With about {enough} in the same roles, if the share stays."
-    return f"More than {MOST_LANGUAGES} more languages: the share lies about a half."
+            return f"With about {enough} in the same roles, if the share stays the same."
+    return f"More than {MOST_LANGUAGES} more languages: the share is close to one half."
 
 
 def _by_size(found: Finetuned, confidence: float) -> list[dict[str, object]]:
@@ -151,15 +152,15 @@ def _by_size(found: Finetuned, confidence: float) -> list[dict[str, object]]:
 
 
 def _fitted(found: Finetuned, confidence: float, more: int = 0) -> dict[str, object] | None:
-    """The share of the farthest with its interval; None where no slope can be had. more: the
-    interval is that of a grid with so many more languages, the same share and scatter."""
+    """The share of the farthest source with its interval; None if the slope is not identified.
+    `more`: the interval for a grid with that many more languages, at the same share and scatter."""
     grid = pooled(found.rows, "log_ratio")
     if len(grid.sources) < 3 or len(grid.targets) < 3:
         return None
     known = distances({*grid.sources, *grid.targets})
     x = known.loc[list(grid.sources), list(grid.targets)].to_numpy(dtype=float)
     grid = Grid(grid.sources, grid.targets, np.where(np.isfinite(x), grid.values, np.nan))
-    # A language of which no distance is known says nothing of the slope.
+    # A language without a known distance does not inform the slope.
     row, column = np.nonzero(grid.observed)
     sources = [grid.sources[at] for at in np.unique(row)]
     targets = [grid.targets[at] for at in np.unique(column)]
@@ -180,7 +181,7 @@ def _fitted(found: Finetuned, confidence: float, more: int = 0) -> dict[str, obj
     near, far = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
     if (far - near).max() < MIN_APART:
         return None
-    # Of each target its own level; the distances are taken about their mean.
+    # Each target has its own level; distances are centred.
     level = np.nanmean(grid.values - slope * (seen - np.nanmean(seen)), axis=0)
     centre = np.nanmean(seen)
 
@@ -217,8 +218,8 @@ def _fitted(found: Finetuned, confidence: float, more: int = 0) -> dict[str, obj
 
 
 def slope_over(grid: Grid, x: Floats) -> tuple[float, float, float, int] | None:
-    """Slope of the values over x beyond source and target, its standard error, that of the mean,
-    and the degrees of freedom; None where they are not determined."""
+    """Slope of the values over x beyond source and target effects, its standard error, that of the
+    mean, and the degrees of freedom; None if they are not identified."""
     row, column = np.nonzero(grid.observed)
     effects = np.hstack([np.eye(len(grid.sources))[row], np.eye(len(grid.targets))[column]])
     basis = np.linalg.svd(effects, full_matrices=False)
@@ -240,7 +241,7 @@ def slope_over(grid: Grid, x: Floats) -> tuple[float, float, float, int] | None:
 
 
 def _floor(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean D_T by size of sources that say nothing, and of the others."""
+    """Mean D_T by size of sources without meaning, and of the others."""
     empty = rows["source"].isin(CONTENTLESS)
     if not empty.any() or empty.all():
         return pd.DataFrame()

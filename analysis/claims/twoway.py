@@ -1,10 +1,10 @@
-"""Two-way effects of source and target, with intervals that know that pairs are not independent.
+"""Two-way effects of source and target, with intervals that allow for dependent pairs.
 
 value = mean + source + target + rest, by least squares with effects that sum to zero; cells may be
-missing. Effects are those of the grid's own languages. What is uncertain about them is the luck of
-seeds, and above all of pretrains, which all targets of a source share: intervals are those of the
-resamples. With one seed that luck is unknown, and an effect is one of these checkpoints: intervals
-are then jackknifes that leave out a whole target (a whole source), with Student's t.
+missing. Effects are those of the languages in the grid. Their uncertainty is the luck of seeds,
+above all of pretrains, which all targets of a source share: intervals come from the resamples. With
+one seed that luck is unknown, and effects are those of these checkpoints: intervals are then
+jackknifes that leave out a whole target (or source), with Student's t.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def dummies(grid: Grid) -> tuple[Floats, Floats]:
 
 
 def connected(grid: Grid) -> bool:
-    """Whether the observed cells identify the effects: no part stands apart from the rest."""
+    """Whether the observed cells identify the effects: the grid has no disconnected part."""
     if not (grid.observed.any(axis=0).all() and grid.observed.any(axis=1).all()):
         return False
     rank = np.linalg.matrix_rank(np.hstack(dummies(grid)))
@@ -61,8 +61,8 @@ def two_way(grid: Grid) -> TwoWay:
 
 
 def effect_weights(grid: Grid) -> Floats:
-    """What gives mean, effects of sources and effects of targets (1 + S + T, n) of the observed
-    cells. `ValueError` if these do not identify them."""
+    """The matrix (1 + S + T, n) that maps observed cells to mean, source and target effects.
+    `ValueError` if these are not identified."""
     if not connected(grid):
         raise ValueError("the cells of the grid fall into parts that share no source or target")
     source, target = dummies(grid)
@@ -77,9 +77,9 @@ def effect_weights(grid: Grid) -> Floats:
 
 @dataclass(frozen=True)
 class Shares:
-    """Of the variation of a grid: what source, target, the pair and the noise of seeds explain.
+    """Shares of a grid's variation explained by source, target, pair and the noise of seeds.
 
-    noise is NaN where it is unknown, and then part of `pair`.
+    noise is NaN if unknown, and then part of `pair`.
     """
 
     source: float
@@ -89,10 +89,10 @@ class Shares:
 
 
 def shares(grid: Grid) -> Shares:
-    """Shares of the sum of squares, each without what noise puts into it.
+    """Shares of the sum of squares, each without the contribution of noise.
 
-    Where cells are missing the order of the factors matters; each gets the mean of what it explains
-    first and last (the LMG measure; Grömping 2007). NaN where nothing varies.
+    If cells are missing the order of the factors matters; each gets the mean of its shares as first
+    and as last factor (the LMG measure; Grömping 2007). NaN if nothing varies.
     """
     source, target = dummies(grid)
     values = grid.values[grid.observed]
@@ -140,8 +140,8 @@ def jackknife(
 ) -> tuple[float, float, int]:
     """Interval of a statistic when a whole target, source or "language" is left out in turn.
 
-    Returns low, high and the number of units; NaN with fewer than 3, or where a part of the grid
-    does not give the statistic (`None`).
+    Returns low, high and the number of units; NaN with fewer than 3, or if the statistic is `None`
+    for a part of the grid.
     """
     names = {
         "source": list(grid.sources),
@@ -205,12 +205,12 @@ def _effect_of(role: str, name: str) -> Callable[[Grid], float | None]:
 
 
 def source_effect_p(grid: Grid, num_permutations: int, random: np.random.Generator) -> float:
-    """p of "no checkpoint differs from another": sources shuffled within each target.
+    """p of "no checkpoint differs from another": sources permuted within each target.
 
-    It takes two checkpoints for two languages, which only seeds can tell apart.
+    Checkpoints and languages cannot be distinguished without several seeds.
 
-    The statistic is what sources explain beyond targets; within a target the cells are
-    exchangeable if the source does not matter. Monte Carlo with the observed one counted.
+    The statistic is the variation that sources explain beyond targets; within a target the cells
+    are exchangeable if the source does not matter. Monte Carlo, counting the observed value.
     """
     source, target = dummies(grid)
     values = grid.values[grid.observed]

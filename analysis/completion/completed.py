@@ -1,8 +1,8 @@
 """D_T of the pairs of a grid that were not measured, predicted from those that were.
 
-Of each model and D_F by itself, on log(D_E / D_F) (`analysis.completion.kernel`). A prediction is
-no measurement: it stands in a table of its own, with an interval that holds what a pair has of its
-own, and beside it how well the measured pairs are predicted when each is left out.
+For each model and D_F separately, on log(D_E / D_F) (`analysis.completion.kernel`). A prediction is
+not a measurement: it is in a separate table, with an interval that includes the pair's own effect,
+and with the leave-one-out accuracy of the measured pairs beside it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PREDICTED_COLUMNS = (
     "size",
     "finetune_bytes",
     "predicted",  # always True: no row of this table was measured
-    "effective_bytes",  # bounded by the ladder, like a measured one
+    "effective_bytes",  # a bound off the ladder, like a measured one
     "transferred_bytes",
     "range",
     "confidence",
@@ -42,31 +42,31 @@ PREDICTED_COLUMNS = (
     "transferred_high_bytes",
     "low_range",
     "high_range",
-    "num_pairs",  # that were measured at this model and D_F
+    "num_pairs",  # measured at this model and D_F
 )
 LEFT_OUT_COLUMNS = (
     "model",
     "size",
     "finetune_bytes",
     "num_pairs",
-    # Of log(D_E / D_F), each pair predicted from the others; 1: exactly, 0: no better than their
-    # overall mean, negative: worse.
+    # Leave-one-out, of log(D_E / D_F); 1: exact, 0: no better than the overall mean, negative:
+    # worse.
     "r2",
     "r2_sources",  # by the mean of the source's other targets
     "r2_targets",  # by the mean of the target's other sources
-    "r2_two_way",  # by source and target effects alone, not shrunk
-    "held",  # share of measured pairs within the interval that the others predict
+    "r2_two_way",  # by source and target effects alone, without shrinkage
+    "held",  # share of measured pairs inside the interval predicted from the others
     "confidence",
-    "num_bounds",  # pairs whose D_E is a bound and enters at it
+    "num_bounds",  # pairs whose D_E is a bound, which is used as its value
 )
 ALL_SIZES = "all sizes"
 
 
 @dataclass(frozen=True)
 class Completed:
-    """predicted: columns `PREDICTED_COLUMNS`, a row for each pair and D_F that was not measured;
-    left_out: columns `LEFT_OUT_COLUMNS`, a row for each model and D_F and one for all of a model's
-    sizes."""
+    """predicted: columns `PREDICTED_COLUMNS`, one row per pair and D_F that was not measured;
+    left_out: columns `LEFT_OUT_COLUMNS`, one row per model and D_F and one for all sizes of a
+    model."""
 
     predicted: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=list(PREDICTED_COLUMNS))
@@ -77,9 +77,9 @@ class Completed:
 
 
 def completed(effective: pd.DataFrame, confidence: float) -> Completed:
-    """From the table of effective data: sources and targets are those that have a measured pair at
-    the model and D_F. Of fewer than `MIN_PAIRS`, or where no source or no target has two, nothing
-    is said; where no pair is missing, only how well they predict each other."""
+    """From the table of effective data: sources and targets are those with a measured pair at the
+    model and D_F. Nothing is predicted with fewer than `MIN_PAIRS`, or if no source or no target
+    has two; if no pair is missing, only the leave-one-out accuracy is returned."""
     predicted: list[dict[str, object]] = []
     judged: list[dict[str, object]] = []
     for model in sorted(effective["model"].unique()):
@@ -118,7 +118,7 @@ def completed(effective: pd.DataFrame, confidence: float) -> Completed:
 
 
 def _matrix(rows: pd.DataFrame) -> tuple[list[tuple[str, str]], Floats, Languages]:
-    """Every pair of the sources and targets of one D_F, its value (NaN if missing), languages."""
+    """All pairs of sources and targets at one D_F, their values (NaN if missing), and languages."""
     measured = {
         (str(row.source), str(row.target)): float(row.log_ratio)
         for row in rows[["source", "target", "log_ratio"]].itertuples()
@@ -130,7 +130,7 @@ def _matrix(rows: pd.DataFrame) -> tuple[list[tuple[str, str]], Floats, Language
 
 
 def known_distances(names: set[str]) -> dict[tuple[str, str], float]:
-    """The preregistered distance of each two languages, where one is known."""
+    """The preregistered distance of every two languages for which it is known."""
     table = distances(names)
     return {
         (str(one), str(other)): float(table.loc[one, other])
@@ -142,7 +142,7 @@ def known_distances(names: set[str]) -> dict[tuple[str, str], float]:
 
 @dataclass(frozen=True)
 class _Residuals:
-    """Of the measured pairs of one D_F, each left out: its value less what is predicted."""
+    """Leave-one-out residuals of the measured pairs of one D_F: value minus prediction."""
 
     total: Floats  # by the mean of the others
     by: dict[str, Floats]
@@ -189,7 +189,7 @@ def _judged(residuals: Sequence[_Residuals], confidence: float) -> dict[str, obj
 
 
 def _mean_of_others(y: Floats, group: np.ndarray, otherwise: Floats | None = None) -> Floats:
-    """The mean of the other members of each one's group; `otherwise` where it is alone."""
+    """For each element the mean of the others in its group; `otherwise` if it is alone."""
     same = (group[:, None] == group).astype(float)
     np.fill_diagonal(same, 0.0)
     number = same.sum(axis=1)
@@ -200,23 +200,23 @@ def _mean_of_others(y: Floats, group: np.ndarray, otherwise: Floats | None = Non
 def _two_way_of_others(
     y: Floats, source: np.ndarray, target: np.ndarray, otherwise: Floats
 ) -> Floats:
-    """Additive effects by least squares without each pair; `otherwise` where they are not told.
+    """Leave-one-out predictions of additive least squares; `otherwise` where not identified.
 
-    Of a least squares fit the residual without the pair is e / (1 - h), h its leverage.
+    The leave-one-out residual of a least squares fit is e / (1 - h), with leverage h.
     """
     design = np.hstack(
         [np.ones((len(y), 1)), np.eye(source.max() + 1)[source], np.eye(target.max() + 1)[target]]
     )
     hat = design @ np.linalg.pinv(design)
     left = 1 - np.diag(hat)
-    told = left > 1e-8  # else the pair alone decides an effect
+    told = left > 1e-8  # else the pair alone determines an effect
     return np.asarray(np.where(told, y - (y - hat @ y) / np.where(told, left, 1.0), otherwise))
 
 
 def _bytes(
     log_ratios: tuple[float, float, float], finetune_bytes: float, low: float, high: float
 ) -> dict[str, object]:
-    """D_E and D_T of a log ratio and both ends of its interval, within the ladder."""
+    """D_E and D_T from a log ratio and both ends of its interval, clipped to the ladder."""
     found: dict[str, object] = {}
     for name, ratio in zip(("", "_low", "_high"), log_ratios, strict=True):
         effective = finetune_bytes * float(np.exp(ratio))

@@ -1,15 +1,16 @@
-"""A source x target matrix with pairs missing: two-way effects, distance, and likeness of pairs.
+"""A source x target matrix with missing pairs: two-way effects, distance, and similarity of pairs.
 
     value = mean + source + target + slope·distance + g(source, target) + own
 
-The mean is free; everything else is normal about 0, so what few pairs say little of is shrunk. g is
-smooth over languages: its correlation between (s, t) and (s', t') is k(s, s')·k(t, t') with
-k = exp(-distance / length), so that a pair learns from pairs of near languages. `own` is what no
-other pair says anything of, the noise of seeds among it. How large the parts are is not chosen but
-averaged over, each way by how probable it makes what was measured; the scale is integrated out,
-which gives Student's t. Within a way the prediction is the best linear unbiased one (Henderson
-1975; in geostatistics ordinary kriging). Where a distance is unknown, the pair has no part in the
-slope and languages are taken for unlike.
+The mean is free; all other parts are normal with mean 0, so effects that few pairs inform are
+shrunk. g is a Gaussian process over languages: its correlation between (s, t) and (s', t') is
+k(s, s')·k(t, t') with k = exp(-distance / length), so that a pair learns from pairs of near
+languages. `own` is the part about which no other pair is informative, including the noise of seeds.
+The variances of the parts are not chosen but averaged over their posterior (a finite mixture of
+settings); the overall scale is integrated out, which gives Student's t. Given the variances, the
+prediction is the best linear unbiased one (Henderson 1975; in geostatistics ordinary kriging).
+Where a distance is unknown, the pair does not inform the slope, and its languages are treated as
+unrelated.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from scipy.special import stdtr
 
 from analysis.arrays import Floats
 
-MIN_PAIRS = 6  # measured, of fewer nothing is predicted
-# Ways in which the value may be put together; of many pairs each takes longer and few are probable.
+MIN_PAIRS = 6  # measured; with fewer nothing is predicted
+# Settings of the variances; with many pairs each takes longer and few are probable.
 _DRAWS, _DRAWS_OF_MANY, _FEW_PAIRS = 128, 64, 100
-# Of source, target, slope and likeness over a pair's own part, and of the length (distances run
-# from 0 to 1): the middle, and the standard deviation of the logarithm.
+# Priors of the standard deviations of source, target, slope and similarity relative to a pair's own
+# part, and of the length (distances are in 0 to 1): median, and standard deviation of the
+# logarithm.
 _MIDDLE = (1.0, 1.0, 0.5, 0.5, 0.4)
 _LOG_SD = (1.0, 1.0, 1.0, 1.0, 0.7)
 _HALVINGS = 32  # of 100 standard deviations
@@ -35,7 +37,7 @@ _HALVINGS = 32  # of 100 standard deviations
 
 @dataclass(frozen=True, eq=False)
 class Languages:
-    """The pairs of a matrix: sources (N,) and targets (N,) as places in `distance` (L, L), the
+    """The pairs of a matrix: sources (N,) and targets (N,) as indices into `distance` (L, L), the
     distances between languages, NaN where unknown."""
 
     source: npt.NDArray[np.int_]
@@ -43,8 +45,7 @@ class Languages:
     distance: Floats
 
     def of_pairs(self) -> Floats:
-        """Distance of each pair about the mean of those known, in units of their spread; 0 where
-        unknown."""
+        """Standardised distance of each pair; 0 where unknown."""
         known = self.distance[self.source, self.target]
         if not np.isfinite(known).any():
             return np.zeros(len(known))
@@ -55,18 +56,18 @@ class Languages:
 
 @dataclass(frozen=True, eq=False)
 class Spreads:
-    """Standard deviations of the parts of a value over that of its own part, and the length over
-    which likeness fades; each (M,), as many ways in which the value may be put together."""
+    """Standard deviations of the parts relative to the pair's own part, and the length scale of
+    similarity; each (M,), one per setting."""
 
     source: Floats
     target: Floats
-    slope: Floats  # times the spread of the distances
+    slope: Floats  # times the standard deviation of the distances
     likeness: Floats
     length: Floats
 
     @classmethod
     def drawn(cls, num_pairs: int) -> Spreads:
-        """From what is taken to be possible: as good as anything within an order of magnitude."""
+        """From the prior, which is nearly flat over an order of magnitude."""
         num = _DRAWS if num_pairs <= _FEW_PAIRS else _DRAWS_OF_MANY
         normal = np.random.default_rng(0).standard_normal((num, 5))
         return cls(*np.exp(np.log(_MIDDLE) + normal * _LOG_SD).T)
@@ -74,11 +75,11 @@ class Spreads:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What measured pairs say of all (N,); a mixture over M ways, each Student's t.
+    """Predictions for all pairs (N,): a mixture of Student's t over M settings.
 
-    weight (M,): how probable each way is; value, sd (M, N); covariance (N, N): of all pairs, their
-    own part included, over the ways; num_pairs: measured. left_*: the same of measured pairs (n,),
-    each predicted from the others alone.
+    weight (M,): posterior probability of each setting; value, sd (M, N); covariance (N, N): of all
+    pairs, including their own part, averaged over settings; num_pairs: measured. left_*: the
+    leave-one-out predictions of the measured pairs (n,).
     """
 
     weight: Floats
@@ -100,17 +101,17 @@ class Fit:
         return _interval(weight, self.value, self.sd, self.num_pairs - 1, confidence)
 
     def left_out(self) -> Floats:
-        """What the others predict of each measured pair, (n,)."""
+        """The leave-one-out prediction of each measured pair, (n,)."""
         return np.asarray((self.left_weight * self.left_value).sum(axis=0))
 
     def left_interval(self, confidence: float) -> tuple[Floats, Floats]:
-        """And its interval, (n,)."""
+        """Its interval, (n,)."""
         freedom = self.num_pairs - 2
         return _interval(self.left_weight, self.left_value, self.left_sd, freedom, confidence)
 
 
 def fit(values: Floats, languages: Languages) -> Fit:
-    """Of values (N,), NaN where a pair was not measured; at least `MIN_PAIRS` were."""
+    """Fit to values (N,), NaN where a pair was not measured; at least `MIN_PAIRS` must be."""
     there = np.isfinite(values)
     y, num = values[there], int(there.sum())
     spreads = Spreads.drawn(num)
@@ -124,7 +125,7 @@ def fit(values: Floats, languages: Languages) -> Fit:
         np.stack([getattr(one, name) for one in parts])
         for name in ("value", "sd", "left_value", "left_sd")
     )
-    # The density of the others is that of all over that of this one given the others.
+    # p(others) = p(all) / p(this one | others).
     t = (y - left_value) / left_sd
     freedom = num - 2
     of_one = -np.log(left_sd) - (freedom + 1) / 2 * np.log1p(t**2 / freedom)
@@ -136,8 +137,8 @@ def fit(values: Floats, languages: Languages) -> Fit:
 
 
 def assumed_covariance(languages: Languages) -> Floats:
-    """Covariance (N, N) of pairs of which none is measured, in units of what is a pair's own; the
-    mean is taken to be as unsure as a source."""
+    """Prior covariance (N, N) of pairs when none is measured, in units of a pair's own variance;
+    the mean is taken to be as uncertain as a source effect."""
     middle = Spreads(*np.array(_MIDDLE)[:, None])
     return np.asarray(_Alike.of(languages).covariance(middle, 0) + 1.0)
 
@@ -153,8 +154,8 @@ class _Way:
 
 
 def _one_way(total: Floats, there: npt.NDArray[np.bool_], y: Floats) -> _Way:
-    """Generalised least squares for the mean, kriging for the rest; the scale integrated out with
-    a density of 1 / scale."""
+    """Generalised least squares for the mean, kriging for the rest; the scale integrated out under
+    the prior 1 / scale."""
     known = total[np.ix_(there, there)]
     inverse = np.linalg.inv(known)
     told = inverse.sum(axis=1)
@@ -165,7 +166,7 @@ def _one_way(total: Floats, there: npt.NDArray[np.bool_], y: Floats) -> _Way:
     freedom = len(y) - 1
     log_density = -(np.linalg.slogdet(known)[1] + np.log(ones) + freedom * np.log(squares)) / 2
     mean = float(told @ y) / ones
-    # What is measured is known; the rest is of the pairs that are not.
+    # Measured pairs are known; the rest are predicted.
     gone = ~there
     weights = total[np.ix_(gone, there)] @ inverse
     missed = 1 - weights.sum(axis=1)
@@ -175,7 +176,7 @@ def _one_way(total: Floats, there: npt.NDArray[np.bool_], y: Floats) -> _Way:
     sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     diagonal = np.diag(precision)
     residual = from_mean / diagonal
-    rest = squares - from_mean * residual  # the squares of the others alone
+    rest = squares - from_mean * residual  # the sum of squares of the others alone
     left_sd = np.sqrt(np.maximum(rest, 1e-300) / (freedom - 1) / diagonal)
     value = np.empty(len(there))
     value[there], value[gone] = y, mean + weights @ (y - mean)
@@ -184,7 +185,7 @@ def _one_way(total: Floats, there: npt.NDArray[np.bool_], y: Floats) -> _Way:
 
 @dataclass(frozen=True, eq=False)
 class _Alike:
-    """What pairs have in common, whatever it counts for; each (N, N) but the distances (L, L)."""
+    """Structure that pairs share, independent of the variances; each (N, N), distances (L, L)."""
 
     source: Floats
     target: Floats
@@ -202,8 +203,8 @@ class _Alike:
         )
 
     def covariance(self, spreads: Spreads, way: int) -> Floats:
-        """Covariance (N, N) of pairs in units of their own part, which is in it; without that of
-        the mean."""
+        """Covariance (N, N) of pairs in units of their own variance, which is included; without
+        that of the mean."""
         source, target = self.languages.source, self.languages.target
         likeness = _likeness(self.languages.distance, float(spreads.length[way]))
         found: Floats = spreads.source[way] ** 2 * self.source
@@ -223,7 +224,7 @@ def _normalised(log_density: Floats) -> Floats:
 def _interval(
     weight: Floats, value: Floats, sd: Floats, freedom: int, confidence: float
 ) -> tuple[Floats, Floats]:
-    """Ends of mixtures (M, P) of Student's t, by halving."""
+    """Interval ends of mixtures (M, P) of Student's t, by bisection."""
     far = 50 * sd.max(axis=0)
     ends = []
     for share in ((1 - confidence) / 2, (1 + confidence) / 2):
@@ -240,7 +241,7 @@ def _interval(
 def languages_of(
     pairs: Sequence[tuple[str, str]], distance: dict[tuple[str, str], float]
 ) -> Languages:
-    """The pairs (source, target) with what is known of distances between languages."""
+    """The pairs (source, target) with the known distances between languages."""
     names = sorted({name for pair in pairs for name in pair})
     place = {name: number for number, name in enumerate(names)}
     square = np.array([[distance.get((one, other), np.nan) for other in names] for one in names])
@@ -253,8 +254,8 @@ def languages_of(
 
 
 def _likeness(distance: Floats, length: float) -> Floats:
-    """exp(-distance / length) (L, L), 0 where unknown; what is no covariance (distances need be
-    none of a space) is made one."""
+    """exp(-distance / length) (L, L), 0 where unknown, projected to a valid covariance (the
+    distances need not be Euclidean)."""
     raw = np.nan_to_num(np.exp(-distance / length))
     values, vectors = np.linalg.eigh((raw + raw.T) / 2)
     if values[0] >= 0:

@@ -1,10 +1,10 @@
 """Which pairs to measure next: those that narrow the matrix most per FLOP.
 
-How wide a prediction is does not hang on what is measured, only on which pairs are and on the
-spreads of the parts (`analysis.completion.kernel`). So each pair that is not measured is taken to
-be, and the fall of the summed variance of all that are not, over the FLOPs of the cells that it
-needs, decides; then the next, given that one. A pretrain or a ladder that a pair before it needs
-too costs nothing any more.
+The width of a prediction does not depend on the measured values, only on which pairs are measured
+and on the variances of the parts (`analysis.completion.kernel`). So each missing pair is treated as
+measured, and the reduction of the summed variance of the missing ones, divided by the FLOPs of the
+cells it needs, decides; then the next, given that one. A pretrain or ladder already needed by an
+earlier pair is free.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Pair = tuple[str, str]  # source, target
 class NextPair:
     """A pair to measure.
 
-    flops: of the cells that it needs and that are not there, nor needed by a pair before it;
-    narrowing: share of the summed variance of the pairs not measured at first that it takes off.
+    flops: of the cells that it needs, unless they exist or an earlier pair needs them; narrowing:
+    the share by which it reduces the summed variance of the pairs that were missing at first.
     """
 
     source: str
@@ -39,8 +39,8 @@ class NextPair:
 
 @dataclass(frozen=True)
 class Next:
-    """pairs: the best first; num_measured: pairs behind the spreads, 0 where they are assumed;
-    num_missing: pairs that could be measured."""
+    """pairs: the best first; num_measured: pairs that the variances were estimated from, 0 if they
+    are assumed; num_missing: pairs that could be measured."""
 
     pairs: list[NextPair]
     num_measured: int
@@ -56,9 +56,9 @@ def next_pairs(
 ) -> Next:
     """The next `number` pairs, or as many as are missing.
 
-    effective: columns of `analysis.effective.COLUMNS`, empty where nothing is measured; pairs: the
-    whole matrix; needed: of each pair that can be measured, the cells that are not there and their
-    FLOPs. With several models the variances of all count alike.
+    effective: columns of `analysis.effective.COLUMNS`, empty if nothing is measured; pairs: the
+    whole matrix; needed: for each pair that can be measured, its missing cells and their FLOPs.
+    With several models the variances of all have equal weight.
     """
     left, num_measured = [], 0
     for model in models:
@@ -76,7 +76,7 @@ def next_pairs(
             place: sum(flops for cell, flops in needed[pairs[place]].items() if cell not in bought)
             for place in wanted
         }
-        # Of pairs that cost nothing any more the one that says most; ties by name.
+        # Among free pairs the most informative one; ties by name.
         best = min(wanted, key=lambda place: (-falls[place] / max(costs[place], 1), pairs[place]))
         source, target = pairs[best]
         share = falls[best] / before if before > 0 else 0.0
@@ -88,7 +88,8 @@ def next_pairs(
 
 
 def _covariance(effective: pd.DataFrame, model: str, pairs: Sequence[Pair]) -> tuple[Floats, int]:
-    """Covariance of the pairs given those measured at the model, and how many told the spreads."""
+    """Covariance of the pairs given those measured at the model, and how many informed the
+    variances."""
     names = {name for pair in pairs for name in pair}
     languages = languages_of(pairs, known_distances(names))
     rows = finetuned(effective, model).rows
@@ -102,7 +103,7 @@ def _covariance(effective: pd.DataFrame, model: str, pairs: Sequence[Pair]) -> t
     there = np.flatnonzero(np.isfinite(y))
     if len(there) >= MIN_PAIRS and np.ptp(y[there]) > 0:
         found = fit(y, languages).covariance
-        # Models count alike, whatever the scale of their D_E.
+        # Models have equal weight, whatever the scale of their D_E.
         return found / float(y[there].var()), len(there)
     covariance = assumed_covariance(languages)
     for place in there:
@@ -111,7 +112,7 @@ def _covariance(effective: pd.DataFrame, model: str, pairs: Sequence[Pair]) -> t
 
 
 def _given(covariance: Floats, place: int) -> Floats:
-    """With the value of one pair known."""
+    """The covariance given the value of one pair."""
     own = covariance[place, place]
     if own <= 1e-12:
         return covariance

@@ -1,15 +1,14 @@
 """The bilingual transfer score of a source and a target that were trained together.
 
-As ATLAS has it (Longpre et al. 2025, arXiv 2510.22037): L_t(d) is the loss of a model of the target
-alone after d bytes, sigma(l) the bytes, of both languages together, after which a model of both by
-halves is at l on the target, and
+As in ATLAS (Longpre et al. 2025, arXiv 2510.22037): L_t(d) is the loss of a model of the target
+alone after d bytes, sigma(l) the number of bytes, of both languages together, after which a model
+trained on both in equal parts reaches l on the target, and
 
     BTS = -(sigma(L_t(d)) - 2d) / d
 
-0: a byte of the target is worth as much beside the source as alone; above, the source helps (1: a
-byte of it is worth one of the target); below, it interferes. In bytes of the target alone the model
-of both has seen sigma / 2, and the share of the target's bytes that is spared is 1 - sigma / 2d, a
-half of it.
+0: a byte of the target is worth as much with the source as alone; above, the source helps (1: a
+byte of it is worth one of the target); below, it interferes. The joint model has seen sigma / 2
+bytes of the target, so the share of the target's bytes saved is 1 - sigma / 2d, half of BTS.
 
 Both train on the same bytes of the target, so that what is repeated is repeated alike. d is where
 the mean curve of the target alone first comes within `NEAR_BEST` of its best: at its best it is

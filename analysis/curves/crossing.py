@@ -1,9 +1,9 @@
 """Where one set of curves falls below another, with an interval over seeds.
 
-The difference of the mean log losses has a standard error, and the interval is the set of places
-at which a t-test does not tell it from nought (the test is inverted, as in Fieller 1954): so it may
-be open at an end, and then it is a bound. The variance between seeds is pooled over the curve: two
-or three seeds say nothing about a single place.
+The difference of the mean log losses has a standard error, and the interval is the set of positions
+at which a t-test does not distinguish it from zero (the test is inverted, as in Fieller 1954). It
+may be open at an end, which is then a bound. The variance between seeds is pooled over the curve,
+because two or three seeds say too little about a single position.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NUM_PLACES = 2000  # on the axis of bytes: steps of half a percent over four de
 
 @dataclass(frozen=True)
 class Crossing:
-    """Bytes, and whether it is there ("inside"), already at the first place ("below": at most so
-    many) or not until the last ("above": more than so many). The same for both ends of the
-    interval, which are NaN where there is one seed of each."""
+    """Bytes of the crossing, and whether it is "inside" the curves, already at the first position
+    ("below": at most this many) or beyond the last ("above": more than this many). The same for
+    both ends of the interval, which are NaN with one seed of each."""
 
     num_bytes: float
     range: Range
@@ -41,8 +41,8 @@ class Crossing:
 class Contest:
     """Two sides over the same axis of bytes.
 
-    num_bytes: (P,). ahead: (P,) how much lower the first side's log loss is. half_width: (P,) of
-    the interval of `ahead`; NaN where seeds cannot tell.
+    num_bytes: (P,). ahead: (P,) by how much the first side's log loss is lower. half_width: (P,) of
+    the interval of `ahead`; NaN with too few seeds.
     """
 
     num_bytes: Floats
@@ -50,7 +50,7 @@ class Contest:
     half_width: Floats
 
     def turned(self) -> Contest:
-        """The same with the sides exchanged."""
+        """The same with the sides swapped."""
         return Contest(self.num_bytes, -self.ahead, self.half_width)
 
 
@@ -60,7 +60,7 @@ def contest(
     confidence: float,
     second_starts_bytes: float = 0.0,
 ) -> Contest:
-    """`first` against `second`, one curve a seed; the second side spends `second_starts_bytes`
+    """`first` against `second`, one curve per seed; the second side spends `second_starts_bytes`
     before its own first byte (a pretrain)."""
     ends = [curve.end_bytes for curve in first]
     ends += [curve.end_bytes + second_starts_bytes for curve in second]
@@ -70,14 +70,14 @@ def contest(
     theirs = log_losses_at(second, places - second_starts_bytes)
     with np.errstate(invalid="ignore"):
         ahead = theirs.mean(axis=0) - ours.mean(axis=0)
-    # Where neither has been evaluated nobody is ahead; where one has, it is.
+    # Before any evaluation nobody is ahead; the side evaluated first is ahead until the other is.
     ahead = np.where(np.isnan(ahead), 0.0, ahead)
     return Contest(places, ahead, _half_width(ours, theirs, confidence, len(places)))
 
 
 def reached(curves: Sequence[Curve], levels: Floats, confidence: float) -> Crossing:
-    """From where on the mean of `curves`, one a seed, is at a level or under it; `levels` (S,) are
-    log losses, of as many seeds, of which the mean counts."""
+    """From where on the mean of `curves`, one per seed, is at or below the mean of `levels` (S,),
+    log losses of S seeds."""
     starts = [float(curve.num_bytes[curve.num_bytes > 0][0]) for curve in curves]
     places = np.geomspace(min(starts), max(curve.end_bytes for curve in curves), _NUM_PLACES)
     ours = log_losses_at(curves, places)
@@ -104,9 +104,9 @@ def _half_width(ours: Floats, theirs: Floats, confidence: float, num_places: int
 
 
 def ahead_for_good(found: Contest) -> Crossing:
-    """From where on the first side is ahead to the end."""
+    """From where on the first side stays ahead."""
     value, kind = _from(found, found.ahead)
-    # Where the first side is given the noise it is ahead sooner, and where it pays it, later.
+    # The interval: with the noise in its favour the first side is ahead sooner, against it later.
     low, low_kind = _from(found, found.ahead + found.half_width)
     high, high_kind = _from(found, found.ahead - found.half_width)
     if np.isnan(found.half_width).any():
@@ -121,7 +121,7 @@ def _from(found: Contest, ahead: Floats) -> tuple[float, Range]:
     last = int(behind[-1])
     if last == len(ahead) - 1:
         return float(found.num_bytes[-1]), "above"
-    # Between two places the difference is as good as a line over log bytes.
+    # Between two positions the difference is nearly linear in log bytes.
     low, high = ahead[last], ahead[last + 1]
     share = 1.0 if not np.isfinite(low) else float(-low / (high - low))
     x = np.log(found.num_bytes[last : last + 2])

@@ -1,15 +1,15 @@
 """From how many bytes, and FLOPs, training from scratch beats pretraining and finetuning.
 
-Of each source, target and size, from the validation curves of the cells: both train on the same
-target data. A finetune is ahead at first, because its weights have seen much already; scratch may
-overtake it, and whether and when is the crossover (ATLAS, Longpre et al. 2025, section 5, asks it
-of checkpoints at hand). With the pretrain counted, scratch is ahead until the pretrain is over, and
-then it is the other question: from when on the detour has paid.
+For each source, target and size, from the validation curves of the cells; both train on the same
+target data. A finetune is ahead at first, because its weights are already trained; scratch may
+overtake it, and whether and when is the crossover (ATLAS, Longpre et al. 2025, section 5, for
+existing checkpoints). If the pretrain is counted, scratch is ahead until the pretrain ends, and the
+question is reversed: from when on has the pretrain paid off?
 
 Bytes are those that the optimiser sees, repeats included; FLOPs are those of training, by the
 closed form that `raydt plan` uses, without evaluations. A curve that ended is continued at its best
-loss: `val` said that there was no more in its data. Within a model both axes differ by a factor
-only.
+loss: `val` showed that its data had no more to give. Within a model both axes differ only by a
+factor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CROSSOVER_COLUMNS = (
     "size",
     "finetune_bytes",
     "num_seeds",  # of the finetune
-    # Bytes seen from which scratch is ahead for good; `range`: "inside", "below" (from the first
+    # Bytes seen from which scratch stays ahead; `range`: "inside", "below" (from the first
     # evaluation on), "above" (not within the curves).
     "scratch_ahead_bytes",
     "scratch_ahead_range",
@@ -38,8 +38,8 @@ CROSSOVER_COLUMNS = (
     "scratch_ahead_low_range",
     "scratch_ahead_high_bytes",
     "scratch_ahead_high_range",
-    # The same with the pretrain's bytes in the account, the other way round: from when on pretrain
-    # and finetune together are ahead for good.
+    # The reverse with the pretrain's bytes counted: from when on pretrain and finetune together
+    # stay ahead.
     "pretrain_bytes",
     "pretrain_paid_bytes",
     "pretrain_paid_range",
@@ -47,7 +47,7 @@ CROSSOVER_COLUMNS = (
     "pretrain_paid_low_range",
     "pretrain_paid_high_bytes",
     "pretrain_paid_high_range",
-    # NaN where the store does not say what a byte costs.
+    # NaN if the store does not have the FLOPs per byte.
     "scratch_ahead_flops",
     "pretrain_paid_flops",
 )
@@ -61,7 +61,7 @@ def crossovers(
     confidence: float,
     flops_per_byte: Mapping[str, float],
 ) -> pd.DataFrame:
-    """A row of `CROSSOVER_COLUMNS` for each finetune that has a curve, and a scratch cell with one.
+    """A row of `CROSSOVER_COLUMNS` for each finetune and scratch cell that both have a curve.
 
     `cells` are those of `analysis.table`; `points` the evaluations of `val` by run id, as (bytes
     seen, nats per byte); `flops_per_byte` of training, by model. Empty where there is no pair.
@@ -114,7 +114,7 @@ def _curves(rows: pd.DataFrame, curves: Mapping[str, Curve]) -> list[Curve]:
 def _paid(
     scratch: Sequence[Curve], tuned: Sequence[Curve], confidence: float, spent_bytes: float
 ) -> Crossing:
-    """When the pretrain has paid: the sides change places."""
+    """When the pretrain has paid off: the two sides swapped."""
     found = contest(scratch, tuned, confidence, second_starts_bytes=spent_bytes)
     return ahead_for_good(found.turned())
 

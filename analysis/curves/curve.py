@@ -1,10 +1,10 @@
 """A cell's validation losses over the bytes it has seen, made monotone and interpolated.
 
-What a cell is worth at a moment is the best it has had until then (that is the checkpoint one would
-keep), so a curve is its running minimum: non-increasing, whatever the noise of an evaluation.
-Between evaluations log loss is linear in log bytes, which is exact where a loss is a power of bytes
-and, at evaluations a fifth apart, off by less than the noise where it is not. Before the first
-evaluation of trained weights it is linear in bytes, because no bytes have no logarithm.
+The value of a cell at any time is its best loss so far (the checkpoint one would keep), so a curve
+is the running minimum: non-increasing, whatever the noise of an evaluation. Between evaluations log
+loss is linear in log bytes, which is exact for a power law and otherwise, with evaluations a fifth
+apart, off by less than the noise. Before the first evaluation of trained weights it is linear in
+bytes, because 0 has no logarithm.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from analysis.arrays import Floats
 
-FEWEST_EVALUATIONS = 2  # of trained weights: one is a point, and no curve
+FEWEST_EVALUATIONS = 2  # of trained weights: one is a point, not a curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +36,14 @@ class Curve:
         return float(self.num_bytes[-1])
 
     def log_loss_at(self, num_bytes: Floats) -> Floats:
-        """Log of nats per byte after so many bytes, (P,): infinite before the first evaluation
-        there is, the last value beyond the end."""
+        """Log of nats per byte after `num_bytes`, (P,): infinite before the first evaluation, the
+        last value beyond the end."""
         return np.asarray(log_losses_at([self], num_bytes)[0])
 
 
 def log_losses_at(curves: Sequence[Curve], num_bytes: Floats) -> Floats:
     """`log_loss_at` of several curves, (curves, P), which share the logarithms of the bytes."""
-    # Below the first evaluation a curve takes that for the bytes, so nothing there has a logarithm.
+    # Bytes are clipped to the first evaluation, so no logarithm of 0 is taken.
     log_bytes = np.log(np.maximum(num_bytes, np.finfo(float).tiny))
     return np.stack([_log_loss_at(curve, num_bytes, log_bytes) for curve in curves])
 

@@ -35,7 +35,7 @@ class DrawnCurves:
 def drawn_curves(
     cells: pd.DataFrame, points: Mapping[str, Points], crossings: pd.DataFrame
 ) -> list[DrawnCurves]:
-    """Of each model and target of a table of crossovers its largest size, `MOST_DRAWN` at most."""
+    """The largest size of each model and target in a table of crossovers, at most `MOST_DRAWN`."""
     done = cells[cells["status"] == Status.DONE]
     found: list[DrawnCurves] = []
     for (model, target), rows in crossings.groupby(["model", "target"], sort=True):
@@ -61,6 +61,6 @@ def _mean(rows: pd.DataFrame, points: Mapping[str, Points]) -> tuple[Floats, Flo
         return None
     first = min(float(c.num_bytes[c.num_bytes > 0][0]) for c in curves)
     places = np.geomspace(first, max(c.end_bytes for c in curves), _NUM_PLACES)
-    # Where one of the seeds has not been evaluated yet there is no mean.
+    # No mean before every seed has been evaluated.
     losses = np.exp(log_losses_at(curves, places).mean(axis=0))
     return places[np.isfinite(losses)], losses[np.isfinite(losses)]

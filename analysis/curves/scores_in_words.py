@@ -1,4 +1,4 @@
-"""Bilingual transfer scores as people read them."""
+"""Bilingual transfer scores as text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MEANING = "0: no transfer; above: the source helps; below: it interferes"
 
 
 def score_text(row: Mapping[Any, Any]) -> str:
-    """ "+0.42", or a bound such as "< -0.30"; nought has no sign."""
+    """ "+0.42", or a bound such as "< -0.30"; zero has no sign."""
     return _MARKS[row["range"]] + _signed(row["score"])
 
 
 def score_with_interval(row: Mapping[Any, Any]) -> str:
-    """ "+0.42 [+0.31, +0.50]"; without an interval where there is none, or both its ends are off
+    """ "+0.42 [+0.31, +0.50]"; without an interval if there is none, or if both its ends are off
     the same end of the curve."""
     if pd.isna(row["low"]) or row["low_range"] == row["high_range"] != "inside":
         return score_text(row)
@@ -31,8 +31,8 @@ def _signed(score: float) -> str:
 
 
 def bilingual_sentences(scores: pd.DataFrame) -> list[str]:
-    """Of each model and target, at the size where most scores are no bounds (of two such the larger
-    one): what training together does."""
+    """For each model and target, at the size where most scores are not bounds (the larger of two
+    such): the effect of joint training."""
     said = []
     several = scores["model"].nunique() > 1 if len(scores) else False
     for (model, target), mine in scores.groupby(["model", "target"], sort=True):

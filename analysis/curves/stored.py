@@ -16,8 +16,8 @@ from analysis.store.curves import read_curves
 @dataclass(frozen=True)
 class Crossed:
     """crossings: columns of `analysis.curves.crossover.CROSSOVER_COLUMNS`; bilingual: those of
-    `analysis.curves.bilingual.BILINGUAL_COLUMNS`; note: what a reader must know of how they were
-    read, "" if nothing."""
+    `analysis.curves.bilingual.BILINGUAL_COLUMNS`; note: what a reader must know about how they were
+    read, or ""."""
 
     crossings: pd.DataFrame
     bilingual: pd.DataFrame
@@ -35,7 +35,7 @@ def stored_crossovers(
 ) -> Crossed:
     """Crossovers and bilingual scores of cells from the curves of `run_ids`.
 
-    Some hundred thousand evaluations are read here and not passed on. `InputError` where the store
+    Hundreds of thousands of evaluations are read here and not passed on. `InputError` if the store
     cannot be read.
     """
     points, note = read_curves(store_uri, experiment_id, run_ids)

@@ -14,7 +14,7 @@ import pandas as pd
 
 # The six of the method's paper; each tested on its own.
 KINDS = ("syntactic", "genetic", "geographic", "phonological", "inventory", "featural")
-# URIEL's prediction of missing features, used where one is missing for any pair that is asked for.
+# URIEL's predictions of missing features, used if a feature is missing for any requested pair.
 PREDICTED = {
     "syntactic": "syntactic_knn",
     "phonological": "phonological_knn",
@@ -25,7 +25,7 @@ PREDICTED = {
 
 @cache
 def _languages() -> dict[str, str]:
-    """ISO 639-3 code by every name that a corpus may carry."""
+    """ISO 639-3 code by every name that a corpus may have."""
     text = (files("analysis.distances") / "languages.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return {
@@ -47,8 +47,8 @@ def iso639_3(language: str) -> str | None:
 def language_distances(languages: Iterable[str]) -> pd.DataFrame:
     """Distances of every ordered pair of the languages, both orders and a language with itself.
 
-    Columns language, other (the names given), the columns of distances.csv. NaN where URIEL has
-    no data or a language is not in the table (a controlled one, say): never a number made up.
+    Columns language, other (the names given), the columns of distances.csv. NaN if URIEL has no
+    data or a language is not in the table (for example a controlled one).
     """
     names = sorted(set(languages))
     table = _table()

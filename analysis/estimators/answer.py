@@ -1,4 +1,4 @@
-"""What an estimator of D_E answers."""
+"""The result of an estimator of D_E."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analysis.ladder import Ladder
 
 
 class Range(IntEnum):
-    """Where an answer lies; outside the ladder its bytes are a bound and not an estimate."""
+    """Where D_E lies; outside the ladder its bytes are a bound, not an estimate."""
 
     BELOW = -1  # D_E is less than the smallest rung
     INSIDE = 0

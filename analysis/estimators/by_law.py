@@ -15,22 +15,21 @@ from analysis.laws.scaling import ScalingLaw
 
 MIN_RUNGS = 3  # fewer, and any law fits
 _BETA_GRID = np.geomspace(0.005, 3.0, 120)  # steps of 5 %: enough for resamples
-# The law of a ladder and of its resamples is asked for once for each source and size.
+# The law of a ladder and of its resamples is requested once for each source and size.
 _fitted: WeakKeyDictionary[Ladder, tuple[Floats, Floats, Floats]] = WeakKeyDictionary()
 
 
 def law(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
-    """The bytes at which the law L = E + B·D^-beta, led through the scratch loss at D_F, has the
+    """The bytes at which the law L = E + B·D^-beta, anchored at the scratch loss at D_F, has the
     finetuned loss.
 
-    A law misses its own rungs by a per cent or so, which is as much as a small transfer moves the
-    loss; read as it stands it would call harm a gain. So it is anchored: multiplied by the factor
-    that makes it pass through the scratch loss at D_F. As it falls strictly, D_E > D_F where, and
-    only where, the finetuned loss is under that of scratch, whatever the fit is worth. Off the
-    ladder, by its losses or by the bytes that the law names (or does not have: a loss at or under
-    E), the answer is a bound. Where D_F itself lies off the ladder (zeroshot) nothing anchors the
-    law and it is read as it stands. A ladder of fewer than 3 rungs has no law: then this is
-    `loglog`.
+    A law misses its own rungs by a per cent or so, as much as a small transfer changes the loss, so
+    unanchored it could call harm a gain. So it is multiplied by the factor that makes it pass
+    through the scratch loss at D_F. As it is strictly decreasing, D_E > D_F if and only if the
+    finetuned loss is below that of scratch, however good the fit. Off the ladder, by loss or by the
+    bytes that the law gives (or lacks: a loss at or below E), the answer is a bound. If D_F itself
+    is off the ladder (zeroshot) the law is not anchored. A ladder of fewer than 3 rungs has no law:
+    then this is `loglog`.
 
     Shapes as in `loglog`. Source: the inverse of Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.2.
     """
@@ -51,10 +50,10 @@ def law(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
 def placed(
     ladder: Ladder, effective_bytes: Floats, log_loss: Floats, finetune_bytes: float
 ) -> Estimate:
-    """What a law says (...), within the ladder and on the side of D_F that the losses say.
+    """D_E of a law (...), limited to the ladder and to the side of D_F that the losses indicate.
 
-    D_E > D_F where, and only where, the finetuned loss is under that of scratch at D_F; what lies
-    off the ladder by its loss is a bound, and the same one for every estimator.
+    D_E > D_F if and only if the finetuned loss is below that of scratch at D_F; a loss off the
+    ladder gives a bound, the same one for every estimator.
     """
     effective, scratch = effective_bytes, scratch_log_loss(ladder, finetune_bytes)
     if np.isfinite(scratch).all():
@@ -76,7 +75,7 @@ def _law_of(ladder: Ladder) -> tuple[Floats, Floats, Floats]:
     if found is None:
         rows = ladder.log_loss.reshape(-1, len(ladder.num_bytes))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the table of laws says what is wrong with a law
+            warnings.simplefilter("ignore")  # the table of laws reports problems of a law
             fit = ScalingLaw().fit(
                 ladder.num_bytes, np.exp(rows.mean(axis=0)), num_seeds=ladder.num_seeds
             )

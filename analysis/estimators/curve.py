@@ -1,10 +1,11 @@
-"""The smooth curve through a ladder: a monotone cubic, in coordinates that a law straightens.
+"""The smooth curve through a ladder: a monotone cubic, in coordinates that straighten a law.
 
-A scratch ladder is convex in log loss over log bytes, and a chord between rungs a factor of four
-apart reads a D_E just above D_F up to a third too high, which no number of seeds shows. A monotone
-cubic (PCHIP) follows the bend. Drawn over the log loss that a fitted law L = E + B·D^-beta has at
-each size, and not over log bytes, it is exact where the ladder is a law, and where it is none the
-law is only an axis: the curve still passes through every rung, and never rises between two.
+A scratch ladder is convex in log loss over log bytes, and linear interpolation between rungs a
+factor of four apart overestimates a D_E just above D_F by up to a third, whatever the number of
+seeds. A monotone cubic (PCHIP) follows the curvature. Over the log loss that a fitted law
+L = E + B·D^-beta has at each size, instead of over log bytes, it is exact where the ladder follows
+the law; elsewhere the law is only an axis, and the curve still passes through every rung and never
+rises between two.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _NEWTON_STEPS = 30
 
 @dataclass(frozen=True)
 class Axis:
-    """A coordinate that rises with bytes: -log of the law, or where B is 0 log bytes."""
+    """A coordinate that increases with bytes: -log of the law, or log bytes if B is 0."""
 
     E: float = 0.0
     B: float = 0.0
@@ -94,10 +95,10 @@ def log_loss_on(monotone: Floats, rungs: Floats, axis: Axis, num_bytes: float) -
 
 
 def bytes_on(monotone: Floats, rungs: Floats, axis: Axis, log_loss: Floats) -> Floats:
-    """The fewest bytes at which the curve through monotone rungs is at or under a loss.
+    """The smallest number of bytes at which the curve through monotone rungs is at or below a loss.
 
     monotone (..., K) with leading axes that broadcast with log_loss (...). A loss beyond the ladder
-    gets its edge.
+    gives its edge.
     """
     at = axis.of(rungs)
     cubic = PchipInterpolator(at, np.moveaxis(monotone, -1, 0), axis=0).c  # (4, K - 1, ...)
@@ -128,16 +129,17 @@ def bytes_on(monotone: Floats, rungs: Floats, axis: Axis, log_loss: Floats) -> F
             break
     found = axis.num_bytes(at[left] + step)
     found = np.clip(found, rungs[left], rungs[right])
-    # The rung itself, exactly: the sign of D_T hangs on it.
+    # Exactly the rung: the sign of D_T depends on it.
     return np.asarray(np.where(under >= log_loss, rungs[right], found))
 
 
 def interpolation_error(ladder: Ladder, log_loss: Floats) -> Floats:
-    """How far log D_E of losses (...) may be off between the rungs of a ladder (K,), 0 on them.
+    """The interpolation error of log D_E for losses (...) between the rungs of a ladder (K,); 0 at
+    rungs.
 
-    A standard deviation: how far the curve is from two others through the same rungs, the cubic
-    over log bytes and that of the coordinate over log loss. 0 on laws; on sigmoids and ladders
-    limited by steps about as large as the error itself (docs/statistics.md).
+    A standard deviation: the distance of the curve from two others through the same rungs, the
+    cubic over log bytes and that of the coordinate over log loss. 0 for laws; for sigmoids and
+    ladders limited by steps about as large as the actual error (docs/statistics.md).
     """
     monotone, rungs = ladder.monotone(), ladder.num_bytes
     distinct = np.append(np.diff(monotone) < 0, True)
@@ -154,7 +156,7 @@ def interpolation_error(ladder: Ladder, log_loss: Floats) -> Floats:
 
 
 def first_reached(monotone: Floats, log_loss: Floats) -> np.ndarray:
-    """The first rung at or under a loss, of the shape of the losses; the last where none is."""
+    """The first rung at or below a loss, in the shape of the losses; the last if there is none."""
     reached = monotone <= log_loss[..., None]
     none = reached.shape[-1] - 1
     return np.asarray(np.where(reached.any(axis=-1), reached.argmax(axis=-1), none))

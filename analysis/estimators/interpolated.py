@@ -1,9 +1,9 @@
 """D_E read off the ladder itself: `guided`, `pchip`, `loglog` and `linear`.
 
-All make the ladder monotone first (isotonic regression), and all let the data decide the sign of
-D_T: where the pooled ladder and the observed rung of size D_F disagree on whether the finetuned
-loss is better than scratch, the ladder is pooled anew with that rung held at its observed loss. A
-comparison at equal size needs no model, so no model overrules it.
+All make the ladder monotone first (isotonic regression), and all take the sign of D_T from the
+data: if the pooled ladder and the observed rung of size D_F disagree on whether the finetuned loss
+is better than scratch, the ladder is pooled again with that rung fixed at its observed loss. A
+comparison at equal size needs no model, so no model overrides it.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ Between = Callable[[Floats, Floats, Floats], Floats]
 def log_loss_at(ladder: Ladder, num_bytes: float) -> Floats:
     """The monotone ladder's log loss at a size, shape (...); NaN outside the ladder.
 
-    Between rungs it is that of the curve of `guided`, whatever the estimator: the sign of D_T must
-    not hang on which one reads it.
+    Between rungs it is that of the curve of `guided`, whatever the estimator, so that the sign of
+    D_T does not depend on the estimator.
     """
     return _log_loss_at(ladder.monotone(), ladder, num_bytes)
 
 
 def scratch_log_loss(ladder: Ladder, num_bytes: float) -> Floats:
-    """The scratch log loss that D_T's sign is tested against: the observed rung of this size, or
-    between rungs the monotone ladder's; NaN outside the ladder. Shape (...)."""
+    """The scratch log loss that determines the sign of D_T: the observed rung of this size, or
+    between rungs the monotone ladder; NaN outside the ladder. Shape (...)."""
     rung = np.flatnonzero(ladder.num_bytes == num_bytes)
     if len(rung):
         return np.asarray(ladder.log_loss[..., rung[0]])
@@ -54,11 +54,11 @@ def scratch_log_loss(ladder: Ladder, num_bytes: float) -> Floats:
 def guided(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
     """A monotone cubic through the rungs over the log loss of the ladder's law (the default).
 
-    D_E is the fewest bytes at which the curve is at or under the loss. On a flat stretch (pooled
-    rungs, or a tie) every size of the stretch has the loss; if D_F is one of them the answer is D_F
-    itself, since a finetune that only equals scratch has transferred nothing. The sign of D_T is
-    that of `scratch_log_loss` at D_F minus the finetuned loss. Exact where the ladder is a law
-    E + B·D^-beta; where it is none the law is but an axis (`analysis.estimators.curve`).
+    D_E is the smallest number of bytes at which the curve is at or below the loss. On a flat
+    stretch (pooled rungs, or a tie) every size has the loss; if D_F is one of them the answer is
+    D_F itself, since a finetune that only equals scratch has transferred nothing. The sign of D_T
+    is that of `scratch_log_loss` at D_F minus the finetuned loss. Exact where the ladder follows a
+    law E + B·D^-beta; elsewhere the law is only an axis (`analysis.estimators.curve`).
 
     Shapes: ladder.log_loss (..., K), log_loss (...), in log nats per byte; leading axes broadcast;
     finetune_bytes is D_F. Source of the cubic: Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5
@@ -75,8 +75,8 @@ def pchip(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
 def loglog(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
     """Log loss interpolated linearly over log bytes of the monotone ladder.
 
-    Chords of a convex ladder read high: with rungs a factor of four apart D_E just above D_F by up
-    to a third. Sign and flat stretches as in `guided`; shapes too.
+    Overestimates on a convex ladder: with rungs a factor of four apart, a D_E just above D_F by up
+    to a third. Sign, flat stretches and shapes as in `guided`.
     """
     chord = partial(_chord, _share_of_log_loss, _geometric)
     return _interpolated(ladder, log_loss, finetune_bytes, chord)
@@ -86,9 +86,9 @@ def linear(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
     """Bytes interpolated linearly over perplexity (exp of nats per byte) of the monotone ladder.
 
     What the method's authors set out to compute (NAACL 2024, arXiv 2404.08191, section 3): their
-    np.interp without its `period=10`, on true bytes, bounded off the ladder. Chords of a convex
-    curve over linear bytes read higher than `loglog`, the more so the wider the rungs stand.
-    Sign and flat stretches as in `guided`; shapes too.
+    np.interp without its `period=10`, on true bytes, bounded off the ladder. Overestimates more
+    than `loglog`, the more so the further apart the rungs are. Sign, flat stretches and shapes as
+    in `guided`.
     """
     chord = partial(_chord, _share_of_perplexity, _arithmetic)
     return _interpolated(ladder, log_loss, finetune_bytes, chord)
@@ -135,7 +135,7 @@ def _read_off(
         monotone = np.insert(monotone, right, scratch, axis=-1)
     effective = crossing(monotone, through, log_loss)
     if rungs[0] < finetune_bytes < rungs[-1]:
-        # What is left of the other sign is rounding.
+        # Any remainder of the other sign is rounding.
         effective = np.where(scratch > log_loss, np.fmax(effective, finetune_bytes), effective)
         effective = np.where(scratch < log_loss, np.fmin(effective, finetune_bytes), effective)
     effective = np.where(scratch == log_loss, finetune_bytes, effective)
@@ -166,7 +166,7 @@ def _chord(
     under = np.take_along_axis(monotone, right_rung[..., None], axis=-1)[..., 0]
     share = np.clip(share_of(above, under, log_loss), 0.0, 1.0)  # beyond only off the ladder
     crossing = between(rungs[left_rung], rungs[right_rung], share)
-    # Rounding must not carry a crossing over its rung: the sign of D_T hangs on it.
+    # Rounding must not carry a crossing past its rung: the sign of D_T depends on it.
     within = np.minimum(crossing, rungs[right_rung])
     return np.asarray(np.where(share >= 1, rungs[right_rung], within))
 

@@ -1,4 +1,4 @@
-"""D_E by the law of a ladder that the ladders of other targets inform: `pooled`."""
+"""D_E by the law of a ladder that borrows strength from other targets: `pooled`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from analysis.laws.hierarchical import MIN_RUNGS, MIN_TARGETS, CommonLaw, fit_co
 from raydt.errors import bad
 
 _common: WeakKeyDictionary[Pool, CommonLaw] = WeakKeyDictionary()
-# Of a ladder and of its resamples: asked for once for each source and size.
+# Of a ladder and of its resamples: requested once for each source and size.
 _laws: WeakKeyDictionary[Ladder, Floats] = WeakKeyDictionary()
 
 
 def pooled(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
     """The bytes at which the ladder's law has the finetuned loss; exponent and shape of the law are
-    drawn towards those of the model's other targets (`analysis.laws.hierarchical`).
+    shrunk towards those of the model's other targets (`analysis.laws.hierarchical`).
 
-    For ladders that are short or noisy: the law takes the place of the rungs, and is read as it
-    stands. Only the sign is decided by scratch at D_F, as for every estimator; where law and rung
-    contradict each other D_E is D_F. Off the ladder the answer is a bound.
+    For short or noisy ladders: the law replaces the rungs, without anchoring. Only the sign is
+    determined by scratch at D_F, as for every estimator; if law and rung contradict each other, D_E
+    is D_F. Off the ladder the answer is a bound.
 
-    Shapes as in `loglog`. Resamples of a ladder (..., K) are read with as many draws of what the
-    other targets leave open. Raises `InputError` for a ladder whose `pool` has too few targets
-    (`pools` says so beforehand).
+    Shapes as in `loglog`. Resamples of a ladder (..., K) are paired with draws from the prior.
+    Raises `InputError` for a ladder whose `pool` has too few targets (`pools` tells beforehand).
     """
     log_loss = np.asarray(log_loss, dtype=float)
     common = _common_law(ladder.pool)

@@ -17,8 +17,8 @@ _BILLIONS = re.compile(r"(\d+(?:\.\d+)?)B")
 CAUTION = (
     "the authors' computation, kept only to reproduce their tables; do not use it. It wraps "
     "perplexity around at 10, so that a small rung's perplexity of 12.5 counts as 2.5 and lands "
-    "between the large rungs; it takes a label for its size (6M as 6,000,000 bytes and not "
-    "6,815,744); it makes up a number where the ladder ends; and its sign can contradict the "
+    "between the large rungs; it takes labels literally (6M as 6,000,000 bytes instead of "
+    "6,815,744); off the ladder its numbers are meaningless; and its sign can contradict the "
     "comparison with scratch at the same size"
 )
 
@@ -26,8 +26,8 @@ CAUTION = (
 def reference(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estimate:
     """Bytes interpolated over perplexity taken modulo 10: numpy's interp with `period=10`.
 
-    `range` says where the loss really lies; `effective_bytes` is never bounded, as the authors
-    have it. Give it the ladder in nominal sizes (`nominal_bytes`) for their numbers. Shapes as in
+    `range` says where the loss really lies; `effective_bytes` is never a bound, as in the authors'
+    code. Pass the ladder in nominal sizes (`nominal_bytes`) to get their numbers. Shapes as in
     `loglog`. Source: the code published with NAACL 2024, arXiv 2404.08191.
     """
     wanted = np.asarray(np.exp(np.exp(np.asarray(log_loss, dtype=float))))
@@ -45,9 +45,9 @@ def reference(ladder: Ladder, log_loss: Floats, finetune_bytes: float) -> Estima
 
 
 def nominal_bytes(label: str, num_bytes: float) -> float:
-    """The size that a label seems to name ("6M": 6,000,000); its true bytes where it names none.
+    """The size that a label literally states ("6M": 6,000,000); the true bytes if it states none.
 
-    The one place where a label is read for a size, because it is the error to be reproduced.
+    The only place where a label is read as a size, because this is the error to be reproduced.
     """
     # In the published grid B is a billion; raydt's own B is one byte.
     billions = _BILLIONS.fullmatch(label) if num_bytes >= 10**9 else None

@@ -1,7 +1,7 @@
 """Estimators of D_E: how many bytes would the scratch model need to reach a loss?
 
 An estimator is one function from a ladder, losses and D_F to an `Estimate`, registered in
-`ESTIMATORS` under the name that stands in every output.
+`ESTIMATORS` under the name used in every output.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ ESTIMATORS: dict[str, Estimator] = {
     "reference": reference,
 }
 DEFAULT = "guided"
-# Those that read planted D_T nearly as well as any (docs/statistics.md): how far the choice between
-# them moves an answer is shown beside it. Chords read high on a convex ladder, and a law read far
-# from the rungs of a ladder that is none errs by as much.
+# The credible ones, nearly as good as any on simulated D_T (docs/statistics.md): reports show how
+# far the choice between them moves a result. Linear interpolation overestimates on a convex ladder,
+# and a law is as far off on a ladder that does not follow it.
 BELIEVED = ("guided", "pchip")
-# Those whose answer must not be believed, and why.
+# Those whose results must not be used, and why.
 CAUTIONS = {"reference": CAUTION}
-# Those that read a ladder with the help of the model's other targets, and refuse too few of them.
+# Those that use the model's other targets, and require enough of them.
 POOLED = {"pooled"}
-# Those that are given the sizes that labels name, and not the true bytes.
+# Those that get nominal sizes (from labels) instead of true bytes.
 NOMINAL = {"reference"}
 
 

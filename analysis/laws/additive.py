@@ -1,9 +1,9 @@
-"""The law of transfer fitted where noise is additive: on log D_E, many at once.
+"""The transfer law fitted where noise is additive: on log D_E, many at once.
 
-Noise of log loss moves log D_E up and down alike, and D_E is never negative; log D_T has neither.
-So log(D_E / D_F) = log(1 ± D_T / D_F) + N(0, error²) with D_T = exp(design·coefficients): a
-finetune that did harm, or whose D_T drowned in noise, is a point like any other, and nothing is
-selected by its outcome. A bound enters by its probability (Tobin, Econometrica 1958).
+Noise of log loss is symmetric in log D_E, and D_E is never negative; neither holds for log D_T. So
+log(D_E / D_F) = log(1 ± D_T / D_F) + N(0, error²) with D_T = exp(design·coefficients): a finetune
+that did harm, or whose D_T is lost in noise, is a point like any other, and nothing is selected by
+outcome. A bound enters by its probability (Tobin, Econometrica 1958).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.special import log_ndtr
 from analysis.arrays import Floats
 from analysis.laws.draws import Places
 
-EXPONENTS = (-3.0, 4.0)  # beyond, a law is one point and nothing of the others
+EXPONENTS = (-3.0, 4.0)  # beyond this, a law depends on a single point
 _STARTS = np.array(
     [
         (level, slope)
@@ -27,14 +27,14 @@ _STARTS = np.array(
     ]
 )
 _MAX_STEPS = 60
-_MOST = 0.999999  # of D_F that harm can take
-_DESCRIBES = 8  # of misfit: four standard errors from describing the data as well as another law
+_MOST = 0.999999  # share of D_F that harm can take
+_DESCRIBES = 8  # of misfit: four standard errors worse than another law
 
 
 @dataclass(frozen=True)
 class Points:
     """design (n, p), its first column 1; log_size (n,) of D_F; outcome (R, n) of log(D_E / D_F);
-    place (R, n): 0 a value, -1 at most that, 1 at least that, else nothing; error (n,); weights
+    place (R, n): 0 a value, -1 at most that, 1 at least that, else missing; error (n,); weights
     (R, n): how often each counts."""
 
     design: Floats
@@ -51,17 +51,17 @@ class Points:
 
     @cached_property
     def precision(self) -> Floats:
-        """What a value says of its mean, (R, n); 0 of the others."""
+        """Precision of values, (R, n); 0 for the others."""
         return self.exact / self.error**2
 
     @cached_property
     def bounded(self) -> npt.NDArray[np.intp]:
-        """Which outcomes, counted through all rows, are bounds; (b,), and so are the next two."""
+        """Flat indices of the outcomes that are bounds, (b,), like the next two."""
         return np.flatnonzero(np.abs(self.place) == 1)
 
     @cached_property
     def bound_place(self) -> Places:
-        """On which side of each bound the outcome is."""
+        """The side of each bound on which the outcome lies."""
         return self.place.ravel()[self.bounded]
 
     @cached_property
@@ -85,8 +85,8 @@ class Points:
 
 @dataclass(frozen=True)
 class Fit:
-    """sign (R,) of D_T; coefficients (R, p); misfit (R,), minus the log likelihood but a constant;
-    covariance (p, p) of the first row."""
+    """sign (R,) of D_T; coefficients (R, p); misfit (R,), minus the log likelihood up to a
+    constant; covariance (p, p) of the first row."""
 
     sign: npt.NDArray[np.int8]
     coefficients: Floats
@@ -95,10 +95,11 @@ class Fit:
 
 
 def fitted(points: Points, *, negative: bool = True) -> Fit:
-    """Every row of the outcomes: the first from many starts, the others from where it ended.
+    """Fits every row of the outcomes: the first from many starting points, the others from its
+    solution.
 
-    Levenberg and Marquardt's steps with Fisher's information. negative: whether a law of harm is
-    tried; where it is far from describing the first row it is not tried on the others.
+    Levenberg-Marquardt steps with Fisher's information. negative: whether to try a law of harm; if
+    it fits the first row badly it is not tried on the others.
     """
     first = _rows(points, slice(0, 1))
     centre = float(points.log_size.mean())
@@ -116,7 +117,7 @@ def fitted(points: Points, *, negative: bool = True) -> Fit:
     best: dict[int, tuple[float, Floats]] = {}
     for sign in (1, -1) if negative else (1,):
         if best and _least_misfit(first, sign) > best[1][0] + _DESCRIBES + 1e-6:
-            continue  # no start can bring it nearer: it would be dropped below
+            continue  # no starting point would help: it would be dropped below
         found, misfit = _descend(many, sign, starts)
         best[sign] = float(misfit.min()), found[int(misfit.argmin())]
     lead = min(best, key=lambda sign: best[sign][0])
@@ -148,9 +149,9 @@ def _rows(points: Points, rows: slice | npt.NDArray[np.bool_]) -> Points:
 
 
 def _descend(points: Points, sign: int, start: Floats) -> tuple[Floats, Floats]:
-    """Coefficients and misfit of each row; rows that have settled take no more steps."""
+    """Coefficients and misfit of each row; converged rows take no more steps."""
     found, misfits = start.copy(), np.empty(len(start))
-    # Of the rows that still take steps: which they are, and all that is known of them.
+    # The rows that have not converged, and their state.
     left, here = np.arange(len(start)), start.copy()
     misfit, gradient, information = _likelihood(points, sign, here)
     damping = np.full(len(start), 1e-3)
@@ -184,13 +185,13 @@ def _descend(points: Points, sign: int, start: Floats) -> tuple[Floats, Floats]:
 
 
 def _between(values: Floats, low: float, high: float) -> Floats:
-    """`np.clip`, whose Python takes longer than its work on a handful of numbers."""
+    """`np.clip` without its overhead, which dominates for a few numbers."""
     return np.asarray(np.minimum(np.maximum(values, low), high))
 
 
 def _least_misfit(points: Points, sign: int) -> float:
-    """A bound of the first row's misfit that no law of this sign is under: such a law cannot be on
-    the other side of D_F, and those points are at least as far from it as from D_F."""
+    """A lower bound of the first row's misfit for laws of this sign: such a law cannot be on the
+    other side of D_F, and points there are at least as far from it as from D_F."""
     other_side = sign * points.outcome[:1] < 0
     z = np.where(other_side, points.outcome[:1] / points.error, 0.0)
     bound = np.where(points.place[:1] == -sign, -log_ndtr(-np.abs(z)), 0.0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class LawWarning(UserWarning):
-    """A law was fitted, and its numbers should not be taken at face value."""
+    """A law was fitted, but its parameters should not be taken at face value."""
 
 
 class ConvergenceWarning(LawWarning):
-    """The search did not settle, or the cross-check settled elsewhere."""
+    """The search did not converge, or the cross-check converged elsewhere."""
 
 
 class BoundaryWarning(LawWarning):

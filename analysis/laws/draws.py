@@ -1,4 +1,4 @@
-"""Resamples that the laws of transfer take in."""
+"""Resamples used by the transfer laws."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PLACES = {"below": -1, "inside": 0, "above": 1}  # words of the column `range`
 
 @dataclass(frozen=True)
 class TransferDraws:
-    """Resampled D_T in bytes, (R, rows of the table), and where D_E lay.
+    """Resampled D_T in bytes, (R, rows of the table), and where D_E lies.
 
     Below and above the ladder the bytes are a bound. multiplicity, (R, rows): how often a row is
-    in a resample, where sources and targets are resampled too; once if None.
+    in a resample, if sources and targets are resampled too; once if None.
     """
 
     transferred_bytes: Floats

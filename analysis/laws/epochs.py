@@ -21,7 +21,7 @@ def effective_unique_bytes(
     """D' = U + U·R*·(1 - exp(-R/R*)), bytes of fresh data worth as much as U read R + 1 times.
 
     unique_bytes: size of the rung; bytes_seen: bytes trained on, repeats counted; U is the smaller
-    of the two and R = bytes_seen/U - 1. Returned in the common shape of both. `ValueError` where
+    of the two and R = bytes_seen/U - 1. Returned in the common shape of both. `ValueError` if
     bytes are not positive. R* is the authors' fit to their language models; for bytes and
     other models it is an assumption.
 

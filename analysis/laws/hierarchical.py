@@ -1,16 +1,16 @@
-"""Laws of several ladders at once: exponents and shapes drawn from a common distribution.
+"""A hierarchical model of several ladders: exponents and shapes from a common distribution.
 
 L(D) = M·(e + (1 - e)·(D / D_0)^-beta), which is E + B·D^-beta by its loss M at D_0, the geometric
-mean of all rungs, its exponent and e = E / M, the share of M that no data removes. Each target has
-log M, log beta and logit e of its own; over targets each of the three is normal. Rungs scatter
-about the law of their target by the noise of seeds, where that is known, and by a misfit.
+mean of all rungs, its exponent and e = E / M, the irreducible share of M. Each target has its own
+log M, log beta and logit e; over targets each of the three is normal. Rungs scatter about the law
+of their target by the noise of seeds, if known, and by a misfit.
 
-The means and spreads of the three, and the misfit, are those of the highest marginal likelihood:
-the law is linearised at each target's mode, the targets and the means integrated out of the normal
-model that this gives, and again until it stands (Lindstrom and Bates, Biometrics 46, 1990; the
-means integrated out: Patterson and Thompson 1971; spreads kept off 0: Chung et al., Psychometrika
-2013). A ladder of three rungs, which by itself fits anything, so learns from the others how a
-ladder bends; a long one hardly moves.
+The means and standard deviations of the three, and the misfit, maximise the marginal likelihood:
+the law is linearised at each target's mode, the targets and the means are integrated out of the
+resulting normal model, and this is iterated (Lindstrom and Bates, Biometrics 46, 1990; means
+integrated out: Patterson and Thompson 1971; standard deviations kept off 0: Chung et al.,
+Psychometrika 2013). So a ladder of three rungs, which by itself fits anything, learns from the
+others how a ladder bends; a long one hardly changes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from scipy.optimize import minimize
 from analysis.arrays import Floats
 from analysis.ladder import Ladder
 
-MIN_RUNGS = 2  # fewer say nothing of a slope
-MIN_TARGETS = 3  # fewer say nothing of how targets differ
+MIN_RUNGS = 2  # fewer do not identify a slope
+MIN_TARGETS = 3  # fewer do not identify how targets differ
 _LOWEST = np.array([-np.inf, np.log(0.005), -8.0])
 _HIGHEST = np.array([np.inf, np.log(3.0), 8.0])
-# What is known of exponents and shapes before any ladder; as good as nothing of losses.
+# Prior of exponents and shapes; practically flat for losses.
 _PRIOR_MEAN = np.array([0.0, np.log(0.3), 0.0])
 _PRIOR_SD = np.array([10.0, 1.0, 2.0])
 _SD_BOUNDS = ((1e-3, 3.0), (1e-3, 1.5), (1e-3, 3.0))
@@ -39,11 +39,11 @@ _STEPS = 40
 
 @dataclass(frozen=True, eq=False)
 class CommonLaw:
-    """What the targets of one model have in common; parameters (log M, log beta, logit e).
+    """The distribution shared by the targets of one model; parameters (log M, log beta, logit e).
 
     mean (3,) with its covariance (3, 3), sd (3,) over num_targets targets; misfit: standard
-    deviation of a rung's log loss about its law beyond the noise of its seeds (with it, where one
-    seed leaves that unknown); sd_log_loss: of a run, 0 where unknown; centre_bytes: D_0.
+    deviation of a rung's log loss about its law beyond the noise of its seeds (including it, if
+    unknown because of one seed); sd_log_loss: of a run, 0 if unknown; centre_bytes: D_0.
     """
 
     mean: Floats
@@ -55,8 +55,8 @@ class CommonLaw:
     centre_bytes: float
 
     def of(self, ladder: Ladder, means: Floats) -> Floats:
-        """The most probable parameters (..., 3) of a ladder whose log loss is (..., K), under
-        prior means (..., 3) or (3,)."""
+        """The posterior mode (..., 3) for a ladder with log loss (..., K), under prior means (...,
+        3) or (3,)."""
         x, y, variance = _rungs(ladder, self.centre_bytes, self.sd_log_loss, self.misfit)
         rows = y.reshape(-1, y.shape[-1])
         given = np.broadcast_to(means, (*y.shape[:-1], 3)).reshape(-1, 3)
@@ -67,16 +67,16 @@ class CommonLaw:
         return found.reshape(*y.shape[:-1], 3)
 
     def drawn_means(self, num: int, random: np.random.Generator) -> Floats:
-        """Prior means (num, 3) of a target, each as far from the mean as targets are. A mode under
-        them and a resampled ladder is a draw from the posterior where the law is linear (Bardsley,
-        Solonen, Haario and Laine 2014). Spreads are known as well as so many targets tell them."""
+        """Draws (num, 3) of a target's prior mean. The mode under such a draw and a resampled
+        ladder is a draw from the posterior, where the law is linear (Bardsley, Solonen, Haario and
+        Laine 2014). The uncertainty of the standard deviations is that of this many targets."""
         freedom = self.num_targets - 1
         spread = self.sd * np.sqrt(freedom / random.chisquare(freedom, size=(num, 1)))
         common = random.multivariate_normal(self.mean, self.covariance, size=num)
         return np.asarray(common + spread * random.standard_normal((num, 3)))
 
     def bytes_at(self, parameters: Floats, log_loss: Floats) -> Floats:
-        """The bytes (...) at which laws (..., 3) have losses (...); infinite at or under E."""
+        """The bytes (...) at which laws (..., 3) have losses (...); infinite at or below E."""
         log_m, beta, e = _unpacked(parameters)
         left = (np.exp(log_loss - log_m) - e) / (1 - e)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -84,8 +84,8 @@ class CommonLaw:
 
 
 def fit_common_law(ladders: Sequence[Ladder], sd_log_loss: float) -> CommonLaw | None:
-    """The common law of ladders with log losses (K,); None of fewer than `MIN_TARGETS` that have
-    `MIN_RUNGS` rungs. Rungs of 0 bytes are no part of a law."""
+    """The common law of ladders with log losses (K,); None for fewer than `MIN_TARGETS` with
+    `MIN_RUNGS` rungs. Rungs of 0 bytes are left out."""
     ladders = [one for one in ladders if (one.num_bytes > 0).sum() >= MIN_RUNGS]
     if len(ladders) < MIN_TARGETS:
         return None
@@ -145,7 +145,7 @@ class _Linear:
         mean = covariance @ right
         squares = np.einsum("tk,tkl,tl->", self.z, inverse, self.z) - right @ mean
         logs = np.linalg.slogdet(total)[1].sum() + np.linalg.slogdet(precision)[1]
-        # log sd keeps spreads off 0, where few targets would often put them though they differ.
+        # This prior keeps standard deviations off 0, where few targets would often put them.
         return float(squares + logs) / 2 - float(log_parameters[:3].sum()), mean, covariance
 
 
@@ -178,7 +178,7 @@ def _law(parameters: Floats, x: Floats) -> tuple[Floats, Floats]:
 
 
 def _modes(x: Floats, y: Floats, weight: Floats, means: Floats, sd: Floats) -> Floats:
-    """The most probable parameters (N, 3) of losses y (N, K): Levenberg-Marquardt, all at once."""
+    """The posterior modes (N, 3) for losses y (N, K): Levenberg-Marquardt, all at once."""
 
     def cost(at: Floats) -> Floats:
         fitted = _law(at, x)[0]

@@ -1,4 +1,4 @@
-"""The cross-check of a ladder law: Huber loss on log residuals from many starts."""
+"""The cross-check of a ladder law: Huber loss on log residuals from many starting points."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def huber_fit(size: Floats, loss: Floats, weights: Floats, *, irreducible: bool)
         if still == _SETTLED_STEPS:
             break
     best = int(objective.argmin())
-    # On rungs that follow the law exactly the objective ends in rounding: an absolute part too.
+    # On rungs that follow the law exactly the objective is rounding error, hence an absolute
+    # tolerance.
     reached = objective <= objective[best] * (1 + _REACHED) + 1e-3 * DELTA**2
     e, b, beta = (float(value) for value in theta[best])
     return HuberFit(

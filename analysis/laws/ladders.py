@@ -50,9 +50,9 @@ def fit_ladders(
 ) -> tuple[dict[tuple[str, str], ScalingLaw], pd.DataFrame]:
     """A law for each (model, target), and their table; `note` says why there is none, or no E.
 
-    `resampled` holds log losses (R, K) for the ladders that have noise. `bytes_seen` (K,) makes D
-    of a ladder effective unique data. What a single fit would warn of stands in `note`. A rung of
-    0 bytes (an untrained model) is no part of a power law and is left out, which is noted.
+    `resampled` holds log losses (R, K) for the ladders whose noise is known. `bytes_seen` (K,)
+    makes D of a ladder effective unique data. Warnings of a fit are in `note`. A rung of 0 bytes
+    (an untrained model) does not belong to a power law and is left out, with a note.
     """
     laws: dict[tuple[str, str], ScalingLaw] = {}
     rows: list[dict[str, object]] = []

@@ -1,4 +1,4 @@
-"""Does one law of transfer serve all sources?"""
+"""Does one transfer law hold for all sources?"""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ def one_law_tests(
 ) -> pd.DataFrame:
     """Tests of "all sources have the same k", "the same alpha", and both; `ONE_LAW_COLUMNS`.
 
-    Each (source, target) is summed up by how far its log k and its alpha are from the one law of
-    its target: one weighted least squares step from that law, on log D_E
-    (`analysis.laws.additive`), sizes at which a D_E is a bound left out.
+    Each (source, target) is summarised by how far its log k and its alpha are from the law of its
+    target: one weighted least squares step from that law, on log D_E (`analysis.laws.additive`),
+    without sizes at which a D_E is a bound.
 
-    level "pooled", of every model: are sources apart in the same way at all targets? With `draws`
-    the sum of squares of sources' means over targets is held against what it is in the draws, in
-    which all finetunes of a pretrain move together: pretrains are the unit. Without (one seed) only
-    checkpoints can be compared: the F ratio of sources against source x target, where whole
-    trajectories change their source within each target. Needs two sources at two targets.
+    level "pooled", for every model: do sources differ in the same way at all targets? With `draws`
+    the sum of squares of source means over targets is compared with its distribution over the
+    draws, in which all finetunes of a pretrain move together: pretrains are the unit. Without (one
+    seed) only checkpoints can be compared: the F ratio of sources against source x target, with
+    whole trajectories permuted among sources within each target. Needs two sources at two targets.
 
-    level "target", where there are `draws`: are its sources further apart than seeds move them?
-    A Wald statistic in the covariance of the draws, against its own distribution over the draws.
+    level "target", if there are `draws`: do its sources differ by more than the noise of seeds? A
+    Wald statistic with the covariance of the draws, against its own distribution over the draws.
     Its p-values are not corrected for the number of targets.
 
-    p_value is NaN, and `note` says why, where the data cannot answer; least_p is the smallest p
-    that was possible. Parameters and errors as in `transfer_laws`.
+    p_value is NaN, with the reason in `note`, if the data are insufficient; least_p is the smallest
+    possible p. Parameters and errors as in `transfer_laws`.
     """
     table = one_estimator(effective)
     random = np.random.default_rng(random_seed)
@@ -104,8 +104,8 @@ def one_law_tests(
 def _trajectories(
     rows: pd.DataFrame, number: Floats | None, sources: Floats, draws: TransferDraws | None
 ) -> tuple[Floats, Floats, tuple[Floats, Floats] | None, int]:
-    """Deviations (S,) of log k and of alpha from the law of a target, the same of the draws
-    (R, S), None where there are none, and the points used."""
+    """Deviations (S,) of log k and of alpha from the law of a target, the same for the draws (R,
+    S), or None without draws, and the points used."""
     none = np.full(len(sources), np.nan)
     size = rows["finetune_bytes"].to_numpy(dtype=float)
     place = rows["range"].map(PLACES).to_numpy(dtype=np.int8)
@@ -160,7 +160,7 @@ def _trajectories(
 def _by_pretrains(
     about: dict[str, object], level: Floats, slope: Floats, levels: Floats, slopes: Floats
 ) -> list[dict[str, object]]:
-    """Sources' means over targets against those of the draws (R, S, T)."""
+    """Source means over targets, compared with those of the draws (R, S, T)."""
     parts = {"k": _between(level, levels), "alpha": _between(slope, slopes)}
     about = {
         **about,
@@ -192,9 +192,9 @@ def _by_pretrains(
 
 
 def _between(value: Floats, values: Floats) -> tuple[Floats, Floats] | None:
-    """Sum of squares of sources' means over targets, (), and of the noise of the draws, (R,).
+    """Sum of squares of source means over targets, (), and of the noise of the draws, (R,).
 
-    Targets weigh by how well they tell sources apart. None unless 2 sources share 2 targets.
+    Targets are weighted by the precision of their sources. None unless 2 sources share 2 targets.
     """
     here = np.isfinite(value)
     kept = here.sum(axis=0) >= 2
@@ -234,7 +234,7 @@ def _permuted(
     if kept.sum() < 2:
         note = f"needs 2 sources at each of 2 targets; found {int(kept.sum())} such target"
         return [{**about, "tested": tested, "note": note} for tested in TESTED]
-    # (P + 1, S, T); the first is the data as it is.
+    # (P + 1, S, T); the first is the data itself.
     levels, slopes = (np.repeat(values[None], num + 1, axis=0) for values in (level, slope))
     for target in range(level.shape[1]):
         rows = np.flatnonzero(present[:, target])
@@ -243,7 +243,7 @@ def _permuted(
         slopes[1:, rows, target] = slope[order, target]
     ratios = {"k": _f_ratio(levels), "alpha": _f_ratio(slopes)}
     ratios[BOTH] = (ratios["k"] + ratios["alpha"]) / 2
-    # Giving every target the same permutation only renames the sources.
+    # The same permutation for every target would only rename the sources.
     possible = prod(factorial(int(count)) for count in present.sum(axis=0))
     same = factorial(len(level)) if present.all() else 1
     least = max(1 / (num + 1), same / possible)

@@ -1,4 +1,4 @@
-"""Points of the laws of transfer, taken from the table of effective data."""
+"""Points of the transfer laws, from the table of effective data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from analysis.arrays import Floats
 from raydt.errors import bad
 
-ALL = "all"  # in place of a model, source or target that a law spans
+ALL = "all"  # replaces a model, source or target that a law spans
 
 
 def one_estimator(effective: pd.DataFrame) -> pd.DataFrame:
@@ -23,12 +23,12 @@ def one_estimator(effective: pd.DataFrame) -> pd.DataFrame:
 
 
 def error_log(rows: pd.DataFrame) -> Floats:
-    """Standard error of log D_E as its interval has it (n,), NaN without an interval.
+    """Standard error of log D_E from its interval (n,), NaN without an interval.
 
-    An end off the ladder says little of the error: a row with one has the median of the rows of its
-    D_F whose intervals are inside, or the widest of all inside where its D_F has none. Low rows of
-    the lowest rung are those whose intervals leave the ladder, so any worse error than their
-    neighbours' would weigh points by their outcome.
+    An end off the ladder says little about the error: such a row gets the median of the rows of its
+    D_F whose intervals are inside, or the widest of all inside if its D_F has none. Low values at
+    the lowest rung are the ones whose intervals leave the ladder, so giving them larger errors than
+    their neighbours would weight points by their outcome.
     """
     size = rows["finetune_bytes"].to_numpy(dtype=float)
     low = size + rows["transferred_low_bytes"].to_numpy(dtype=float)

@@ -29,11 +29,11 @@ def project(size: Floats, losses: Floats, weights: Floats, *, irreducible: bool)
     """Fit every row of losses (R, K) over sizes (K,) by weighted relative least squares.
 
     For a given beta the law is linear in E and B (Golub and Pereyra 1973), so only beta is
-    searched: on a grid, then by golden section around its best point, all rows at once. No start
-    can lead astray. Rows are scaled by their mean loss profile, so that a residual is relative,
-    which is a residual of log loss to first order.
+    searched: on a grid, then by golden section around its best point, all rows at once. There is no
+    starting point to choose. Rows are scaled by their mean loss profile, so that residuals are
+    relative, which equals residuals of log loss to first order.
     """
-    # Bytes to their geometric mean, so that B stays of the order of the loss whatever beta is.
+    # Bytes relative to their geometric mean, so that B stays of the order of the loss for any beta.
     centre = float(np.exp(np.log(size).mean()))
     x = np.log(size / centre)
     scale = np.sqrt(weights / weights.sum()) / np.exp(np.log(losses).mean(axis=0))
@@ -66,7 +66,7 @@ def project(size: Floats, losses: Floats, weights: Floats, *, irreducible: bool)
 def _error(
     beta: Floats, x: Floats, y: Floats, one: Floats, irreducible: bool
 ) -> tuple[Floats, Floats, Floats]:
-    """Best E, B >= 0 for a beta a row, and the squared error; all (R,), y (R, K)."""
+    """Best E, B >= 0 for one beta per row, and the squared error; all (R,), y (R, K)."""
     power = np.exp(-beta[:, None] * x) * one
     xx, xy = (power * power).sum(axis=1), (power * y).sum(axis=1)
     # The optimum under E, B >= 0 is the free one, or lies on one of the two edges; losses and

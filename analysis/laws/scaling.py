@@ -19,7 +19,7 @@ from analysis.quantiles import ordered_quantiles
 MIN_RUNGS = 3  # fewer, and any law fits
 MIN_RUNGS_IRREDUCIBLE = 4  # one more than the parameters of the law with E
 MIN_RUNGS_HELD_OUT = MIN_RUNGS_IRREDUCIBLE + 1
-# Beta of the cross-check further off than this share of beta: the two fits tell different stories.
+# If beta of the cross-check is off by more than this share of beta, the two fits disagree.
 _BETA_AGREES = 0.25
 _FORMS = {True: "with E", False: "without E"}
 
@@ -32,18 +32,18 @@ class ScalingLaw:
 
     Parameters
         irreducible: True (with E), False (E is 0), or "held_out" (the default): both are fitted
-            without the largest rung, and the one that predicts its log loss better is taken; the
-            simpler where they tie to 1e-6. That takes 5 rungs; with 4 E is fitted, with 3 not.
-        r_star_epochs: R* of Muennighoff et al. 2023, used where `bytes_seen` is given.
+            without the largest rung, and the one that predicts its log loss better is used; the
+            simpler if they tie to 1e-6. That needs 5 rungs; with 4 E is fitted, with 3 it is not.
+        r_star_epochs: R* of Muennighoff et al. 2023, used if `bytes_seen` is given.
 
     Attributes after `fit`
         E_, B_, beta_; irreducible_ (whether E was fitted); chosen_by_ ("held-out rung", "asked" or
         "too few rungs"); selection_ (DataFrame with a row for each form: held_out_log_error,
         rmse_log, chosen); selection_share_ (share of resamples that choose the same form; NaN
-        without); rungs_ (DataFrame with a row a rung: num_bytes, effective_unique_bytes, loss,
+        without); rungs_ (DataFrame with one row per rung: num_bytes, effective_unique_bytes, loss,
         fitted_loss, residual_log); num_rungs_; rmse_log_ (root mean square residual of log loss);
         huber_ (`HuberFit`: its parameters, num_starts and num_reached); at_bound_ (beta ended at a
-        bound of its search range: do not read it); summary (DataFrame).
+        bound of its search range: do not interpret it); summary (DataFrame).
 
     Example
         >>> law = ScalingLaw().fit([1e4, 1e5, 1e6, 1e7, 1e8], [2.1, 1.6, 1.3, 1.12, 1.02])
@@ -132,8 +132,8 @@ class ScalingLaw:
     ) -> Floats:
         """Loss in nats per byte at the sizes in bytes, same shape.
 
-        For a law fitted with `bytes_seen`, sizes are effective unique bytes unless `bytes_seen`
-        stands beside them.
+        For a law fitted with `bytes_seen`, sizes are effective unique bytes unless `bytes_seen` is
+        given too.
         """
         return np.asarray(self.E_ + self.B_ * self._data(num_bytes, bytes_seen) ** -self.beta_)
 
@@ -233,7 +233,7 @@ class ScalingLaw:
 
 
 def huber_agrees(beta: float, huber: HuberFit) -> bool:
-    """Whether the cross-check tells the same story."""
+    """Whether the cross-check agrees."""
     return abs(huber.beta / beta - 1) <= _BETA_AGREES
 
 

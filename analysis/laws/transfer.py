@@ -1,4 +1,4 @@
-"""The law of transfer: D_T = k·D_F^alpha, and k·D_F^alpha·N^beta over model sizes."""
+"""The transfer law: D_T = k·D_F^alpha, and k·D_F^alpha·N^beta over model sizes."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from analysis.laws.draws import PLACES, Places, TransferDraws
 from analysis.quantiles import ordered_quantiles
 
 _ROUNDS = 6
-_UNKNOWN = 0.1  # error of log D_E until the scatter about the law is known; only bounds feel it
+_UNKNOWN = 0.1  # error of log D_E until the scatter about the law is known; affects only bounds
 
 
 class TransferLaw:
     """D_T = k·D_F^alpha, or k·D_F^alpha·N^beta; D_T and D_F in bytes, N in parameters.
 
     Fitted on log(D_E / D_F) (`analysis.laws.additive`), where noise is additive, by weighted least
-    squares, with a D_E off the ladder as the bound that it is: above, at least that much; below, at
-    most. D_T that are small or negative are points like the others, whatever their sign: to leave
-    out what noise made negative, or to take logarithms of what it left, would select by the outcome
-    and raise both k and alpha where transfer is weak. If pretraining hurts on the whole, k is
-    negative. D_F = 0 has no D_E / D_F and is counted in num_zeroshot_.
+    squares, with a D_E off the ladder as a bound: above, at least that much; below, at most. Small
+    or negative D_T are points like the others: leaving out those that noise made negative, or
+    taking logarithms of the rest, would select by outcome and bias both k and alpha upwards where
+    transfer is weak. If pretraining hurts overall, k is negative. D_F = 0 has no D_E / D_F and is
+    counted in num_zeroshot_.
 
     Parameters
         confidence: of the intervals.
 
     Attributes after `fit`
         k_, alpha_, beta_ (NaN without `parameters`); sigma_ (scatter of log D_E about the law
-        beyond the errors given; all of it where none are); num_points_ (values and bounds that
+        beyond the given errors, or all of it without errors); num_points_ (values and bounds that
         entered), num_censored_ (bounds among them), num_negative_ (D_T < 0 among them),
         num_zeroshot_ (left out); rmse_log_ (of log D_E, uncensored points); determined_ (whether
-        alpha is no edge of its range); intervals_ ("resamples", "Student's t about the law",
+        alpha is inside its range); intervals_ ("resamples", "Student's t about the law",
         "none"); points_ (DataFrame, a row a point given: finetune_bytes, transferred_bytes,
         parameters, used, fitted_bytes, residual_log); summary (DataFrame).
 
@@ -67,9 +67,9 @@ class TransferLaw:
     ) -> TransferLaw:
         """Fit to points (n,); `range` holds inside | below | above, all inside if not given.
 
-        parameters: N of the model of each point. error_log: standard error of log D_E, the weights;
-        equal ones if not given. resampled: D_T of the same points (R, n), whose fits give the
-        intervals; without it they rest on the scatter about the law, taken as independent between
+        parameters: N of the model of each point. error_log: standard error of log D_E, for the
+        weights; equal if not given. resampled: D_T of the same points (R, n), whose fits give the
+        intervals; without it these use the scatter about the law, assumed independent between
         points. Raises `ValueError` on lengths that differ, or unless at least two (with N: three)
         uncensored points at different D_F (and N) determine the law.
         """
@@ -106,8 +106,8 @@ class TransferLaw:
         noise = error if known else np.full(len(size), _UNKNOWN)
         points = self._points(design, transferred[None], place[None], noise, None)
         fit = fitted(points)
-        # What scatters beyond the errors given (or all of it) belongs into the weights. Each bound
-        # has its expected square, which depends on the scatter: a few rounds settle it.
+        # The scatter beyond the given errors (or all of it) belongs in the weights. Each bound
+        # enters by its expected square, which depends on the scatter: a few rounds suffice.
         self._freedom = int(exact.sum()) - needed
         self.sigma_ = float("nan")
         for _ in builtins.range(_ROUNDS if self.num_censored_ else 1):
@@ -171,7 +171,7 @@ class TransferLaw:
         finetune_bytes: Floats | Sequence[float] | float,
         parameters: Floats | Sequence[float] | float | None = None,
     ) -> Floats:
-        """D_T in bytes at D_F in bytes, of the common shape; N is needed where the law has it."""
+        """D_T in bytes at D_F in bytes, in the common shape; N is required if the law has it."""
         size = np.asarray(finetune_bytes, dtype=float)
         law = self.k_ * size**self.alpha_
         if np.isfinite(self.beta_):
@@ -247,7 +247,7 @@ class TransferLaw:
         """k, alpha and beta of rows of coefficients (R, p)."""
         shift = coefficients[:, 1:] @ np.asarray(self._centre)
         beta = coefficients[:, 2] if len(self._centre) > 1 else np.full(len(coefficients), np.nan)
-        # A slope that noise made absurd must not end in an overflow.
+        # An absurd slope (from noise) must not overflow.
         k = sign * np.exp(np.clip(coefficients[:, 0] - shift, -700.0, 700.0))
         return k, coefficients[:, 1], beta
 
@@ -260,7 +260,7 @@ class TransferLaw:
         multiplicity: Floats | None,
     ) -> Points:
         kept, size = self._trained, self._size[self._trained]
-        # A draw that leaves nothing of D_F has no logarithm; the ladder's lowest rung is above 0.
+        # A draw with D_E <= 0 has no logarithm; the ladder's lowest rung is above 0.
         ratio = np.maximum(1 + transferred[:, kept] / size, 1e-12)
         return Points(
             design[kept],

@@ -1,4 +1,4 @@
-"""Laws of transfer for every pair, every target and all together, and their table."""
+"""Transfer laws for every pair, every target and all together, and their table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TRANSFER_LAW_COLUMNS = [
 ]
 _TEXTS = ("level", "model", "source", "target", "intervals", "note")
 _COUNTS = ("num_points", "num_censored", "num_negative", "num_zeroshot")
-# Resampling fewer sources or targets than this says nothing of those that were not taken.
+# Resampling fewer sources or targets than this is not informative about others.
 MIN_CLUSTERS = 3
 
 
@@ -60,12 +60,12 @@ def transfer_laws(
     with several of them the laws are also fitted over all models, with N^beta (model "all").
     draws: of `analysis.uncertainty.transfer`, rows as in `effective`.
 
-    The column `intervals` says what an interval holds. A pair's holds the noise of seeds (from
-    draws), or the scatter about the law where there are none. A law of a target or a pooled one
-    also depends on which languages were taken: sources, and for the pooled law targets too, are
-    drawn with replacement (whole, and both at once: Owen, The pigeonhole bootstrap, 2007), on top
-    of the draws; that takes 3 of a kind. `note` says why there is no law or no interval, and what
-    was left out. `InputError` for several estimators or a model without N.
+    The column `intervals` says what an interval covers. A pair's covers the noise of seeds (from
+    draws), or without draws the scatter about the law. A law of a target or a pooled one also
+    depends on the choice of languages: sources, and for the pooled law targets too, are drawn with
+    replacement (whole, and both at once: Owen, The pigeonhole bootstrap, 2007), in addition to the
+    draws; this requires 3 of a kind. `note` says why there is no law or no interval, and what was
+    left out. `InputError` for several estimators or a model without N.
     """
     table = one_estimator(effective)
     random = np.random.default_rng(random_seed)
@@ -121,7 +121,7 @@ def _row(
                 resampled=resampled,
             )
     except ValueError as error:
-        # The counts are set before the points turn out to be too few.
+        # The counts are set even if the points are too few.
         row |= {name: getattr(law, f"{name}_") for name in _COUNTS}
         row["note"] = f"no law: {error}"
         return row
@@ -146,7 +146,7 @@ def _row(
 def _concerns(law: TransferLaw) -> list[str]:
     notes = []
     if law.k_ < 0:
-        notes.append("k is negative: on the whole pretraining hurt")
+        notes.append("k is negative: overall, pretraining hurt")
     if not law.determined_:
         notes.append("alpha ended at the edge of its range: these D_T do not determine it")
     return notes
@@ -159,7 +159,7 @@ def _resampled(
     num_resamples: int,
     random: np.random.Generator,
 ) -> tuple[TransferDraws | None, str, list[str]]:
-    """Resamples of the rows, what they hold, and what they lack."""
+    """Resamples of the rows, what they cover, and what they lack."""
     places = rows.index.to_numpy()
     mine = None if draws is None else draws.of(places)
     if mine is not None and not np.isfinite(mine.transferred_bytes).all():
@@ -167,7 +167,7 @@ def _resampled(
     kinds = {"pair": [], "target": ["source"], "pooled": ["source", "target"]}[level]
     enough = [kind for kind in kinds if rows[kind].nunique() >= MIN_CLUSTERS]
     notes = [
-        f"only {rows[kind].nunique()} {kind}s: the interval does not hold the choice of {kind}s"
+        f"only {rows[kind].nunique()} {kind}s: the interval does not cover the choice of {kind}s"
         for kind in kinds
         if kind not in enough
     ]

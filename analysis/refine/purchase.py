@@ -1,4 +1,4 @@
-"""What may be bought next: a seed of a cell, or a pretrain with the finetunes that pay for it."""
+"""What may be added next: a seed of a cell, or a pretrain with the finetunes that justify it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raydt.tracking.schema import Stage
 
 @dataclass
 class Stock:
-    """The cells there are or are to be, by group."""
+    """The cells that exist or are planned, by group."""
 
     of_group: dict[Group, list[Cell]] = field(default_factory=lambda: defaultdict(list))
     pretrains: dict[tuple[str, str], list[Cell]] = field(default_factory=lambda: defaultdict(list))
@@ -44,17 +44,17 @@ def group_of_cell(cell: Cell) -> Group:
 
 @dataclass(frozen=True)
 class Offer:
-    """Cells that must or may be bought together: `base` first, then any of `more`."""
+    """Cells that must or may be added together: `base` first, then any of `more`."""
 
     base: tuple[Cell, ...]
     more: tuple[Cell, ...] = ()
 
 
 def offers(stock: Stock, known: Known, wanted: set[Group]) -> Iterator[Offer]:
-    """Every purchase that bears on the groups that are `wanted`.
+    """Every offer that affects the groups in `wanted`.
 
-    A group gets one finetune of each pretrain at most, as a second one would share its luck: where
-    a group has all pretrains of its source, another pretrain comes with it.
+    A group gets at most one finetune of each pretrain, as a second one would share its luck: if a
+    group has all pretrains of its source, another pretrain comes with it.
     """
     for group in sorted(wanted, key=str):
         if group[1] == Stage.SCRATCH:

@@ -1,7 +1,7 @@
 """Which seed of which cell narrows the widest interval of D_E most per second of training.
 
-It looks at how wide intervals are, and never at where they lie: whether a D_T is told from 0, or
-one source from another, plays no part, so that looking again and again proves nothing by itself
+It looks only at the width of intervals, never at where they lie: whether a D_T differs from 0, or
+one source from another, plays no part, so repeated looks do not bias the result
 (docs/statistics.md says why).
 """
 
@@ -20,10 +20,10 @@ from raydt.grid.cell import Cell
 from raydt.grid.refining import Choice, Known
 from raydt.tracking.schema import Stage, Status
 
-# How much more the widest counts than the others: squares of variances over the wanted variance.
+# How much more the widest counts: power of the variance over the wanted variance.
 _POWER = 2.0
 _NOT_READ = (Stage.PRETRAIN, Stage.JOINT)  # no D_E comes of their losses
-# Enough to see what a plan comes to; a plan of more is out of reach anyway.
+# Enough to estimate a plan; more would be out of reach anyway.
 _MOST_PURCHASES = 2000
 
 
@@ -41,7 +41,7 @@ class PrecisionRule:
         return state.bought(max_seconds) if state is not None else Choice((), "", 1.0)
 
     def forecast(self, known: Known, max_seconds: float = inf) -> list[Choice]:
-        """See `Rule`. That intervals will lie where they lie now is an assumption."""
+        """See `Rule`. Assumes that intervals stay where they are."""
         state = _state(known, self)
         found: list[Choice] = []
         left = max_seconds
@@ -93,7 +93,7 @@ def cell_frame(cells: Iterable[Cell], known: Known) -> pd.DataFrame:
 
 
 class _State:
-    """Widths as they will be when all that was bought is done."""
+    """Widths as they will be when all added cells are done."""
 
     def __init__(
         self, known: Known, widths: Widths, log_until: float, cells: list[Cell], done: pd.DataFrame
@@ -106,7 +106,7 @@ class _State:
         lost = known.given_up
         for group, those in self._stock.of_group.items():
             self._counts[group] = sum(cell.cell_id not in lost for cell in those)
-        # What no loss comes of, again and again, is not asked for again.
+        # Cells that repeatedly fail to give a loss are not requested again.
         self._stuck = {
             group
             for group, those in self._stock.of_group.items()
@@ -121,14 +121,15 @@ class _State:
         self._lines = [_Line(one, widths, now) for one in widths.each]
         self.unreachable = tuple(
             f"{line.width.name}: no number of seeds brings it under "
-            f"{np.exp(widths.span * np.sqrt(line.rest)):.2f}-fold, as its rungs stand too far apart"
+            f"{np.exp(widths.span * np.sqrt(line.rest)):.2f}-fold, because its rungs are too far "
+            "apart"
             for line in self._lines
             if line.rest >= self._wanted_variance
         )
         self._lines = [one for one in self._lines if one.rest < self._wanted_variance]
 
     def bought(self, max_seconds: float) -> Choice:
-        """The best purchase that takes no longer, which from now on is taken for done."""
+        """The best offer within the time limit, which counts as done from now on."""
         open_lines = [one for one in self._lines if self._variance(one) > self._wanted_variance]
         widest = max(self._lines, key=self._variance, default=None)
         factor = 1.0 if widest is None else self._factor(widest)
@@ -152,7 +153,7 @@ class _State:
     def _priced(
         self, offer: Offer, before: float, max_seconds: float
     ) -> tuple[float, tuple[Cell, ...]]:
-        """Distance per second of what is best bought of an offer."""
+        """Reduction of distance per second for the best part of an offer."""
         chosen = list(offer.base)
         seconds = sum(map(self._known.seconds, chosen))
         if seconds > max_seconds:
@@ -188,7 +189,7 @@ class _State:
         return best
 
     def _distance(self) -> float:
-        """From where all intervals are narrow enough; the widest counts most."""
+        """Distance from the goal that all intervals are narrow enough; the widest counts most."""
         over = np.array([self._variance(one) for one in self._lines]) / self._wanted_variance
         return float((np.maximum(over, 1.0) ** _POWER - 1.0).sum())
 
@@ -206,9 +207,9 @@ class _State:
 
 
 class _Line:
-    """The variance of a log D_E as the interval has it, in parts.
+    """The variance of a log D_E behind its interval, in parts.
 
-    shares: by group, of what is measured with `now` runs of it; rest: what no seed lowers.
+    shares: by group, as measured with `now` runs of it; rest: the part that no seed reduces.
     """
 
     def __init__(self, width: Width, widths: Widths, counts: dict[Group, int]) -> None:

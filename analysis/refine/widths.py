@@ -1,4 +1,4 @@
-"""How wide each interval of D_E is, and which cells its width hangs on."""
+"""The width of each interval of D_E, and the cells that it depends on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from raydt.tracking.schema import Stage
 # Model, stage, source, target, bytes: cells that differ only in their seed.
 Group = tuple[str, str, str | None, str | None, int]
 
-# As `raydt analyze` has them, so that both see the same intervals.
+# As in `raydt analyze`, so that both see the same intervals.
 NUM_RESAMPLES = 1000
 RANDOM_SEED = 0
 
@@ -30,9 +30,9 @@ RANDOM_SEED = 0
 class Width:
     """The interval of one D_E that lies inside its ladder.
 
-    log_factor: of its ends' ratio. slopes: of log D_E in the mean log loss of each group that it
-    is read from, its own and the rungs of its target. rest: the part of the variance of log D_E
-    that no seed lowers (interpolation between rungs).
+    log_factor: log of the ratio of its ends. slopes: of log D_E in the mean log loss of each group
+    it depends on, its own and the rungs of its target. rest: the part of the variance of log D_E
+    that no seed reduces (interpolation between rungs).
     """
 
     group: Group
@@ -43,7 +43,7 @@ class Width:
 
     @property
     def name(self) -> str:
-        """As a person reads it."""
+        """For display."""
         _, _, source, target, size_bytes = self.group
         return f"{source}→{target}{f' on {self.size}' if size_bytes else ' zeroshot'}"
 
@@ -62,8 +62,8 @@ class Widths:
         return float(2 * ndtri(0.5 + self.confidence / 2))
 
     def of_run(self, group: Group) -> float:
-        """Variance of log loss of one run of a group; luck of its pretrain included, of which each
-        run of a group has one of its own."""
+        """Variance of log loss of one run of a group, including the luck of its pretrain, which
+        differs between the runs of a group."""
         return self.variance[FAMILIES[group[1]]]
 
 
@@ -72,8 +72,8 @@ def measured_widths(
 ) -> Widths:
     """The intervals of the cells that are done.
 
-    Takes the columns that `cell_means` reads, and `seed`. `InputError` where nothing is known of
-    the noise of scratch or finetunes, because every group has one seed.
+    Takes the columns that `cell_means` reads, and `seed`. `InputError` if the noise of scratch or
+    finetunes is unknown because every group has one seed.
     """
     means = cell_means(cells)
     noise = pooled_noise(means, cells)
@@ -81,7 +81,7 @@ def measured_widths(
     if unknown:
         raise bad(
             "--until",
-            "cells of at least two seeds that are done, as one says nothing of the noise",
+            "finished cells of at least two seeds, because one gives no estimate of the noise",
             f"one seed of {' and '.join(unknown)} cells",
         )
     drawn = draw_means(
@@ -136,14 +136,15 @@ def _widths(
 
 
 def _slopes(losses: Floats, log_bytes: Floats) -> list[float]:
-    """Of log D_E (R,) in each loss (R, K), over what the noise moves them: a ladder has kinks."""
+    """Slopes of log D_E (R,) in each loss (R, K), over the range of the noise: a ladder
+    has kinks."""
     centred = losses - losses.mean(axis=0)
     found = np.linalg.lstsq(centred, log_bytes - log_bytes.mean(), rcond=None)[0]
     return [float(one) for one in found]
 
 
 def group_of(values: tuple[object, ...]) -> Group:
-    """A group of the values of `GROUP`, as any table has them."""
+    """A group from the values of `GROUP` in any table."""
     model, stage, source, target, size_bytes = values
     return (
         str(model),

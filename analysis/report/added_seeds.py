@@ -11,13 +11,13 @@ _COLUMNS = ["model", "stage", "source", "target", "size", "seeds", "added", "why
 
 
 def added_seeds(cells: pd.DataFrame) -> pd.DataFrame:
-    """A row for each group of cells that got any: `seeds` that are done, `added` of them, and
-    `why`, the first and the last reason. Takes the table of `analysis.table`; no rows where nothing
+    """One row per group of cells that got any: `seeds` that are done, `added` of them, and `why`,
+    the first and the last reason. Takes the table of `analysis.table`; no rows where nothing
     was added."""
     done = cells[cells["status"] == Status.DONE]
     got = done["added_for"].notna().groupby([done[name] for name in _GROUP], dropna=False)
     rows = []
-    # Hardly any of ten thousand groups of a grid got one, and each would take a moment to look at.
+    # Few of a grid's ten thousand groups got any, and checking each takes time.
     for _, group in done[got.transform("any")].groupby(_GROUP, sort=True, dropna=False):
         added = group[group["added_for"].notna()].sort_values("seed")
         reasons = list(dict.fromkeys([added["added_for"].iloc[0], added["added_for"].iloc[-1]]))

@@ -1,4 +1,4 @@
-"""Bilingual transfer scores as rows of texts, ready for the page."""
+"""Bilingual transfer scores as rows of text, ready for the page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _OF_BYTES = {"inside": "", "below": "> ", "above": "< "}  # more bytes are a low
 
 
 def bilingual_table(scores: pd.DataFrame, several_models: bool) -> ShownTable | None:
-    """The table of the page, None where nothing was trained together."""
+    """The table of the page, None if nothing was trained together."""
     if scores.empty:
         return None
     heads = ["target", "size", "source", "BTS", "target alone saw", "both together", "loss"]
-    heads += ["target's bytes spared", "seeds"]
+    heads += ["share of target saved", "seeds"]
     rows = []
     ordered = scores.sort_values(["model", "target", "target_bytes", "score"], kind="stable")
     for row in ordered.head(MOST_ROWS).to_dict("records"):

@@ -1,4 +1,4 @@
-"""What of a large grid is drawn: as much as a reader looks at.
+"""Selects the figures of a large grid: as many as a reader looks at.
 
 A grid of ten languages and two models made seventy figures, one of fifty languages would make
 hundreds, and nobody looks at the fortieth ladder. The tables have all of them.
@@ -25,7 +25,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Chosen:
     """models and sizes (D_F in bytes): of the maps; targets: by model, of ladders and laws; note:
-    what is not drawn, "" if all is."""
+    what is not drawn, or ""."""
 
     models: list[str]
     sizes: list[int]
@@ -34,11 +34,11 @@ class Chosen:
 
 
 def chosen(effective: pd.DataFrame, ladders: Collection[tuple[str, str]]) -> Chosen:
-    """All, or an even choice from the first to the last.
+    """Everything, or an even selection from the first to the last.
 
-    Targets are taken in the order of what transfer is worth for them, the mean log of D_E / D_F:
-    so the two ends are there, and what lies between. `effective` has the columns of
-    `analysis.effective.COLUMNS`; `ladders` are (model, target).
+    Targets are ordered by how much they gain, the mean log of D_E / D_F, so both extremes and what
+    lies between are selected. `effective` has the columns of `analysis.effective.COLUMNS`;
+    `ladders` are (model, target).
     """
     models = sorted({model for model, _ in ladders} | set(effective["model"]))
     sizes = sorted(int(size) for size in effective["finetune_bytes"].unique())
@@ -49,8 +49,8 @@ def chosen(effective: pd.DataFrame, ladders: Collection[tuple[str, str]]) -> Cho
         targets[model] = _spread(every, MOST_TARGETS)
         most = max(most, len(every))
     left_out = [
-        f"{MOST_TARGETS} of {counted(most, 'target')} of each model, from the one that transfer "
-        "is worth most for to the one that it is worth least for"
+        f"{MOST_TARGETS} of {counted(most, 'target')} of each model, from the one that gains most "
+        "to the one that gains least"
         if most > MOST_TARGETS
         else "",
         f"{MOST_SIZES} of {counted(len(sizes), 'size')}" if len(sizes) > MOST_SIZES else "",
@@ -61,13 +61,13 @@ def chosen(effective: pd.DataFrame, ladders: Collection[tuple[str, str]]) -> Cho
         taken,
         _spread(sizes, MOST_SIZES),
         targets,
-        f"Drawn are {said}. The tables have all." if said else "",
+        f"Figures show {said}. The tables are complete." if said else "",
     )
 
 
 def source_order(effective: pd.DataFrame, model: str) -> list[str]:
-    """The sources of a model, those that give most first: by the mean of log(D_E / D_F) beyond
-    what its target has at that size from all sources. One order for every map of the model."""
+    """The sources of a model, those that give most first: by the mean of log D_E relative to all
+    sources of the same target and size. One order for every map of the model."""
     mine = effective[effective["model"] == model]
     log = np.log(mine["effective_bytes"])
     beyond = log - log.groupby([mine["target"], mine["finetune_bytes"]]).transform("mean")
@@ -76,14 +76,14 @@ def source_order(effective: pd.DataFrame, model: str) -> list[str]:
 
 
 def _ordered(targets: list[str], effective: pd.DataFrame, model: str) -> list[str]:
-    """Targets of a model, the one that transfer is worth most for first."""
+    """Targets of a model, the one that gains most first."""
     mine = effective[(effective["model"] == model) & (effective["finetune_bytes"] > 0)]
     worth = np.log(mine["effective_bytes"] / mine["finetune_bytes"]).groupby(mine["target"]).mean()
     return sorted(targets, key=lambda target: (-float(worth.get(target, -np.inf)), target))
 
 
 def _spread(every: Sequence[T], most: int) -> list[T]:
-    """At most so many, in their order, the first and the last among them."""
+    """At most `most` of them, in order, including the first and the last."""
     if len(every) <= most:
         return list(every)
     places = np.linspace(0, len(every) - 1, most).round().astype(int)

@@ -1,4 +1,4 @@
-"""Figures of the claims: effects of source and target, and transfer over distances."""
+"""Figures of the claims: effects of source and target, and transfer over distance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEYS = ("source", "target", "log_ratio", "beyond_main_effects")
 
 
 def effects_figure(effects: pd.DataFrame) -> Figure:
-    """Dots with intervals: how many times its D_E a source gives, a target takes.
+    """Dots with intervals: D_E of each source and target relative to the mean.
 
     `effects` is the table of `analysis.claims.twoway.effects_table`, effects on a natural log.
     """
@@ -43,7 +43,7 @@ def effects_figure(effects: pd.DataFrame) -> Figure:
 
 
 def correlates_figure(pairs: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
-    """A panel for each predictor: what main effects leave of log(D_E / D_F), over it.
+    """One panel per predictor: log(D_E / D_F) beyond main effects, over the predictor.
 
     `pairs` and `results` are the tables of `analysis.claims.explained`. None if main effects are
     not identified.

@@ -16,7 +16,7 @@ _ORDER = (similar.NAME, explained.NAME, commutative.NAME, specific.NAME, hurt.NA
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """The answer to a claim for one model; `model` is empty where there is but one."""
+    """The answer to a claim for one model; `model` is empty if there is only one."""
 
     model: str
     verdict: str
@@ -29,7 +29,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class ShownClaim:
-    """A claim with its answers, one a model."""
+    """A claim with its answers, one per model."""
 
     number: int
     question: str
@@ -48,7 +48,7 @@ def claims(answers: list[ClaimAnswer]) -> list[ShownClaim]:
             ShownAnswer(
                 model=one.model if several else "",
                 verdict=str(one.verdict),
-                sentence=minus(one.told),
+                sentence=minus(one.full_sentence),
                 notes=one.notes,
                 tested=one.tested,
                 n=counted(one.n, one.unit.removesuffix("s"), one.unit),
@@ -71,7 +71,7 @@ def _claim_tables(answer: ClaimAnswer) -> list[ShownTable]:
 
 
 def correlates(table: pd.DataFrame) -> pd.DataFrame:
-    """Predictors down, tests across: "r (p)", p after Holm."""
+    """Predictors as rows, tests as columns: "r (p)", p after Holm."""
     texts = [
         "–" if pd.isna(row["r"]) else f"{row['r']:+.2f} ({row['p_holm']:.2g})"
         for row in table.to_dict("records")

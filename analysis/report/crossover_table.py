@@ -1,4 +1,4 @@
-"""Crossovers as rows of texts, ready for the page."""
+"""Crossovers as rows of text, ready for the page."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _MARKS = {"inside": "", "below": "< ", "above": "> "}
 
 
 def crossover_table(crossings: pd.DataFrame, several_models: bool) -> ShownTable | None:
-    """The table of the page, None where there is no crossover to speak of."""
+    """The table of the page, None if there are no crossovers."""
     if crossings.empty:
         return None
     heads = ["target", "size", "source"]
-    heads += ["scratch is ahead from", "pretrain took", "pretrain has paid from", "FLOPs of these"]
+    heads += ["scratch ahead from", "bytes of pretrain", "pretrain pays off from", "FLOPs of both"]
     rows = []
     ordered = crossings.sort_values(["model", "target", "finetune_bytes", "source"])
     for row in ordered.head(MOST_ROWS).to_dict("records"):
@@ -48,7 +48,7 @@ def _place(row: Mapping[Any, Any], name: str) -> str:
         return text
     ends = [_MARKS[row[f"{name}_{e}_range"]].strip() for e in ("low", "high")]
     if ends[0] == ends[1] != "":
-        return text  # every place that the seeds allow is off the same end
+        return text  # the whole interval is off the same end
     low, high = (whole_bytes(row[f"{name}_{e}_bytes"]) for e in ("low", "high"))
     return f"{text} [{ends[0]}{low}, {ends[1]}{high}]"
 

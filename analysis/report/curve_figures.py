@@ -1,4 +1,4 @@
-"""The figure of a crossover: loss over what was trained, from scratch and finetuned."""
+"""The figure of a crossover: loss over training cost, from scratch and finetuned."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def crossover_figure(
     """Losses over training FLOPs, or over bytes seen where `flops_per_byte` is NaN; both axes
     logarithmic.
 
-    Solid: what the finetune itself costs; dashed: with its pretrain. A ring is where scratch
-    overtakes the finetune for good, a square where the pretrain has paid. `crossings` has columns
+    Solid: the cost of the finetune itself; dashed: with its pretrain. A ring marks where scratch
+    overtakes the finetune for good, a square where the pretrain pays off. `crossings` has columns
     of `analysis.curves.crossover.CROSSOVER_COLUMNS`. `sources` are all of the report's.
     """
     styles = source_styles(sources)
@@ -72,5 +72,5 @@ def crossover_figure(
 
 
 def _power_of_ten(value: float) -> str:
-    """10¹²: matplotlib's own is in TeX, which the report's figures do not set."""
+    """10¹²: matplotlib's own label is TeX, which the report's figures do not render."""
     return "10" + f"{round(math.log10(value))}".translate(_SUPERSCRIPT)

@@ -1,4 +1,4 @@
-"""The figures of a report, drawn by whoever is given them.
+"""The figures of a report, drawn by an executor.
 
 This file does not import matplotlib, which takes half a second: the process that draws does.
 """
@@ -45,7 +45,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A figure that is to be drawn of `facts`."""
+    """A figure to be drawn from `facts`."""
 
     kind: Kind
     model: str
@@ -54,7 +54,7 @@ class _Wanted:
 
 
 class Drawings:
-    """The figures of an analysis, which `executor` draws from now on."""
+    """The figures of an analysis, being drawn by `executor`."""
 
     def __init__(self, analysis: Analysis, executor: Executor) -> None:
         self.chosen = chosen(analysis.effective, analysis.ladders)
@@ -65,13 +65,13 @@ class Drawings:
 
     @property
     def number(self) -> int:
-        """How many there are, at most."""
+        """An upper bound of their number."""
         return len(self._futures)
 
     def __iter__(self) -> Iterator[Drawing]:
-        """Those that there is something to draw of, in the order of the page; waits for each.
+        """The figures in the order of the page, except empty ones; waits for each.
 
-        They are numbered: a language's name need not be a file's name.
+        File names are numbered, because a language's name may not be a valid file name.
         """
         number = 0
         for one, future in self._futures:
@@ -83,7 +83,7 @@ class Drawings:
 
 
 def drawn(kind: Kind, *facts: Any) -> Files | None:
-    """The files of a figure; None where there is nothing to draw."""
+    """The files of a figure; None if there is nothing to draw."""
     from analysis.report.claim_figures import correlates_figure, effects_figure
     from analysis.report.curve_figures import crossover_figure
     from analysis.report.figures import encoded, target_figure
@@ -129,7 +129,7 @@ def _wanted(analysis: Analysis, picked: Chosen) -> Iterator[_Wanted]:
         order = source_order(effective, str(model))
         if first is None or not first.as_map or (model, num_bytes) != first.at:
             yield _Wanted("map", str(model), size, (rows, mine, order))
-        if num_bytes > 0:  # of a zeroshot all is transferred
+        if num_bytes > 0:  # for zeroshot, all of D_E is transferred
             yield _Wanted("share", str(model), size, (rows, order))
     sources = sorted(effective["source"].unique())
     for (model, target), ladder in analysis.ladders.items():

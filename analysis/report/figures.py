@@ -1,4 +1,4 @@
-"""How figures look, and the first of them: a target's ladder with what finetuning gained.
+"""The style of figures, and the ladder figure: a target's ladder with the gains of finetuning.
 
 They have no background, and text and axes are mid-grey, so that a file reads on light and on dark
 paper; inside the report the grey becomes the colour of the text around it (`inline_svg`).
@@ -25,11 +25,11 @@ from raydt.tracking.schema import Stage
 from raydt.units import approximate_bytes
 
 # After Paul Tol's "vibrant" set, its blue lightened for dark paper; markers differ as well, so that
-# nothing hangs on colour alone.
+# nothing depends on colour alone.
 SOURCE_COLOURS = ("#2B8CCB", "#EE7733", "#009988", "#EE3377", "#33BBEE", "#CC3311")
 SOURCE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-MOST_ARROWS = 4  # sources; with more, arrows cover what they point at
-STYLE: dict[str, Any] = {  # as matplotlib takes its settings, each of another type
+MOST_ARROWS = 4  # sources; with more, arrows would cover what they point at
+STYLE: dict[str, Any] = {  # matplotlib settings, of various types
     "svg.fonttype": "none",
     "text.parse_math": False,  # a corpus may be called "a$b$c"
     "font.family": "sans-serif",
@@ -73,9 +73,9 @@ def target_figure(
         axes.set_xscale("log")
         axes.set_yscale("log")
         rungs = ladder.num_bytes
-        zero_at = rungs[0] / 4  # zeroshot has no place on a log axis
-        # A source in other words is at 9 nats per byte before it is finetuned; with it on the
-        # axis the ladder would be a flat line.
+        zero_at = rungs[0] / 4  # zeroshot has no position on a log axis
+        # A source with another vocabulary is at 9 nats per byte before finetuning; on the same axis
+        # the ladder would be a flat line.
         tuned_losses = rows.loc[rows["stage"] == Stage.FINETUNE, "loss"]
         highest = 1.25 * float(np.exp(ladder.log_loss).max())
         highest = max(highest, 1.1 * float(tuned_losses.max())) if len(tuned_losses) else highest
@@ -114,13 +114,13 @@ def target_figure(
 
 
 def encoded(figure: Figure) -> tuple[bytes, bytes]:
-    """The figure as SVG and as PDF, byte for byte the same each time.
+    """The figure as SVG and as PDF, byte for byte reproducible.
 
-    It is laid out once, by the measures of SVG: left to itself matplotlib lays it out for each
-    format, and draws it in full once more to do so.
+    It is laid out once, with the metrics of SVG: by default matplotlib would lay it out for each
+    format, with an extra drawing pass each.
     """
     with mpl.rc_context({**STYLE, "svg.hashsalt": "raydt"}):
-        figure.set_dpi(72)  # of both formats; a layout depends on it
+        figure.set_dpi(72)  # for both formats; the layout depends on it
         figure.set_canvas(FigureCanvasSVG(figure))
         layout = figure.get_layout_engine()
         if layout is not None:
@@ -136,7 +136,7 @@ def _saved(figure: Figure, kind: str, date: str) -> bytes:
 
 
 def _band(axes: Axes, law: ScalingLaw, x: Any) -> None:
-    """The law's interval, where it has one."""
+    """The law's interval, if it has one."""
     interval = getattr(law, "predict_interval", None)
     if interval is None:
         return
@@ -146,7 +146,7 @@ def _band(axes: Axes, law: ScalingLaw, x: Any) -> None:
 
 
 def _arrows_of(rows: pd.DataFrame) -> set[tuple[str, int]]:
-    """(source, D_F) of the arrows to draw: all, or the best and the worst where there are many."""
+    """(source, D_F) of the arrows to draw: all, or the best and the worst if there are many."""
     if rows["source"].nunique() <= MOST_ARROWS:
         return set(zip(rows["source"], rows["finetune_bytes"], strict=True))
     chosen = set()
@@ -157,7 +157,7 @@ def _arrows_of(rows: pd.DataFrame) -> set[tuple[str, int]]:
 
 
 def _arrow(axes: Axes, start: float, row: dict[Any, Any], colour: str) -> None:
-    """D_T: from the finetune to where the ladder has its loss; dotted where that is a bound."""
+    """D_T: from the finetune to where the ladder has its loss; dotted if that is a bound."""
     inside = row["range"] == "inside"
     if row["effective_bytes"] == start:
         return
@@ -187,7 +187,7 @@ def _byte_ticks(axes: Axes, rungs: Any, zero_at: float | None) -> None:
 
 
 def _loss_ticks(axes: Axes) -> None:
-    """A handful of round losses: a log axis of less than a decade labels none, or all."""
+    """A few round losses: on less than a decade a log axis labels none, or all."""
     low, high = axes.get_ylim()
     if high / low > 6:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

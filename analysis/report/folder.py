@@ -1,4 +1,4 @@
-"""The folder of a report: whole or not there, and never over somebody else's files."""
+"""The folder of a report: complete or absent, and never overwriting other files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from raydt.errors import bad
 
-MARKER = "analysis.json"  # its presence says that a folder is ours to replace
+MARKER = "analysis.json"  # its presence marks a folder that may be replaced
 
 
 def require_ours(folder: Path, sweep: str | None = None) -> None:
@@ -44,7 +44,7 @@ def _require_writable(folder: Path) -> None:
         existing = existing.parent
     if not existing.is_dir():
         raise bad("report folder", "a folder", f"a file, {existing}")
-    # os.access says yes to root on a read-only file system; only writing tells.
+    # os.access is always true for root, even on a read-only file system; only writing tells.
     probe = existing / f".raydt-probe-{uuid4().hex[:8]}"
     try:
         probe.touch()
@@ -56,7 +56,7 @@ def _require_writable(folder: Path) -> None:
 
 @contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
-    """A sibling to write into, which takes the folder's place when the block ends well."""
+    """A sibling folder to write into, which replaces `folder` if the block succeeds."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.parent / f".{folder.name}.{uuid4().hex[:8]}.partial"
     partial.mkdir()

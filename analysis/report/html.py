@@ -32,29 +32,30 @@ from analysis.wording import ZEROSHOT, counted
 ESTIMATOR_TEXTS = {
     "guided": (
         "guided: a monotone cubic (PCHIP) through the rungs of the scratch ladder, over the log "
-        "loss that the ladder's law has at each size; D_E is the fewest bytes at which it is at or "
-        "under the finetuned loss. Exact where the ladder is a law; where it is none the law is "
-        "only an axis. Off the ladder it is a bound, never an extrapolation."
+        "loss that the ladder's law has at each size; D_E is the smallest number of bytes at which "
+        "it is at or below the finetuned loss. Exact where the ladder follows the law; elsewhere "
+        "the law is only an axis. Off the ladder it is a bound, never an extrapolation."
     ),
     "pchip": (
         "pchip: a monotone cubic of log loss over log bytes of the scratch ladder. Off the ladder "
         "it is a bound."
     ),
     "loglog": (
-        "loglog: log loss interpolated linearly over log bytes of the scratch ladder. Chords of a "
-        "convex ladder read D_E high: just above D_F by up to a third where rungs are a factor of "
-        "four apart. Off the ladder it is a bound."
+        "loglog: log loss interpolated linearly over log bytes of the scratch ladder. On a convex "
+        "ladder this overestimates D_E, just above D_F by up to a third where rungs are a factor "
+        "of four apart. Off the ladder it is a bound."
     ),
     "linear": (
         "linear: bytes interpolated linearly over perplexity of the scratch ladder (what the "
         "method's authors set out to compute). Off the ladder it is a bound."
     ),
     "law": (
-        "law: inverse of the fitted L = E + B·D^-β, led through the scratch loss at D_F so that "
-        "its sign is that of the comparison at equal size. Off the ladder it is a bound."
+        "law: inverse of the fitted L = E + B·D^-β, shifted to pass through the scratch loss at "
+        "D_F, so that its sign is that of the comparison at equal size. Off the ladder it is a "
+        "bound."
     ),
     "pooled": (
-        "pooled: inverse of L = E + B·D^-β of the scratch ladder, whose β and E were drawn towards "
+        "pooled: inverse of L = E + B·D^-β of the scratch ladder, whose β and E are shrunk towards "
         "those of the model's other targets (fitted together by marginal likelihood); its sign is "
         "that of the comparison at equal size. Off the ladder it is a bound."
     ),
@@ -62,12 +63,12 @@ ESTIMATOR_TEXTS = {
 }
 
 
-MAX_FIGURES_CHARACTERS = 2_200_000  # of a page that shall stay under 3 MB
-FEW_TARGETS = 4  # beyond, tables and sentences of single targets are folded away
+MAX_FIGURES_CHARACTERS = 2_200_000  # so that a page stays under 3 MB
+FEW_TARGETS = 4  # beyond this, tables and sentences of single targets are collapsed
 
 
 def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, drawn_note: str) -> str:
-    """The HTML of an analysis, with its figures in the order given; `drawn_note` says which were
+    """The HTML of an analysis, with its figures in the given order; `drawn_note` says which were
     not drawn."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis.report"),
@@ -117,7 +118,7 @@ def render(analysis: Analysis, drawings: Sequence[Drawing], when: datetime, draw
 
 @dataclass(frozen=True)
 class _Figure:
-    """A figure as the page has it; without svg where only its file is named."""
+    """A figure on the page; without svg if only its file is named."""
 
     svg: str
     caption: str
@@ -125,7 +126,7 @@ class _Figure:
 
 @dataclass(frozen=True)
 class _Group:
-    """The figures of one kind and model; `model` is empty where there is but one."""
+    """The figures of one kind and model; `model` is empty if there is only one."""
 
     model: str
     open: bool
@@ -133,10 +134,10 @@ class _Group:
 
 
 def _figures(drawings: Sequence[Drawing]) -> dict[str, list[_Group]]:
-    """By kind the models, each with its figures; the first model is open on the page.
+    """The models of each kind with their figures; the first model is open on the page.
 
-    Figures beyond `MAX_FIGURES_CHARACTERS` are named by their file: those of the last models go
-    first, so that the page of a large grid opens, and nothing is left out unsaid.
+    Beyond `MAX_FIGURES_CHARACTERS` only the file of a figure is named, those of the last models
+    first, so that the page of a large grid still opens and nothing is omitted silently.
     """
     # The opening is of the model that the headline speaks of, which need not be the first.
     models = list(dict.fromkeys(drawing.model for drawing in drawings if drawing.kind != "opening"))
@@ -169,7 +170,7 @@ def _figure(drawing: Drawing) -> _Figure:
         "share": (sizes, f"D_T / D_E of every source and target, {sizes}"),
         "ladder": (f"into {what}", f"Loss over bytes of {what}, from scratch and finetuned"),
         "transfer-law": (f"into {what}", f"D_T into {what} over bytes finetuned on"),
-        "crossover": (f"into {what}", f"Loss into {what} over what training it cost"),
+        "crossover": (f"into {what}", f"Loss into {what} over the cost of training"),
         "bilingual": (what, f"Bilingual transfer score of every source and target, {what}"),
         "effects": ("", "Effects of sources and targets with intervals"),
         "distances": ("", "Transfer over each distance between languages"),
@@ -178,13 +179,13 @@ def _figure(drawing: Drawing) -> _Figure:
 
 
 def _added(cells: pd.DataFrame) -> ShownTable | None:
-    """None where every cell was declared."""
+    """None if every cell was declared."""
     found = added_seeds(cells)
     return shown_table(found.fillna("–"), "by cell", "seeds.csv") if len(found) else None
 
 
 def _unseen(cells: pd.DataFrame) -> ShownTable | None:
-    """The table of pairs, where any has a share worth showing."""
+    """The table of pairs, if any has a share worth showing."""
     shares = unseen_shares(cells)
     if not (shares["unseen_share"] > SHOWN_SHARE).any():
         return None
@@ -211,20 +212,21 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         intervals = (
             f"{methods.confidence:.0%} percentile intervals of {methods.num_resamples} resamples "
             "(parametric bootstrap). The residuals of log loss around cell means are pooled per "
-            "family of stages, and split into what all finetunes of a pretrain share and what is "
-            "their own; each resample draws both variances (scaled inverse χ²), a value for every "
-            "pretrain and one for every cell, and passes through ladder, pooling and estimator "
-            "like the data. They hold the noise of seeds, and what interpolation between rungs may "
-            "be off by, not the choice of corpus."
+            "family of stages, and split into a part shared by all finetunes of a pretrain and a "
+            "part of each cell; each resample draws both variances (scaled inverse χ²), a value "
+            "for every pretrain and one for every cell, and passes through ladder, pooling and "
+            "estimator like the data. They cover the noise of seeds and the interpolation error "
+            "between rungs, not the choice of corpus."
         )
     else:
-        intervals = "One seed: no interval."
+        intervals = "One seed: no intervals."
     launch = f"{analysis.store_uri}, newest launch {analysis.launch_run_id}"
     return [
         ("Estimator", ESTIMATOR_TEXTS.get(methods.estimator, methods.estimator)),
         (
             "Ladder",
-            "Per rung the mean of log loss over seeds. Where loss rises with size, neighbouring "
+            "The mean of log loss over seeds at each rung. Where loss rises with size, "
+            "neighbouring "
             "rungs are pooled (isotonic regression, weighted by seeds), and the scratch loss shown "
             "is the pooled one.",
         ),
@@ -232,18 +234,21 @@ def _methods(analysis: Analysis, when: datetime) -> list[tuple[str, str]]:
         ("Noise of seeds", noise),
         (
             "Losses",
-            "On the test split, of the checkpoint with the best validation loss; nats per byte "
+            "On the test split, for the checkpoint with the best validation loss; in nats per byte "
             "(divide by ln 2 for bits per byte).",
         ),
         *_mixtures(analysis.mixtures),
         ("Sizes", "True bytes; k, M, G are powers of ten. A label is only a name."),
-        ("Law", "Variable projection over β, E and B not negative, residuals relative to loss."),
+        (
+            "Law",
+            "Variable projection over β; E and B are not negative; residuals relative to loss.",
+        ),
         *(("Claim: " + one.question, one.answers[0].tested) for one in claims(analysis.claims)),
         *_probe_methods(analysis),
         (
             "Distances",
-            "URIEL (Littell et al. 2017) as carried by urielplus 1.3.2 and lang2vec 1.1.2, "
-            "Glottolog's coordinates: angular distance over the features known of both languages, "
+            "URIEL (Littell et al. 2017) as distributed with urielplus 1.3.2 and lang2vec 1.1.2, "
+            "Glottolog's coordinates: angular distance over the features known for both languages, "
             "at least 10; geographic: great circle over half the circumference. CC BY-SA 4.0.",
         ),
         ("Random numbers", f"seed {methods.random_seed}, {methods.num_permutations} drawn"),
@@ -260,9 +265,9 @@ def _probe_methods(analysis: Analysis) -> list[tuple[str, str]]:
     text = (
         "A pair is right if the good text has the higher probability: the sum over its bytes, "
         "after a separator; a tie counts half. D_E is read off the ladder of the share of wrong "
-        "pairs, (wrong + ½) / (pairs + 1), in place of the loss; estimator, pooling and intervals "
-        "are those of losses, with the noise of seeds of that share. Which pairs were asked is not "
-        "in the intervals."
+        "pairs, (wrong + ½) / (pairs + 1), instead of the loss; estimator, pooling and intervals "
+        "are those of losses, with the noise of seeds of that share. Intervals do not cover the "
+        "choice of pairs."
     )
     return [("Minimal pairs", text)]
 
@@ -271,12 +276,12 @@ def _mixtures(mixtures: Mapping[str, str]) -> list[tuple[str, str]]:
     if not mixtures:
         return []
     each = "; ".join(f"{name}: {shares}" for name, shares in mixtures.items())
-    rule = "of the bytes pretrained on, drawn by document: every prefix has these shares"
-    return [("Mixtures", f"{each} {rule}. How far one is from a language is not known.")]
+    rule = "of the bytes pretrained on, interleaved by document: every prefix has these shares"
+    return [("Mixtures", f"{each} {rule}. Their distances from languages are unknown.")]
 
 
 def versions() -> str:
-    """The versions behind a report, "raydt 0.1.0, Python 3.11.7, ..."."""
+    """The versions behind a report: "raydt 0.2.0, ..., Python 3.11.7"."""
     found = []
     for name in ("raydt", "mlflow", "numpy", "scipy", "pandas"):
         try:

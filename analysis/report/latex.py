@@ -1,4 +1,4 @@
-"""A table for a paper: booktabs rules, everything escaped, a dash where nothing is known.
+"""A table for a paper: booktabs rules, everything escaped, a dash for missing values.
 
 It is what the Styler of pandas makes of it, in a twentieth of the time: five thousand rows took
 that a second and more.
@@ -18,7 +18,7 @@ _MISSING = "--"
 
 
 def latex(table: pd.DataFrame) -> str:
-    """The LaTeX of a table, without its index; numbers with four digits after the point."""
+    """The LaTeX of a table, without its index; numbers with four decimals."""
     columns = [_texts(table[name]) for name in table.columns]
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
     return "\n".join(
@@ -62,5 +62,5 @@ def _escaped(text: str) -> str:
 def _command(found: re.Match[str]) -> str:
     if found[1] is None:
         return f"\\{found[0]}"
-    # The space that ends a command is no space of the text.
+    # The space that ends a command is not part of the text.
     return f"\\{_NAMES[found[1]]} " + ("\\space " if found[2] else "")

@@ -19,7 +19,7 @@ from raydt.units import approximate_bytes
 def transfer_law_figure(
     rows: pd.DataFrame, laws: pd.DataFrame, sources: Sequence[str]
 ) -> Figure | None:
-    """D_T of one target (one model) over D_F, log-log, with a law for each source and for all.
+    """D_T of one target (one model) over D_F, log-log, with a law per source and one for all.
 
     `rows` are rows of the effective table; `laws` rows of the table of transfer laws (columns
     level, source, k, alpha). A power law has no sign: negative D_T are marks on the lower edge, and
@@ -39,7 +39,7 @@ def transfer_law_figure(
         axes.set_ylim(
             positive["transferred_bytes"].min() / 2, positive["transferred_bytes"].max() * 2
         )
-        # Two ends: on these axes a power law is a line.
+        # Two points suffice: on these axes a power law is a line.
         x = np.array([tuned["finetune_bytes"].min(), tuned["finetune_bytes"].max()], dtype=float)
         for law in fitted.to_dict("records"):
             pair = law["level"] == "pair"

@@ -29,9 +29,9 @@ from raydt.tracking.schema import Stage
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# More headline numbers than a page shows are none: beyond this only the leading sources are told.
+# A page shows only so many headline numbers: beyond this only those of the leading sources.
 MOST_HEADLINES = 40
-# A call for each cell: more than these take longer than the analysis, and the tables have them all.
+# One call per cell: more than this takes longer than the analysis, and the tables have all cells.
 MOST_CELLS = 2_000
 _OF_CELLS = (
     schema.METRIC_EFFECTIVE_BYTES,
@@ -39,7 +39,7 @@ _OF_CELLS = (
     schema.METRIC_EFFECTIVE_BY_ACCURACY,
     schema.METRIC_TRANSFERRED_BY_ACCURACY,
 )
-# MLflow takes these in the name of a metric, and languages may have any letters.
+# MLflow accepts these in the name of a metric; languages may have any letters.
 _REFUSED = re.compile(r"[^\w\-./ :]", re.ASCII)
 
 
@@ -64,7 +64,7 @@ def log_answer(store_uri: str, analysis: Analysis) -> None:
 
 
 def headlines(effective: pd.DataFrame) -> dict[str, float]:
-    """D_T in bytes by the name of its metric; of many, those of the leading sources."""
+    """D_T in bytes by the name of its metric; if there are many, only those of leading sources."""
     inside = effective[effective["range"] == "inside"]
     if len(inside) > MOST_HEADLINES:
         inside = inside[inside["leads"]].head(MOST_HEADLINES)
@@ -80,7 +80,7 @@ def headlines(effective: pd.DataFrame) -> dict[str, float]:
 
 
 def _scores(bilingual: pd.DataFrame) -> dict[str, float]:
-    """Bilingual transfer scores by the name of their metric, where they are no bounds."""
+    """Bilingual transfer scores by the name of their metric, except for bounds."""
     found = {}
     several = len(bilingual) > 0 and bilingual["model"].nunique() > 1
     for row in _inside(bilingual).head(MOST_HEADLINES).to_dict("records"):
@@ -97,7 +97,7 @@ def _inside(bilingual: pd.DataFrame) -> pd.DataFrame:
 
 
 def _log_joint_cells(client: MlflowClient, analysis: Analysis) -> None:
-    """The score of their pair and size into the runs of joint cells, the same for all seeds."""
+    """Log the score of a pair and size to the runs of its joint cells, the same for all seeds."""
     scores = _inside(analysis.bilingual)
     if scores.empty:
         return
@@ -113,7 +113,7 @@ def _log_joint_cells(client: MlflowClient, analysis: Analysis) -> None:
         client,
         analysis,
         cells,
-        "Bilingual transfer scores stand",
+        "Bilingual transfer scores are",
         lambda row: {schema.METRIC_BILINGUAL_SCORE: float(row["score"])},
     )
 
@@ -125,11 +125,11 @@ def _log_beside_runs(
     what: str,
     values: Callable[[Mapping[str, Any]], dict[str, float]],
 ) -> None:
-    """Metrics into the runs of cells; a note of `what` where those are too many."""
+    """Log metrics to the runs of cells; a note about `what` if there are too many."""
     if len(cells) > MOST_CELLS:
         analysis.notes.append(
-            f"{what} in the report and not beside each run in MLflow: {len(cells)} runs are more "
-            f"than {MOST_CELLS}."
+            f"{what} in the report but not in each run in MLflow: {len(cells)} runs are more than "
+            f"{MOST_CELLS}."
         )
         return
     for row in cells.to_dict("records"):
@@ -147,7 +147,7 @@ def note(analysis: Analysis) -> str:
         "",
         *_probes(analysis),
         f"{analysis.num_done} of {analysis.table.num_expected} cells done, {analysis.seeds}; "
-        f"{len(analysis.alarms)} alarms. The whole report is the artifact "
+        f"{len(analysis.alarms)} alarms. The full report is the artifact "
         f"`{schema.ARTIFACT_REPORT}/{REPORT}`.",
     ]
     return "\n".join(lines)
@@ -161,7 +161,7 @@ def _table(effective: pd.DataFrame) -> Iterator[str]:
         rows = rows[rows["leads"]].head(MOST_HEADLINES)
     marked = any(unfinished_mark(row) for row in rows.to_dict("records"))
     more = f" {UNFINISHED_LEGEND}" if marked else ""
-    yield f"{LEGEND} < and >: off the ladder, a bound.{more}"
+    yield f"{LEGEND} < and >: a bound, off the ladder.{more}"
     yield ""
     yield "| into | on | source | D_T | loss | scratch |"
     yield "|---|---|---|---:|---:|---:|"
@@ -175,7 +175,7 @@ def _table(effective: pd.DataFrame) -> Iterator[str]:
 
 
 def _probes(analysis: Analysis) -> Iterator[str]:
-    """D_T by minimal pairs, over all kinds; nothing where they are many: the report has them."""
+    """D_T by minimal pairs, over all kinds; none if there are many, since the report has them."""
     rows = analysis.probes.table
     rows = rows[rows["kind"] == ALL_KINDS]
     if rows.empty or len(rows) > MOST_HEADLINES:
@@ -192,7 +192,7 @@ def _probes(analysis: Analysis) -> Iterator[str]:
 
 
 def _plain(text: Any) -> str:
-    """As text, where markdown would read marks."""
+    """`text` with Markdown's special characters escaped."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", str(text))
 
 
@@ -210,14 +210,14 @@ def _log_cells(client: MlflowClient, analysis: Analysis) -> None:
         client,
         analysis,
         cells,
-        "D_T stands",
+        "D_T is",
         lambda row: {name: float(round(row[name])) for name in _OF_CELLS if not pd.isna(row[name])},
     )
 
 
 def _inside_ladders(analysis: Analysis) -> pd.DataFrame:
-    """D_E and D_T that lie inside their ladder, by loss and by accuracy, by the names of their
-    metrics; NaN where one of the two does not."""
+    """D_E and D_T inside their ladder, by loss and by accuracy, under the names of their metrics;
+    NaN for the one that is not."""
     keys = ["model", "stage", "source", "target", "finetune_bytes"]
     by_pairs = analysis.probes.table
     tables = (

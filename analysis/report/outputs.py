@@ -1,4 +1,4 @@
-"""What an analysis leaves in its folder: tables in three formats, figures in two, the report."""
+"""The files of an analysis: tables in three formats, figures in two, the report."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def write_outputs(
     meanwhile: Iterable[Callable[[], None]] = (),
     on_step: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Write tables, figures and report into `analysis.out_dir`, whole or not at all.
+    """Write tables, figures and report into `analysis.out_dir`, all or nothing.
 
-    `executor` draws; `meanwhile` is done when there is nothing left to do but to wait for it.
-    `on_step` hears what is done.
+    `executor` draws; the tasks in `meanwhile` run before waiting for it. `on_step` receives the
+    current step.
     """
     when = datetime.now(UTC)
     with written_whole(analysis.out_dir) as folder:
@@ -120,7 +120,7 @@ def tables_of(analysis: Analysis) -> dict[str, pd.DataFrame]:
 
 
 def claims_table(claims: list[ClaimAnswer]) -> pd.DataFrame:
-    """One row a claim: model, claim, question, verdict, answer, n, unit, tested."""
+    """One row per claim: model, claim, question, verdict, answer, n, unit, tested."""
     return pd.DataFrame(
         [
             {
@@ -128,7 +128,7 @@ def claims_table(claims: list[ClaimAnswer]) -> pd.DataFrame:
                 "claim": one.name,
                 "question": one.question,
                 "verdict": str(one.verdict),
-                "answer": one.told,
+                "answer": one.full_sentence,
                 "n": one.n,
                 "unit": one.unit,
                 "tested": one.tested,

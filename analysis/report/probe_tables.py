@@ -1,4 +1,4 @@
-"""What minimal pairs say, as texts: ladders of accuracy, and D_T by accuracy beside by loss."""
+"""The results of minimal pairs as text: ladders of accuracy, and D_T by accuracy and by loss."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def by_accuracy(row: Mapping[Any, Any]) -> str:
 
 
 def by_loss(row: Mapping[Any, Any]) -> str:
-    """The same by loss; "–" where loss has none, as of a zeroshot that is worse than uniform."""
+    """The same by loss; "–" if there is none, as for a zeroshot that is worse than uniform."""
     if pd.isna(row["loss_transferred_bytes"]):
         return "–"
     of_loss = {name.removeprefix("loss_"): value for name, value in row.items() if "loss_" in name}
@@ -29,23 +29,23 @@ def by_loss(row: Mapping[Any, Any]) -> str:
 
 
 def scratch_accuracy(row: Mapping[Any, Any]) -> str:
-    """Of the rung of the same size, empty where there is none."""
+    """Of the rung of the same size, empty if there is none."""
     return "" if pd.isna(row["scratch_accuracy"]) else f"{row['scratch_accuracy']:.3f}"
 
 
 def probe_tables(probes: Probes) -> list[ShownTable]:
-    """The ladders of accuracies, D_T over all pairs, and by kind where there are several; none
-    where no finetune was scored."""
+    """The ladders of accuracies, D_T over all pairs, and by kind if there are several; none if no
+    finetune was scored."""
     table = probes.table
     if table.empty:
         return []
     found = [
         shown_table(_ladders(probes.scores), "accuracy of scratch, by size", "probe_cells.csv"),
-        shown_table(_beside(table[table["kind"] == ALL_KINDS]), "all pairs", "probes.csv"),
+        shown_table(_side_by_side(table[table["kind"] == ALL_KINDS]), "all pairs", "probes.csv"),
     ]
     kinds = table[table["kind"] != ALL_KINDS]
     if len(kinds):
-        found.append(shown_table(_beside(kinds), "by kind of pair", "probes.csv"))
+        found.append(shown_table(_side_by_side(kinds), "by kind of pair", "probes.csv"))
     return found
 
 
@@ -60,7 +60,7 @@ def _ladders(scores: pd.DataFrame) -> pd.DataFrame:
     return _one_model(texts)
 
 
-def _beside(table: pd.DataFrame) -> pd.DataFrame:
+def _side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     rows = table.to_dict("records")
     shown = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Any table as the page shows it: heads and texts, and the first rows of a long one."""
+"""Any table as shown on the page: headers and texts, and the first rows of a long one."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ class ShownTable:
 def shown_table(table: pd.DataFrame, title: str, file: str) -> ShownTable:
     """Any table as the page shows it."""
     columns = [name for name in table.columns if not table[name].isna().all()]
-    if {"size", "finetune_bytes"} <= set(
-        columns
-    ):  # the label says it, and D_F beside it would say it twice
+    if {"size", "finetune_bytes"} <= set(columns):  # redundant: the label says the same as D_F
         columns.remove("finetune_bytes")
     shown = table[columns].head(MOST_ROWS)
     return ShownTable(

@@ -16,7 +16,7 @@ from analysis.wording import if_trained_on, interval, size_name, transferred, wh
 
 @dataclass(frozen=True)
 class TransferRow:
-    """A row of the table of D_T, as texts; first: of its size; leads: in bold."""
+    """A row of the table of D_T, as text; first: the first of its size; leads: shown in bold."""
 
     first: bool
     leads: bool
@@ -40,7 +40,7 @@ class TransferPart:
 
 
 def transfer(effective: pd.DataFrame, several: bool) -> list[TransferPart]:
-    """A part for each model and target: its name and its rows."""
+    """One part per model and target: its name and its rows."""
     parts = []
     for (model, target), mine in effective.groupby(["model", "target"], sort=True):
         rows, last = [], None
@@ -78,7 +78,7 @@ def _scratch(row: Mapping[Any, Any]) -> str:
 
 @dataclass(frozen=True)
 class LadderLaw:
-    """A row of the table of ladders' laws, as texts."""
+    """A row of the table of ladder laws, as text."""
 
     name: str
     rungs: int
@@ -104,7 +104,7 @@ def ladder_law(row: Mapping[Any, Any], several: bool) -> LadderLaw:
 
 @dataclass(frozen=True)
 class LawOfTransfer:
-    """A row of the table of transfer laws, as texts."""
+    """A row of the table of transfer laws, as text."""
 
     level: str
     model: str
@@ -143,14 +143,14 @@ def _with_ends(row: Mapping[Any, Any], name: str) -> str:
 
 @dataclass(frozen=True)
 class OneLaw:
-    """Whether one law serves all sources: a sentence a model, and the table of all tests."""
+    """Whether one law holds for all sources: one sentence per model, and the table of all tests."""
 
     sentences: list[str]
     tests: ShownTable
 
 
 def one_law(tests: pd.DataFrame, several_models: bool) -> OneLaw | None:
-    """From the table of `analysis.laws.one_law.ONE_LAW_COLUMNS`; None where it is empty."""
+    """From the table of `analysis.laws.one_law.ONE_LAW_COLUMNS`; None if it is empty."""
     if tests.empty:
         return None
     pooled = tests[tests["level"] == "pooled"]
@@ -165,8 +165,8 @@ def _one_law_sentence(model: str, rows: pd.DataFrame) -> str:
     of_model = f"{model}: " if model else ""
     both = rows[rows["tested"] == BOTH].iloc[0]
     if pd.isna(both["p_value"]):
-        return f"{of_model}whether one law serves all sources, these data cannot say: " + (
-            both["note"] or "no permutation tells"
+        return f"{of_model}whether one law holds for all sources cannot be tested here: " + (
+            both["note"] or "no permutation is informative"
         )
     each = ", ".join(
         f"the same {row['tested']}: p {row['p_value']:.2g}"
@@ -175,21 +175,23 @@ def _one_law_sentence(model: str, rows: pd.DataFrame) -> str:
     )
     p = both["p_value"]
     if p < 0.05:
-        verdict = f"One law does not serve all sources (p {p:.2g})"
+        verdict = f"One law does not hold for all sources (p {p:.2g})"
     elif both["least_p"] >= 0.05:
         verdict = (
-            f"Too few languages to say (p {p:.2g}; the smallest possible {both['least_p']:.2g})"
+            f"Too few languages to decide (p {p:.2g}; the smallest possible is "
+            f"{both['least_p']:.2g})"
         )
     else:
-        verdict = f"Nothing speaks against one law for all sources (p {p:.2g})"
+        verdict = f"No evidence against one law for all sources (p {p:.2g})"
     return f"{of_model}{verdict}; {each}."
 
 
 def estimator_spread(estimates: pd.DataFrame) -> pd.DataFrame:
-    """D_T by estimator side by side, a row for each model, target, size and source."""
+    """D_T by estimator side by side, one row per model, target, size and source."""
     keys = [name for name in ("model", "target", "finetune_bytes", "source") if name in estimates]
     if {"size", "stage"} <= set(estimates):
-        # `reference` counts D_F in nominal bytes; a row is known by the true ones, which are first.
+        # `reference` has D_F in nominal bytes; a row is identified by the true ones, which are
+        # first.
         group = ["model", "target", "source", "stage", "size"]
         true_bytes = estimates.groupby(group)["finetune_bytes"].transform("first")
         estimates = estimates.assign(finetune_bytes=true_bytes)

@@ -31,7 +31,7 @@ MOST_ALARMS = 12  # the report has them all
 
 
 def print_findings(analysis: Analysis, out: Console) -> None:
-    """Print what was found; reads well from 80 columns on, with and without a terminal."""
+    """Print the findings; readable from 80 columns on, with and without a terminal."""
     done = f"{analysis.num_done} of {analysis.table.num_expected} cells done"
     out.print(f"[bold]{escape(analysis.sweep)}[/] · {done} · {analysis.seeds}", highlight=False)
     out.print()
@@ -51,9 +51,9 @@ def print_findings(analysis: Analysis, out: Console) -> None:
 
 
 def print_report(analysis: Analysis, out: Console) -> None:
-    """Print what there is to say once the report is written, and where it is."""
+    """Print what remains once the report is written, and where it is."""
     _lines(out, analysis.notes, style="dim")
-    # Never wrapped, so that it can be clicked and copied.
+    # Not wrapped, so that it can be clicked and copied.
     out.print(Text(f"Report: {analysis.report_path}", style="bold"), soft_wrap=True)
 
 
@@ -63,13 +63,13 @@ def _lines(out: Console, sentences: list[str], style: str = "") -> None:
 
 
 def _print_claims(out: Console, analysis: Analysis) -> None:
-    """A claim a paragraph: what is asked, the verdict, the answer."""
+    """One paragraph per claim: the question, the verdict, the answer."""
     several = len({one.model for one in analysis.claims}) > 1
     for one in analysis.claims:
         asked = f"{one.question} " + (f"({one.model}) " if several else "")
         style = "dim" if one.verdict is Verdict.UNDECIDED else "bold"
         out.print(Text(asked) + Text(str(one.verdict), style=style))
-        out.print(Padding(Text(one.told, style="dim"), (0, 0, 0, 2)))
+        out.print(Padding(Text(one.full_sentence, style="dim"), (0, 0, 0, 2)))
     if analysis.claims:
         out.print()
 
@@ -78,7 +78,7 @@ def _print_transfer(out: Console, analysis: Analysis) -> None:
     rows = analysis.effective
     has_interval = rows["transferred_low_bytes"].notna().any()
     ends = f" [ ]: {analysis.methods.confidence:.0%} interval." if has_interval else ""
-    out.print(Text(f"{LEGEND}{ends} <, >: off the ladder, a bound.", style="dim"))
+    out.print(Text(f"{LEGEND}{ends} <, >: a bound, off the ladder.", style="dim"))
     out.print()
     several = rows["model"].nunique() > 1
     for (model, target), mine in rows.groupby(["model", "target"], sort=True):
@@ -100,7 +100,7 @@ def _style(row: dict[object, object]) -> str:
 
 
 def _wide(mine: pd.DataFrame, title: str) -> Table:
-    """Sources down, the best on average first; sizes across."""
+    """Sources as rows, the best on average first; sizes as columns."""
     table = plain_table(title)
     table.add_column("source", no_wrap=True)
     sizes = sorted(mine["finetune_bytes"].unique())
@@ -123,7 +123,7 @@ def _wide(mine: pd.DataFrame, title: str) -> Table:
 
 
 def _long(mine: pd.DataFrame, title: str) -> Table:
-    """A row for each source and size."""
+    """One row per source and size."""
     table = plain_table(title)
     table.add_column("on", no_wrap=True)
     table.add_column("source", overflow="fold")
@@ -146,7 +146,7 @@ def _long(mine: pd.DataFrame, title: str) -> Table:
 
 
 def _print_probes(out: Console, analysis: Analysis) -> None:
-    """By minimal pairs, over all kinds."""
+    """D_T by minimal pairs, over all kinds."""
     rows = analysis.probes.table
     rows = rows[rows["kind"] == ALL_KINDS]
     several = rows["model"].nunique() > 1
@@ -171,7 +171,7 @@ def _print_probes(out: Console, analysis: Analysis) -> None:
         out.print(table)
         out.print()
     if rows["apart"].any():
-        out.print(Text("Bold: the intervals have no byte in common.", style="dim"))
+        out.print(Text("Bold: the two intervals do not overlap.", style="dim"))
         out.print()
 
 
@@ -197,13 +197,13 @@ def _print_ladders(out: Console, analysis: Analysis) -> None:
 
 
 def law_text(E: float, B: float, beta: float) -> str:
-    """ "1.20 + 31.4·D^-0.41"; E is left out where it is 0."""
+    """ "1.20 + 31.4·D^-0.41"; without E if it is 0."""
     power = f"{B:.3g}·D^-{beta:.3g}"
     return f"{E:.3g} + {power}" if E > 0 else power
 
 
 def _predicted(analysis: Analysis) -> list[str]:
-    """A line where pairs that were not measured are predicted."""
+    """A line on pairs that were predicted instead of measured, if there are any."""
     found = analysis.completed
     if found.predicted.empty:
         return []
@@ -212,14 +212,14 @@ def _predicted(analysis: Analysis) -> list[str]:
     r2 = ", ".join(f"{value:.2f}" for value in judged["r2"])
     pairs = found.predicted[["source", "target"]].drop_duplicates()
     return [
-        f"{counted(len(pairs), 'pair')} not measured: D_T predicted in the report, marked ≈ and "
-        f"nowhere used (R² of measured pairs, each left out: {r2}).",
+        f"{counted(len(pairs), 'pair')} not measured: the report has predictions of D_T, marked ≈ "
+        f"and used nowhere else (leave-one-out R² of the measured pairs: {r2}).",
         "",
     ]
 
 
 def _noise_of_seeds(analysis: Analysis) -> list[str]:
-    """One line, none where one seed leaves it unknown."""
+    """One line, or none if there is one seed, so that the noise is unknown."""
     known = [
         f"{one.family} {one.sd_log_loss:.2%}"
         for one in analysis.methods.noise.values()
@@ -238,7 +238,7 @@ def _labels(means: pd.DataFrame, key: tuple[str, str]) -> list[str]:
 def _print_alarms(out: Console, analysis: Analysis) -> None:
     if not analysis.alarms:
         out.print(Text("No alarms."))
-    # The first of each kind: the same of every target would bury the others.
+    # Only the first of each kind: one per target would hide the others.
     kinds: dict[Kind, list[Alarm]] = {}
     for alarm in analysis.raised:
         kinds.setdefault(alarm.kind, []).append(alarm)

@@ -1,4 +1,4 @@
-"""Do tests hold their level, verdicts what they say, and intervals the truth?
+"""Do tests hold their level, and verdicts and intervals what they claim?
 
 python -m analysis.simulate --trials 200 --languages 4 6 10 --seeds 2 3 --keep trials.csv
 """
@@ -16,13 +16,13 @@ from analysis.simulate.characteristics import shares, trials
 from analysis.simulate.study import BANDS, WORLDS, Kind
 
 DECIMALS = 3
-ROUND = 10  # trials of every world and design before any gets more
+ROUND = 10  # trials of every world and design per round
 ASKED = ["world", "asked", "kind"]
 DESIGN = ["languages", "seeds"]
 
 
 def main() -> None:
-    """Print one table: a row for what is asked of a world, a column for each design."""
+    """Print one table: one row per check of a world, one column per design."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--resamples", type=int, default=300)
@@ -34,17 +34,18 @@ def main() -> None:
     parser.add_argument(
         "--keep",
         type=Path,
-        help="a CSV of what every trial answered: those in it are not run again, so that a long "
-        "study can be stopped and taken up",
+        help="a CSV of the results of every trial: those in it are not run again, so that a long "
+        "study can be stopped and resumed",
     )
-    parser.add_argument("--show", action="store_true", help="run nothing, print what is kept")
+    parser.add_argument("--show", action="store_true", help="run nothing, print the kept results")
     options = parser.parse_args()
     found = run(options)
     print(markdown(found[found["trial"] < options.trials]))
 
 
 def run(options: argparse.Namespace) -> pd.DataFrame:
-    """Runs what is not kept, a round of trials of everything after the other; all trials."""
+    """Runs the trials that are not kept, in rounds over all worlds and designs; returns
+    all trials."""
     names = [one.name for one in WORLDS if any(fnmatch(one.name, like) for like in options.worlds)]
     same = {"resamples": options.resamples, "random_seed": options.random_seed}
     found = pd.DataFrame(columns=[*ASKED, *DESIGN, "trial", "value", *same])
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
 
 
 def markdown(found: pd.DataFrame) -> str:
-    """A row for what is asked of a world, a column for each design, and one for all of them."""
+    """One row per check of a world, one column per design, and one for all designs."""
     names = {
         (number, seeds): f"{number}x{number}, {seeds}"
         for number, seeds in sorted(set(zip(found["languages"], found["seeds"], strict=True)))

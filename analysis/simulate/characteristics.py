@@ -1,4 +1,4 @@
-"""Grids of the planted worlds, what they answer, and shares of it."""
+"""Trials of the simulated worlds, their results, and shares of these."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.simulate.study import WORLDS, Asked, Kind
-from analysis.simulate.trial import tried
+from analysis.simulate.trial import run_trial
 from analysis.simulate.world import TEN
 
 
@@ -25,8 +25,8 @@ def trials(
     random_seed: int = 0,
     num_processes: int = 1,
 ) -> pd.DataFrame:
-    """What grids of these numbers answer: columns trial, asked, kind, value (a mean where a grid
-    has several answers, as of intervals)."""
+    """The results of trials with these numbers: columns trial, asked, kind, value (a mean if a grid
+    has several, as for intervals)."""
     one = partial(
         _trial,
         name=world,
@@ -50,8 +50,8 @@ def trials(
 
 
 def shares(found: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Of `trials`: columns `by`, share (of a value the median), error (its Monte Carlo standard
-    error, over grids), trials."""
+    """Summary of `trials`: columns `by`, share (for a value the median), error (its Monte Carlo
+    standard error, over grids), trials."""
     rows: list[dict[str, object]] = []
     for key, mine in found.groupby(by, sort=False):
         values = mine["value"].to_numpy(dtype=float)
@@ -78,7 +78,7 @@ def operating_characteristics(
     random_seed: int = 0,
     num_processes: int = 1,
 ) -> pd.DataFrame:
-    """A row for each thing asked of each world: world, asked, kind, share, error, trials."""
+    """One row per check of each world: world, asked, kind, share, error, trials."""
     found = [
         trials(
             name,
@@ -104,8 +104,8 @@ def _trial(
     random_seed: int,
 ) -> Asked:
     planted = next(one for one in WORLDS if one.name == name)
-    # Every world and design has luck of its own: rows of the table are independent witnesses.
+    # Every world and design has its own random numbers: rows of the table are independent.
     own = [crc32(name.encode()), len(languages), num_seeds]
     random = np.random.default_rng([random_seed, trial, *own])
     needed = num_resamples if planted.resampled else 0
-    return planted.asked(tried(planted.world(languages, num_seeds), random, needed))
+    return planted.asked(run_trial(planted.world(languages, num_seeds), random, needed))

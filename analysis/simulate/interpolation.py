@@ -1,4 +1,4 @@
-"""The error of reading D_E between rungs, without noise.
+"""The interpolation error of D_E between rungs, without noise.
 
 python -m analysis.simulate.interpolation
 """
@@ -28,7 +28,7 @@ CURVES: dict[str, Curve] = {
 
 
 def interpolation_errors() -> pd.DataFrame:
-    """Largest |error| of D_T in shares of D_F: columns curve, reach (near | all), estimators."""
+    """Largest |error| of D_T as a share of D_F: columns curve, reach (near | all), estimators."""
     rows = []
     for name, curve in CURVES.items():
         ladder = Ladder(RUNGS, curve(RUNGS), np.ones(len(RUNGS)))

@@ -1,4 +1,4 @@
-"""What may be true of a grid: log(D_E / D_F) of every pair, as the simulation plants it."""
+"""True values of simulated grids: log(D_E / D_F) of every pair."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from analysis.arrays import Floats
 from analysis.claims.predictors import distances
 from analysis.simulate.world import Plant
 
-BASE, FADE = 1.6, -0.5  # D_E = 5 D_F at the smallest D_F, less with every tenfold of it
-PAIR_SD = 0.5  # of log D_E between pairs, where pairs differ
-NEAR_SLOPE = 2.0  # log D_E for a unit of distance
-ALPHA = 0.5  # of the law of transfer
+BASE, FADE = 1.6, -0.5  # D_E = 5 D_F at the smallest D_F, less for every tenfold increase
+PAIR_SD = 0.5  # sd of log D_E between pairs, if pairs differ
+NEAR_SLOPE = 2.0  # log D_E per unit of distance
+ALPHA = 0.5  # of the transfer law
 
 
 def _base(sizes: Floats) -> Floats:
@@ -49,7 +49,7 @@ def effects(random: np.random.Generator, languages: tuple[str, ...], sizes: Floa
 
 
 def pairs(symmetry: float | None) -> Plant:
-    """Pairs differ by chance with sd 0.5: both directions alike (1), opposed (-1), or independent
+    """Pairs differ randomly with sd 0.5: both directions equal (1), opposite (-1), or independent
     (None)."""
 
     def plant(random: np.random.Generator, languages: tuple[str, ...], sizes: Floats) -> Floats:
@@ -64,9 +64,9 @@ def pairs(symmetry: float | None) -> Plant:
 
 
 def near_helps(r: float) -> Plant:
-    """log D_E goes with the composite distance: r between them beyond main effects is -r.
+    """log D_E is correlated with the composite distance: -r beyond main effects.
 
-    The rest of a pair is chance; sources and targets have no effects of their own.
+    The rest of a pair is random; sources and targets have no main effects.
     """
 
     def plant(random: np.random.Generator, languages: tuple[str, ...], sizes: Floats) -> Floats:
@@ -80,7 +80,7 @@ def near_helps(r: float) -> Plant:
 
 
 def near_gives(chance: float) -> Plant:
-    """log D_E falls by `NEAR_SLOPE` for every unit of distance, and pairs differ by chance."""
+    """log D_E falls by `NEAR_SLOPE` per unit of distance, and pairs differ randomly."""
 
     def plant(random: np.random.Generator, languages: tuple[str, ...], sizes: Floats) -> Floats:
         distance = composite(languages)
@@ -100,7 +100,7 @@ def power_law(k: float, alpha: float) -> Plant:
 
 @cache
 def composite(languages: tuple[str, ...]) -> Floats:
-    """The distances (S, T) that the claim of similarity tests; NaN on the diagonal."""
+    """The distances (S, T) that the claim about similarity tests; NaN on the diagonal."""
     names = list(languages)
     found = distances(names).loc[names, names].to_numpy(dtype=float, copy=True)
     np.fill_diagonal(found, np.nan)
@@ -108,8 +108,8 @@ def composite(languages: tuple[str, ...]) -> Floats:
 
 
 def agnostic_share(languages: tuple[str, ...], level: float) -> float:
-    """D_T at the farthest over D_T at the nearest as `near_gives` plants them, without chance;
-    level: mean of log(D_E / D_F)."""
+    """D_T at the farthest over D_T at the nearest distance in `near_gives`, without the random
+    part; level: mean of log(D_E / D_F)."""
     distance = composite(languages)
     near, far = np.nanmin(distance, axis=0), np.nanmax(distance, axis=0)
     middle = np.nanmean(distance)
@@ -118,7 +118,7 @@ def agnostic_share(languages: tuple[str, ...], level: float) -> float:
 
 
 def _beyond(values: Floats) -> Floats:
-    """What main effects leave of values (S, T), with sd 1; 0 on the diagonal."""
+    """Values (S, T) beyond main effects, scaled to sd 1; 0 on the diagonal."""
     row, column = np.nonzero(np.isfinite(values))
     design = np.hstack([np.eye(len(values))[row], np.eye(len(values))[column]])
     taken = values[row, column]

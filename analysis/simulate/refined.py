@@ -1,4 +1,4 @@
-"""Planted sweeps to which seeds are added until intervals are narrow: whether these still cover.
+"""Simulated sweeps to which seeds are added until intervals are narrow: is coverage still nominal?
 
 python -m analysis.simulate.refined --trials 400
 """
@@ -25,7 +25,7 @@ from raydt.units import Size, format_bytes
 
 CONFIDENCE = 0.90
 _MODEL = "planted"
-# Bytes seen a second, and passes over them: only the ratio of costs of cells matters.
+# Bytes seen per second, and passes over them: only the ratio of costs of cells matters.
 _BYTES_PER_SECOND = 1e5
 _PASSES = 25
 _NUM_RESAMPLES = 300
@@ -33,7 +33,7 @@ _NUM_RESAMPLES = 300
 
 @dataclass(frozen=True)
 class PlannedWorld:
-    """Sources into targets, log(D_E / D_F) planted alike over sizes, each plus a target's own."""
+    """Sources into targets, with log(D_E / D_F) equal over sizes, plus an effect of the target."""
 
     num_sources: int = 3
     num_targets: int = 2
@@ -46,7 +46,7 @@ class PlannedWorld:
     noise: Noise = field(default_factory=Noise)
 
     def cells(self, num_seeds: int) -> list[Cell]:
-        """The declared grid at so many seeds, parents first."""
+        """The declared grid with this many seeds, parents first."""
         found: list[Cell] = []
         for seed in range(num_seeds):
             for target in range(self.num_targets):
@@ -79,14 +79,14 @@ def _size(num_bytes: int) -> Size:
 
 
 def seconds_of(cell: Cell) -> float:
-    """What a cell costs: a source is read once, everything else again and again."""
+    """The cost of a cell: a source is read once, everything else repeatedly."""
     passes = 1 if cell.stage is Stage.PRETRAIN else _PASSES
     return cell.size.num_bytes * passes / _BYTES_PER_SECOND + 0.5
 
 
 @dataclass
 class Trained:
-    """A planted sweep while it is trained: what any cell has, drawn when it is asked for."""
+    """A simulated sweep during training: the loss of a cell is drawn when it is first needed."""
 
     world: PlannedWorld
     random: np.random.Generator
@@ -113,11 +113,11 @@ class Trained:
             )
 
     def known(self) -> Known:
-        """As the rule is told."""
+        """The state that the rule receives."""
         return Known(self.cells, self.results, frozenset(), seconds_of)
 
     def effective_bytes(self, source: str, num_bytes: float) -> float:
-        """As planted."""
+        """The true D_E."""
         gain = self.world.gains[int(source[1:]) % len(self.world.gains)]
         return num_bytes * float(np.exp(gain))
 
@@ -156,7 +156,7 @@ def refined(
 
 
 def covered(trained: Trained) -> list[bool]:
-    """Whether each interval holds the planted D_E."""
+    """Whether each interval covers the true D_E."""
     table = cell_frame(trained.cells, trained.known())
     means = cell_means(table)
     noise = pooled_noise(means, table)
@@ -173,7 +173,7 @@ def covered(trained: Trained) -> list[bool]:
     return answers
 
 
-# Two seeds each, until all intervals are within a factor that a third of them exceed at first.
+# Two seeds each, until all intervals are within a factor that a third of them exceed initially.
 WORLDS = {
     "noise as measured": PlannedWorld(),
     "runs alone": PlannedWorld(noise=Noise(own=0.008, pretrain=0.0)),
@@ -185,7 +185,7 @@ UNTIL = 1.25
 
 @dataclass
 class Tally:
-    """What came of the grids of a world."""
+    """Results of the grids of a world."""
 
     before: list[float] = field(default_factory=list)  # covered, by interval
     after: list[float] = field(default_factory=list)
@@ -194,7 +194,7 @@ class Tally:
 
 
 def tallied(world: PlannedWorld, num_trials: int, random_seed: int) -> Tally:
-    """Grids of a world, each as declared and as refined."""
+    """Results for grids of a world, as declared and as refined."""
     tally = Tally()
     for stream in np.random.default_rng(random_seed).spawn(num_trials):
         first: list[bool] = []
@@ -216,7 +216,7 @@ def tallied(world: PlannedWorld, num_trials: int, random_seed: int) -> Tally:
 
 
 def rows(num_trials: int, random_seed: int) -> Iterator[list[str]]:
-    """The table, a row for each world as it is done."""
+    """The table, one row per world, as each is completed."""
     yield ["world", "as declared", "refined", "runs added", "narrow enough"]
     for name, world in WORLDS.items():
         tally = tallied(world, num_trials, random_seed)
@@ -230,7 +230,7 @@ def rows(num_trials: int, random_seed: int) -> Iterator[list[str]]:
 
 
 def main() -> None:
-    """Print how many intervals hold what was planted, as declared and as refined."""
+    """Print the coverage of intervals, as declared and as refined."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--random-seed", type=int, default=0)

@@ -35,9 +35,9 @@ WORLDS = {
 def short_ladders(
     world: str, trial: int, *, num_targets: int = 8, num_seeds: int = 2, num_resamples: int = 0
 ) -> tuple[dict[str, Floats], list[float]]:
-    """Errors of log D_E by reader, (targets, `FOLDS`), of finetunes whose loss is exactly that of
-    their D_E, so that all of the error is the ladder's; a bound counts as it stands. With
-    resamples: whether 90 % intervals of `pooled` hold D_E.
+    """Errors of log D_E by estimator, (targets, `FOLDS`), for finetunes whose loss is exactly that
+    of their D_E, so that all of the error comes from the ladder; a bound counts as its value. With
+    resamples: whether 90 % intervals of `pooled` cover D_E.
     """
     noise, sd_beta, sd_e, num_rungs = WORLDS[world]
     random = np.random.default_rng([trial, list(WORLDS).index(world)])
@@ -75,7 +75,7 @@ def short_ladders(
 def _planted(
     random: np.random.Generator, sd_beta: float, sd_e: float
 ) -> tuple[float, float, float]:
-    """E, B and beta: 1.75 nats or so at the smallest rung, about half of them E."""
+    """E, B and beta: about 1.75 nats at the smallest rung, about half of which is E."""
     beta = 0.35 * np.exp(sd_beta * random.standard_normal())
     share = 1 / (1 + np.exp(-sd_e * random.standard_normal()))
     loss = 1.75 * np.exp(0.1 * random.standard_normal())
@@ -88,8 +88,8 @@ def _log_loss(law: tuple[float, float, float], num_bytes: Floats) -> Floats:
 
 
 def _law_with_e(ladder: Ladder, log_loss: Floats, _: float) -> Estimate:
-    """The law with E fitted to one ladder, which three rungs determine and no more, read as it
-    stands within the ladder."""
+    """The law with E fitted to one ladder, which three rungs just determine, without anchoring,
+    within the ladder."""
     fit = project(
         ladder.num_bytes, np.exp(ladder.log_loss)[None], ladder.num_seeds, irreducible=True
     )
@@ -101,8 +101,8 @@ def _law_with_e(ladder: Ladder, log_loss: Floats, _: float) -> Estimate:
 
 
 def errors_table(num_trials: int, *, num_resamples: int = 0) -> pd.DataFrame:
-    """A row a world: root mean square error of log D_E by reader, and the share of intervals of
-    `pooled` that hold D_E."""
+    """One row per world: root mean square error of log D_E by estimator, and the coverage of the
+    intervals of `pooled`."""
     rows = []
     for world in WORLDS:
         trials = [

@@ -1,4 +1,4 @@
-"""The worlds that are planted, and what may be said of each."""
+"""The simulated worlds, and what is checked in each."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ YES, NO, OPPOSITE = Verdict.YES, Verdict.NO, Verdict.OPPOSITE
 
 
 class Kind(StrEnum):
-    """What a share is, and with it the band it should lie in."""
+    """The meaning of a share, which determines the band it should lie in."""
 
     LEVEL = "level"  # a test of 5 % under its null
     FALSE = "false verdict"
     POWER = "power"
     COVERAGE = "90 % interval"
-    SHOWN = "share"  # no band: how often what is true is said
+    SHOWN = "share"  # no band: how often the true verdict is given
     VALUE = "value"
 
 
@@ -45,14 +45,14 @@ BANDS = {
 }
 
 
-Asked = dict[tuple[str, Kind], list[float]]  # answers of one grid
+Asked = dict[tuple[str, Kind], list[float]]  # results of one grid
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A world by name: how it is made of languages and seeds, and what is asked of a trial.
+    """A named world: how it is made from languages and seeds, and what is checked in a trial.
 
-    resampled: whether that needs resamples; harm and similarity do not, and they cost most.
+    resampled: whether that needs resamples, the most expensive part; harm and similarity do not.
     """
 
     name: str
@@ -112,7 +112,7 @@ def _one_source(trial: Trial) -> Asked:
 
 
 def _share(trial: Trial) -> Asked:
-    """Whether the interval of the agnostic share holds the planted one, and the verdict is true."""
+    """Whether the interval covers the true agnostic share, and the verdict is right."""
     true = plants.agnostic_share(trial.world.languages, float(np.nanmean(trial.planted)))
     wrong = [NO] if true > MOSTLY else [YES]
     if true > MOSTLY and not alike(trial.planted):
@@ -133,7 +133,7 @@ def _alpha(trial: Trial) -> Asked:
 
 
 def _transfer(trial: Trial) -> Asked:
-    """Over all D_F, and at the ends: noise that goes with size shows there."""
+    """Over all D_F, and at the extremes, where noise that depends on size shows."""
     covered, sizes = transfer_covered(trial), trial.effective["finetune_bytes"]
     ends = {"smallest": sizes.min(), "largest": sizes.max()}
     found: Asked = {("D_T", Kind.COVERAGE): covered}
@@ -202,7 +202,7 @@ WORLDS = [
         resampled=False,
     ),
     Planted("near gives more", _world(plants.near_gives(0.2)), _share),
-    # Sources and targets differ, so that D_E lie all over the ladder.
+    # Sources and targets differ, so that D_E are spread over the ladder.
     Planted("law, beta .6", _world(plants.effects, curve=law(beta=0.6, B=200.0)), _transfer),
     Planted("sigmoid", _world(plants.effects, curve=sigmoid), _transfer),
     Planted("limited by steps", _world(plants.effects, curve=step_limited), _transfer),

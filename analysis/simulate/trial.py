@@ -1,4 +1,4 @@
-"""One planted grid through the analysis, and what is asked of its answers."""
+"""The analysis of one simulated grid, and checks of its results."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ CONFIDENCE = 0.90
 LEVEL = 0.05
 NUM_PERMUTATIONS = 399
 
-Found = dict[str, list[float]]  # what was asked -> answers, shares of which are shown
+Found = dict[str, list[float]]  # check -> results, of which shares are shown
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A grid, what was planted, log(D_E / D_F) (S, T, X), and what the analysis says of it, each
-    part made when it is first asked for."""
+    """A grid, its true log(D_E / D_F) (S, T, X), and its analysis, of which each part is computed
+    when first needed."""
 
     world: World
     planted: Floats
@@ -62,11 +62,11 @@ class Trial:
 
     @cached_property
     def noise(self) -> Evidence:
-        """What claims know of its noise."""
+        """The noise as claims see it."""
         return evidence(self.effective, self.means, self.pooled, self.draws)
 
     def answer(self, claim: str) -> ClaimAnswer:
-        """One claim, of similarity the preregistered predictor alone."""
+        """One claim; for similarity with only the preregistered predictor."""
         if claim not in self._asked:
             found = claim_answers(
                 self.effective,
@@ -84,8 +84,8 @@ class Trial:
         return float(self.answer(claim).verdict in verdicts)
 
 
-def tried(world: World, random: np.random.Generator, num_resamples: int) -> Trial:
-    """The analysis of one grid of a world; without resamples that of its means alone."""
+def run_trial(world: World, random: np.random.Generator, num_resamples: int) -> Trial:
+    """Analyse one grid of a world; without resamples only its means."""
     cells, planted = world.grow(random)
     means = cell_means(cells)
     noise = pooled_noise(means, cells)
@@ -96,7 +96,7 @@ def tried(world: World, random: np.random.Generator, num_resamples: int) -> Tria
 
 
 def transfer_covered(trial: Trial) -> list[float]:
-    """Whether each interval of D_T holds the planted D_T; a bound holds all beyond it."""
+    """Whether each interval of D_T covers the true D_T; a bound covers everything beyond it."""
     rows, world = trial.effective, trial.world
     place = {name: at for at, name in enumerate(world.languages)}
     size = {num_bytes: at for at, num_bytes in enumerate(world.sizes)}
@@ -110,8 +110,8 @@ def transfer_covered(trial: Trial) -> list[float]:
 
 
 def effects_covered(trial: Trial) -> Found:
-    """Whether intervals of source and target effects, and of ratios between sources, hold what was
-    planted."""
+    """Whether intervals of source and target effects, and of ratios between sources, cover the true
+    values."""
     found = comparable(finetuned(trial.effective, MODEL, trial.noise)).found
     grid = pooled(found.rows, "log_ratio", found.drawn)
     pairs = trial.planted.mean(axis=2)
@@ -132,7 +132,7 @@ def effects_covered(trial: Trial) -> Found:
 
 
 def _contrasts_covered(grid: Grid, source: Mapping[str, float]) -> Found:
-    """Intervals of the ratio of D_E of two sources, each by itself and all of them at once."""
+    """Coverage of the intervals of ratios of D_E between sources, individual and simultaneous."""
     among = source_contrasts(grid)
     assert among.drawn is not None
     true = np.array([source[one] - source[other] for one, other in among.pairs])
@@ -146,8 +146,8 @@ def _contrasts_covered(grid: Grid, source: Mapping[str, float]) -> Found:
 
 
 def alike(planted: Floats) -> bool:
-    """Whether sources are within the factor of each other, and what pairs add is too: whether
-    "similar" is the true answer."""
+    """Whether sources are within the factor of each other, and pair effects too: whether "similar"
+    is the true answer."""
     pairs = planted.mean(axis=2)
     source, target = _effects(pairs), _effects(pairs.T)
     rest = pairs - np.nanmean(pairs) - source[:, None] - target[None]
@@ -165,7 +165,7 @@ def _effects(pairs: Floats) -> Floats:
 
 
 def laws_tested(trial: Trial) -> Found:
-    """Rejections of "one law serves all sources", pooled over targets."""
+    """Rejections of "one law holds for all sources", pooled over targets."""
     tests = one_law_tests(trial.effective, draws=trial.draws)
     mine = tests[(tests["level"] == "pooled") & (tests["tested"] != "k and alpha")]
     return {
@@ -175,7 +175,7 @@ def laws_tested(trial: Trial) -> Found:
 
 
 def pooled_alpha(trial: Trial, alpha: float) -> Found:
-    """alpha of the pooled law, and whether its interval holds the planted one."""
+    """alpha of the pooled law, and whether its interval covers the true one."""
     laws = transfer_laws(trial.effective, draws=trial.draws, num_resamples=200, levels=("pooled",))
     row = laws.iloc[0]
     return {

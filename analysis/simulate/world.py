@@ -1,4 +1,4 @@
-"""Planted grids as a sweep makes them: every D_F a rung, finetunes of a seed on one pretrain."""
+"""Simulated grids like those of a sweep: every D_F a rung, finetunes of a seed on one pretrain."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def law(E: float = 0.9, B: float = 20.0, beta: float = 0.35) -> Curve:
 
 
 def sigmoid(num_bytes: Floats) -> Floats:
-    """A loss that falls from 2.2 to 0.9 nats about 100 kB, and is flat on either side."""
+    """A loss that falls from 2.2 to 0.9 nats around 100 kB, and is flat on either side."""
     return np.asarray(np.log(0.9 + 1.3 / (1 + (num_bytes / 1e5) ** 0.9)))
 
 
 def step_limited(num_bytes: Floats) -> Floats:
-    """A law whose small rungs ran out of steps: it steepens, and flattens again."""
+    """A law whose small rungs are limited by steps: it steepens, then flattens."""
     fade = 1 / (1 + (num_bytes / 3e4) ** -1.5)
     return np.asarray(np.log(0.9 + 20 * num_bytes**-0.35) + 0.15 * (1 - fade))
 
@@ -43,8 +43,8 @@ LAW = law()
 class Noise:
     """Standard deviations of log loss.
 
-    own: of every run; pretrain: of what all finetunes of one (source, seed) share; scratch: of
-    what all rungs of one (target, seed) share; growth: own noise goes with (D / smallest D)^growth.
+    own: of every run; pretrain: shared by all finetunes of one (source, seed); scratch: shared by
+    all rungs of one (target, seed); growth: own noise scales with (D / smallest D)^growth.
     """
 
     own: float = 0.004
@@ -68,8 +68,8 @@ class World:
     harm: float | None = None
 
     def grow(self, random: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
-        """Cells with the columns that the analysis reads, and log(D_E / D_F) (S, T, X) as planted;
-        NaN where source and target are one."""
+        """Cells with the columns that the analysis reads, and the true log(D_E / D_F) (S, T, X);
+        NaN where source and target are the same."""
         sizes, rungs = (np.array(one, dtype=float) for one in (self.sizes, self.rungs))
         number, seeds = len(self.languages), self.num_seeds
         log_ratio = np.broadcast_to(

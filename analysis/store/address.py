@@ -1,4 +1,4 @@
-"""Where a store is: its URI looked at before anything heavy is started or waited for."""
+"""The address of a store: its URI is checked before anything slow is started."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def sqlite_file(store_uri: str) -> Path:
 def _require_sqlite_store(path: Path, store_uri: str) -> None:
     if not path.is_absolute():
         raise bad("store", "sqlite:/// with an absolute path (four slashes)", repr(store_uri))
-    # MLflow creates a store wherever it is pointed, so the file is looked at first.
+    # MLflow creates a store wherever it is pointed, so the file is checked first.
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no file" if path.exists() else "none"
         if path.is_symlink() and not path.exists():
@@ -80,14 +80,14 @@ def _require_answer(store_uri: str) -> None:
     try:
         ask(store_uri, "/health", ANSWER_WITHIN_SECONDS)
     except urllib.error.HTTPError:
-        return  # it answers; whether it lets us in is MLflow's to say
+        return  # it answers; MLflow checks the credentials
     except (OSError, http.client.HTTPException) as error:
         found = f"{without_password(store_uri)}: {error}"
         raise bad("store", "a tracking server that answers", found) from None
 
 
 def _require_port(parts: SplitResult, store_uri: str) -> None:
-    if parts.hostname is not None:  # else a local socket, which answers at once
+    if parts.hostname is not None:  # else a local socket, which responds at once
         try:
             address = (parts.hostname, parts.port or 5432)
             socket.create_connection(address, timeout=ANSWER_WITHIN_SECONDS).close()

@@ -1,4 +1,4 @@
-"""Runs through MLflow's client: a tracking server, or a SQL store whose tables are not as known."""
+"""Runs through MLflow's client: a tracking server, or a SQL store with unknown tables."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from analysis.store.run import WANTED_METRICS, WANTED_PARAMS, WANTED_TAGS, Store
 from raydt.tracking import schema
 from raydt.tracking.uri import client_uri
 
-# Artifacts are a handful of small files; MLflow's progress bars would bury the report.
+# Artifacts are a few small files; MLflow's progress bars would drown the report.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# A server that has answered once and then falls silent should not be waited for all day.
+# Do not wait forever for a server that answered once and then stopped.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 from mlflow import MlflowClient
@@ -28,7 +28,7 @@ def new_client(store_uri: str) -> MlflowClient:
 
 
 class ApiReader:
-    """Reads page by page, and keeps of a page only what is wanted."""
+    """Reads page by page, keeping only what is needed."""
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
@@ -84,8 +84,8 @@ class ApiReader:
     def _page(
         self, experiment_ids: list[str], where: str, token: str | None
     ) -> tuple[list[StoredRun], str | None]:
-        # MLflow builds some ten thousand small objects here, and the collector walking them again
-        # and again doubles the time (14 s against 21-31 s for 10,000 runs).
+        # MLflow creates tens of thousands of small objects here, and the collector walking them
+        # again and again doubles the time (14 s against 21-31 s for 10,000 runs).
         collecting = gc.isenabled()
         gc.disable()
         try:
@@ -104,7 +104,7 @@ def _stored(run: Run) -> StoredRun:
         str(info.run_id),
         str(info.experiment_id),
         info.start_time,
-        # 0 is how an old server says that a run has not ended.
+        # Old servers report 0 for a run that has not ended.
         info.end_time or None,
         str(info.artifact_uri),
         {name: data.params[name] for name in WANTED_PARAMS if name in data.params},

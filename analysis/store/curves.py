@@ -1,7 +1,7 @@
 """Validation curves out of the store: every evaluation of `val`, by run.
 
-They are read only where an analysis is made anew, and not with the facts of the runs: a grid of
-10,000 cells has some 300,000 evaluations.
+They are read only for a new analysis, separately from the facts of the runs: a grid of 10,000 cells
+has some 300,000 evaluations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from analysis.store.address import check_address
 from analysis.store.read import open_reader
 from analysis.store.sql import TablesUnreadableError
 
-# Through a server each run's history is a request of its own.
+# Through a server each run's history is a separate request.
 MOST_REQUESTS = 1000
 
 Evaluations = dict[str, list[tuple[float, float]]]
@@ -23,9 +23,9 @@ def read_curves(
     store_uri: str, experiment_id: str, run_ids: Iterable[str]
 ) -> tuple[Evaluations, str]:
     """(bytes seen, nats per byte) of each of `run_ids` that has a history, in order of bytes; and
-    what a reader must know, "" if nothing.
+    a note for the reader, or "".
 
-    Of a server with more than `MOST_REQUESTS` such runs nothing is read, and the note says so.
+    From a server with more than `MOST_REQUESTS` such runs nothing is read, and the note says so.
     """
     wanted = set(run_ids)
     kind = check_address(store_uri)

@@ -24,13 +24,14 @@ EXPECTED_TYPES = {
     "fingerprint": "str",
 }
 NOT_DONE_COLUMNS = [*PLAN_FIELDS, "status", "reason"]
-# What makes a cell: two labels of equal bytes are one size, and one cell.
+# The identity of a cell: two labels of equal bytes are one size, and one cell.
 KEY_COLUMNS = ("stage", "source", "target", "size_bytes", "seed", "model")
 CellKey = tuple[object, ...]
 
 
 def cell_key(row: Mapping[Any, Any]) -> CellKey:
-    """What makes the cell of a row of any table: the values of `KEY_COLUMNS`, None for missing."""
+    """The identity of the cell in a row of any table: the values of `KEY_COLUMNS`, None
+    if missing."""
     return tuple([None if _is_missing(row[name]) else row[name] for name in KEY_COLUMNS])
 
 
@@ -61,7 +62,7 @@ def planned_cells(plan: list[PlannedCell]) -> pd.DataFrame:
 
 
 def inferred_cells(cells: pd.DataFrame) -> pd.DataFrame:
-    """The full cross product of what was observed: what a sweep without plan.json probably meant.
+    """The full cross product of what was observed: the probable plan of a sweep without plan.json.
 
     Per model and stage: sources x targets x sizes x seeds. A source is crossed with itself as a
     target only if such a cell was observed. Cells that exist keep their id.

@@ -1,4 +1,4 @@
-"""Reading a sweep out of the MLflow tracking store, and only reading: nothing is created."""
+"""Reads a sweep from the MLflow tracking store; creates and changes nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SweepRuns:
     experiment_id: str
     launches: list[StoredRun]  # newest first; at least one
     cells: list[StoredRun]
-    plan: list[PlannedCell] | None  # None where there is none
+    plan: list[PlannedCell] | None  # None if there is none
     notes: list[str] = field(default_factory=list)  # what a reader must know about the reading
 
 
@@ -63,13 +63,14 @@ def read_sweep(store_uri: str, sweep: str | None = None) -> SweepRuns:
         with ExitStack() as stack:
             return _read(open_reader(stack, kind, store_uri), store_uri, sweep, [])
     except TablesUnreadableError as error:
-        # Tables of another MLflow than the ones known; its own client can say what it makes of it.
+        # Tables of an unknown MLflow version; its own client can read them or report why not.
         note = f"Read through MLflow's client, which is slower: {_first_line(error)}."
     return _read(_api_reader(store_uri), store_uri, sweep, [note])
 
 
 def open_reader(stack: ExitStack, kind: str, store_uri: str) -> RunReader:
-    """A way into a store of the kind that `check_address` gave, open as long as `stack` is."""
+    """A reader for a store of the kind that `check_address` returned, open as long as
+    `stack` is."""
     return _api_reader(store_uri) if kind == "server" else _sql_reader(stack, kind, store_uri)
 
 
@@ -151,7 +152,7 @@ def _artifact_text(store_uri: str, launch: StoredRun, name: str) -> str | None:
 
 
 def _beside_the_store(path: Path, store_uri: str) -> Path:
-    """Where an artifact is if the folder of its SQLite store was moved or copied."""
+    """The location of an artifact if the folder of its SQLite store was moved or copied."""
     if sqlite_path(store_uri) is None or _ARTIFACTS not in path.parts:
         return path
     below = path.parts[len(path.parts) - path.parts[::-1].index(_ARTIFACTS) :]
@@ -161,7 +162,7 @@ def _beside_the_store(path: Path, store_uri: str) -> Path:
 def _sql_reader(stack: ExitStack, kind: str, store_uri: str) -> RunReader:
     if kind == "sqlite":
         return stack.enter_context(sqlite_reader(sqlite_file(store_uri)))
-    # A driver that is missing or a password that is wrong is the user's to know, not to retry.
+    # A missing driver or a wrong password is reported to the user, not retried.
     with _store_errors(store_uri):
         return stack.enter_context(postgresql_reader(store_uri))
 
@@ -199,7 +200,8 @@ def _store_errors(store_uri: str) -> Iterator[None]:
 
 
 def mlflow_errors() -> tuple[type[BaseException], ...]:
-    """What MLflow and its drivers raise; of what has been imported, as nothing else can raise."""
+    """Exceptions of MLflow and its drivers, as far as they are imported (others cannot be
+    raised)."""
     found: list[type[BaseException]] = [ModuleNotFoundError]
     if "mlflow.exceptions" in sys.modules:
         found.append(sys.modules["mlflow.exceptions"].MlflowException)

@@ -1,4 +1,4 @@
-"""A run as the analysis needs it: its facts and last numbers, and none of MLflow's objects."""
+"""A run as the analysis needs it: its facts and last numbers, without MLflow's objects."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Protocol
 
 from raydt.tracking import schema
 
-# What is read of a run; the rest (code versions, users, notes, histories) would cost time and
-# memory for nothing.
+# What is read of a run; the rest (code versions, users, notes, histories) would only cost time and
+# memory.
 WANTED_PARAMS = (
     schema.PARAM_STAGE,
     schema.PARAM_SOURCE,
@@ -39,7 +39,7 @@ WANTED_METRICS = tuple(
 
 @dataclass(slots=True)
 class StoredRun:
-    """One run. Times are milliseconds since 1970, None where the run has not ended."""
+    """One run. Times are milliseconds since 1970, None if the run has not ended."""
 
     run_id: str
     experiment_id: str
@@ -52,7 +52,7 @@ class StoredRun:
 
 
 class RunReader(Protocol):
-    """A way into a store; both ways give the same answers."""
+    """Reads a store; both implementations give the same results."""
 
     def experiments(self) -> dict[str, str]:
         """Names by id of the experiments that are not deleted."""
@@ -73,5 +73,6 @@ class RunReader(Protocol):
     def curves(
         self, experiment_id: str, run_ids: Collection[str]
     ) -> Iterator[tuple[str, list[tuple[float, float]]]]:
-        """Every evaluation of `val`, (bytes seen, nats per byte), by run; of `run_ids` at least."""
+        """Every evaluation of `val`, (bytes seen, nats per byte), by run; at least those of
+        `run_ids`."""
         ...

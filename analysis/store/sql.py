@@ -1,11 +1,11 @@
-"""Runs straight from the tables of MLflow's SQL stores, SQLite or PostgreSQL.
+"""Runs read directly from the tables of MLflow's SQL stores, SQLite or PostgreSQL.
 
-Through MLflow's own client 10,000 runs take 14 to 31 s, nearly all of it in building objects; the
-four tables behind them are read in about one second. So the store is read anew each time, and there
-is no cache that could be stale. Table and column names are those of MLflow's schema since 2.x; a
-store that lacks one is read through MLflow's client (`analysis.store.api`).
+Through MLflow's own client 10,000 runs take 14 to 31 s, nearly all of it for building objects; the
+four tables behind them are read in about one second. So the store is read every time, and there is
+no cache that could be stale. Table and column names are those of MLflow's schema since 2.x; a store
+that lacks one is read through MLflow's client (`analysis.store.api`).
 
-Everything is read in one transaction, so that a sweep that is being trained is seen at one moment.
+Everything is read in one transaction, which gives a consistent snapshot of a running sweep.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from raydt.tracking import schema
 from raydt.tracking.uri import client_uri, without_password
 
 _FETCH_ROWS = 5000
-# MLflow 3.11 and later keep experiments of several workspaces in one store; its client, and this,
-# sees the default one.
+# MLflow 3.11 and later keep experiments of several workspaces in one store; its client, like this
+# code, sees the default one.
 _DEFAULT_WORKSPACE = "default"
 
 
 class TablesUnreadableError(Exception):
-    """The tables could not be read as MLflow's; the message is the driver's."""
+    """The tables could not be read as MLflow's; the message is that of the driver."""
 
 
 class SqlReader:
@@ -67,7 +67,7 @@ class SqlReader:
             for run_id, name, value in self._values(table, "x.value", wanted, within):
                 if run_id in runs and value is not None:
                     facts = runs[run_id].params if table == "params" else runs[run_id].tags
-                    # A few hundred different texts stand in some hundred thousand places.
+                    # A few hundred different texts occur hundreds of thousands of times.
                     facts[sys.intern(name)] = sys.intern(value)
         number = "CASE WHEN x.is_nan THEN NULL ELSE x.value END"
         for run_id, name, value in self._values("latest_metrics", number, WANTED_METRICS, within):
@@ -138,7 +138,7 @@ _RUNS = (
 
 
 def _float(value: object) -> float:
-    """NaN of what is no number: SQLite keeps what it is given, whatever a column says."""
+    """NaN if it is not a number: SQLite stores any value, whatever the column's type."""
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
@@ -160,12 +160,11 @@ def sqlite_reader(path: Path) -> Iterator[SqlReader]:
 
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """A SQLite file for reading, also where nothing may be written beside it; raises
-    `sqlite3.Error`.
+    """A SQLite file for reading, even in a folder that is not writable; raises `sqlite3.Error`.
 
-    A store in WAL mode takes a file of shared memory beside it, even to be read; one whose writer
-    was killed while it wrote is to be rolled back first. Where that may not be, it is read as it
-    is, or a copy of it with what the writer left in its WAL or its journal.
+    A store in WAL mode needs a shared memory file beside it, even for reading; one whose writer was
+    killed while writing must be rolled back first. If that is not possible, it is read as it is, or
+    as a copy with what the writer left in its WAL or journal.
     """
     with ExitStack() as stack:
         connection = stack.enter_context(closing(_connect(path, "mode=ro")))
@@ -187,8 +186,8 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def is_held(error: sqlite3.Error) -> bool:
-    """Whether another process holds the file, which is not whole as it stands then."""
-    # Extended codes have the kind in their last byte.
+    """Whether another process holds the file, whose content is then inconsistent."""
+    # The last byte of an extended code is the basic code.
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
@@ -196,15 +195,15 @@ def is_held(error: sqlite3.Error) -> bool:
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
-    # Without an isolation level Python begins no transaction of its own.
+    # Without an isolation level Python does not start a transaction itself.
     return sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, isolation_level=None)
 
 
 @contextmanager
 def postgresql_reader(store_uri: str) -> Iterator[SqlReader]:
-    """A reader of a PostgreSQL store, with whatever driver its URI names or MLflow would take.
+    """A reader of a PostgreSQL store, with the driver that its URI names or MLflow would use.
 
-    `InputError` if the server does not let us in.
+    `InputError` if the server refuses the connection.
     """
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
@@ -215,7 +214,7 @@ def postgresql_reader(store_uri: str) -> Iterator[SqlReader]:
     try:
         connection = engine.raw_connection()
     except driver.Error as error:
-        # pg8000 gives the server's fields as a dictionary, M its message.
+        # pg8000 gives the server's fields as a dictionary, with the message as M.
         said = error.args[0]["M"] if error.args and isinstance(error.args[0], dict) else error
         found = f"{without_password(store_uri)}: {said}"
         raise bad("store", "a PostgreSQL store that can be read", found) from error

@@ -11,9 +11,9 @@ from analysis.uncertainty.noise import SCRATCH_FAMILY, TRANSFER_FAMILY, Noise
 from raydt.tracking.schema import Stage
 
 GAIN_COLUMNS = [
-    "gain",  # of the observed rung; of the curve where D_F is no rung; NaN off the ladder
+    "gain",  # of the observed rung, or of the curve if D_F is not a rung; NaN off the ladder
     "variance_scratch",  # of the mean of the rung
-    "variance_shared",  # of what the pretrains behind the mean share with their other finetunes
+    "variance_shared",  # of the part that pretrains behind the mean share with their finetunes
     "variance_own",
     "freedom_scratch",
     "freedom_shared",
@@ -23,13 +23,13 @@ GAIN_COLUMNS = [
 
 def gains(effective: pd.DataFrame, means: pd.DataFrame, noise: Mapping[str, Noise]) -> pd.DataFrame:
     """Gain of every row of the table of effective data and the parts of its variance, columns
-    `GAIN_COLUMNS`; variances are NaN where one seed leaves the noise unknown."""
+    `GAIN_COLUMNS`; variances are NaN if there is one seed, so that the noise is unknown."""
     observed = effective["scratch_loss_observed"].fillna(effective["scratch_loss"])
     found = pd.DataFrame({"gain": np.log(observed / effective["loss"])}, index=effective.index)
     rungs = means[means["stage"] == Stage.SCRATCH]
     seeds = rungs.set_index(["model", "target", "size_bytes"])["num_seeds"]
     keys = pd.MultiIndex.from_frame(effective[["model", "target", "finetune_bytes"]])
-    # A size between rungs: the curve is no surer than a rung with the fewest seeds.
+    # Between rungs the curve counts as no more certain than the rung with the fewest seeds.
     scratch_seeds = seeds.reindex(keys).fillna(seeds.min() if len(seeds) else 1).to_numpy()
     own_seeds = effective["num_seeds"].to_numpy(dtype=float)
     scratch, tuned = noise.get(SCRATCH_FAMILY), noise.get(TRANSFER_FAMILY)

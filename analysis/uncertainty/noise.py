@@ -1,23 +1,23 @@
 """The noise of log loss between seeds, and how much of it a pretrain shares with its finetunes.
 
-Two or three seeds say nothing about the spread of their own cell, so residuals of log loss around
+Two or three seeds say little about the variance of their own cell, so residuals of log loss around
 the cell means are pooled over a family of stages. All finetunes of one pretrained cell (source,
 model, seed) start from the same weights, so a lucky pretrain is lucky for all of them: their log
 loss is
 
     y = mean of the group + a(model, source, seed) + e,   a ~ N(0, shared²), e ~ N(0, own²)
 
-and both variances are estimated from the sums of squares of seeds after groups and of what is left
-(Henderson's method 3, as in Searle, Casella and McCulloch, Variance Components, 1992, ch. 5), which
-allows groups with different and missing seeds. Scratch cells share nothing but their corpus.
+and both variances are estimated from the sum of squares of pretrains after fitting groups and the
+remainder (Henderson's method 3, as in Searle, Casella and McCulloch, Variance Components, 1992,
+ch. 5), which allows groups with different and missing seeds. Scratch cells share only their corpus.
 
-What is in it: initialisation, order of data, everything else a seed decides. What is not: the test
-split. All cells of a target are evaluated on the same documents, scratch and finetuned alike, so
-hard documents raise both losses, and D_E, which only asks where one loss lies among the others,
-hardly moves; `test_loss_stderr`, the error of a loss over documents, would count that common part
-as if it were independent, and is left out. Left out with it is the part that does not cancel: that
-some documents suit the finetuned model more than scratch. Intervals hold for this test split, these
-corpora and this tuning.
+Included: initialisation, order of data, everything else that a seed determines. Not included: the
+test split. All cells of a target are evaluated on the same documents, so hard documents raise
+scratch and finetuned losses alike, and D_E, which depends only on where one loss lies among the
+others, hardly moves. `test_loss_stderr`, the standard error of a loss over documents, would count
+this common part as if it were independent, so it is not used. What does not cancel is not covered
+either: documents that suit the finetuned model better than scratch. Intervals hold for this test
+split, these corpora and this tuning.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from raydt.tracking.schema import Stage, Status
 SCRATCH_FAMILY = "scratch"
 TRANSFER_FAMILY = "finetune"
 ZEROSHOT_FAMILY = "zeroshot"
-# Zeroshot stands apart: no training of its own evens out what the pretrain happened to learn.
+# Zeroshot is a family of its own: no further training averages out what the pretrain learnt.
 FAMILIES = {
     Stage.SCRATCH.value: SCRATCH_FAMILY,
     Stage.FINETUNE.value: TRANSFER_FAMILY,
@@ -44,7 +44,7 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Shared:
-    """What a pretrain's finetunes have in common; standard deviations in log loss.
+    """The part of the noise that a pretrain's finetunes share; standard deviations in log loss.
 
     mean_square: of seeds after groups; its expectation is own² + groups_per_pretrain · shared².
     """
@@ -61,10 +61,10 @@ class Shared:
 class Noise:
     """Spread of log loss between the seeds of a cell, pooled over a family of stages.
 
-    sd_log_loss: of one run, shared and own part together; NaN where degrees_of_freedom is 0, that
-    is where every group has one seed. degrees_of_freedom: with a shared part those of
-    Satterthwaite's approximation, rounded down; a pretrain with ten finetunes is not ten witnesses.
-    from_residuals: not from seeds but from the scatter about a smooth table (`residual_noise`).
+    sd_log_loss: of one run, shared and own part together; NaN if degrees_of_freedom is 0, that is
+    if every group has one seed. degrees_of_freedom: with a shared part those of Satterthwaite's
+    approximation, rounded down; a pretrain with ten finetunes is not ten independent observations.
+    from_residuals: estimated from residuals of a fitted table instead of seeds (`residual_noise`).
     """
 
     family: str
@@ -77,9 +77,9 @@ class Noise:
 def pooled_noise(means: pd.DataFrame, cells: pd.DataFrame | None = None) -> dict[str, Noise]:
     """The noise of each family that occurs in the table of `cell_means`.
 
-    `cells` (columns of `analysis.table`), where the seeds are, is needed to tell what a pretrain
-    shares; without it every run counts as independent and intervals are too narrow wherever
-    several finetunes of a source are read together.
+    `cells` (columns of `analysis.table`) has the seeds and is needed to estimate the part that a
+    pretrain's finetunes share; without it every run counts as independent, and intervals that
+    combine several finetunes of a source are too narrow.
     """
     family = means["stage"].map(FAMILIES)
     freedom = means["num_seeds"].to_numpy(dtype=float) - 1
@@ -100,7 +100,7 @@ def pooled_noise(means: pd.DataFrame, cells: pd.DataFrame | None = None) -> dict
 def seed_shares(means: pd.DataFrame, cells: pd.DataFrame | None) -> Floats:
     """Weight (groups, pretrains) of each pretrain in the mean of each group; rows sum to 1.
 
-    A pretrain is (model, source, seed). Without `cells` a group of n seeds is taken to have the
+    A pretrain is (model, source, seed). Without `cells` a group of n seeds is assumed to have the
     first n.
     """
     if cells is None:
@@ -145,7 +145,7 @@ def _with_shared(noise: Noise, means: pd.DataFrame, cells: pd.DataFrame) -> Nois
     total = float((residual**2).sum())
     own_freedom = noise.degrees_of_freedom - freedom
     if freedom == 0 or own_freedom <= 0:
-        return noise  # one finetune a pretrain: what is shared cannot be told, and binds nothing
+        return noise  # one finetune per pretrain: the shared part is not identified, and irrelevant
     per_pretrain = float(values[kept].sum()) / freedom
     mean_square = squares / freedom
     own = max(total - squares, 0.0) / own_freedom

@@ -23,11 +23,10 @@ def draw_means(
 
     A resample draws the variances of a family first (scaled inverse chi squared with their degrees
     of freedom, which gives the tails of Student's t; Gelman et al., Bayesian Data Analysis, 3rd
-    ed., section 3.2), then one value for every pretrain, which all its finetunes get, then one for
-    every cell. Resamples then go through ladder, estimator and laws like the data did. `cells`
-    says which seeds stand behind which mean; without it, n seeds are taken to be the first n.
-    Where a family has no degrees of freedom its columns are NaN: nothing is known of its noise, and
-    nothing is made up.
+    ed., section 3.2), then one value for every pretrain, which all its finetunes share, then one
+    for every cell. Resamples then pass through ladder, estimator and laws like the data. `cells`
+    has the seeds behind each mean; without it, n seeds are assumed to be the first n. If a family
+    has no degrees of freedom its columns are NaN, because its noise is unknown.
     """
     draws = np.full((num_resamples, len(means)), np.nan)
     family = means["stage"].map(FAMILIES)
@@ -60,10 +59,10 @@ def _inflation(freedom: int, num: int, random: np.random.Generator) -> Floats:
 def _drawn_components(
     shared: Shared, num: int, random: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Own and shared standard deviations (R, 1) that the two mean squares are compatible with.
+    """Draws (R, 1) of the own and shared standard deviations, given the two mean squares.
 
-    Each mean square is drawn about its expectation and the shared variance solved for, cut off at
-    zero (a generalised pivot; Weerahandi, Journal of the American Statistical Association 1993).
+    Each mean square is drawn around its expectation and the shared variance solved for, truncated
+    at zero (a generalised pivot; Weerahandi, Journal of the American Statistical Association 1993).
     """
     own = (shared.sd_own * _inflation(shared.own_degrees_of_freedom, num, random)) ** 2
     square = shared.mean_square * _inflation(shared.degrees_of_freedom, num, random) ** 2

@@ -1,4 +1,4 @@
-"""One seed: an upper bound of the noise, from the scatter about a table without interaction."""
+"""With one seed: an upper bound of the noise, from the residuals of a table without interaction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.arrays import Floats
 from analysis.uncertainty.noise import FAMILIES, SCRATCH_FAMILY, Noise
 
-# The factors whose highest interaction is taken for noise, and all terms below it.
+# The factors whose highest-order interaction counts as noise, and all lower terms.
 _SCRATCH_TERMS = [["target"], ["size_bytes"]]
 _TRANSFER_TERMS = [["source", "target"], ["source", "size_bytes"], ["target", "size_bytes"]]
 
@@ -16,14 +16,14 @@ _TRANSFER_TERMS = [["source", "target"], ["source", "size_bytes"], ["target", "s
 def residual_noise(means: pd.DataFrame) -> dict[str, Noise]:
     """Noise of each family from a grid of single seeds, each marked `from_residuals`.
 
-    A grid without replicates has no estimate of its noise, but its highest interaction holds the
-    noise and cannot be smaller than it in expectation (Montgomery, Design and Analysis of
+    A grid without replicates gives no estimate of its noise, but its highest-order interaction
+    includes the noise and is at least as large in expectation (Montgomery, Design and Analysis of
     Experiments, section 6.5): log loss of scratch is fitted as target + size, that of finetunes as
-    source:target + source:size + target:size, within a model, and what is left over is taken for
-    noise. Ladders of different shape are counted as noise too, so intervals made from this are
-    too wide rather than too narrow. (The residuals about the ladder laws would serve the same end
-    worse: on the published grid they are larger still, since the small rungs follow no power law.)
-    Zeroshot has one size, so nothing to tell noise from; its degrees of freedom are 0 then.
+    source:target + source:size + target:size, within a model, and the residuals count as noise.
+    Ladders of different shape are counted as noise too, so these intervals are too wide rather than
+    too narrow. (Residuals of the ladder laws would be worse: on the published grid they are larger
+    still, since the small rungs do not follow a power law.) Zeroshot has one size, so noise cannot
+    be separated; its degrees of freedom are 0.
     """
     family = means["stage"].map(FAMILIES)
     found: dict[str, Noise] = {}

@@ -1,4 +1,4 @@
-"""Resampled D_T of every row of the table of effective data, for the laws of transfer."""
+"""Resampled D_T of every row of the table of effective data, for the transfer laws."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ def transfer_draws(
     """D_T of every row of `effective` in every resample.
 
     effective: columns of `analysis.effective`; means: of `cell_means`; log_loss: (R, cells) of
-    `draw_means`. A resample's ladder is the same for all rows of a target, its pretrain for all
-    rows of a source. NaN where there is no noise to draw from. `InputError` if the estimator is
-    unknown.
+    `draw_means`. Within a resample all rows of a target share its ladder, and all rows of a source
+    its pretrain. NaN where the noise is unknown. `InputError` if the estimator is unknown.
     """
     estimator_named(estimator)
     found = ladders(means)
@@ -63,14 +62,14 @@ def resampled_estimate(
 ) -> Estimate:
     """D_E (R, S) of resampled losses (R, S) on a resampled ladder (R, 1, K), of one target and D_F.
 
-    With what interpolation between rungs may be off by (`interpolation_error`), alike for all
-    losses of a resample: seeds do not average it away.
+    Includes the interpolation error between rungs (`interpolation_error`), the same for all losses
+    of a resample, because seeds do not average it out.
     """
     answer = ESTIMATORS[estimator](drawn, drawn_log_loss, finetune_bytes)
     if estimator not in BELIEVED:
         return answer
     error = interpolation_error(ladder, log_loss)
-    # The ladder itself seeds it: the same for all D_F of a target, another for each target.
+    # Seeded by the ladder itself: the same for all D_F of a target, different between targets.
     seed = np.frombuffer(ladder.log_loss.tobytes(), dtype=np.uint32)
     normal = np.random.default_rng(seed).standard_normal((len(drawn_log_loss), 1))
     moved = np.clip(

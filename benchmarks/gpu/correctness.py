@@ -1,4 +1,4 @@
-"""Small cells of both families, trained on the CPU and on the GPU in every way there is."""
+"""Small cells of both families, trained on the CPU and through every code path on the GPU."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def trained(
 def correctness(
     names: tuple[str, ...], device: torch.device, size_bytes: int = SIZE_BYTES
 ) -> list[dict[str, object]]:
-    """Test losses on the CPU in float32 and how far each way on `device` is from them."""
+    """Test losses on the CPU in float32 and the difference of each path on `device`."""
     rows: list[dict[str, object]] = []
     for name in names:
         reference = trained(name, torch.device("cpu"), size_bytes, precision="float32").test_loss

@@ -1,4 +1,5 @@
-"""What of a cell's time is not training, and what a cell of the default protocol takes."""
+"""The part of a cell's time that is not training, and the time of a cell of the default
+protocol."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Rows = list[dict[str, object]]
 
 
 class Report:
-    """Sections as they come; one that fails does not take the others with it."""
+    """Sections as they are completed; a failing one does not stop the others."""
 
     def __init__(self, path: Path, only: Sequence[str]) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Many small cells on one GPU: one alone in each way, and as many processes as there are cells.
+"""Many small cells on one GPU: a single one through each code path, and one process per cell.
 
 Run as a program, it is the parent of such processes: it imports torch once, before any of them
 starts, and never touches the GPU itself.
@@ -47,7 +47,7 @@ def alone(name: str, device: torch.device, compiled: bool) -> dict[str, object]:
 
 
 def processes(name: str, number: int, seconds: float, mps: bool) -> dict[str, object]:
-    """As many processes as cells, each with its graph, on one GPU for some seconds."""
+    """One process per cell, each with its graph, on one GPU for some seconds."""
     command = [sys.executable, "-m", "benchmarks.gpu.sharing", name, str(number), str(seconds)]
     with _mps() if mps else _no_mps() as environment:
         done = subprocess.run(

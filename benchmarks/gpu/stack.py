@@ -1,9 +1,9 @@
 """A trial: cells of equal shape as one program, their weights stacked along a leading axis.
 
-What raydt would gain if it trained cells that differ in seed, source or target alone in lock-step
+What raydt would gain by training cells that differ only in seed, source or target in lock-step
 (HFTA, MLSys 2021, arXiv 2102.02344). `vmap` over the model, Muon's products batched over all cells,
-plain descent for the rest, in one CUDA graph: less work a step than a cell's own, so that what is
-measured is more than could be had.
+plain gradient descent for the rest, in one CUDA graph: less work per step than a real cell, so the
+result is an upper bound of the gain.
 
 N cells, R rows, C columns.
 """

@@ -22,7 +22,7 @@ from raydt.training.stepper import Stepper
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done all it was given."""
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -41,7 +41,7 @@ def seconds_of(run: Callable[[], object], device: torch.device, rounds: int = 5)
 
 
 class TimedCell:
-    """A cell that takes steps as `train` does, on random bytes and without end."""
+    """A cell that takes steps as `train` does, on random bytes, indefinitely."""
 
     def __init__(
         self,

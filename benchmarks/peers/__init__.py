@@ -1,1 +1,1 @@
-"""What raydt's training is measured against, written or called as well as their users would."""
+"""Peers of raydt's training, written or called as well as their users would."""

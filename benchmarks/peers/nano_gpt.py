@@ -1,9 +1,9 @@
-"""A decoder and a loop in the manner of nanoGPT (Karpathy, MIT), written anew in plain torch.
+"""A decoder and a loop in the style of nanoGPT (Karpathy, MIT), rewritten in plain torch.
 
 All that makes nanoGPT fast is here: no biases, one matrix for query, key and value, torch's fused
-attention, tied embeddings, a fused AdamW that decays matrices alone, clipping, gradients set to
-None, and batches cut from one array. The hidden layer is the caller's, because raydt's models do
-not all have nanoGPT's four times the width.
+attention, tied embeddings, a fused AdamW that decays only matrices, clipping, gradients set to
+None, and batches cut from one array. The caller sets the hidden size, because not all of raydt's
+models have nanoGPT's four times the width.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Shape:
-    """What the peers of a model must have in common with it."""
+    """The shape that the peers of a model share with it."""
 
     width: int
     num_layers: int

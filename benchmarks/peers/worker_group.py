@@ -1,5 +1,5 @@
-"""Cells by `ray.train.torch.TorchTrainer`, a worker group of one for each, as its documentation has
-it. No Tune around it, which would add a trial's actor to the bill."""
+"""Cells by `ray.train.torch.TorchTrainer`, one worker group of one worker per cell, as in its
+documentation. Without Tune, which would add the cost of a trial's actor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raydt.training.process import set_up_process
 
 
 def train_plainly(cell: dict[str, Any]) -> float:
-    """Train a cell by the loop alone, no report kept and nothing journaled; seconds it took."""
+    """Train a cell by the loop alone, without reports or journal; returns the seconds."""
     set_up_process(1)
     start = time.perf_counter()
     language = open_language(Path(cell["language"]))

@@ -35,9 +35,9 @@ def make_parser(prog: str, about: str) -> CommandParser:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from analysis.beside import second_process
     from analysis.report.terminal import print_findings, print_report
     from analysis.reuse import analyzed
+    from analysis.second_process import second_process
     from raydt.tracking.uri import sqlite_uri
 
     storage = local_folder(parsed.storage)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.answer import Answer, answer
-from analysis.simulate.trial import Trial, tried
+from analysis.separation import separation
+from analysis.simulate.trial import Trial, run_trial
 from analysis.simulate.world import World
-from analysis.telling import telling
 
 
 def trial(*gains: float, num_seeds: int = 3) -> Trial:
@@ -16,7 +16,7 @@ def trial(*gains: float, num_seeds: int = 3) -> Trial:
     names = ("aa", "bb", "cc")
     values = np.array(gains, dtype=float)[:, None, None]
     world = World(names, num_seeds, lambda *_: np.broadcast_to(values, (3, 3, 3)))
-    return tried(world, np.random.default_rng(1), 300)
+    return run_trial(world, np.random.default_rng(1), 300)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def test_the_headline_says_who_into_what_how_sure_and_how_much_any_source_gives(
 ) -> None:
     headline = said(apart).headline
     assert headline.startswith("aa transfers most: ")
-    assert " after aa are worth another " in headline
-    assert "every source here gives" in headline
+    assert ", aa is worth another " in headline
+    assert "; every source gives at least " in headline
     assert "comparisons" not in headline, "a count is no finding"
 
 
@@ -45,7 +45,7 @@ def test_the_place_is_that_of_the_headline_and_of_the_common_size_without_one(
     assert place is not None
     assert place.source == "aa"
     assert place.finetune_bytes == 8_000
-    assert f"8k of {place.target} after aa" in said(apart).headline
+    assert f"finetuned on 8k of {place.target}, aa is" in said(apart).headline
     level = said(trial(0.5, 0.5, 0.5))
     assert level.place is not None
     assert level.place.finetune_bytes in set(apart.effective["finetune_bytes"])
@@ -67,15 +67,15 @@ def test_one_seed_speaks_of_its_checkpoints() -> None:
 def test_the_size_is_that_at_which_sources_are_told_apart_best(apart: Trial) -> None:
     """A smaller D_F lies where the ladder is steep, so that the same ratio is told more surely."""
     for target, rows in apart.effective.groupby("target"):
-        best = telling(rows, apart.noise).best
+        best = separation(rows, apart.noise).best
         assert best == 8_000
         assert f"Into {target}, finetuned on 8k" in " ".join(said(apart).per_target)
-        assert telling(rows, apart.noise, suspect={8_000}).best != 8_000
+        assert separation(rows, apart.noise, suspect={8_000}).best != 8_000
 
 
 def test_sizes_at_which_nothing_can_be_told_are_named(apart: Trial) -> None:
     rows = apart.effective[apart.effective["target"] == "aa"]
-    assert telling(rows, apart.noise).nothing == ()
+    assert separation(rows, apart.noise).uninformative == ()
     blurred = apart.effective.copy()
     largest = blurred["finetune_bytes"] == 128_000
     blurred.loc[largest, "transferred_low_bytes"] = -1e5
@@ -83,9 +83,9 @@ def test_sizes_at_which_nothing_can_be_told_are_named(apart: Trial) -> None:
     assert noise.log_ratio is not None
     # Bounds on both sides: nothing is told there, of 0 or of one another.
     blurred.loc[largest, "range"] = "above"
-    found = telling(blurred[blurred["target"] == "aa"], noise)
-    assert found.nothing == (128_000,)
-    assert "Nothing can be told on 128k." in answer(blurred, noise).per_target[0]
+    found = separation(blurred[blurred["target"] == "aa"], noise)
+    assert found.uninformative == (128_000,)
+    assert "Inconclusive at 128k." in answer(blurred, noise).per_target[0]
 
 
 def test_where_every_target_has_its_own_best_source_the_headline_says_which() -> None:
@@ -95,9 +95,9 @@ def test_where_every_target_has_its_own_best_source_the_headline_says_which() ->
     for one in range(3):
         values[one, (one + 1) % 3] = 1.2
     world = World(names, 3, lambda *_: values)
-    headline = said(tried(world, np.random.default_rng(1), 300)).headline
+    headline = said(run_trial(world, np.random.default_rng(1), 300)).headline
     assert headline.startswith(
-        "The best source depends on the target: cc into aa; aa into bb; bb into cc. "
+        "The best source depends on the target: cc for aa; aa for bb; bb for cc. "
     )
-    assert " are worth another " in headline
-    assert "every source here gives" in headline
+    assert " is worth another " in headline
+    assert "; every source gives at least " in headline

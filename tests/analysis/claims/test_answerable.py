@@ -12,7 +12,7 @@ from analysis.claims.answerable import OWN_SD, PRETRAIN_SD, Axes, answerable
 from analysis.claims.claim import Verdict
 from analysis.claims.every import claim_answers
 from analysis.simulate import plants
-from analysis.simulate.trial import tried
+from analysis.simulate.trial import run_trial
 from analysis.simulate.world import TEN, World
 
 
@@ -27,7 +27,7 @@ def test_what_cannot_be_answered_has_no_verdict_where_everything_is_plain(
     """A world in which near gives more, both ways alike: each claim has an answer in it."""
     names = TEN[:languages]
     possible = said(Axes(names, names, 3, seeds))
-    one = tried(World(names, seeds, plants.near_gives(0.05)), np.random.default_rng(3), 150)
+    one = run_trial(World(names, seeds, plants.near_gives(0.05)), np.random.default_rng(3), 150)
     for answer in claim_answers(one.effective, noise=one.noise, explore=False, forecast=False):
         if not possible[answer.name][0]:
             assert answer.verdict is Verdict.UNDECIDED, answer.sentence
@@ -36,7 +36,7 @@ def test_what_cannot_be_answered_has_no_verdict_where_everything_is_plain(
 def test_six_languages_in_both_roles_can_answer_all_and_answer_four() -> None:
     possible = said(Axes(TEN[:6], TEN[:6], 3, 2))
     assert all(can for can, _ in possible.values())
-    one = tried(World(TEN[:6], 2, plants.near_helps(0.97)), np.random.default_rng(4), 150)
+    one = run_trial(World(TEN[:6], 2, plants.near_helps(0.97)), np.random.default_rng(4), 150)
     found = claim_answers(one.effective, noise=one.noise, explore=False, forecast=False)
     verdicts = {answer.name: str(answer.verdict) for answer in found}
     del verdicts["hurt"]  # farthest pairs give next to nothing: no size of grid would decide that
@@ -53,7 +53,7 @@ def test_two_targets_that_are_no_sources_can_answer_two() -> None:
     possible = said(axes)
     assert [name for name, (can, _) in possible.items() if can] == ["similar", "hurt"]
     assert possible["commutative"][1] == "needs 4 more languages that are source and target"
-    assert possible["specific"][1] == "needs 3 sources of known distance to 3 targets"
+    assert possible["specific"][1] == "needs 3 sources with known distances to 3 targets"
 
 
 def test_one_source_or_one_seed_is_said_to_be_too_few() -> None:
@@ -69,7 +69,7 @@ def test_languages_that_are_all_equally_far_say_nothing_of_distance() -> None:
     names = ("related", "alba", "lusa", "hispa")
     can, detail = said(Axes(names, names, 2, 2))["similarity"]
     assert not can
-    assert "at other distances" in detail
+    assert "at different distances" in detail
 
 
 def test_a_grid_of_one_language_into_itself_has_nothing_to_answer() -> None:

@@ -16,7 +16,7 @@ from analysis.claims.grid import Grid, comparable, finetuned, pooled
 from analysis.claims.quadratic import size_of
 from analysis.claims.twoway import effects_table, jackknife, shares, source_effect_p, two_way
 from analysis.effective import COLUMNS
-from analysis.simulate.trial import tried
+from analysis.simulate.trial import run_trial
 from analysis.simulate.world import World
 from tests.analysis.claims.planted_grid import TEN, PlantedGrid
 
@@ -37,7 +37,7 @@ def alike() -> dict[str, ClaimAnswer]:
 def test_equal_sources_are_similar_and_do_no_harm(alike: dict[str, ClaimAnswer]) -> None:
     assert alike["similar"].verdict is Verdict.YES
     assert alike["hurt"].verdict is Verdict.NO
-    assert "all 60 finetuned cells end at or under scratch" in alike["hurt"].sentence
+    assert "all 60 finetuned cells end at or below scratch" in alike["hurt"].sentence
     assert alike["similarity"].verdict is not Verdict.YES
     assert alike["specific"].verdict is Verdict.YES  # the farthest gives what the nearest gives
 
@@ -209,7 +209,7 @@ def test_too_little_is_said_to_be_too_little() -> None:
 def test_two_languages_in_both_roles_are_shown_and_not_tested() -> None:
     one = answers(PlantedGrid(languages=("de", "en")), 100)["commutative"]
     assert one.verdict is Verdict.UNDECIDED
-    assert one.takes == "Needs 2 more languages in both roles, trained both ways."
+    assert one.takes == "Needs 2 more languages in both roles, in both directions."
     assert len(one.tables["Both directions by size"]) == 3
 
 
@@ -219,7 +219,7 @@ def test_controlled_languages_have_a_floor_and_known_relatives() -> None:
         source={"related": 1.5, "nonsense": -1.55},
     )
     one = answers(grid)["specific"]
-    floor = one.tables["Against languages that say nothing"]
+    floor = one.tables["Compared with languages without meaning"]
     assert set(floor["sources"]) == {"languages", "nonsense"}
     assert specific.SHARES in one.tables
     assert "nonsense" in one.sentence
@@ -252,10 +252,10 @@ def test_one_source_far_from_all_others_is_not_similar() -> None:
     assert one.tables[similar.RATIOS].iloc[0]["source"] == "en"
 
 
-def test_equal_languages_have_nothing_to_reciprocate() -> None:
+def test_equal_languages_have_no_reciprocity() -> None:
     one = answers(PlantedGrid(noise=0.004, random_seed=3))["commutative"]
     assert one.verdict is Verdict.UNDECIDED
-    assert "nothing to reciprocate" in one.sentence
+    assert "reciprocity is undefined" in one.sentence
 
 
 def test_a_distance_that_works_the_wrong_way_round_is_another_answer() -> None:
@@ -303,7 +303,7 @@ def test_sources_are_not_alike_where_one_of_them_suits_one_target() -> None:
 
     verdicts = []
     for number in range(8):
-        one = tried(World(TEN[:6], 4, plant), np.random.default_rng([8, number]), 150)
+        one = run_trial(World(TEN[:6], 4, plant), np.random.default_rng([8, number]), 150)
         found = claim_answers(
             one.effective, noise=one.noise, explore=False, forecast=False, names=("similar",)
         )
@@ -343,7 +343,7 @@ def test_sources_that_part_at_one_size_are_not_alike() -> None:
         return found
 
     for number in range(4):
-        one = tried(World(TEN[:6], 4, plant), np.random.default_rng([9, number]), 150)
+        one = run_trial(World(TEN[:6], 4, plant), np.random.default_rng([9, number]), 150)
         (found,) = claim_answers(
             one.effective, noise=one.noise, explore=False, forecast=False, names=("similar",)
         )

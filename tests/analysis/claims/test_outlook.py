@@ -10,13 +10,13 @@ from analysis.claims.every import claim_answers
 from analysis.claims.grid import finetuned
 from analysis.claims.outlook import SEEDS_TRIED, seeds_needed, with_seeds
 from analysis.simulate import plants
-from analysis.simulate.trial import Trial, tried
+from analysis.simulate.trial import Trial, run_trial
 from analysis.simulate.world import MODEL, TEN, Plant, World
 
 
 def trial(plant: Plant, number: int, languages: int = 4, seeds: int = 2) -> Trial:
     world = World(TEN[:languages], seeds, plant)
-    return tried(world, np.random.default_rng([number, seeds]), 150)
+    return run_trial(world, np.random.default_rng([number, seeds]), 150)
 
 
 def answer(one: Trial, claim: str) -> ClaimAnswer:
@@ -59,7 +59,7 @@ def test_one_seed_needs_a_second_before_anything_else() -> None:
 def test_too_few_labels_need_languages_and_not_seeds() -> None:
     one = answer(trial(plants.near_helps(0.9), 0, languages=4), "similarity")
     assert one.verdict is Verdict.UNDECIDED
-    assert one.takes == "With about 1 more language in the same roles, if r stays."
+    assert one.takes == "With about 1 more language in the same roles, if r stays the same."
 
 
 def test_a_share_about_a_half_needs_more_pairs_than_there_are() -> None:

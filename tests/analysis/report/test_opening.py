@@ -16,7 +16,7 @@ from analysis.report.dots import dots_figure
 from analysis.report.figures import encoded
 from analysis.report.maps import opening_heatmap
 from analysis.report.opening import Opening, legend, title
-from analysis.simulate.trial import tried
+from analysis.simulate.trial import run_trial
 from analysis.simulate.world import World
 
 NAMES = ("aa", "bb", "cc", "dd")
@@ -28,7 +28,7 @@ def rows() -> pd.DataFrame:
     """Twelve pairs at one size; dd does harm, cc does nothing."""
     gains = np.array([1.0, 0.5, 0.0, -0.5])[:, None, None]
     world = World(NAMES, 3, lambda *_: np.broadcast_to(gains, (4, 4, 3)))
-    effective = tried(world, np.random.default_rng(1), 200).effective
+    effective = run_trial(world, np.random.default_rng(1), 200).effective
     return effective[effective["finetune_bytes"] == 32_000].reset_index(drop=True)
 
 

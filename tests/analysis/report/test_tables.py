@@ -12,10 +12,10 @@ from analysis.report.tables import one_law
 @pytest.mark.parametrize(
     ("p_value", "least_p", "said"),
     [
-        (0.01, 0.001, "One law does not serve all sources (p 0.01); the same k: p 0.02."),
-        (0.4, 0.001, "Nothing speaks against one law for all sources (p 0.4)"),
-        (0.17, 0.17, "Too few languages to say (p 0.17; the smallest possible 0.17)"),
-        (float("nan"), 0.1, "these data cannot say: why"),
+        (0.01, 0.001, "One law does not hold for all sources (p 0.01); the same k: p 0.02."),
+        (0.4, 0.001, "No evidence against one law for all sources (p 0.4)"),
+        (0.17, 0.17, "Too few languages to decide (p 0.17; the smallest possible is 0.17)"),
+        (float("nan"), 0.1, "cannot be tested here: why"),
     ],
 )
 def test_one_law_in_words(p_value: float, least_p: float, said: str) -> None:

@@ -12,29 +12,32 @@ import pandas as pd
 from analysis.claims.evidence import Evidence
 
 SURE = 0.95  # share of resamples from which on an order of two is called clear
-TOLD_SHARE = 0.1  # of D_F: with one seed, a smaller D_T is not spoken of
+# With one seed, a D_T below this share of D_F does not count as different from 0.
+MIN_TRANSFER_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Telling:
-    """best: the D_F (bytes) to speak of; nothing: sizes at which no D_T is told from 0 and no two
-    sources are told apart, by their labels in `effective`."""
+class Separation:
+    """best: the D_F (bytes) at which sources are separated best; uninformative: sizes (bytes) at
+    which no D_T differs from 0 and no two sources differ."""
 
     best: int
-    nothing: tuple[int, ...]
+    uninformative: tuple[int, ...]
 
 
-def telling(rows: pd.DataFrame, noise: Evidence | None, suspect: Collection[int] = ()) -> Telling:
-    """Of the rows of one model and target, with the index that they have in the whole table.
+def separation(
+    rows: pd.DataFrame, noise: Evidence | None, suspect: Collection[int] = ()
+) -> Separation:
+    """How well sources are separated, in rows of one model and target with their original index.
 
-    A D_T is told where it is inside the ladder and its interval leaves 0 out (with one seed: where
-    it is more than a tenth of D_F); two sources are told apart where one has the larger D_E in 95 %
-    of resamples. The best size has a source that is worth anything, on a ladder that is trusted
-    (not `suspect`), and then most pairs told apart, by the most standard errors.
+    A D_T differs from 0 if it is inside the ladder and its interval excludes 0 (with one seed: if
+    it is more than a tenth of D_F); two sources differ if one has the larger D_E in 95 % of
+    resamples. The best size has a source with positive D_T and a trusted ladder (not `suspect`),
+    then the most pairs of sources that differ, then the most standard errors between them.
     """
     low, high = rows["transferred_low_bytes"], rows["transferred_high_bytes"]
     apart = (low > 0) | (high < 0)
-    by_size = rows["transferred_bytes"].abs() > TOLD_SHARE * rows["finetune_bytes"]
+    by_size = rows["transferred_bytes"].abs() > MIN_TRANSFER_SHARE * rows["finetune_bytes"]
     told = (rows["range"] == "inside") & apart.where(low.notna(), by_size)
     found = []
     for size, group in rows.groupby("finetune_bytes", sort=True):
@@ -45,13 +48,13 @@ def telling(rows: pd.DataFrame, noise: Evidence | None, suspect: Collection[int]
         useful = int(str(size)) not in suspect and mine.any() and worth.any()
         found.append((bool(useful), pairs, int(mine.sum()), int(inside.sum()), errors, size))
     best = max(found)[-1]
-    nothing = tuple(int(one[-1]) for one in found if one[1] == one[2] == 0)
-    return Telling(int(best), nothing)
+    uninformative = tuple(int(one[-1]) for one in found if one[1] == one[2] == 0)
+    return Separation(int(best), uninformative)
 
 
 def _apart(group: pd.DataFrame, noise: Evidence | None) -> tuple[int, float]:
-    """How many pairs of sources are told apart, and the mean standard errors between two; of those
-    of which one at least is inside the ladder."""
+    """How many pairs of sources differ, and the mean distance of two in standard errors, over pairs
+    with at least one D_E inside the ladder."""
     if noise is None or noise.log_ratio is None or (group["finetune_bytes"] == 0).any():
         return 0, 0.0
     drawn = noise.log_ratio[:, group.index.to_numpy()]

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from analysis.analyze import analyze
-from analysis.beside import Here, second_process
 from analysis.report.chosen import MOST_TARGETS, chosen
+from analysis.second_process import InlineExecutor, second_process
 from raydt.cpus import num_cpus
 from raydt.errors import InputError, Problem, RunError
 
@@ -59,7 +59,7 @@ def refuse() -> None:
 
 def test_an_error_of_the_second_process_is_an_error_here() -> None:
     with pytest.raises(InputError, match="one that is there"):
-        Here().submit(refuse).result()
+        InlineExecutor().submit(refuse).result()
     with second_process(()) as executor, pytest.raises(InputError, match="one that is there"):
         executor.submit(refuse).result()
 
@@ -70,7 +70,7 @@ def die() -> None:
 
 @pytest.mark.skipif(num_cpus() < 2, reason="a single core has no second process")
 def test_a_second_process_that_is_killed_is_one_line() -> None:
-    killed = pytest.raises(RunError, match="killed, for want of memory perhaps")
+    killed = pytest.raises(RunError, match="killed, perhaps for lack of memory")
     with killed, second_process(()) as executor:
         executor.submit(die).result()
 

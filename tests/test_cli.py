@@ -125,7 +125,7 @@ def test_a_plan_is_shown_and_nothing_is_started(tmp_path: Path) -> None:
     assert "168 to do" in done.stdout
     assert "pretrain related s0" in done.stdout
     assert "GPU-hours" in done.stdout
-    assert "one scratch ladder per source +175%" in " ".join(done.stdout.split())
+    assert "one scratch ladder per source +166%" in " ".join(done.stdout.split())
     assert "5 of 5 claims can have a verdict" in done.stdout
     assert "detects a correlation from |r| =" in " ".join(done.stdout.split())
     assert list(tmp_path.iterdir()) == []

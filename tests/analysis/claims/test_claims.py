@@ -191,7 +191,9 @@ def test_a_size_with_a_bound_is_left_out_where_there_are_others() -> None:
     ] = "below"
     left = comparable(finetuned(effective, "tiny", noise))
     assert not left.bounded
-    assert left.notes == ["4 of 60 pairs and sizes left out: a D_E beside them is a bound."]
+    assert left.notes == [
+        "4 of 60 pairs and sizes left out: a D_E at the same target and size is a bound."
+    ]
 
 
 def test_too_little_is_said_to_be_too_little() -> None:

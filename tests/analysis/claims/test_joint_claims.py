@@ -63,9 +63,9 @@ def test_without_a_penalty_it_is_seldom_found() -> None:
 
 def test_one_script_or_unknown_ones_are_no_question() -> None:
     latin = planted(-0.2, languages=("de", "en", "es", "fi", "pt"))
-    assert not scripts_claim(latin).asked
+    assert not scripts_claim(latin).was_tested
     assert "20 pairs, 0 of them across" in scripts_claim(latin).sentence
-    assert not scripts_claim(planted(-0.39), CorpusFacts()).asked
+    assert not scripts_claim(planted(-0.39), CorpusFacts()).was_tested
     # A language whose script is not known is left out.
     some = CorpusFacts(scripts={n: s for n, s in FACTS.scripts.items() if n != "fi"})
     assert scripts_claim(planted(-0.39), some).n == 9

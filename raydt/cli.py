@@ -145,7 +145,7 @@ def _overview() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "raydt",
         usage="%(prog)s COMMAND [OPTIONS]",
-        description=sys.modules["raydt"].__doc__,
+        description=str(sys.modules["raydt"].__doc__).partition("\n\n")[0],
         epilog="`raydt COMMAND --help` shows the options of a command, `raydt --version` the "
         "version.",
         formatter_class=HelpFormatter,

@@ -58,7 +58,7 @@ def test_labels_mean_what_is_declared(tmp_path: Path) -> None:
     assert mixed.sizes == "published, 6M=7000000"
     with pytest.raises(InputError, match="--size 7M=BYTES"):
         table_of(tmp_path, AUTHORS.replace("60M", "7M"))
-    with pytest.raises(InputError, match="one thing"):
+    with pytest.raises(InputError, match="unambiguous label"):
         DeclaredSizes([], "nominal").num_bytes("6B")
     with pytest.raises(InputError) as raised:
         DeclaredSizes(["published", "nominal", "6M", "6M=x", "7M=1", "7M=2"], "published")

@@ -121,7 +121,7 @@ def test_another_protocol_under_the_same_name_is_refused(undisturbed: tuple[Path
     storage, _ = undisturbed
     code, _, err = finished(grid(storage, "--protocol.patience", "9"))
     assert code == 2
-    assert "protocol.patience: 3, as in the sweep 'tiny'" in err
+    assert "protocol.patience: expected 3, as in the existing sweep 'tiny'" in err
     assert "Traceback" not in err
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
+from analysis.claims.counterexamples import opposite_signs, widest_left_out
 from analysis.claims.grid import Comparable, Finetuned, Grid, comparable, grid_of, pooled
 from analysis.claims.quadratic import reach_of_all, size_of
 from analysis.claims.twoway import (
@@ -46,25 +47,6 @@ class Contrasts:
     pairs: list[tuple[str, str]]
     values: Floats
     drawn: Floats | None
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Two sources at a size that is not compared, as a D_E there is a bound: at least how many
-    times `other` in D_E `source` is worth; missing: the rung that would tell, below or above."""
-
-    source: str
-    other: str
-    target: str
-    size: str
-    fold: float
-    missing: str
-
-    def __str__(self) -> str:
-        return (
-            f"on {self.size} of {self.target}, left out because a D_E is a bound, {self.source} "
-            f"gives at least {self.fold:.2g} times the D_E of {self.other}"
-        )
 
 
 def similar(
@@ -200,42 +182,6 @@ def similar_verdict(grid: Grid, among: Contrasts, left: Comparable) -> Verdict:
     if alike and not left.bounded and pairs_alike(grid) and not _any_beyond(grid):
         return Verdict.YES
     return Verdict.UNDECIDED
-
-
-def widest_left_out(found: Finetuned, left: Comparable) -> LeftOut | None:
-    """The largest ratio that bounds show among what `comparable` left out, by point estimates."""
-    rows = found.rows[~found.rows.index.isin(left.found.rows.index) & ~found.rows["distrusted"]]
-    widest: LeftOut | None = None
-    for target, mine in rows.groupby(["target", "finetune_bytes"]):
-        best = mine[mine["range"] != "below"]  # at least this
-        least = mine[mine["range"] != "above"]  # at most this
-        if best.empty or least.empty:
-            continue
-        high = best.loc[best["log_ratio"].idxmax()]
-        low = least.loc[least["log_ratio"].idxmin()]
-        fold = float(np.exp(high["log_ratio"] - low["log_ratio"]))
-        if widest is None or fold > widest.fold:
-            missing = "below" if low["range"] == "below" else "above"
-            widest = LeftOut(
-                high["source"], low["source"], str(target[0]), high["size"], fold, missing
-            )
-    return widest
-
-
-def opposite_signs(rows: pd.DataFrame) -> str:
-    """Two sources of a target and size of which one surely gains and the other surely loses, the
-    largest difference of all; "" if there are none."""
-    gains = rows[(rows["transferred_low_bytes"] > 0) & (rows["low_range"] != "below")]
-    losses = rows[(rows["transferred_high_bytes"] < 0) & (rows["high_range"] != "above")]
-    where = ["target", "size", "finetune_bytes"]
-    both = gains.merge(losses, on=where, suffixes=("", "_lost"))
-    if both.empty:
-        return ""
-    one = both.loc[(both["log_ratio"] - both["log_ratio_lost"]).idxmax()]
-    return (
-        f"into {one['target']} on {one['size']} {one['source']} helps and {one['source_lost']} "
-        "does harm, each beyond its interval"
-    )
 
 
 def sizes_apart(found: Finetuned) -> list[str]:

@@ -103,7 +103,7 @@ def test_stopped_it_leaves_nothing_running_and_goes_on_when_asked(
     assert "raydt logs -f tiny-" in submitted.stdout
     twice = three_nodes.raydt(checkout, *words)
     assert twice.returncode == 2
-    assert "one that does not run on the cluster yet" in twice.stderr
+    assert "one that is not running on the cluster" in twice.stderr
     until(lambda: len(results(tmp_path)) >= 2, "two cells")
     stopped = three_nodes.raydt(checkout, "stop", "tiny")
     assert stopped.returncode == 0, stopped.stderr
@@ -114,7 +114,7 @@ def test_stopped_it_leaves_nothing_running_and_goes_on_when_asked(
     until(lambda: three_nodes.actors() == [], "no actor left")
     drivers = [p for p in psutil.process_iter() if str(tmp_path) in " ".join(_words(p))]
     assert drivers == []
-    assert "is over" in three_nodes.raydt(checkout, "stop", "tiny").stdout
+    assert "has already ended" in three_nodes.raydt(checkout, "stop", "tiny").stdout
 
     resumed = three_nodes.raydt(checkout, "resume", "-f", "tiny")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr

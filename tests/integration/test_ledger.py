@@ -88,7 +88,7 @@ def test_text_that_is_edited_under_a_launch_is_not_trained_on(tmp_path: Path) ->
     assert prepared.returncode == 0, prepared.stderr
     code, _, err = finished(process)
     assert code == 1, "it must not end as if nothing had happened"
-    assert "its corpus was changed and prepared anew" in err
+    assert "its corpus was changed and prepared again" in err
     assert "Traceback" not in err
     after = statuses(tmp_path, "one")
     assert {result["status"] for result in after.values()} == {"done", "failed"}

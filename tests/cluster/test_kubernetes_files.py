@@ -17,6 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from raydt import __version__
 from tests.cluster.manifests import ROOT, documents, pods, problems, schema
 
 
@@ -183,14 +184,13 @@ def test_versions_and_the_image_are_the_same_everywhere(rayjob: dict[str, Any]) 
         for container in pod["spec"]["containers"]
     ]
     own = {image for image in named if "raydt" in image}
-    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
-    kinds = {f"registry.example/raydt:{version}-{kind}" for kind in ("cpu", "cuda")}
+    kinds = {f"registry.example/raydt:{__version__}-{kind}" for kind in ("cpu", "cuda")}
     assert own == kinds
     pages = [*(ROOT / "docs" / "places").iterdir(), *(ROOT / "cluster").iterdir()]
     for path in (*pages, ROOT / "cluster.yaml"):
         assert set(re.findall(r"registry\.example/raydt:[\w.-]+\w", path.read_text())) <= kinds
     for name in ("cluster.yaml", "cluster/gcp.yaml", "docs/places/slurm.md"):
-        assert f"registry.example/raydt:{version}-cuda" in (ROOT / name).read_text()
+        assert f"registry.example/raydt:{__version__}-cuda" in (ROOT / name).read_text()
 
 
 def test_no_secret_is_in_them() -> None:

@@ -29,8 +29,10 @@ def test_articles_of_5_kb_have_splits_that_will_do(
     assert sum("pt " in line or "de " in line for line in shown) == 2
 
 
-def test_the_bytes_of_test_by_the_name_one_types(capsys: pytest.CaptureFixture[str]) -> None:
-    code, shown = said(capsys, "plan", "--test-bytes", "16k")
+def test_the_bytes_of_test_by_the_name_one_types(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, shown = said(capsys, "plan", "--test-bytes", "16k", "--storage", str(tmp_path))
     assert code == 0
     assert "16k" in " ".join(shown)
 

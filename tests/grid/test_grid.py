@@ -271,9 +271,9 @@ def test_one_name_is_one_protocol(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         check_name_is_free(other)
     text = str(caught.value)
-    assert "corpus: 'controlled'" in text
-    assert "protocol.patience: 3" in text
-    assert "protocol.scratch.clip_norm: 1.0" in text
+    assert "corpus: expected 'controlled'" in text
+    assert "protocol.patience: expected 3" in text
+    assert "protocol.scratch.clip_norm: expected 1.0" in text
     assert "--name" in text
 
 
@@ -305,7 +305,7 @@ def test_a_record_that_is_older_than_a_field_was_trained_by_its_default(tmp_path
             | {"scratch": {**sweep.protocol.scratch.model_dump(), "z_loss": 0.5}},
         }
     )
-    with pytest.raises(InputError, match=r"protocol.scratch.z_loss: 0.0"):
+    with pytest.raises(InputError, match=r"protocol.scratch.z_loss: expected 0.0"):
         check_name_is_free(other)
 
 

@@ -31,14 +31,14 @@ from raydt.config.machine import num_gpus
 from raydt.cpu.heap import keep_freed_memory
 from raydt.cpus import num_cpus
 from raydt.grid.lease import _this_machine
-from raydt.storage.disks import is_on_network, own_disk
+from raydt.storage.disks import is_on_network, local_disk
 
 assert num_cpus() == os.cpu_count(), num_cpus()
 assert num_gpus() == 0
 assert keep_freed_memory() is False
 assert len(_this_machine().split("/")) == 2, _this_machine()  # its name and its network card
 assert not is_on_network(Path("/"))
-assert own_disk(1) is not None
+assert local_disk(1) is not None
 print(psutil.Process().memory_info().rss)  # what is not ours still finds its /proc
 """
 

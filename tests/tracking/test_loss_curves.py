@@ -102,7 +102,7 @@ def test_one_evaluation_is_said_to_be_none_and_tokens_become_bytes(tmp_path: Pat
     assert row.curve == ((0, 2.25), (400, 2.0))
     notes = "; ".join(table.notes)
     assert "1 curves have only one evaluation of trained weights" in notes
-    assert "1 rows without a loss" in notes
+    assert "1 rows have no loss and were ignored" in notes
 
 
 def test_somebodys_joint_cells_are_scored(

@@ -84,5 +84,5 @@ def test_who_diverges_has_no_number(source: tuple[Outcome, Path]) -> None:
 
 def test_a_source_without_a_test_is_named() -> None:
     empty = replace(splits_of("alba"), source_test=splits_of("alba").test[:0])
-    with pytest.raises(InputError, match="source's test split: at least one byte"):
+    with pytest.raises(InputError, match="source's test split: expected at least one byte"):
         train(CONFIG, empty)

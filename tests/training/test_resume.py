@@ -153,8 +153,8 @@ def test_a_checkpoint_of_something_else_is_refused_by_all_that_differs(
     assert len(caught.value.problems) == 4
     for words in (
         "model.hidden: expected 96, as in the cell, got 64",
-        "recipe.learning_rate: 0.5",
-        "seed: 1",
+        "recipe.learning_rate: expected 0.5",
+        "seed: expected 1",
         "fingerprint 'g', got 'f'",
     ):
         assert words in text

@@ -143,6 +143,9 @@ def test_too_few_pairs_predict_nothing_and_a_bound_stays_one() -> None:
 
 def test_predictions_are_marked_wherever_they_are_shown() -> None:
     effective, gone = planted(0, own=0.1, missing=3)
+    effective = effective.assign(
+        transferred_low_bytes=math.nan, transferred_high_bytes=math.nan, low_range="", high_range=""
+    )
     found = completed(effective, 0.9)
     shown = predicted_table(found.predicted, False)
     assert shown is not None

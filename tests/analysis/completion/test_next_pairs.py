@@ -77,7 +77,7 @@ def test_the_plan_lists_them(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     words = ["plan", "--corpus", "controlled", "--sources", "related", "unrelated", "--targets"]
     words += ["alba", "brio", "--sizes", "2k", "--seeds", "0", "--storage", str(tmp_path)]
     assert cli.main([*words, "--next", "3"]) == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "next 3 of 4 unmeasured pairs" in shown
     assert "too few pairs are measured" in shown
     assert cli.main([*words, "--next", "0"]) == 2

@@ -68,7 +68,7 @@ def test_the_page_says_when_scratch_is_ahead(store: Store, tmp_path: Path) -> No
     assert inside["scratch_ahead_flops"].tolist() == pytest.approx([known * 1e6] * 3, rel=0.1)
     page = found.report_path.read_text()
     assert "Scratch, or pretrain and finetune?" in page
-    assert "scratch is ahead from" in page
+    assert "scratch ahead from" in page
     assert (tmp_path / "report" / "crossovers.csv").exists()
     (figure,) = (tmp_path / "report" / "figures").glob("crossover-*.svg")
     drawn = figure.read_text()

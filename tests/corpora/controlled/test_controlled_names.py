@@ -120,7 +120,7 @@ def test_a_language_is_written_as_a_file_of_documents(
     assert "which is left as it is" in capsys.readouterr().err
     assert (tmp_path / "texts" / "brackets.txt").read_bytes() == before
     assert main(["related", "--to", str(tmp_path), "--bytes", "3"]) == 2
-    assert "room for a document of related; found 3" in capsys.readouterr().err
+    assert "expected room for a document of related, got 3" in capsys.readouterr().err
     assert main(["related", "--to", str(tmp_path), "--bytes", "many"]) == 2
     assert not (tmp_path / "related.txt").exists()
 

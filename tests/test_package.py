@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from raydt import __version__
+from tests.program import output_of
 
 ROOT = Path(__file__).parent.parent
 LOSSES = """\
@@ -79,17 +80,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def run(program: str, *words: str) -> str:
-        done = subprocess.run(
-            [environment / "bin" / program, *words],
-            cwd=empty,
-            env=given,
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout
+        return output_of([environment / "bin" / program, *words], empty, given)
 
     where = run("python", "-c", "import raydt, analysis; print(raydt.__file__, analysis.__file__)")
     assert all(Path(file).is_relative_to(own) for file in where.split()), where

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from analysis.claims import commutative, explained, hurt, similar, specific
-from analysis.claims.correlates import known_languages
+from analysis.claims.correlates import MIN_PERMUTATIONS, known_languages
 from analysis.claims.grid import Grid
 from analysis.claims.permutation import associated, label_permutations
 from analysis.claims.predictors import distances
@@ -86,7 +86,7 @@ def _similarity(axes: Axes) -> Answerable:
     drawn = label_permutations(
         grid.sources, grid.targets, num_permutations=NUM_PERMUTATIONS, random=random
     )
-    if len(drawn.sources) < explained.MIN_PERMUTATIONS or not grid.different().any():
+    if len(drawn.sources) < MIN_PERMUTATIONS or not grid.different().any():
         return Answerable(*said, False, _more_languages(axes, explained.MIN_LANGUAGES))
     # With the distance itself as transfer: permuting labels of equal distances changes nothing.
     best = associated(

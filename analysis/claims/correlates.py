@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from analysis.arrays import Floats
+from analysis.claims.claim import Verdict
 from analysis.claims.grid import Grid
 from analysis.claims.permutation import (
     Association,
@@ -16,6 +19,10 @@ from analysis.claims.permutation import (
 from analysis.claims.predictors import OVERLAPPING, PREREGISTERED
 from analysis.distances.table import KINDS
 
+LEVEL = 0.05
+MODERATE_R = 0.3  # Cohen's; a "no" means that |r| is significantly below it
+NORMAL_95 = 1.645  # of a standard normal: two one-sided tests of 5 %
+MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
 FIRST, EXPLORED, OF_CORPORA = "preregistered", "exploration", "of the corpora"
 
 
@@ -82,6 +89,22 @@ def together(
             f"MRQAP leaves out predictors that are not known for every language: {', '.join(lost)}."
         )
     return found
+
+
+def correlation_verdict(
+    r: float, p: float, error: float, freedom: int, *, expected: int
+) -> Verdict:
+    """By p, with the `expected` sign (1 or -1) of r for a yes; no where |r| is significantly below
+    `MODERATE_R`."""
+    if p <= LEVEL:
+        return Verdict.YES if r * expected > 0 else Verdict.OPPOSITE
+    return Verdict.NO if abs(r) + reach_of(error, freedom) < MODERATE_R else Verdict.UNDECIDED
+
+
+def reach_of(error: float, freedom: int) -> float:
+    """How far r may be off. Few labels give few values of r, so its error under permutation counts
+    as at least that of independent pairs."""
+    return NORMAL_95 * max(error, 1 / math.sqrt(freedom))
 
 
 def correlate(

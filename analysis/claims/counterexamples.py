@@ -8,6 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.claims.grid import Comparable, Finetuned
+from analysis.claims.signs import certain_signs
+
+# Of D_T, in the effective table.
+INTERVAL = ("transferred_low_bytes", "transferred_high_bytes", "low_range", "high_range")
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,11 @@ def widest_left_out(found: Finetuned, left: Comparable) -> LeftOut | None:
 
 
 def opposite_signs(rows: pd.DataFrame) -> str:
-    """Two sources of a target and size of which one surely gains and the other surely loses, the
-    largest difference of all; "" if there are none."""
-    gains = rows[(rows["transferred_low_bytes"] > 0) & (rows["low_range"] != "below")]
-    losses = rows[(rows["transferred_high_bytes"] < 0) & (rows["high_range"] != "above")]
+    """Two sources of a target and size of which one helps and the other does harm, both with
+    certainty, the largest difference of all; "" if there are none."""
+    signs = certain_signs(rows, *INTERVAL)
     where = ["target", "size", "finetune_bytes"]
-    both = gains.merge(losses, on=where, suffixes=("", "_lost"))
+    both = rows[signs > 0].merge(rows[signs < 0], on=where, suffixes=("", "_lost"))
     if both.empty:
         return ""
     one = both.loc[(both["log_ratio"] - both["log_ratio_lost"]).idxmax()]

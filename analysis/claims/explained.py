@@ -16,7 +16,17 @@ import numpy as np
 import pandas as pd
 
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
-from analysis.claims.correlates import FIRST, correlate, known_languages, together
+from analysis.claims.correlates import (
+    FIRST,
+    LEVEL,
+    MIN_PERMUTATIONS,
+    MODERATE_R,
+    correlate,
+    correlation_verdict,
+    known_languages,
+    reach_of,
+    together,
+)
 from analysis.claims.grid import Finetuned, Grid, censored_note, pooled
 from analysis.claims.permutation import (
     associated,
@@ -36,12 +46,8 @@ from analysis.wording import counted
 
 NAME = "similarity"
 QUESTION = "Does similarity of languages explain what transfers?"
-LEVEL = 0.05
-MODERATE_R = 0.3  # Cohen's; "no" means that |r| is significantly below it
-NORMAL_95 = 1.645  # of a standard normal: two one-sided tests of 5 %
 MOST_LANGUAGES = 12  # the largest number of additional languages considered
 MIN_LANGUAGES = 4  # in both roles
-MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
 CORRELATES = "Correlates of log(D_E / D_F)"
 PAIRS = "Pairs and their distances"
 FAMILY = ["role", "method", "measure", "main_effects"]
@@ -186,21 +192,21 @@ def _answer(main: dict[object, object]) -> tuple[str, Verdict, str]:
             "Needs languages that are not all equally far from each other.",
         )
     said = f"correlation of distance and transfer r = {r:+.2f}, p = {p:.2g}"
-    if p <= LEVEL:
-        more, verdict = ("nearer", Verdict.YES) if r < 0 else ("farther", Verdict.OPPOSITE)
+    freedom, pairs, languages = (
+        int(str(main[name])) for name in ("freedom", "num_pairs", "num_languages")
+    )
+    verdict = correlation_verdict(r, p, error, freedom, expected=-1)
+    if verdict in (Verdict.YES, Verdict.OPPOSITE):
+        more = "nearer" if r < 0 else "farther"
         return (
             f"The {more} a source, the more it gives, beyond the main effects of source and target "
             f"({said}).",
             verdict,
             "",
         )
-    # Few labels give few values of r; the error is at least that of independent pairs.
-    freedom, pairs, languages = (
-        int(str(main[name])) for name in ("freedom", "num_pairs", "num_languages")
-    )
-    reach = NORMAL_95 * max(error, 1 / math.sqrt(freedom))
-    if abs(r) + reach < MODERATE_R:
+    if verdict is Verdict.NO:
         return f"Hardly: |r| is significantly below {MODERATE_R} ({said}).", Verdict.NO, ""
+    reach = reach_of(error, freedom)
     takes = _languages_needed(abs(r), critical, reach, least, (languages, pairs, freedom))
     if least > LEVEL:
         return (

@@ -15,12 +15,19 @@ import pandas as pd
 
 from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
-from analysis.claims.correlates import known_languages
-from analysis.claims.explained import LEVEL, MIN_PERMUTATIONS, MODERATE_R, NORMAL_95
+from analysis.claims.correlates import (
+    LEVEL,
+    MIN_PERMUTATIONS,
+    MODERATE_R,
+    correlation_verdict,
+    known_languages,
+)
+from analysis.claims.counterexamples import INTERVAL
 from analysis.claims.grid import Finetuned, Grid, pooled
 from analysis.claims.permutation import Association, associated, label_permutations
 from analysis.claims.predictors import CorpusFacts
 from analysis.claims.scripts import common_share
+from analysis.claims.signs import certain_signs
 
 SCRIPTS, AGREEMENT = "scripts", "agreement"
 SCRIPTS_QUESTION = "Does training with a language of another script cost more?"
@@ -28,6 +35,8 @@ AGREEMENT_QUESTION = "Do the bilingual transfer score and D_T order pairs alike?
 ONE_SCRIPT = 0.5  # of letters in scripts of both, from which on two languages share a script
 TABLE = "Bilingual transfer scores by script"
 SIGNS = "Signs of BTS and D_T"
+_SIGNS = {1: "above 0", 0: "not certain", -1: "below 0"}
+_SCORE_INTERVAL = ("low", "high", "low_range", "high_range")
 
 
 def across_scripts(
@@ -72,12 +81,12 @@ def across_scripts(
         f"mean BTS {within:+.2f} within a script ({rows[0]['number']} pairs), {across:+.2f} across "
         f"({rows[1]['number']} pairs), p = {found.p:.2g}"
     )
-    verdict = _verdict(found, expected=-1)
+    verdict = correlation_verdict(found.r, found.p, found.error, found.freedom, expected=-1)
     sentence = {
         Verdict.YES: f"Another script costs ({said}).",
         Verdict.OPPOSITE: f"Another script helps ({said}).",
         Verdict.NO: f"Hardly ({said}).",
-        Verdict.UNDECIDED: f"Not shown, and not excluded ({said}).",
+        Verdict.UNDECIDED: f"Neither shown nor excluded ({said}).",
     }[verdict]
     return ClaimAnswer(
         name=SCRIPTS,
@@ -104,9 +113,7 @@ def agreement(
     """Rank correlation over pairs of BTS and log(D_E / D_F), at the sizes that have both."""
     keys = ["source", "target", "finetune_bytes"]
     renamed = scores.rename(columns={"target_bytes": "finetune_bytes"})
-    renamed = renamed.rename(
-        columns={name: f"{name}_score" for name in ("low", "high", "low_range", "high_range")}
-    )
+    renamed = renamed.rename(columns={name: f"{name}_score" for name in _SCORE_INTERVAL})
     both = finetunes.rows.merge(
         renamed[[*keys, "score", *(name for name in renamed if name.endswith("_score"))]], on=keys
     )
@@ -132,12 +139,12 @@ def agreement(
     signs = _signs(both)
     apart = int(signs.loc["D_T above 0", "BTS below 0"])
     said = f"rank correlation {found.r:+.2f}, p = {found.p:.2g}"
-    verdict = _verdict(found, expected=1)
+    verdict = correlation_verdict(found.r, found.p, found.error, found.freedom, expected=1)
     sentence = {
         Verdict.YES: f"Alike ({said}).",
         Verdict.OPPOSITE: f"The other way round ({said}).",
         Verdict.NO: f"They have little to do with each other ({said}).",
-        Verdict.UNDECIDED: f"Not shown, and not excluded ({said}).",
+        Verdict.UNDECIDED: f"Neither shown nor excluded ({said}).",
     }[verdict]
     sentence += f" {apart} of {len(both)} pairs and sizes gain as a finetune and lose jointly."
     return ClaimAnswer(
@@ -176,36 +183,17 @@ def _permuted(
     return None if math.isnan(found.p) else found
 
 
-def _verdict(found: Association, expected: int) -> Verdict:
-    """By p, or by a correlation that is surely small: as the claim of similarity."""
-    if found.p <= LEVEL:
-        return Verdict.YES if found.r * expected > 0 else Verdict.OPPOSITE
-    reach = NORMAL_95 * max(found.error, 1 / math.sqrt(found.freedom))
-    return Verdict.NO if abs(found.r) + reach < MODERATE_R else Verdict.UNDECIDED
-
-
 def _method(found: Association) -> str:
     return (
         f"p by permuting labels of languages (QAP), {found.num_pairs} pairs; yes: p <= {LEVEL}; "
-        f"no: |r| surely under {MODERATE_R}."
+        f"no: |r| significantly below {MODERATE_R}."
     )
 
 
 def _signs(both: pd.DataFrame) -> pd.DataFrame:
-    """Counts of pairs and sizes by the sign of D_T (rows) and of BTS (columns); "not told" where
-    an interval holds 0 or is not known."""
-    transferred = _sign(both, "D_T", "transferred_low_bytes", "transferred_high_bytes", "")
-    score = _sign(both, "BTS", "low_score", "high_score", "_score")
-    rows, columns = ([f"{name} {end}" for end in _ENDS] for name in ("D_T", "BTS"))
-    counted = pd.crosstab(transferred, score)
-    return counted.reindex(index=rows, columns=columns, fill_value=0)
-
-
-_ENDS = ("above 0", "not told", "below 0")
-
-
-def _sign(both: pd.DataFrame, name: str, low: str, high: str, suffix: str) -> pd.Series[str]:
-    above = (both[low] > 0) & (both[f"low_range{suffix}"] != "below")
-    below = (both[high] < 0) & (both[f"high_range{suffix}"] != "above")
-    words = np.select([above, below], [_ENDS[0], _ENDS[2]], _ENDS[1])
-    return pd.Series([f"{name} {word}" for word in words], index=both.index)
+    """Counts of pairs and sizes by the certain sign of D_T (rows) and of BTS (columns)."""
+    transferred = certain_signs(both, *INTERVAL)
+    score = certain_signs(both, *(f"{name}_score" for name in _SCORE_INTERVAL))
+    rows, columns = ([f"{name} {end}" for end in _SIGNS.values()] for name in ("D_T", "BTS"))
+    counts = [[int(((transferred == i) & (score == j)).sum()) for j in _SIGNS] for i in _SIGNS]
+    return pd.DataFrame(counts, rows, columns)

@@ -6,13 +6,13 @@ This stands for a Mac and is none: Ray, torch and psutil are their builds for Li
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.integration.tiny import ROOT
+from tests.program import output_of
 
 ONE_PAIR = (
     "--sources related --targets alba --sizes 2k 8k --seeds 0 --pretrain-size 20k "
@@ -46,17 +46,8 @@ print(psutil.Process().memory_info().rss)  # what is not ours still finds its /p
 def run(*words: str, folder: Path) -> str:
     """The output of Python without what only Linux has."""
     given = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        env={**given, "PYTHONPATH": f"{Path(__file__).parent}:{ROOT}", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
+    own = {"PYTHONPATH": f"{Path(__file__).parent}:{ROOT}", "CUDA_VISIBLE_DEVICES": ""}
+    return output_of([sys.executable, *words], folder, given | own)
 
 
 def test_what_asks_the_machine_has_an_answer_without_linux(tmp_path: Path) -> None:

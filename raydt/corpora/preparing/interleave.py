@@ -31,7 +31,7 @@ def interleave(
     only extend the sequence.
     """
     assert sum(shares) == 1
-    ends = [_ends(stream) for stream in streams]
+    ends = [document_ends(stream) for stream in streams]
     whole = lcm(*(share.denominator for share in shares))
     weights = [int(share * whole) for share in shares]
     per_weight = [lcm(*weights) // weight for weight in weights]  # integers are exact and fast
@@ -51,8 +51,8 @@ def interleave(
         begins[k], nexts[k] = end, next(ends[k], None)
 
 
-def _ends(stream: NDArray[np.uint8]) -> Iterator[int]:
-    """The end of each document, including its separator."""
+def document_ends(stream: NDArray[np.uint8]) -> Iterator[int]:
+    """The end of each document, including its separator; a last one without it is ignored."""
     for start in range(0, len(stream), _LOOK_BYTES):
         places = np.flatnonzero(stream[start : start + _LOOK_BYTES] == SEPARATOR)
         yield from (places + start + 1).tolist()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from math import ceil
 from pathlib import Path
 
@@ -24,16 +25,17 @@ from raydt.corpora.prepared.evaluation import HeldOutSplit, at_most
 from raydt.corpora.prepared.language import PreparedLanguage, open_language, split_path
 from raydt.corpora.prepared.manifest import Manifest, Part, Source, SplitRecord
 from raydt.corpora.preparing.assemble import ShardWriter
-from raydt.corpora.preparing.interleave import interleave
+from raydt.corpora.preparing.interleave import document_ends, interleave
 from raydt.corpora.preparing.place import WORK, put_in_place
 from raydt.corpora.sources.documents import from_parts
-from raydt.corpora.splits import SEPARATOR, SPLITS, Split
+from raydt.corpora.splits import SPLITS, Split
 from raydt.errors import InputError, bad
 from raydt.locks import locked
 
 HELD_OUT: tuple[HeldOutSplit, ...] = ("val", "test")
 _WRITTEN_BYTES = 2**22  # written at a time
-_DOCUMENTS_AT_ONCE = 2**14
+
+Piece = tuple[str, int, int]  # of a language's stream, from where to where: a document, or its head
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,12 @@ def _write(
             continue
         stored = {name: part.manifest.splits[split].num_bytes for name, part in parts.items()}
         streams = {name: part.prefix(split, stored[name]) for name, part in parts.items()}
-        if mix.evaluated is None:
-            records[split], used = _mixed(streams, mix.shares, asked[split], path)
-        else:
-            records[split], used = _joined(streams, mix, path)
+        pieces = (
+            _mixed(list(streams), streams, mix.shares, asked[split])
+            if mix.evaluated is None
+            else _joined(streams, mix, mix.evaluated)
+        )
+        records[split], used = _write_pieces(pieces, streams, path)
         for name, num_bytes in used.items():
             taken[name][split] = num_bytes
         if split == "train" and records[split].num_bytes < mix.train_bytes:
@@ -155,72 +159,75 @@ def _write(
 
 
 def _mixed(
+    names: Sequence[str],
     streams: Mapping[str, NDArray[np.uint8]],
     shares: Mapping[str, Fraction],
     num_bytes: int,
-    path: Path,
-) -> tuple[SplitRecord, dict[str, int]]:
-    """Write whole, interleaved documents up to `num_bytes`; returns the record, and the bytes by
-    language."""
-    names = list(streams)
-    used = dict.fromkeys(names, 0)
-    pieces: list[NDArray[np.uint8]] = []
-    waiting = 0
-    with ShardWriter(path) as shard:
-        turns = interleave(list(streams.values()), [shares[name] for name in names])
-        while sum(used.values()) < num_bytes and (turn := next(turns, None)) is not None:
-            number, begin, end = turn
-            pieces.append(streams[names[number]][begin:end])
-            used[names[number]] = end
-            waiting += end - begin
-            if waiting >= _WRITTEN_BYTES:
-                _put(shard, pieces)
-                waiting = 0
-        _put(shard, pieces)
-    return shard.record(), used
+) -> Iterator[Piece]:
+    """Interleaved documents of the languages `names`, up to the one that reaches `num_bytes`."""
+    total = 0
+    for number, begin, end in interleave(
+        [streams[name] for name in names], [shares[name] for name in names]
+    ):
+        if total >= num_bytes:
+            return
+        yield names[number], begin, end
+        total += end - begin
 
 
-def _joined(
-    streams: Mapping[str, NDArray[np.uint8]], mix: Mix, path: Path
-) -> tuple[SplitRecord, dict[str, int]]:
-    """The first bytes of the evaluated language, cut where its share ends, as its scratch cell
-    reads them; then interleaved documents of the others, the last one cut too. The order in the
-    file does not matter: all of it is one size, whose windows training reads in random order.
+def _joined(streams: Mapping[str, NDArray[np.uint8]], mix: Mix, first: str) -> Iterator[Piece]:
+    """The first bytes of the evaluated language `first`, as its scratch cell reads them, then
+    documents of the others, interleaved; both are cut where their part ends. The order in the file
+    does not matter: all of it is one size, whose windows training reads in random order.
     """
-    first = mix.evaluated
-    assert first is not None
     wanted = int(mix.shares[first] * mix.train_bytes)
-    used = {first: min(wanted, len(streams[first]))}
+    yield from _cut(_of_one(first, streams[first]), wanted)
     others = [name for name in streams if name != first]
-    used |= dict.fromkeys(others, 0)
     left = mix.train_bytes - wanted
+    if len(others) == 1:
+        yield from _cut(_of_one(others[0], streams[others[0]]), left)
+    else:
+        shares = {name: mix.shares[name] / (1 - mix.shares[first]) for name in others}
+        yield from _cut(_mixed(others, streams, shares, left), left)
+
+
+def _of_one(name: str, stream: NDArray[np.uint8]) -> Iterator[Piece]:
+    """The documents of a stream; the last one may have been cut when it was prepared."""
+    begin = 0
+    for end in chain(document_ends(stream), [len(stream)]):
+        if end > begin:
+            yield name, begin, end
+        begin = end
+
+
+def _cut(pieces: Iterable[Piece], num_bytes: int) -> Iterator[Piece]:
+    """The first `num_bytes` of pieces."""
+    left = num_bytes
+    for name, begin, end in pieces:
+        end = min(end, begin + left)
+        yield name, begin, end
+        left -= end - begin
+        if not left:
+            return
+
+
+def _write_pieces(
+    pieces: Iterable[Piece], streams: Mapping[str, NDArray[np.uint8]], path: Path
+) -> tuple[SplitRecord, dict[str, int]]:
+    """Write a split; returns its record, and the bytes taken by language."""
+    used = dict.fromkeys(streams, 0)
+    waiting: list[NDArray[np.uint8]] = []
+    num_waiting_bytes = 0
     with ShardWriter(path) as shard:
-        _put_stream(shard, streams[first][: used[first]])
-        if len(others) == 1:  # whose last document may be cut already
-            used[others[0]] = min(left, len(streams[others[0]]))
-            _put_stream(shard, streams[others[0]][: used[others[0]]])
-        else:
-            shares = [mix.shares[name] / (1 - mix.shares[first]) for name in others]
-            for number, begin, end in interleave([streams[name] for name in others], shares):
-                end = min(end, begin + left)
-                _put(shard, [streams[others[number]][begin:end]])
-                used[others[number]] = end
-                left -= end - begin
-                if not left:
-                    break
+        for name, begin, end in pieces:
+            waiting.append(streams[name][begin:end])
+            used[name] = end
+            num_waiting_bytes += end - begin
+            if num_waiting_bytes >= _WRITTEN_BYTES:
+                _put(shard, waiting)
+                num_waiting_bytes = 0
+        _put(shard, waiting)
     return shard.record(), used
-
-
-def _put_stream(shard: ShardWriter, data: NDArray[np.uint8]) -> None:
-    """Write the documents of a stream; the last one may be cut."""
-    ends = np.flatnonzero(data == SEPARATOR) + 1
-    if len(data) and (not len(ends) or ends[-1] < len(data)):
-        ends = np.append(ends, len(data))
-    for begin in range(0, len(ends), _DOCUMENTS_AT_ONCE):
-        some = ends[begin : begin + _DOCUMENTS_AT_ONCE]
-        start = int(ends[begin - 1]) if begin else 0
-        offsets = np.concatenate([[0], some - start]).astype(np.int64)
-        shard.write(from_parts(data[start : some[-1]], offsets), len(some))
 
 
 def _put(shard: ShardWriter, pieces: list[NDArray[np.uint8]]) -> None:

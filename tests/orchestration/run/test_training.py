@@ -25,6 +25,7 @@ TRAIN, VAL, TEST = 4_000, 1_000, 1_000
 
 
 def write_text(folder: Path, seed: int) -> None:
+    folder.mkdir(exist_ok=True)
     documents = generate("alba", "train", 20_000, seed).tobytes()
     (folder / "de.txt").write_bytes(documents.replace(b"\0", b"\n"))
 
@@ -34,9 +35,16 @@ def prepared(text: Path, root: Path) -> PreparedLanguage:
     return prepare_language(corpus, "de", TRAIN, VAL, TEST, root)
 
 
+def published(folder: Path, storage_uri: str) -> tuple[PreparedLanguage, str]:
+    """A language on this disk, and where it is in an object store."""
+    write_text(folder / "text", seed=0)
+    language = prepared(folder / "text", folder / "corpora")
+    storage = open_folder(storage_uri)
+    return language, publish_language(language.folder, folder / "corpora", storage)
+
+
 def test_text_that_was_edited_under_a_launch_is_not_trained_on(tmp_path: Path) -> None:
     text = tmp_path / "text"
-    text.mkdir()
     write_text(text, seed=0)
     language = prepared(text, tmp_path / "corpora")
     task = cell_task(
@@ -63,12 +71,7 @@ def test_text_that_was_edited_under_a_launch_is_not_trained_on(tmp_path: Path) -
 
 
 def test_a_torn_copy_of_a_language_heals(s3_storage: str, tmp_path: Path) -> None:
-    text = tmp_path / "text"
-    text.mkdir()
-    write_text(text, seed=0)
-    language = prepared(text, tmp_path / "corpora")
-    storage = open_folder(s3_storage)
-    location = publish_language(language.folder, tmp_path / "corpora", storage)
+    language, location = published(tmp_path, s3_storage)
     cache = tmp_path / "cache"
     copy = fetch_language(location, cache)
     whole = {path.name: path.read_bytes() for path in copy.iterdir()}
@@ -85,12 +88,7 @@ def test_a_torn_copy_of_a_language_heals(s3_storage: str, tmp_path: Path) -> Non
 def test_of_a_source_no_more_than_its_test_is_fetched_and_only_of_this_launch(
     s3_storage: str, tmp_path: Path
 ) -> None:
-    text = tmp_path / "text"
-    text.mkdir()
-    write_text(text, seed=0)
-    language = prepared(text, tmp_path / "corpora")
-    storage = open_folder(s3_storage)
-    location = publish_language(language.folder, tmp_path / "corpora", storage)
+    language, location = published(tmp_path, s3_storage)
     expected = language.test(TEST).tobytes()
     sha256 = hashlib.sha256(expected).hexdigest()
     cache = tmp_path / "cache"
@@ -127,7 +125,6 @@ def test_a_language_behind_a_network_is_copied_to_the_disk_of_the_node(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     text = tmp_path / "text"
-    text.mkdir()
     write_text(text, seed=0)
     folder = prepared(text, tmp_path / "corpora").folder
     cache = tmp_path / "cache"

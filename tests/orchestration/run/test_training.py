@@ -71,7 +71,7 @@ def test_text_that_was_edited_under_a_launch_is_not_trained_on(tmp_path: Path) -
 
 
 def test_a_torn_copy_of_a_language_heals(s3_storage: str, tmp_path: Path) -> None:
-    language, location = published(tmp_path, s3_storage)
+    _, location = published(tmp_path, s3_storage)
     cache = tmp_path / "cache"
     copy = fetch_language(location, cache)
     whole = {path.name: path.read_bytes() for path in copy.iterdir()}

@@ -47,9 +47,8 @@ def answer(effective: pd.DataFrame, noise: Evidence | None = None) -> Answer:
     """Which source transfers most, overall and per target, how certain that is, and what does not
     follow."""
     if effective.empty:
-        return Answer(
-            "No D_T yet: no target has both a scratch ladder and a finetuned cell.", [], []
-        )
+        missing = "no target has both a scratch ladder and a finetuned cell"
+        return Answer(f"No D_T yet: {missing} of the same model.", [], [])
     headline, place = _headline(effective, noise)
     return Answer(
         headline,

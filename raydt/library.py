@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raydt.config.read import Typed, read_sweep
-from raydt.config.sweep import Sweep
+from raydt.config.sweep import Sweep, local_folder
 from raydt.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,8 +102,17 @@ def train(sweep: Sweep, *, quiet: bool = True) -> Launch:
     return launch(sweep, Progress(Console(quiet=quiet)))
 
 
-def analyze(sweep: Sweep, *, estimator: str = "guided", confidence: float = 0.9) -> Analysis:
-    """Compute D_E and D_T of a trained sweep and write the report, as `raydt analyze` does.
+def analyze(
+    sweep: Sweep | str,
+    *,
+    storage: str | Path = "runs",
+    estimator: str = "guided",
+    confidence: float = 0.9,
+) -> Analysis:
+    """Compute D_E and D_T of a sweep and write the report, as `raydt analyze` does.
+
+    `sweep` is a sweep of `plan`, or the name of one in the folder `storage`: one that was trained
+    there, or a table of losses that `raydt import` read.
 
     Raises `InputError` and `RunError` as `analysis.analyze.analyze` does.
 
@@ -115,15 +125,20 @@ def analyze(sweep: Sweep, *, estimator: str = "guided", confidence: float = 0.9)
     ['alba']
     """
     from analysis.reuse import analyzed
+    from raydt.tracking.uri import sqlite_uri
 
-    storage = sweep.local_storage
+    if isinstance(sweep, str):
+        name, folder = sweep, local_folder(str(storage))
+        store_uri = sqlite_uri(folder / "mlflow.db")
+    else:
+        name, folder, store_uri = sweep.name, sweep.local_storage, sweep.store_uri
     result, _ = analyzed(
-        sweep.store_uri,
-        sweep.name,
-        storage / sweep.name / "report",
+        store_uri,
+        name,
+        folder / name / "report",
         estimator=estimator,
         confidence=confidence,
-        corpora_dir=storage / "corpora",
+        corpora_dir=folder / "corpora",
     )
     return result
 

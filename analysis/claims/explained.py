@@ -96,8 +96,8 @@ def explained_by_similarity(
             name=NAME,
             question=QUESTION,
             model=model,
-            needs=f"{MIN_LANGUAGES} languages whose distances are known and whose labels permute "
-            f"in {MIN_PERMUTATIONS} ways",
+            needs=f"{MIN_LANGUAGES} languages whose distances are known, and enough of them as "
+            f"sources and as targets that their labels permute in {MIN_PERMUTATIONS} ways",
             found=f"{len(languages)} languages, {len(known)} kinds of distance known",
             n=len(languages),
             unit="languages",

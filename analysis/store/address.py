@@ -60,7 +60,8 @@ def _require_sqlite_store(path: Path, store_uri: str) -> None:
         found = "a folder" if path.is_dir() else "no file" if path.exists() else "none"
         if path.is_symlink() and not path.exists():
             found = f"a link to nothing, {path.readlink()},"
-        raise bad("store", "an existing SQLite file", f"{found} at {path}")
+        hint = "written by `raydt run` or `raydt import`; --storage or --store says where"
+        raise bad("store", f"an existing SQLite file ({hint})", f"{found} at {path}")
     try:
         with read_only(path) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}

@@ -29,6 +29,12 @@ def make_parser(prog: str, about: str) -> CommandParser:
         "cell, and bytes_seen,loss",
     )
     parser.add_argument("--name", help="name of the new sweep [that of the file]")
+    parser.add_argument(
+        "--add",
+        action="store_true",
+        help="keep cells that earlier imports under this name have and this file lacks; without "
+        "it the sweep has the cells of this file alone",
+    )
     parser.add_storage()
     parser.add_argument(
         "--into", metavar="URI", help="MLflow store to write to [SQLite in the storage]"
@@ -63,9 +69,7 @@ def make_parser(prog: str, about: str) -> CommandParser:
         metavar="NAME=VALUE",
         help="a value for all rows, in place of a column, such as stage=scratch or target=en",
     )
-    parser.add_argument(
-        "--unit", default="nats", help="unit of the losses: nats, bits or perplexity [nats]"
-    )
+    parser.add_argument("--unit", help="unit of the losses: nats, bits or perplexity [nats]")
     parser.add_argument(
         "--bytes-per-token",
         metavar="NUMBER",
@@ -89,8 +93,8 @@ def run(parsed: argparse.Namespace) -> int:
     from raydt.tracking.loss_units import read_unit
     from raydt.tracking.uri import sqlite_uri, without_password
 
-    unit = read_unit(parsed.unit, parsed.bytes_per_token)
-    declared = read_declared(parsed.column, parsed.set, unit)
+    unit = read_unit(parsed.unit or "nats", parsed.bytes_per_token)
+    declared = read_declared(parsed.column, parsed.set, unit, unit_is_given=parsed.unit is not None)
     table = read_losses(parsed.file, [*parsed.sizes, *parsed.size], declared)
     if parsed.curves is not None:
         table = with_curves(table, parsed.curves, [*parsed.sizes, *parsed.size], declared)
@@ -110,11 +114,22 @@ def run(parsed: argparse.Namespace) -> int:
             parsed.file.stem if parsed.name is None else parsed.name,
             parsed.file.name,
             lambda number: progress.update(task, completed=number),
+            add=parsed.add,
         )
+    num_new = imported.num_written - imported.num_replaced
+    changes = f"{num_new} of them new"
+    if imported.num_replaced:
+        changes += f", {imported.num_replaced} with other numbers than before"
+    if imported.num_kept:
+        changes += f", beside {imported.num_kept} of earlier imports"
     console.print(
-        f"{imported.num_cells} cells in sweep {imported.sweep}, {imported.num_written} of them "
-        f"new. Sizes: {table.sizes}."
+        f"{imported.num_cells} cells in sweep {imported.sweep}, {changes}. Sizes: {table.sizes}."
     )
+    if imported.num_dropped:
+        console.print(
+            f"Note: {imported.num_dropped} cells of earlier imports are not in this file, and no "
+            "longer in the sweep. To have both, import the earlier file again with --add."
+        )
     for text in table.left_out:
         console.print(f"Left out: {text}.", markup=False)
     for text in table.notes:

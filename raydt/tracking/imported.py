@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,15 @@ _BITS_PER_NAT = 1 / 0.6931471805599453
 # Cells that have not ended are in the plan, and have no run.
 _ENDED = {Status.DONE: "FINISHED", Status.FAILED: "FAILED", Status.DIVERGED: "FAILED"}
 
+_KEY_PARAMS = (
+    schema.PARAM_STAGE,
+    schema.PARAM_SOURCE,
+    schema.PARAM_TARGET,
+    schema.PARAM_SIZE_BYTES,
+    schema.PARAM_SEED,
+    schema.PARAM_MODEL,
+)
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -37,6 +46,9 @@ class Imported:
     experiment_id: str
     num_cells: int
     num_written: int  # 0: the store already had all
+    num_replaced: int = 0  # of those written: had another loss before
+    num_kept: int = 0  # cells of earlier tables that stay, with `add`
+    num_dropped: int = 0  # cells of earlier tables that the sweep no longer has
 
 
 def import_losses(
@@ -45,13 +57,16 @@ def import_losses(
     sweep: str,
     described: str,
     on_cell: Callable[[int], None] = lambda number: None,
+    *,
+    add: bool = False,
 ) -> Imported:
     """Write a table of losses into a store as the sweep `sweep`; `described` names its source.
 
     Importing the same table again changes nothing, and finishes an interrupted import. Another
     table under the same name becomes a new launch, whose plan has the fingerprints of its rows:
-    changed rows replace their predecessors, and all others are kept. `on_cell` receives the number
-    of processed cells.
+    changed rows replace their predecessors. Cells that only an earlier table has are dropped, or
+    with `add` kept. The runs of dropped and replaced cells are deleted, which `mlflow` can undo.
+    `on_cell` receives the number of processed cells.
 
     Raises `InputError` before anything is written if the name is invalid, belongs to a sweep that
     raydt trained or to a deleted experiment, or if the store cannot be used.
@@ -59,46 +74,69 @@ def import_losses(
     _check_name(sweep)
     client = open_store(store_uri)
     newest = _newest_launch(client, sweep)
-    if newest is not None and newest.data.tags[schema.TAG_IMPORT] == table.digest:
+    there = {} if newest is None else _written(client, str(newest.info.experiment_id))
+    mine = {_key(_params(row)) for row in table.rows}
+    before = {_key(run.data.params) for run in there.values()}
+    kept = [run for run in there.values() if _key(run.data.params) not in mine] if add else []
+    digest = table.digest_with([run.data.tags[schema.TAG_FINGERPRINT] for run in kept])
+    if newest is not None and newest.data.tags[schema.TAG_IMPORT] == digest:
         if newest.info.status == "FINISHED":
-            return Imported(sweep, str(newest.info.experiment_id), len(table.rows), 0)
+            experiment_id = str(newest.info.experiment_id)
+            return Imported(sweep, experiment_id, len(table.rows), 0, num_kept=len(kept))
         launch_id = str(newest.info.run_id)  # it was interrupted: resume it
         writer = Writer(client, store_uri, sweep)
     else:
         writer = Writer(client, store_uri, sweep)
         launch_id = writer.start_launch(
-            [_plan_row(row) for row in table.rows],
+            [*map(_plan_row, table.rows), *map(_kept_plan_row, kept)],
             {
                 "import": described,
                 "sizes": table.sizes,
                 "unit": table.unit,
                 "left_out": list(table.left_out),
+                "kept": len(kept),
             },
             f"Importing {described}.",
-            more_tags={schema.TAG_IMPORT: table.digest},
+            more_tags={schema.TAG_IMPORT: digest},
         )
-    there = _written(client, writer.experiment_id)
-    num_written = 0
+    num_written = num_replaced = 0
     for number, row in enumerate(table.rows):
         on_cell(number)
         if row.status in _ENDED and row.fingerprint not in there:
             _write(client, writer.experiment_id, launch_id, sweep, row)
             num_written += 1
+            num_replaced += _key(_params(row)) in before
     on_cell(len(table.rows))
+    # Only when the new rows are there: an import that is cut off before loses nothing.
+    stays = {row.fingerprint for row in table.rows}
+    stays |= {run.data.tags[schema.TAG_FINGERPRINT] for run in kept}
+    for fingerprint, run in there.items():
+        if fingerprint not in stays:
+            client.delete_run(run.info.run_id)
     notes = [f"{len(table.rows)} cells imported from {described}; sizes: {table.sizes}."]
+    notes += [f"{len(kept)} cells of earlier tables were kept."] if kept else []
     notes += [f"Left out: {text}." for text in table.left_out]
     notes += [f"Note: {text}." for text in table.notes]
     client.set_tag(launch_id, schema.TAG_NOTE, " ".join(notes))
     client.set_terminated(launch_id, "FINISHED")
-    return Imported(sweep, writer.experiment_id, len(table.rows), num_written)
+    return Imported(
+        sweep,
+        writer.experiment_id,
+        len(table.rows),
+        num_written,
+        num_replaced,
+        len(kept),
+        0 if add else len(before - mine),
+    )
 
 
 def _check_name(sweep: str) -> None:
     if not _NAME.fullmatch(sweep) or sweep in _RESERVED:
+        plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", sweep).strip("-._")
+        hint = f", such as --name {plain}" if plain and plain not in _RESERVED else ""
         requirement = (
             "a name of letters, digits and . _ -, starting with a letter or digit, that is not "
-            "one of "
-            "raydt's own folders"
+            f"one of raydt's own folders{hint}"
         )
         raise bad("--name", requirement, repr(sweep))
 
@@ -122,13 +160,14 @@ def _newest_launch(client: Any, sweep: str) -> Any | None:
     return launches[0] if launches else None
 
 
-def _written(client: Any, experiment_id: str) -> set[str]:
-    """Fingerprints of the complete cells; incomplete ones are deleted."""
-    found: set[str] = set()
+def _written(client: Any, experiment_id: str) -> dict[str, Any]:
+    """Runs of the complete cells by fingerprint; incomplete ones are
+    deleted."""
+    found: dict[str, Any] = {}
     where = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_CELL}'"
     for run in every_run(client, experiment_id, where):
         if run.info.end_time:
-            found.add(run.data.tags[schema.TAG_FINGERPRINT])
+            found[run.data.tags[schema.TAG_FINGERPRINT]] = run
         else:
             client.delete_run(run.info.run_id)
     return found
@@ -138,6 +177,35 @@ def _plan_row(row: LossRow) -> dict[str, object]:
     values: list[object] = [row.cell_id, row.stage, row.source, row.target]
     values += [row.size, row.size_bytes, row.seed, row.model, None, row.fingerprint]
     return dict(zip(schema.PLAN_FIELDS, values, strict=True))
+
+
+def _kept_plan_row(run: Any) -> dict[str, object]:
+    """The row of the plan of a cell that is already in the store."""
+    params, tags = run.data.params, run.data.tags
+    values: list[object] = [tags[schema.TAG_CELL_ID], params[schema.PARAM_STAGE]]
+    values += [params.get(schema.PARAM_SOURCE), params.get(schema.PARAM_TARGET)]
+    values += [params[schema.PARAM_SIZE], int(params[schema.PARAM_SIZE_BYTES])]
+    values += [int(params[schema.PARAM_SEED]), params[schema.PARAM_MODEL], None]
+    values += [tags[schema.TAG_FINGERPRINT]]
+    return dict(zip(schema.PLAN_FIELDS, values, strict=True))
+
+
+def _params(row: LossRow) -> dict[str, str]:
+    params = {
+        schema.PARAM_STAGE: str(row.stage),
+        schema.PARAM_SOURCE: row.source,
+        schema.PARAM_TARGET: row.target,
+        schema.PARAM_SIZE: row.size,
+        schema.PARAM_SIZE_BYTES: str(row.size_bytes),
+        schema.PARAM_SEED: str(row.seed),
+        schema.PARAM_MODEL: row.model,
+    }
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _key(params: Mapping[str, str]) -> tuple[str | None, ...]:
+    """What identifies a cell, of a run's params: two labels of as many bytes are one size."""
+    return tuple(params.get(name) for name in _KEY_PARAMS)
 
 
 def _write(client: Any, experiment_id: str, launch_id: str, sweep: str, row: LossRow) -> None:
@@ -158,15 +226,6 @@ def _write(client: Any, experiment_id: str, launch_id: str, sweep: str, row: Los
         tags[schema.TAG_STOPPED] = str(row.stopped)
     if row.precision is not None:
         tags[schema.TAG_PRECISION] = row.precision
-    params = {
-        schema.PARAM_STAGE: str(row.stage),
-        schema.PARAM_SOURCE: row.source,
-        schema.PARAM_TARGET: row.target,
-        schema.PARAM_SIZE: row.size,
-        schema.PARAM_SIZE_BYTES: str(row.size_bytes),
-        schema.PARAM_SEED: str(row.seed),
-        schema.PARAM_MODEL: row.model,
-    }
     metrics = dict(row.metrics)
     if row.test_loss is not None:
         metrics[schema.METRIC_TEST_LOSS] = row.test_loss
@@ -180,7 +239,7 @@ def _write(client: Any, experiment_id: str, launch_id: str, sweep: str, row: Los
         client,
         run_id,
         [*(Metric(name, value, now, step) for name, value in metrics.items()), *curve],
-        {name: value for name, value in params.items() if value is not None},
+        _params(row),
         {},
     )
     # Last, because a run without an end counts as incomplete.

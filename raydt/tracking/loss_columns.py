@@ -33,10 +33,15 @@ class Declared:
     columns: Mapping[str, str]  # ours -> the table's
     constants: Mapping[str, str]  # ours -> the value in every row
     unit: LossUnit = field(default_factory=LossUnit)
+    unit_is_given: bool = True  # by the user; if not, the loss column's name must agree
 
 
 def read_declared(
-    columns: Sequence[str], constants: Sequence[str], unit: LossUnit | None = None
+    columns: Sequence[str],
+    constants: Sequence[str],
+    unit: LossUnit | None = None,
+    *,
+    unit_is_given: bool = True,
 ) -> Declared:
     """Parse words such as loss=scaling/global_loss and target=de; `InputError` with every word that
     does not name a column of raydt's."""
@@ -64,7 +69,7 @@ def read_declared(
     ]
     if problems:
         raise InputError(problems)
-    return Declared(found[0], found[1], unit or LossUnit())
+    return Declared(found[0], found[1], unit or LossUnit(), unit_is_given)
 
 
 def find_columns(
@@ -106,6 +111,20 @@ def find_columns(
     return names, passed_over
 
 
+def check_unit(path: Path, names: Mapping[str, str], declared: Declared) -> None:
+    """Check that the name of the loss column speaks of no other unit than the default, which would
+    make every loss wrong and none impossible."""
+    found = (theirs for ours, theirs in names.items() if SYNONYMS.get(ours, ours) == "test_loss")
+    column = next(found, None)
+    named = None if column is None else unit_of(column)
+    if not declared.unit_is_given and named not in (None, declared.unit.unit):
+        requirement = (
+            f"--unit {named}, by the name of its column of losses (or --unit {declared.unit.unit}, "
+            "if they are that)"
+        )
+        raise InputError([Problem(path.name, requirement, f"{column} and no --unit")])
+
+
 def listed(names: Sequence[str]) -> str:
     """Names for a message; a long list is shortened."""
     shown = [name[:_SHOWN_CHARACTERS] or "(no name)" for name in names[:_SHOWN_NAMES]]
@@ -125,7 +144,8 @@ def check_columns(
         required = {SYNONYMS.get(name, name) for name in _AUTHORS}
         form = "init_language, target, model_size, data_size, loss"
     else:
-        required = {"stage", "target", "test_loss"}
+        # Without a stage, the source and the size say it.
+        required = {"source" if "source" in having else "stage", "target", "test_loss"}
         form = "stage, source, target, size or size_bytes, loss"
         if not {"size", "size_bytes"} & having:
             requirement = "a column size or size_bytes (or --set size=VALUE)"

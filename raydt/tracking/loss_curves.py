@@ -13,6 +13,7 @@ from pathlib import Path
 
 from raydt.errors import InputError, Problem, bad
 from raydt.tracking.loss_columns import Declared, listed
+from raydt.tracking.loss_problem import grouped
 from raydt.tracking.loss_row import LossRow
 from raydt.tracking.loss_table import LossTable, read_lines
 
@@ -53,7 +54,7 @@ def with_curves(
         for row in unknown.values()
     ]
     if problems:
-        raise InputError(problems)
+        raise InputError(grouped(problems))
     curves = {key: tuple(sorted(set(mine))) for key, mine in points.items()}
     rows = tuple(replace(row, curve=curves.get(row.key, ())) for row in table.rows)
     return replace(

@@ -59,6 +59,9 @@ def read_file(path: Path, known: Collection[str]) -> LossFile:
 def _decoded(path: Path) -> str:
     data = path.read_bytes()
     encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")) and ".xls" in path.suffix.lower():
+        requirement = "CSV, JSON lines or parquet (in the spreadsheet, save the sheet as CSV UTF-8)"
+        raise bad("file", requirement, f"{path}, an Excel workbook")
     if data.startswith((b"\x1f\x8b", b"PK\x03\x04")):
         raise bad("file", "an unpacked table of losses", f"{path}, which is compressed")
     try:
@@ -66,7 +69,11 @@ def _decoded(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         found = f"{path} line {line}: byte 0x{data[error.start]:02x}"
-        raise bad("file", "a table of losses in UTF-8, or UTF-16 with a BOM", found) from None
+        requirement = (
+            "a table of losses in UTF-8, or UTF-16 with a BOM (in a spreadsheet, save it as CSV "
+            "UTF-8; or find its encoding and convert it: iconv -f latin1 -t utf-8)"
+        )
+        raise bad("file", requirement, found) from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         requirement = "a table of losses in UTF-8, or UTF-16 with a BOM"

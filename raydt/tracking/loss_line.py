@@ -12,6 +12,7 @@ from typing import Any
 from raydt.errors import InputError, Problem
 from raydt.tracking import schema
 from raydt.tracking.declared_sizes import DeclaredSizes, read_size
+from raydt.tracking.loss_problem import LineProblem
 from raydt.tracking.loss_row import LossRow
 from raydt.tracking.loss_units import LossUnit
 from raydt.tracking.schema import Stage, Status, Stop
@@ -30,7 +31,8 @@ _NO_LOSS = frozenset(
 )
 # Words for a missing name, and what YAML makes of `no`, Norwegian.
 _NO_NAMES = frozenset("n/a #n/a <na> #ref! #value! true false".split())
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+_POINT_AND_THREE = re.compile(r"[1-9]\d{0,2}\.\d{3}")
 _READ_APART = ("test_loss", *schema.BITS)
 # What raydt measures of its own cells, beside what they are compared by.
 NOT_READ = ("source_loss", "source_loss_rise")
@@ -48,15 +50,24 @@ _HAS_TARGET = (Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT, Stage.JOINT)
 class LineRules:
     """Rules for all lines of a table, with counts of values that were interpreted."""
 
-    def __init__(self, sizes: DeclaredSizes, unit: LossUnit) -> None:
+    def __init__(
+        self,
+        sizes: DeclaredSizes,
+        unit: LossUnit,
+        *,
+        has_stages: bool = True,
+        decimal_commas: bool = False,
+    ) -> None:
         self.sizes, self.unit = sizes, unit
+        self.has_stages = has_stages  # else source and size say the stage
+        self.decimal_commas = decimal_commas  # a point in a size separates thousands
         self.scratch_words: Counter[str] = Counter()
         self.num_decimal_commas = 0
 
     def notes(self) -> list[str]:
         """Notes on interpreted values; empty if there were none."""
         found = [
-            f"{number} rows with init_language {word!r} were read as {SCRATCH}"
+            f"{number} rows with source {word!r} were read as {SCRATCH}"
             for word, number in self.scratch_words.items()
         ]
         if self.num_decimal_commas:
@@ -67,8 +78,11 @@ class LineRules:
 class _Line(ABC):
     """One line: its texts by column, and their problems."""
 
-    def __init__(self, where: str, texts: Mapping[str, str], rules: LineRules) -> None:
-        self._where, self._texts, self._rules = where, texts, rules
+    def __init__(
+        self, table: str, unit: str, number: int, texts: Mapping[str, str], rules: LineRules
+    ) -> None:
+        self._table, self._unit, self._line_number = table, unit, number
+        self._texts, self._rules = texts, rules
         self._found: list[Problem] = []
 
     @property
@@ -106,7 +120,17 @@ class _Line(ABC):
         """The fields of the row."""
 
     def _bad(self, name: str, requirement: str, found: object) -> None:
-        self._found.append(Problem(f"{self._where}: {name}", requirement, str(found)))
+        self._found.append(
+            LineProblem(
+                f"{self._table} {self._unit} {self._line_number}: {name}",
+                requirement,
+                str(found),
+                table=self._table,
+                unit=self._unit,
+                number=self._line_number,
+                name=name,
+            )
+        )
 
     def _text(self, name: str) -> str | None:
         text = self._texts.get(name) or None
@@ -117,7 +141,9 @@ class _Line(ABC):
     def _name(self, name: str) -> str:
         text = self._text(name)
         if text is None:
-            self._bad(name, "a name", "nothing")
+            or_scratch = f", or {SCRATCH} if it was not pretrained"
+            asked = name == "init_language" or (name == "source" and not self._rules.has_stages)
+            self._bad(name, f"a name{or_scratch if asked else ''}", "nothing")
         elif name != "init_language" and _is_scratch(text):
             self._bad(name, f"a language ({SCRATCH} is a random initialisation)", repr(text))
         elif not text.isprintable():
@@ -144,7 +170,7 @@ class _Line(ABC):
         if text is None:
             return None
         plain = text
-        if _DECIMAL_COMMA.fullmatch(text):
+        if DECIMAL_COMMA.fullmatch(text):
             # Losses are small, so a separator is not one of thousands.
             plain = text.replace(",", ".")
             self._rules.num_decimal_commas += 1
@@ -163,9 +189,20 @@ class _Line(ABC):
             return None
         return number
 
+    def _without_points(self, name: str, text: str) -> str:
+        """A number such as 600.000 without its point, if that separates thousands."""
+        if text in self._rules.sizes.overrides or not _POINT_AND_THREE.fullmatch(text):
+            return text
+        whole = text.replace(".", "")
+        if not self._rules.decimal_commas:
+            requirement = f"{whole}, or {text.rstrip('0').rstrip('.')} if that is meant"
+            self._bad(name, requirement, f"{text!r}, whose point may separate thousands")
+        return whole
+
     def _bytes_of(self, label: str) -> int:
+        plain = self._without_points("size", label)
         try:
-            return self._rules.unit.num_bytes(self._rules.sizes.num_bytes(label))
+            return self._rules.unit.num_bytes(self._rules.sizes.num_bytes(plain))
         except InputError as error:
             for problem in error.problems:
                 self._bad("size", problem.expected, problem.got)
@@ -227,7 +264,7 @@ class OwnLine(_Line):
         return said == Status.DONE and stage != Stage.PRETRAIN
 
     def _values(self) -> dict[str, Any]:
-        stage = self._one_of("stage", Stage, None)
+        stage = self._one_of("stage", Stage, None) if self._rules.has_stages else self._stage()
         status = self._one_of("status", Status, Status.DONE)
         stopped = self._one_of("stopped", Stop, None) if self._text("stopped") else None
         source = self._name("source") if stage in _HAS_SOURCE else None
@@ -264,6 +301,18 @@ class OwnLine(_Line):
             "metrics": metrics,
         }
 
+    def _stage(self) -> Stage | None:
+        """The stage by the source and the size, in a table without a column for it."""
+        source = self._text("source")
+        if source is not None and _is_scratch(source):
+            self._rules.scratch_words[source] += 1
+            return Stage.SCRATCH
+        before = list(self._found)
+        _, size_bytes = self._size(None)
+        is_sized = size_bytes > 0 or self._found != before
+        self._found = before  # read again, and reported, as the size of the stage
+        return Stage.FINETUNE if is_sized else Stage.ZEROSHOT
+
     def _size(self, stage: Stage | None) -> tuple[str, int]:
         label, given = self._text("size"), self._text("size_bytes")
         if stage is Stage.ZEROSHOT and label is None and given is None:
@@ -280,8 +329,9 @@ class OwnLine(_Line):
         return _label(label or "", size_bytes), size_bytes
 
     def _given_bytes(self, text: str) -> int:
+        plain = self._without_points("size_bytes", text)
         try:
-            return self._rules.unit.num_bytes(read_size(text))
+            return self._rules.unit.num_bytes(read_size(plain))
         except InputError as error:
             for problem in error.problems:
                 self._bad("size_bytes", problem.expected, problem.got)

@@ -6,7 +6,7 @@ There are two forms, distinguished by their columns:
   random initialisation, a data size of 0 bytes is zeroshot.
 - raydt's, which `raydt analyze` also writes as cells.csv: stage, target, loss (or test_loss), a
   size or size_bytes, and if they apply source, seed, model, status, reason, stopped and the other
-  numbers of a cell.
+  numbers of a cell. Without a stage, a source `scratch` and a size of 0 say it.
 
 Columns with other names are mapped to these, and missing values are declared. Losses are in nats
 per byte unless another unit is declared.
@@ -26,16 +26,16 @@ from raydt.tracking.loss_columns import (
     SYNONYMS,
     Declared,
     check_columns,
+    check_unit,
     find_columns,
     listed,
 )
 from raydt.tracking.loss_file import read_file
-from raydt.tracking.loss_line import AuthorsLine, LineRules, OwnLine
+from raydt.tracking.loss_line import DECIMAL_COMMA, AuthorsLine, LineRules, OwnLine
+from raydt.tracking.loss_problem import SHOWN_LINES, grouped
 from raydt.tracking.loss_row import LossRow
 from raydt.tracking.loss_units import UNIFORM_NATS, LossUnit
 from raydt.tracking.schema import Stage, Status
-
-_SHOWN_LINES = 10
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,11 @@ class LossTable:
     @property
     def digest(self) -> str:
         """A hash of all rows, independent of their order."""
-        prints = "\n".join(sorted(row.fingerprint for row in self.rows))
+        return self.digest_with([])
+
+    def digest_with(self, others: Sequence[str]) -> str:
+        """A hash of all rows and of others' fingerprints."""
+        prints = "\n".join(sorted([*(row.fingerprint for row in self.rows), *others]))
         return hashlib.sha256(prints.encode()).hexdigest()
 
 
@@ -81,13 +85,24 @@ def read_lines(path: Path, size_words: Sequence[str], declared: Declared) -> Dec
     authors = bool({"init_language", "data_size"} & having)
     check_columns(path, file, having, authors, bool(declared.columns))
     sizes = DeclaredSizes(size_words, "published" if authors else "nominal")
-    rules = LineRules(sizes, declared.unit)
+    check_unit(path, names, declared)
+    rules = LineRules(
+        sizes,
+        declared.unit,
+        has_stages=authors or "stage" in having,
+        decimal_commas=any(
+            DECIMAL_COMMA.fullmatch(values[theirs])
+            for _, values in file.rows
+            for ours, theirs in names.items()
+            if SYNONYMS.get(ours, ours) == "test_loss"
+        ),
+    )
     reader = AuthorsLine if authors else OwnLine
     constants = {SYNONYMS.get(ours, ours): value for ours, value in declared.constants.items()}
     each = []
     for number, values in file.rows:
         texts = {SYNONYMS.get(ours, ours): values[theirs] for ours, theirs in names.items()}
-        line = reader(f"{path.name} {file.unit} {number}", texts | constants, rules)
+        line = reader(path.name, file.unit, number, texts | constants, rules)
         each.append((number, line))
     return DeclaredLines(
         file.unit,
@@ -117,7 +132,7 @@ def read_losses(
         found.take(number, line)
     found.add_missing()
     if found.problems:
-        raise InputError(found.problems)
+        raise InputError(grouped(found.problems))
     if not any(
         row.test_loss or row.stage is Stage.PRETRAIN or row.status is not Status.WAITING
         for row in found.rows
@@ -221,8 +236,8 @@ class _Rows:
         return [f"{num} repeated rows count once: {self._lines(self._repeated)}"]
 
     def _lines(self, numbers: Sequence[int]) -> str:
-        shown = ", ".join(map(str, numbers[:_SHOWN_LINES]))
-        return f"{self._unit}s {shown}{', ...' if len(numbers) > _SHOWN_LINES else ''}"
+        shown = ", ".join(map(str, numbers[:SHOWN_LINES]))
+        return f"{self._unit}s {shown}{', ...' if len(numbers) > SHOWN_LINES else ''}"
 
 
 def _alike(rows: Sequence[LossRow]) -> list[str]:

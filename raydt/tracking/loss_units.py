@@ -12,6 +12,7 @@ from raydt.errors import bad
 Unit: TypeAlias = Literal["nats", "bits", "perplexity"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 _SYNONYMS: dict[str, Unit] = {"nat": "nats", "bit": "bits", "bpb": "bits", "ppl": "perplexity"}
+_NAMED: dict[str, Unit] = {**_SYNONYMS, "bits": "bits", "nats": "nats", "perplexity": "perplexity"}
 UNIFORM_NATS = math.log(256)  # the loss of a uniform distribution over bytes
 
 
@@ -74,7 +75,6 @@ def read_unit(unit: str, bytes_per_token: str | None) -> LossUnit:
 
 
 def unit_of(column: str) -> Unit | None:
-    """The unit in the name of a column, if the name has one."""
-    last = column.lower().rpartition("/")[2]
-    named = re.fullmatch(r"(?:\w*_)?(bpb|ppl|perplexity|bits_per_byte)", last)
-    return None if named is None else "bits" if named[1].startswith("b") else "perplexity"
+    """The unit in the name of a column, if the name has one: test_bpb, Loss (bits/byte)."""
+    words = re.split(r"[^a-z]+", column.lower())
+    return next((_NAMED[word] for word in words if word in _NAMED), None)

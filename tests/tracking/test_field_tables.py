@@ -367,3 +367,54 @@ def test_a_dry_run_shows_rows_and_writes_nothing(
     assert "2 cells: 1 scratch, 1 finetune" in shown
     assert "decimal comma" in shown
     assert not (tmp_path / "runs").exists()
+
+
+# A table of one's own.
+
+
+def test_source_and_size_say_the_stage(tmp_path: Path) -> None:
+    rows = "none,de,6M,2\nen,de,6M,1\nen,de,0,3\n"
+    read = table(tmp_path, f"source,target,size,loss\n{rows}")
+    assert [row.stage for row in read.rows] == [Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT]
+    assert [row.source for row in read.rows] == [None, "en", "en"]
+    assert read.notes == ("1 rows with source 'none' were read as scratch",)
+    with pytest.raises(InputError, match="or scratch if it was not pretrained, got nothing"):
+        table(tmp_path, f"source,target,size,loss\n,de,60M,1\n{rows}")
+    with pytest.raises(InputError, match="line 2: size: expected a number of bytes") as caught:
+        table(tmp_path, "source,target,size,loss\nen,de,six,1\n")
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("column", ["test_bpb", "Loss (bits/byte)", "ppl_per_byte"])
+def test_a_column_of_another_unit_than_the_default_is_no_nats(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "losses.csv"
+    path.write_text(f"source,target,size,{column}\nscratch,de,6M,3\n")
+    columns = [f"loss={column}"]
+    with pytest.raises(InputError, match=r"--unit (bits|perplexity), by the name of its column"):
+        read_losses(path, (), read_declared(columns, (), unit_is_given=False))
+    (row,) = read_losses(path, (), read_declared(columns, ())).rows  # the user insists
+    assert row.test_loss == 3
+
+
+def test_a_point_before_three_digits_is_never_taken_for_a_decimal_one(tmp_path: Path) -> None:
+    header = "source;target;size;loss\n"
+    excel = f"{header}scratch;de;600.000;2,5\nscratch;de;2.000.000;2,1\n"
+    assert [row.size_bytes for row in table(tmp_path, excel).rows] == [600_000, 2_000_000]
+    for name in ("size", "size_bytes"):
+        with pytest.raises(InputError, match=f"line 2: {name}: expected 600000, or 600 if"):
+            table(tmp_path, f"{header.replace('size', name)}scratch;de;600.000;2.5\n")
+    (row,) = table(tmp_path, f"{header}scratch;de;600.000;2.5\n", "600.000=600").rows
+    assert row.size_bytes == 600
+
+
+def test_one_mistake_in_many_lines_is_one_problem(tmp_path: Path) -> None:
+    rows = "".join(f"scratch,de,small,{size},{n},2\n" for n in range(15) for size in ("6M", "7MB"))
+    with pytest.raises(InputError) as caught:
+        table(tmp_path, f"{HEADER.replace('loss', 'seed,loss')}{rows}")
+    (problem,) = caught.value.problems
+    assert problem.what == ("losses.csv lines 3, 5, 7, 9, 11, 13, 15, 17, 19, 21 and 5 more: size")
+
+
+def test_a_workbook_is_named_as_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="an Excel workbook"):
+        table(tmp_path, b"PK\x03\x04 and so on", name="losses.xlsx")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.store.read import read_sweep
 from raydt.errors import InputError
 from raydt.tracking import schema
 from raydt.tracking.declared_sizes import DeclaredSizes
@@ -23,6 +24,7 @@ scratch,de,small,60M,1.5
 en,de,small,0M,2.0
 en,de,small,6M,1.4
 """
+SCRATCH_ROWS = "scratch,de,6M,2.5\nscratch,de,60M,1.5\n"
 
 
 def written(folder: Path, text: str, name: str = "losses.csv") -> Path:
@@ -154,6 +156,14 @@ def test_a_file_that_is_no_table_of_losses(text: str, expected: str, tmp_path: P
         read_losses(tmp_path / "absent.csv")
 
 
+def analyzed_cells(uri: str, sweep: str) -> set[str]:
+    """Stage, languages and size of the cells that are planned and have a run."""
+    found = read_sweep(uri, sweep)
+    runs = {run.tags[schema.TAG_CELL_ID] for run in found.cells}
+    assert runs == {cell.cell_id for cell in found.plan or ()}
+    return {"/".join(cell_id.split("/")[:3]) for cell_id in runs}
+
+
 def dumped(path: Path) -> list[str]:
     with sqlite3.connect(path) as connection:
         return list(connection.iterdump())
@@ -227,3 +237,35 @@ def test_a_bad_store_is_refused(tmp_path: Path) -> None:
     for uri in ("http://127.0.0.1:99999", "sqlite:///relative.db", "ftp://x"):
         with pytest.raises(InputError, match="tracking_uri"):
             import_losses(table, uri, "x", "losses.csv")
+
+
+def test_two_files_of_one_study_are_one_sweep(tmp_path: Path, uri: str) -> None:
+    scratch = table_of(tmp_path, f"source,target,size,loss\n{SCRATCH_ROWS}")
+    finetunes = table_of(tmp_path, "source,target,size,loss\nen,de,6M,1.4\n")
+    import_losses(scratch, uri, "two", "scratch.csv")
+    done = import_losses(finetunes, uri, "two", "finetunes.csv", add=True)
+    assert (done.num_written, done.num_kept, done.num_dropped) == (1, 2, 0)
+    found = analyzed_cells(uri, "two")
+    assert found == {"scratch/de/6M", "scratch/de/60M", "finetune/en-de/6M"}
+    again = import_losses(finetunes, uri, "two", "finetunes.csv", add=True)
+    assert (again.num_written, again.num_kept) == (0, 2)
+    assert analyzed_cells(uri, "two") == found
+    alone = import_losses(finetunes, uri, "two", "finetunes.csv")
+    assert (alone.num_written, alone.num_dropped) == (0, 2)
+    assert analyzed_cells(uri, "two") == {"finetune/en-de/6M"}
+
+
+def test_a_replaced_row_leaves_nothing_to_warn_of(tmp_path: Path, uri: str) -> None:
+    import_losses(table_of(tmp_path, AUTHORS), uri, "replaced", "losses.csv")
+    done = import_losses(
+        table_of(tmp_path, AUTHORS.replace("1.4", "1.35")), uri, "replaced", "losses.csv"
+    )
+    assert (done.num_written, done.num_replaced, done.num_dropped) == (1, 1, 0)
+    sweep = read_sweep(uri, "replaced")
+    planned = {cell.fingerprint for cell in sweep.plan or ()}
+    assert {run.tags[schema.TAG_FINGERPRINT] for run in sweep.cells} == planned
+
+
+def test_a_file_whose_name_is_none_gets_one_proposed(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(InputError, match="such as --name My-losses-v2"):
+        import_losses(table_of(tmp_path, AUTHORS), uri, "My losses (v2)", "losses.csv")

@@ -94,7 +94,7 @@ def train(names: Sequence[str], num_seeds: int, storage: Path) -> int:
         plant = PLANTS[name]
         words = [sys.executable, "sweeps/grid.py", "--name", name, "--storage", str(storage)]
         words += ["--sources", *plant.sources.split(), "--targets", *plant.targets.split()]
-        words += ["--sizes", "2k", "--scratch-sizes", "6k", "20k"]
+        words += ["--sizes", "2k", "--scratch-sizes", "1k", "6k", "20k"]
         words += ["--seeds", *map(str, range(num_seeds))]
         code = subprocess.call(words)
         if code:

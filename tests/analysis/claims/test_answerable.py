@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,3 +86,12 @@ def test_more_seeds_show_less() -> None:
     # With so many that nothing is estimated: two normal quantiles of a standard error.
     error = math.sqrt(2 * (PRETRAIN_SD**2 + OWN_SD**2 / 10) / 60)
     assert shown[-1] / 100 == pytest.approx(error * (norm.ppf(0.975) + norm.ppf(0.8)), abs=5e-4)
+
+
+def test_a_ladder_that_begins_at_the_smallest_size_may_forbid_a_yes() -> None:
+    """A source that gives nothing ends above scratch as often as below; above is off the ladder."""
+    axes = Axes(TEN[:6], TEN[:6], 3, 2)
+    assert "rung below" not in said(axes)["similar"][1]
+    can, detail = said(replace(axes, rung_below=False))["similar"]
+    assert can
+    assert detail.endswith("yes may need a rung below the smallest size")

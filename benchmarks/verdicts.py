@@ -27,7 +27,7 @@ from analysis.claims.claim import Verdict
 from analysis.estimators.registry import DEFAULT
 from analysis.second_process import InlineExecutor
 from analysis.store.read import SweepRuns, read_sweep
-from raydt.tracking.schema import PARAM_SEED
+from raydt.tracking.schema import PARAM_SEED, PARAM_STAGE, Stage
 from raydt.tracking.uri import sqlite_uri
 
 SEEDS_A_GRID = 2
@@ -61,7 +61,7 @@ PLANTS = {
         "four that share half of the words each",
         "w1-s0.5-v2 w1-s0.5-v3 w1-s0.5-v4 w1-s0.5-v5",
         "related",
-        {"similar": YES, "hurt": NO},
+        {"hurt": NO},  # not similar: it depends on which half of the words
     ),
     "one-near": Plant(
         "one shares most words with all targets, three share none",
@@ -94,7 +94,7 @@ def train(names: Sequence[str], num_seeds: int, storage: Path) -> int:
         plant = PLANTS[name]
         words = [sys.executable, "sweeps/grid.py", "--name", name, "--storage", str(storage)]
         words += ["--sources", *plant.sources.split(), "--targets", *plant.targets.split()]
-        words += ["--sizes", "2k", "--scratch-sizes", "6k", "20k"]
+        words += ["--sizes", "2k", "--scratch-sizes", "1k", "6k", "20k"]
         words += ["--seeds", *map(str, range(num_seeds))]
         code = subprocess.call(words)
         if code:
@@ -149,13 +149,14 @@ class Counted:
 
 
 def judge(storage: Path, names: Sequence[str]) -> None:
-    print("| plant | claim | grids | right | wrong | undecided | planted | all seeds |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| plant | claim | grids | said | planted | all seeds | right | wrong | undecided |")
+    print("|---|---|---|---|---|---|---|---|---|")
     total: Counter[str] = Counter()
     for name in names:
         plant = PLANTS[name]
         runs = read_sweep(sqlite_uri(storage / "mlflow.db"), name)
-        seeds = sorted({int(run.params[PARAM_SEED]) for run in runs.cells})
+        tuned = [run for run in runs.cells if run.params[PARAM_STAGE] == Stage.FINETUNE]
+        seeds = sorted({int(run.params[PARAM_SEED]) for run in tuned})
         starts = range(0, len(seeds) - SEEDS_A_GRID + 1, SEEDS_A_GRID)
         grids = [
             verdicts(runs, set(seeds[start : start + SEEDS_A_GRID]), storage) for start in starts
@@ -169,18 +170,23 @@ def judge(storage: Path, names: Sequence[str]) -> None:
                 every[asked.claim],
                 plant.planted.get(asked.claim),
             )
+            said = ", ".join(f"{verdict} {number}" for verdict, number in one.said.most_common())
             print(
-                f"| {name} | {asked.claim} | {len(grids)} | {one.right} | {one.wrong} | "
-                f"{one.undecided} | {one.planted or ''} | {one.by_seeds} |"
+                f"| {name} | {asked.claim} | {len(grids)} | {said} | {one.planted or ''} | "
+                f"{one.by_seeds} | {one.right} | {one.wrong} | {one.undecided} |",
+                flush=True,
             )
             if one.truth is not Verdict.UNDECIDED:
                 total.update(
                     grids=len(grids), right=one.right, wrong=one.wrong, undecided=one.undecided
                 )
-    shares = ", ".join(
-        f"{kind} {total[kind] / total['grids']:.0%}" for kind in ("right", "wrong", "undecided")
-    )
-    print(f"Of {total['grids']} verdicts whose truth is known: {shares}.")
+    if total["grids"]:
+        shares = ", ".join(
+            f"{kind} {total[kind] / total['grids']:.0%}" for kind in ("right", "wrong", "undecided")
+        )
+        print(f"Of {total['grids']} verdicts whose truth is known: {shares}.")
+    else:
+        print("No verdict whose truth is known.")
 
 
 def main() -> int:

@@ -161,7 +161,7 @@ GRID = "sweeps/grid.py"
     [
         ([], [], "expected a sweep after this file's name, such as sweeps/grid.py, got nothing"),
         (["sweeps/gird.py"], [], f"expected a Python file in {ROOT}, got 'sweeps/gird.py'"),
-        ([GRID, "--gpus-per-cell", "0.25"], ["--exclusive=user"], "expected --gpus-per-node=N before"),
+        ([GRID, "--gpus-per-cell=0.25"], ["--exclusive=user"], "expected --gpus-per-node=N before"),
         ([GRID], ["--export=PATH=/usr/bin:/bin"], "got python: none, ray: none; before sbatch:"),
     ],
     ids=["no sweep", "not there", "no GPU", "no raydt"],

@@ -1,13 +1,13 @@
 """Claim 5: where does pretraining hurt (ossification)?
 
-A pair is hurt if its finetuned loss is above that of scratch at the same D_F. The gain,
-log(scratch loss / finetuned loss), has a standard error from the pooled noise, so harm is a test of
-its sign: one-sided t, corrected over all cells and pairs (Holm, Scandinavian Journal of Statistics
-6, 1979). That nothing hurts cannot be shown where a source gives nothing, however many seeds there
-are; that nothing hurts by more than a margin can (a test of non-inferiority: every cell has to
-pass it, so it needs no correction; Berger, Technometrics 24, 1982). Losses are never off a ladder, so this works at its lowest rung too. Hernandez et al. 2021
-(arXiv 2102.01293) speak of ossification if harm appears with more data to finetune on; so the trend
-of the gain over D_F is reported too.
+A pair is hurt if its finetuned loss is above that of scratch at the same D_F. The gain, log(scratch
+loss / finetuned loss), has a standard error from the pooled noise, so harm is a test of its sign:
+one-sided t, corrected over all cells and pairs (Holm, Scandinavian Journal of Statistics 6, 1979).
+That nothing hurts cannot be shown where a source gives nothing, however many seeds there are; that
+nothing hurts by more than a margin can (a test of non-inferiority: every cell has to pass it, so it
+needs no correction; Berger, Technometrics 24, 1982). Losses are never off a ladder, so this works
+at its lowest rung too. Hernandez et al. 2021 (arXiv 2102.01293) speak of ossification if harm
+appears with more data to finetune on; so the trend of the gain over D_F is reported too.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def hurt(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         "from the pooled noise of scratch runs, pretrains and finetunes (one-sided t, "
         "Satterthwaite). Yes: a cell, or a pair over all sizes, is below zero at 5 % after Holm "
         "over all of them; no: every single cell is at 5 % less than "
-        f"{NEGLIGIBLE:.0%} above scratch. Trend: least squares of gain on log10 D_F within each pair, "
-        "jackknife over targets, Student's t."
+        f"{NEGLIGIBLE:.0%} above scratch. Trend: least squares of gain on log10 D_F within each "
+        "pair, jackknife over targets, Student's t."
     )
     return ClaimAnswer(
         name=NAME,

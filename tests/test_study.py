@@ -1,7 +1,10 @@
-"""The sweeps of docs/study.md: they share cells, and can answer what the page asks of them."""
+"""docs/study.md: its sweeps share cells and can answer what it asks of them, its digests hold."""
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +58,29 @@ def test_the_sweep_for_gpus_asks_the_same_of_two_larger_models(sweeps: dict[str,
     assert len(gpu.sources) == len(gpu.targets) == len(LANGUAGES)
     assert gpu.joint
     assert gpu.models == ("mini", "small")
+
+
+def digests() -> dict[str, str]:
+    lines = (STUDY / "texts.sha256").read_text().splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}
+
+
+def test_nonsense_and_brackets_are_made_anew_with_the_same_digests(tmp_path: Path) -> None:
+    """By the page's command."""
+    page = (STUDY.parents[1] / "docs" / "study.md").read_text("utf-8")
+    command = "python -m raydt.corpora.controlled nonsense brackets --to texts --bytes 3M"
+    assert command in page
+    subprocess.run([sys.executable, *command.split()[1:]], cwd=tmp_path, check=True)
+    made = {path.name: path.read_bytes() for path in (tmp_path / "texts").iterdir()}
+    assert sorted(made) == ["brackets.txt", "nonsense.txt"]
+    for name, text in made.items():
+        assert hashlib.sha256(text).hexdigest() == digests()[name]
+
+
+def test_texts_have_the_digests_of_the_page() -> None:
+    folder = STUDY.parents[2] / "shared" / "corpora"
+    if not folder.exists():
+        pytest.skip("no ../shared/corpora: the texts are not part of the project")
+    for language in LANGUAGES:
+        text = (folder / f"{language}.txt").read_bytes()
+        assert hashlib.sha256(text).hexdigest() == digests()[f"{language}.txt"]

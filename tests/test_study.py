@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from analysis.claims.answerable import Axes, answerable
@@ -84,3 +85,20 @@ def test_texts_have_the_digests_of_the_page() -> None:
     for language in LANGUAGES:
         text = (folder / f"{language}.txt").read_bytes()
         assert hashlib.sha256(text).hexdigest() == digests()[f"{language}.txt"]
+
+
+def test_groups_of_sources_have_means_over_targets(tmp_path: Path) -> None:
+    amounts = {"es": (400, 200), "en": (200, 100), "zh": (-100, 0), "nonsense": (0, 50)}
+    rows = [
+        {"stage": "finetune", "source": source, "target": target, "size": "8k", "range": "inside"}
+        | {"finetune_bytes": 8000, "transferred_bytes": amount}
+        for source, both in amounts.items()
+        for target, amount in zip(("pt", "de"), both, strict=True)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "effective.csv", index=False)
+    words = [sys.executable, str(STUDY / "groups.py"), str(tmp_path)]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    # Means of 300 and 150 over two targets: 225, and 6.314 * 106.07 / sqrt(2) to each side.
+    assert "| 8k | the same script | 4 | +225 [-249, +699] | 0 |" in said
+    assert "| 8k | another script, into Latin | 2 | -50 [-366, +266] | 0 |" in said
+    assert "| 8k | nonsense | 2 | +25 [-133, +183] | 0 |" in said

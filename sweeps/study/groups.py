@@ -41,12 +41,12 @@ def groups(effective: pd.DataFrame) -> pd.DataFrame:
     rows["bound"] = rows["range"] != "inside"
     keys = ["finetune_bytes", "size", "group"]
     means = rows.groupby([*keys, "target"])["transferred_bytes"].mean().groupby(keys)
-    table = means.agg(["mean", "std", "size"]).join(
+    table = means.agg(["mean", "std", "count"]).join(
         rows.groupby(keys).agg(pairs=("bound", "size"), bounds=("bound", "sum"))
     )
     reach = [
         float(stdtrit(number - 1, (1 + CONFIDENCE) / 2)) * std / math.sqrt(number)
-        for number, std in zip(table["size"], table["std"], strict=True)
+        for number, std in zip(table["count"], table["std"], strict=True)
     ]
     return table.assign(low=table["mean"] - reach, high=table["mean"] + reach).reset_index()
 

@@ -174,10 +174,11 @@ def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> tu
     place = Place(
         str(row["model"]), int(str(row["finetune_bytes"])), str(row["source"]), str(row["target"])
     )
-    said = (
-        f"finetuned on {size_name(row)} of {row['target']}, {source} is worth another "
-        f"{worth(row)} bytes"
-    )
+    said = f"finetuned on {size_name(row)} of {row['target']}, {source} is worth "
+    if row["range"] == "inside":
+        said += f"another {worth(row)} bytes"
+    else:
+        said += f"{worth(row)} bytes beyond that"  # a bound
     if row["finetune_bytes"] == 0:
         said = f"without finetuning, {source} is worth {worth(row)} bytes of {row['target']}"
     at = ["model", "target", "finetune_bytes"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 import raydt
 import raydt.library
+from raydt.cli import main
 from raydt.errors import InputError
 
 
@@ -72,6 +74,33 @@ def test_a_notebook_that_has_imported_ray(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 @pytest.mark.timeout(600)
+def test_a_table_of_losses_is_analyzed_by_its_name(tmp_path: Path) -> None:
+    """Bits of scratch models in one file, nats of finetunes in another."""
+    storage = str(tmp_path / "runs")
+    scratch, finetunes = tmp_path / "scratch.csv", tmp_path / "finetunes.csv"
+    sizes = [1_000_000 * 4**step for step in range(4)]
+    losses = [0.9 + 20 * size**-0.35 for size in sizes]
+    scratch.write_text(
+        "source,target,size,bpb\n"
+        + "".join(
+            f"none,de,{size},{loss / math.log(2)}\n"
+            for size, loss in zip(sizes, losses, strict=True)
+        )
+    )
+    # As good as scratch on 16 MB.
+    finetunes.write_text(f"source,target,size,loss\nen,de,1000000,{losses[2]}\n")
+    words = ["--name", "mine", "--storage", storage]
+    bits = ["--column", "loss=bpb", "--unit", "bits"]
+    assert main(["import", str(scratch), *words, *bits]) == 0
+    assert main(["import", str(finetunes), *words, "--add"]) == 0
+    found = raydt.analyze("mine", storage=storage)
+    (row,) = found.effective.to_dict("records")
+    assert row["transferred_bytes"] == pytest.approx(15_000_000, rel=1e-3)
+    assert found.report_path == tmp_path / "runs" / "mine" / "report" / "report.html"
+    with pytest.raises(InputError, match="raydt import"):
+        raydt.analyze("mine", storage=tmp_path / "elsewhere")
+
+
 def test_the_examples_are_as_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = doctest.testmod(raydt.library)

@@ -18,8 +18,9 @@ def make_parser(prog: str, about: str) -> CommandParser:
         "file",
         type=Path,
         help="table of losses in nats per byte, as CSV, JSON lines or parquet, with the columns "
-        "init_language,target,model_size,data_size,loss or stage,source,target,size,loss, and "
-        "optionally seed, model, size_bytes, ...",
+        "source,target,size,loss (source scratch: not pretrained) or "
+        "init_language,target,model_size,data_size,loss, and optionally stage, seed, model, "
+        "size_bytes, ...",
     )
     parser.add_argument(
         "--curves",

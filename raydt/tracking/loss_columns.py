@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,14 +140,14 @@ def check_columns(
     problems = []
     there = listed(file.columns)
     having = {SYNONYMS.get(name, name) for name in names}
-    hint = "" if is_mapped else "; --column maps others, such as --column loss=eval/loss"
+    hint = "" if is_mapped else "; --column NAME=COLUMN maps others"
     if is_authors:
         required = {SYNONYMS.get(name, name) for name in _AUTHORS}
         form = "init_language, target, model_size, data_size, loss"
     else:
         # Without a stage, the source and the size say it.
         required = {"source" if "source" in having else "stage", "target", "test_loss"}
-        form = "stage, source, target, size or size_bytes, loss"
+        form = "source or stage, target, size or size_bytes, loss"
         if not {"size", "size_bytes"} & having:
             requirement = "a column size or size_bytes (or --set size=VALUE)"
             problems.append(Problem(path.name, requirement, there))
@@ -156,9 +157,19 @@ def check_columns(
         shown = "loss" if name == "test_loss" else name
         option = f"; --set {shown}=VALUE sets it for all rows"
         if shown == "loss":
-            meant = [(column, unit_of(column)) for column in file.columns if unit_of(column)]
-            option = "".join(f"; --column loss={name} --unit {unit}" for name, unit in meant[:1])
+            option = _meant_losses(file.columns)
+        if shown == "stage":
+            shown = "source, which is scratch where nothing was pretrained, or stage"
         requirement = f"a column {shown} (of {form}{hint}{option})"
         problems.append(Problem(path.name, requirement, there))
     if problems:
         raise InputError(dict.fromkeys(problems))
+
+
+def _meant_losses(columns: Sequence[str]) -> str:
+    """The options that read the column that, by its name, has the losses; empty if none has."""
+    for column in columns:
+        if unit := unit_of(column):
+            return f"; --column {shlex.quote(f'loss={column}')} --unit {unit}"
+    close = [column for column in columns if "loss" in column.lower()]
+    return f"; --column {shlex.quote(f'loss={close[0]}')}" if close else ""

@@ -1,5 +1,5 @@
-"""The manifests of `cluster/` without a cluster: KubeRay's and Kubernetes' own schemas, and what has to
-be the same in several places."""
+"""The manifests of `cluster/` without a cluster: KubeRay's and Kubernetes' own schemas, and what
+has to be the same in several places."""
 
 from __future__ import annotations
 

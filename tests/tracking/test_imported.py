@@ -123,7 +123,6 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
     for part in (
         "line 2: loss: expected nats per byte, more than 0, or nothing if it is missing, got '-1'",
         "line 3: seed",
-        "line 5: source: expected a name, got nothing",
         "line 5: loss",
         "line 6: size: expected more than 0 in a finetune row",
         "line 7: stage: expected one of pretrain, scratch, finetune, zeroshot, joint, got 'tuned'",
@@ -131,7 +130,7 @@ def test_every_bad_row_is_named_with_its_line(tmp_path: Path) -> None:
         "also in line 8",
         "6 values per line, separated by commas, got 4 in line 10",
         "line 11: size: expected a number of bytes",
-        "line 13: source: expected a name, got nothing",
+        "lines 5, 13: source: expected a name, got nothing",
     ):
         assert part in text, part
 

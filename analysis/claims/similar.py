@@ -109,7 +109,7 @@ def similar(
         elif verdict is Verdict.YES and (signs := opposite_signs(found.rows)):
             verdict = Verdict.UNDECIDED
             sentence += f" But {signs}."
-            takes = "D_E includes the text finetuned on and is within the factor; the signs of D_T differ."
+            takes = "D_E includes the text finetuned on and is within the factor; D_T changes sign."
         if verdict is Verdict.NO and not _beyond(among.drawn, LEVEL / 2):
             sentence += " Within a single target, two sources differ by more than the factor."
     tested = (

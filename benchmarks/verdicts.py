@@ -94,7 +94,7 @@ def train(names: Sequence[str], num_seeds: int, storage: Path) -> int:
         plant = PLANTS[name]
         words = [sys.executable, "sweeps/grid.py", "--name", name, "--storage", str(storage)]
         words += ["--sources", *plant.sources.split(), "--targets", *plant.targets.split()]
-        words += ["--sizes", "2k", "--scratch-sizes", "6k", "20k"]
+        words += ["--sizes", "2k", "--scratch-sizes", "1k", "6k", "20k"]
         words += ["--seeds", *map(str, range(num_seeds))]
         code = subprocess.call(words)
         if code:
@@ -149,8 +149,8 @@ class Counted:
 
 
 def judge(storage: Path, names: Sequence[str]) -> None:
-    print("| plant | claim | grids | right | wrong | undecided | planted | all seeds |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| plant | claim | grids | said | planted | all seeds | right | wrong | undecided |")
+    print("|---|---|---|---|---|---|---|---|---|")
     total: Counter[str] = Counter()
     for name in names:
         plant = PLANTS[name]
@@ -169,18 +169,23 @@ def judge(storage: Path, names: Sequence[str]) -> None:
                 every[asked.claim],
                 plant.planted.get(asked.claim),
             )
+            said = ", ".join(f"{verdict} {number}" for verdict, number in one.said.most_common())
             print(
-                f"| {name} | {asked.claim} | {len(grids)} | {one.right} | {one.wrong} | "
-                f"{one.undecided} | {one.planted or ''} | {one.by_seeds} |"
+                f"| {name} | {asked.claim} | {len(grids)} | {said} | {one.planted or ''} | "
+                f"{one.by_seeds} | {one.right} | {one.wrong} | {one.undecided} |",
+                flush=True,
             )
             if one.truth is not Verdict.UNDECIDED:
                 total.update(
                     grids=len(grids), right=one.right, wrong=one.wrong, undecided=one.undecided
                 )
-    shares = ", ".join(
-        f"{kind} {total[kind] / total['grids']:.0%}" for kind in ("right", "wrong", "undecided")
-    )
-    print(f"Of {total['grids']} verdicts whose truth is known: {shares}.")
+    if total["grids"]:
+        shares = ", ".join(
+            f"{kind} {total[kind] / total['grids']:.0%}" for kind in ("right", "wrong", "undecided")
+        )
+        print(f"Of {total['grids']} verdicts whose truth is known: {shares}.")
+    else:
+        print("No verdict whose truth is known.")
 
 
 def main() -> int:

@@ -40,12 +40,16 @@ class Answerable:
 
 @dataclass(frozen=True)
 class Axes:
-    """A grid of all sources into all targets except themselves."""
+    """A grid of all sources into all targets except themselves.
+
+    rung_below: whether ladders have a rung below the smallest D_F.
+    """
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     num_sizes: int
     num_seeds: int
+    rung_below: bool = True
 
     @property
     def both(self) -> list[str]:
@@ -76,7 +80,9 @@ def _similar(axes: Axes) -> Answerable:
     per_source = axes.num_pairs / len(axes.sources) * axes.num_sizes
     variance = 2 * (PRETRAIN_SD**2 + OWN_SD**2 / per_source) / axes.num_seeds
     rise = _shown(variance, len(axes.sources) * (axes.num_seeds - 1), LEVEL / 2)
-    return Answerable(*said, True, f"detects sources whose losses differ by {rise:.1%}")
+    # The D_E of a source that gives nothing is as often below D_F, and there is no ladder there.
+    below = "" if axes.rung_below else "; yes may need a rung below the smallest size"
+    return Answerable(*said, True, f"detects sources whose losses differ by {rise:.1%}{below}")
 
 
 def _similarity(axes: Axes) -> Answerable:

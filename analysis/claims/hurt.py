@@ -3,7 +3,9 @@
 A pair is hurt if its finetuned loss is above that of scratch at the same D_F. The gain,
 log(scratch loss / finetuned loss), has a standard error from the pooled noise, so harm is a test of
 its sign: one-sided t, corrected over all cells and pairs (Holm, Scandinavian Journal of Statistics
-6, 1979). Losses are never off a ladder, so this works at its lowest rung too. Hernandez et al. 2021
+6, 1979). That nothing hurts cannot be shown where a source gives nothing, however many seeds there
+are; that nothing hurts by more than a margin can (a test of non-inferiority: every cell has to
+pass it, so it needs no correction; Berger, Technometrics 24, 1982). Losses are never off a ladder, so this works at its lowest rung too. Hernandez et al. 2021
 (arXiv 2102.01293) speak of ossification if harm appears with more data to finetune on; so the trend
 of the gain over D_F is reported too.
 """
@@ -25,6 +27,7 @@ from analysis.wording import counted, listed
 NAME = "hurt"
 QUESTION = "Does pretraining hurt anywhere?"
 LEVEL = 0.05
+NEGLIGIBLE = 0.02  # of the scratch loss: harm that counts as none
 CELLS = "Cells: is the gain below zero?"
 PAIRS = "Pairs over all sizes: is the mean gain below zero?"
 
@@ -68,7 +71,7 @@ def hurt(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
     verdict = Verdict.UNDECIDED
     if len(harmed) or len(harmed_pairs):
         verdict = Verdict.YES
-    elif known and bool((judged["p_gain"] <= LEVEL).all()):
+    elif known and bool((judged["p_margin"] <= LEVEL).all()):
         verdict = Verdict.NO
     notes = []
     if len(judged) < len(rows):
@@ -90,9 +93,9 @@ def hurt(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         "gain = log(scratch loss / finetuned loss) at the same D_F, against its standard error "
         "from the pooled noise of scratch runs, pretrains and finetunes (one-sided t, "
         "Satterthwaite). Yes: a cell, or a pair over all sizes, is below zero at 5 % after Holm "
-        "over all of them; no: every single gain is above zero at 5 %. Trend: least squares of "
-        "gain on "
-        "log10 D_F within each pair, jackknife over targets, Student's t."
+        "over all of them; no: every single cell is at 5 % less than "
+        f"{NEGLIGIBLE:.0%} above scratch. Trend: least squares of gain on log10 D_F within each pair, "
+        "jackknife over targets, Student's t."
     )
     return ClaimAnswer(
         name=NAME,
@@ -121,6 +124,8 @@ def _sentence(
         said = f"all {cells} end at or below scratch"
         return f"No: {said}." if verdict is Verdict.NO else f"{said.capitalize()}."
     sentence = f"{len(worse)} of {cells} end above scratch"
+    if verdict is Verdict.NO:
+        return f"No: {sentence}, none beyond noise, and surely none by {NEGLIGIBLE:.0%} or more."
     if not known:
         names = worse.sort_values("gain")
         return f"{sentence}: {_named(names)}. One seed, so judged by sign alone."
@@ -140,8 +145,8 @@ def _named(cells: pd.DataFrame) -> str:
 
 
 def _test(rows: pd.DataFrame, sizes: Floats) -> None:
-    """Adds gain_error, p (of "no harm") and p_gain (of "no gain") to rows whose gains are means
-    over that many sizes; sizes share a pretrain, but not cells."""
+    """Adds gain_error, p (of "no harm") and p_margin (of "harm of `NEGLIGIBLE` or more") to rows
+    whose gains are means over that many sizes; sizes share a pretrain, but not cells."""
     parts = [
         (rows["variance_scratch"].to_numpy(dtype=float) / sizes, rows["freedom_scratch"]),
         (rows["variance_shared"].to_numpy(dtype=float), rows["freedom_shared"]),
@@ -151,10 +156,12 @@ def _test(rows: pd.DataFrame, sizes: Floats) -> None:
     spread = np.sum([part**2 / freedom.to_numpy(dtype=float) for part, freedom in parts], axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(spread > 0, variance**2 / spread, 1.0)
-        score = rows["gain"].to_numpy(dtype=float) / np.sqrt(variance)
+        gain = rows["gain"].to_numpy(dtype=float)
+        score = gain / np.sqrt(variance)
+        score_margin = (gain + math.log1p(NEGLIGIBLE)) / np.sqrt(variance)
     rows["gain_error"] = np.sqrt(variance)
     rows["p"] = stdtr(freedom, score)
-    rows["p_gain"] = stdtr(freedom, -score)
+    rows["p_margin"] = stdtr(freedom, -score_margin)
 
 
 def _pairs(judged: pd.DataFrame) -> pd.DataFrame:

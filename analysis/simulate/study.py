@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from analysis.claims.claim import Verdict
+from analysis.claims.hurt import NEGLIGIBLE
 from analysis.claims.specific import MOSTLY, SHARES
 from analysis.claims.specific import NAME as SPECIFIC
 from analysis.simulate import plants
@@ -148,7 +149,13 @@ WORLDS = [
     Planted(
         "D_T = 0",
         _world(plants.nothing),
-        _verdicts(("hurt", Kind.LEVEL, (YES,)), ("hurt", Kind.FALSE, (NO,))),
+        _verdicts(("hurt", Kind.LEVEL, (YES,)), ("hurt", Kind.SHOWN, (NO,))),
+        resampled=False,
+    ),
+    Planted(
+        "one cell 2 % above scratch, the edge",
+        _world(plants.equal, harm=float(np.log1p(NEGLIGIBLE))),
+        _verdicts(("hurt", Kind.FALSE, (NO,))),
         resampled=False,
     ),
     Planted(

@@ -80,7 +80,13 @@ def show(
     sweep = with_gpu(sweep, cluster.gpu if cluster else gpu_here())
     console = Console(highlight=False)
     show_plan(sweep, console, every_cell, cluster.max_gpus if cluster else None)
-    axes = Axes(sweep.source_names, sweep.targets, len(sweep.sizes), len(sweep.seeds))
+    axes = Axes(
+        sweep.source_names,
+        sweep.targets,
+        len(sweep.sizes),
+        len(sweep.seeds),
+        rung_below=min(sweep.ladder) < min(sweep.sizes),
+    )
     show_answers([(one.question, one.can, one.detail) for one in answerable(axes)], console)
     if num_next is not None:
         chosen = planned_next(sweep, num_next)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from analysis.claims import commutative, explained, hurt, similar, specific
 from analysis.claims.claim import ClaimAnswer, Verdict
 from analysis.claims.every import claim_answers
 from analysis.claims.grid import Grid, comparable, finetuned, pooled
+from analysis.claims.hurt import NEGLIGIBLE
 from analysis.claims.quadratic import size_of
 from analysis.claims.twoway import effects_table, jackknife, shares, source_effect_p, two_way
 from analysis.effective import COLUMNS
@@ -166,6 +169,16 @@ def test_harm_is_found_where_it_is() -> None:
     assert by_size["num_harmed"].to_dict() == {8_000: 0, 32_000: 0, 128_000: 20}
     assert "20 of 60 finetuned cells end above scratch" in one.sentence
     assert "20 beyond noise" in one.sentence
+
+
+def test_where_nothing_is_gained_harm_of_the_margin_is_excluded() -> None:
+    nothing = PlantedGrid(base=0.0, fade=0.0, noise=0.004)
+    one = answers(nothing)["hurt"]
+    assert one.verdict is Verdict.NO
+    assert re.search(r"No: \d+ of 60 finetuned cells end above scratch, none .* by 2%", one.sentence)
+    assert answers(replace(nothing, noise=0.03))["hurt"].verdict is Verdict.UNDECIDED
+    edge = replace(nothing, hurt={128_000: math.log1p(NEGLIGIBLE)})
+    assert answers(edge)["hurt"].verdict is not Verdict.NO
 
 
 def test_bounds_are_counted_and_forbid_likeness() -> None:

@@ -27,7 +27,7 @@ from analysis.claims.claim import Verdict
 from analysis.estimators.registry import DEFAULT
 from analysis.second_process import InlineExecutor
 from analysis.store.read import SweepRuns, read_sweep
-from raydt.tracking.schema import PARAM_SEED
+from raydt.tracking.schema import PARAM_SEED, PARAM_STAGE, Stage
 from raydt.tracking.uri import sqlite_uri
 
 SEEDS_A_GRID = 2
@@ -61,7 +61,7 @@ PLANTS = {
         "four that share half of the words each",
         "w1-s0.5-v2 w1-s0.5-v3 w1-s0.5-v4 w1-s0.5-v5",
         "related",
-        {"similar": YES, "hurt": NO},
+        {"hurt": NO},  # not similar: it depends on which half of the words
     ),
     "one-near": Plant(
         "one shares most words with all targets, three share none",
@@ -155,7 +155,8 @@ def judge(storage: Path, names: Sequence[str]) -> None:
     for name in names:
         plant = PLANTS[name]
         runs = read_sweep(sqlite_uri(storage / "mlflow.db"), name)
-        seeds = sorted({int(run.params[PARAM_SEED]) for run in runs.cells})
+        tuned = [run for run in runs.cells if run.params[PARAM_STAGE] == Stage.FINETUNE]
+        seeds = sorted({int(run.params[PARAM_SEED]) for run in tuned})
         starts = range(0, len(seeds) - SEEDS_A_GRID + 1, SEEDS_A_GRID)
         grids = [
             verdicts(runs, set(seeds[start : start + SEEDS_A_GRID]), storage) for start in starts

@@ -43,14 +43,14 @@ def test_kin_is_worth_more_than_anybody_else_beyond_the_noise(finetuned: pd.Data
             assert least > 2 * 2_000, "worth several times what it was finetuned on"
 
 
-def test_four_claims_are_answered_and_rightly() -> None:
+def test_all_claims_are_answered_and_rightly() -> None:
     """By the plant: kin gives more than a stranger, both ways, by its distance; nothing hurts."""
     verdicts = pd.read_csv(REPORT / "claims.csv").set_index("claim")["verdict"]
     assert verdicts["similar"] == "no"
     assert verdicts["similarity"] == "yes"
     assert verdicts["commutative"] == "yes"
     assert verdicts["specific"] == "no"
-    assert verdicts["hurt"] != "yes"
+    assert verdicts["hurt"] == "no"
 
 
 def test_the_protocol_raises_no_alarm_about_itself() -> None:

@@ -155,5 +155,5 @@ def test_memory_that_is_short_outside_of_a_step_is_said(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has")
 
     monkeypatch.setattr(Evaluator, "_losses", nothing_fits)
-    with pytest.raises(RunError, match=r"no memory left.*CUDA out of memory; use fewer cells"):
+    with pytest.raises(RunError, match=r"ran out of memory.*CUDA out of memory; use fewer cells"):
         train(TrainConfig(TINY, TEN_STEPS, 4_000), splits)

@@ -23,6 +23,7 @@ from analysis.wording import counted
 
 # Of log loss: of every run, and of the part that a pretrain passes on.
 OWN_SD, PRETRAIN_SD = 0.004, 0.008
+PAIR_SD = 0.1  # of log(D_E / D_F) of pairs beyond source, target and distance: that of the demo
 LEVEL, POWER = 0.05, 0.8
 NUM_PERMUTATIONS = 399
 NUM_DRAWN = 20  # random matrices that give the critical |r|
@@ -143,8 +144,19 @@ def _specific(axes: Axes) -> Answerable:
     )
     if line is None:
         return Answerable(*said, False, "needs languages at different, known distances")
-    freedom = line[-1]
-    return Answerable(*said, True, f"{counted(freedom, 'pair')} beyond source, target and distance")
+    _, error, mean_error, freedom = line
+    # Of random values; those of a grid scatter by PAIR_SD. What source and target do not explain of
+    # the distances may be little: three sources far from all targets, and one near to all.
+    pairs = grid.observed & grid.different()
+    error *= PAIR_SD / (mean_error * math.sqrt(pairs.sum()))
+    seen = np.where(pairs, x, np.nan)
+    apart = float((np.nanmax(seen, axis=0) - np.nanmin(seen, axis=0)).max())
+    fold = math.exp(float(stdtrit(freedom, 1 - LEVEL)) * error * apart)
+    if fold > 1 / specific.MOSTLY:
+        needs = "needs sources near to one target and far from another"
+        return Answerable(*said, False, needs)
+    shown = f"detects a {fold:.2g}-fold D_E of the nearest over the farthest"
+    return Answerable(*said, True, f"{counted(freedom, 'degree')} of freedom; {shown}")
 
 
 def _hurt(axes: Axes) -> Answerable:

@@ -95,3 +95,14 @@ def test_a_ladder_that_begins_at_the_smallest_size_may_forbid_a_yes() -> None:
     can, detail = said(replace(axes, rung_below=False))["similar"]
     assert can
     assert detail.endswith("yes may need a rung below the smallest size")
+
+
+def test_sources_that_are_as_near_to_one_target_as_to_another_have_no_slope() -> None:
+    """Their distances are 1, 0.7, 0.4 and 0.1 to any target: the source's effect, not nearness."""
+    dose = tuple(f"w1-s{share}-v2" for share in ("0", "0.3", "0.6", "0.9"))
+    can, detail = said(Axes(dose, ("related", "alba", "brio"), 1, 2))["specific"]
+    assert not can
+    assert detail == "needs sources near to one target and far from another"
+    can, detail = said(Axes(TEN, TEN, 2, 2))["specific"]
+    assert can
+    assert detail.startswith("70 degrees of freedom; detects a 1.1-fold D_E")

@@ -1,9 +1,13 @@
-"""The sweeps of docs/study.md: they share cells, and can answer what the page asks of them."""
+"""docs/study.md: its sweeps share cells and can answer what it asks of them, its digests hold."""
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from analysis.claims.answerable import Axes, answerable
@@ -55,3 +59,46 @@ def test_the_sweep_for_gpus_asks_the_same_of_two_larger_models(sweeps: dict[str,
     assert len(gpu.sources) == len(gpu.targets) == len(LANGUAGES)
     assert gpu.joint
     assert gpu.models == ("mini", "small")
+
+
+def digests() -> dict[str, str]:
+    lines = (STUDY / "texts.sha256").read_text().splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}
+
+
+def test_nonsense_and_brackets_are_made_anew_with_the_same_digests(tmp_path: Path) -> None:
+    """By the page's command."""
+    page = (STUDY.parents[1] / "docs" / "study.md").read_text("utf-8")
+    command = "python -m raydt.corpora.controlled nonsense brackets --to texts --bytes 3M"
+    assert command in page
+    subprocess.run([sys.executable, *command.split()[1:]], cwd=tmp_path, check=True)
+    made = {path.name: path.read_bytes() for path in (tmp_path / "texts").iterdir()}
+    assert sorted(made) == ["brackets.txt", "nonsense.txt"]
+    for name, text in made.items():
+        assert hashlib.sha256(text).hexdigest() == digests()[name]
+
+
+def test_texts_have_the_digests_of_the_page() -> None:
+    folder = STUDY.parents[2] / "shared" / "corpora"
+    if not folder.exists():
+        pytest.skip("no ../shared/corpora: the texts are not part of the project")
+    for language in LANGUAGES:
+        text = (folder / f"{language}.txt").read_bytes()
+        assert hashlib.sha256(text).hexdigest() == digests()[f"{language}.txt"]
+
+
+def test_groups_of_sources_have_means_over_targets(tmp_path: Path) -> None:
+    amounts = {"es": (400, 200), "en": (200, 100), "zh": (-100, 0), "nonsense": (0, 50)}
+    rows = [
+        {"stage": "finetune", "source": source, "target": target, "size": "8k", "range": "inside"}
+        | {"finetune_bytes": 8000, "transferred_bytes": amount}
+        for source, both in amounts.items()
+        for target, amount in zip(("pt", "de"), both, strict=True)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "effective.csv", index=False)
+    words = [sys.executable, str(STUDY / "groups.py"), str(tmp_path)]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    # Means of 300 and 150 over two targets: 225, and 6.314 * 106.07 / sqrt(2) to each side.
+    assert "| 8k | the same script | 4 | +225 [-249, +699] | 0 |" in said
+    assert "| 8k | another script, into Latin | 2 | -50 [-366, +266] | 0 |" in said
+    assert "| 8k | nonsense | 2 | +25 [-133, +183] | 0 |" in said

@@ -25,6 +25,9 @@ from analysis.quantiles import mean_ranks
 Places = npt.NDArray[np.intp]
 MOST_ENUMERATED = 5040  # 7!
 MIN_FREEDOM = 3  # pairs left after controls
+# Share of the variance of a distance that source, target and controls have to leave for it to
+# explain anything beyond them: a variance inflation factor of 100.
+MIN_LEFT = 0.01
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,10 @@ def associated(
     )
     x_taken = scaled(x, different)
     residual = x_taken - everywhere @ np.linalg.lstsq(everywhere, x_taken, rcond=None)[0]
-    if float(residual @ residual) <= 1e-12 * float(((x_taken - x_taken.mean()) ** 2).sum()) or (
-        x_taken.max() == x_taken.min()
-    ):
-        return _undefined(int(observed.sum()), "does not vary beyond the controls")
+    spread = float(((x_taken - x_taken.mean()) ** 2).sum())
+    if float(residual @ residual) <= MIN_LEFT * spread or x_taken.max() == x_taken.min():
+        note = f"under {MIN_LEFT:.0%} of its variance is beyond the controls"
+        return _undefined(int(observed.sum()), note)
     square = np.zeros(grid.values.shape)
     square[different] = residual
 

@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 
 Split: TypeAlias = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+# The options of a sweep that ask for bytes of each, for messages.
+OPTIONS: dict[Split, str] = {
+    "train": "--pretrain-size and --sizes",
+    "val": "--val-bytes",
+    "test": "--test-bytes",
+}
 
 SEPARATOR = 0  # the byte that ends a document
 SHARE = 0.05  # of the documents, for each of val and test, if there are many

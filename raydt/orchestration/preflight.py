@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from raydt.config.machine import gpu_places, num_gpus
 from raydt.config.sweep import Sweep
+from raydt.corpora.preparing.prepare import check_prepared
 from raydt.corpora.sources.check import check_corpus
 from raydt.corpora.sources.locate import Corpus, locate
 from raydt.corpora.spec import parse_corpus
@@ -43,13 +44,8 @@ def check_languages(sweep: Sweep) -> tuple[Corpus | None, list[Problem]]:
     except InputError as error:
         return None, list(error.problems)
     protocol = sweep.protocol
-    problems = check_corpus(
-        corpus,
-        sweep.train_bytes(),
-        protocol.asked_val_bytes,
-        protocol.asked_test_bytes,
-    )
-    return corpus, problems
+    asked = (corpus, sweep.train_bytes(), protocol.asked_val_bytes, protocol.asked_test_bytes)
+    return corpus, check_corpus(*asked) or check_prepared(*asked, sweep.local_storage / "corpora")
 
 
 def check_environment(sweep: Sweep) -> list[Problem]:

@@ -23,9 +23,10 @@ OWN_MACHINE = "unshare --pid --fork --mount-proc --mount --net --uts --kill-chil
 START_SECONDS = 60.0  # a loaded machine takes its time; nothing here is timed
 NODES = ("n1", "n2")
 CPUS = 2  # of a node, as SLURM believes
+MEMORY_MIB = 1000
 HOSTS = "127.0.0.1 localhost\n10.213.7.1 login\n10.213.7.11 n1\n10.213.7.12 n2\n"
 # No cgroups; credentials that run out soon, as a job that was requeued waits for that; nodes of two
-# cores and a GPU that is none.
+# cores and a GPU that is none, and memory of which a job has little unless it requests more.
 CONF = """\
 ClusterName=lab
 SlurmctldHost=login(10.213.7.1)
@@ -37,7 +38,8 @@ SlurmdUser=root
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=10
 ReturnToService=1
 JobRequeue=1
 KillWait=5
@@ -49,8 +51,9 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdLogFile={folder}/%n.log
 SlurmctldLogFile={folder}/slurmctld.log
 GresTypes=gpu
-NodeName=n1 NodeHostname=n1 NodeAddr=10.213.7.11 CPUs={cpus} Gres=gpu:1 State=UNKNOWN
-NodeName=n2 NodeHostname=n2 NodeAddr=10.213.7.12 CPUs={cpus} Gres=gpu:1 State=UNKNOWN
+NodeName=DEFAULT CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+NodeName=n1 NodeHostname=n1 NodeAddr=10.213.7.11
+NodeName=n2 NodeHostname=n2 NodeAddr=10.213.7.12
 PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """
 
@@ -132,7 +135,7 @@ def slurm() -> Iterator[Slurm]:
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o400)
     (folder / "gpu").touch()
-    (folder / "slurm.conf").write_text(CONF.format(folder=folder, cpus=CPUS))
+    (folder / "slurm.conf").write_text(CONF.format(folder=folder, cpus=CPUS, memory=MEMORY_MIB))
     (folder / "gres.conf").write_text("NodeName=n[1-2] Name=gpu Count=1 File=/dev/null\n")
     visible = {str(p) for p in (folder, ROOT, Path(sys.prefix)) if p.is_relative_to("/tmp")}
     process = subprocess.Popen(

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.slurm import CPUS, NODES, ROOT, Slurm, slurm
+from tests.cluster.slurm import CPUS, MEMORY_MIB, NODES, ROOT, Slurm, slurm
 from tests.integration.tiny import NUM_CELLS, TINY, results
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -153,6 +153,33 @@ def test_a_lost_node_queues_it_again_and_after_scancel_it_resumes(
     assert losses(storage).items() <= losses(calm).items()
 
 
+GRID = "sweeps/grid.py"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "options", "expected"),
+    [
+        ([], [], "expected a sweep after this file's name, such as sweeps/grid.py, got nothing"),
+        (["sweeps/gird.py"], [], f"expected a Python file in {ROOT}, got 'sweeps/gird.py'"),
+        ([GRID, "--gpus-per-cell=0.25"], ["--exclusive=user"], "expected --gpus-per-node=N before"),
+        ([GRID], ["--export=PATH=/usr/bin:/bin"], "got python: none, ray: none; before sbatch:"),
+    ],
+    ids=["no sweep", "not there", "no GPU", "no raydt"],
+)
+def test_what_cannot_run_ends_before_ray_starts(
+    sweep: list[str], options: list[str], expected: str, two_nodes: Slurm
+) -> None:
+    tried = [f"--output={two_nodes.shared}/%j.log", f"--chdir={ROOT}", *options]
+    job = two_nodes.said("sbatch", "--cpus-per-task=1", *tried, BATCH, *sweep).split()[-1]
+    two_nodes.until(lambda: two_nodes.state(job) not in ("PENDING", "RUNNING"), "an end")
+    assert two_nodes.state(job) == "FAILED"
+    said = log(two_nodes.shared, job)
+    assert expected in said
+    assert "Starting Ray" not in said
+    shown = two_nodes.said("scontrol", "show", "job", job)
+    assert f"mem={len(NODES) * MEMORY_MIB}M" in shown, "all memory of both nodes"
+
+
 @pytest.mark.parametrize(
     ("line", "planted"),
     [
@@ -160,6 +187,7 @@ def test_a_lost_node_queues_it_again_and_after_scancel_it_resumes(
         ("--time=04:00:00", "--time=four-hours"),
         ("--signal=B:USR1@300", "--signal=B:USR7@300"),
         ("--nodes=2", "--nodes=3"),
+        ("--mem=0", "--mem=2T"),
     ],
 )
 def test_a_planted_mistake_is_found(line: str, planted: str, two_nodes: Slurm) -> None:

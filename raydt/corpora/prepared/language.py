@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from raydt.corpora.prepared.manifest import Manifest, read_manifest
 from raydt.corpora.prepared.stamps import is_unchanged
-from raydt.corpora.splits import SPLITS, Split
+from raydt.corpora.splits import OPTIONS, SPLITS, Split
 from raydt.errors import Problem, bad
 
 
@@ -71,8 +71,8 @@ class PreparedLanguage:
                 problems.append(
                     Problem(
                         f"{split} of {self.name}",
-                        f"{num_bytes} bytes, that is, sizes no larger than the corpus "
-                        f"({self.manifest.source.corpus})",
+                        f"{num_bytes} bytes, that is, {OPTIONS[split]} no larger than the "
+                        f"corpus ({self.manifest.source.corpus})",
                         f"{stored} bytes",
                     )
                 )

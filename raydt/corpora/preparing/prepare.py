@@ -88,26 +88,61 @@ def prepare_language(
     problems = check_corpus(corpus, {language: train_bytes}, val_bytes, test_bytes)
     if problems:
         raise InputError(problems)
-    held_out: dict[HeldOutSplit, int | None] = {"val": val_bytes, "test": test_bytes}
-    named: dict[Split, int] = {"train": train_bytes}
-    asked: dict[Split, int] = {"train": train_bytes}
-    for split, num_bytes in held_out.items():
-        asked[split] = at_most(split, num_bytes)
-        if num_bytes is not None:
-            named[split] = num_bytes
+    asked: dict[Split, int] = {
+        "train": train_bytes,
+        "val": at_most("val", val_bytes),
+        "test": at_most("test", test_bytes),
+    }
     folder = root / corpus.spec.key / language
     try:
         prepared = _find_or_write(corpus, language, asked, root, on_bytes, corpus_languages)
     except OSError as error:
         path = error.filename or folder
         raise bad(f"folder {root}", "a writable folder", f"{path}: {error}") from error
-    problems = prepared.shortages(named)
-    for split in held_out:
-        if split not in named and (problem := check_evaluation(prepared.manifest, split)):
-            problems.append(problem)
+    problems = _shortages(prepared, train_bytes, val_bytes, test_bytes)
     if problems:
         raise InputError(problems)
     return prepared
+
+
+def check_prepared(
+    corpus: Corpus,
+    train_bytes: Mapping[str, int],
+    val_bytes: int | None,
+    test_bytes: int | None,
+    root: Path,
+) -> list[Problem]:
+    """Problems of the languages that were prepared before, completely and from the same files.
+
+    A plan thus reports what only the splits show, without reading text. Empty for other corpora.
+    """
+    spec = corpus.spec
+    if not isinstance(spec, FilesCorpus):
+        return []
+    problems = []
+    for language, num_bytes in train_bytes.items():
+        try:
+            prepared = open_language(root / spec.key / language)
+        except InputError:
+            continue  # to be prepared
+        source = prepared.manifest.source
+        if source.is_all and _same_files(source, corpus.files.get(language, ())):
+            problems += _shortages(prepared, num_bytes, val_bytes, test_bytes)
+    return problems
+
+
+def _shortages(
+    prepared: PreparedLanguage, train_bytes: int, val_bytes: int | None, test_bytes: int | None
+) -> list[Problem]:
+    """The splits of which there is too little."""
+    held_out: dict[HeldOutSplit, int | None] = {"val": val_bytes, "test": test_bytes}
+    problems = prepared.shortages({"train": train_bytes})
+    for split, num_bytes in held_out.items():
+        if num_bytes is not None:
+            problems += prepared.shortages({split: num_bytes})
+        elif problem := check_evaluation(prepared.manifest, split):
+            problems.append(problem)
+    return problems
 
 
 def _find_or_write(

@@ -13,6 +13,7 @@ from raydt.corpora.sources.formats import SUFFIXES, compression, file_format
 from raydt.corpora.sources.kinds import mixed_kinds
 from raydt.corpora.sources.locate import Corpus
 from raydt.corpora.spec import LANGUAGE_NAME, PLACEHOLDER, ControlledCorpus, FilesCorpus, HubCorpus
+from raydt.corpora.splits import OPTIONS
 from raydt.errors import InputError, Problem
 from raydt.units import parse_bytes
 
@@ -68,12 +69,14 @@ def check_corpus(
     return [
         problem
         for language, num_bytes in train_bytes.items()
-        for problem in check_language(corpus, language, num_bytes + held_out)
+        for problem in check_language(corpus, language, num_bytes, held_out)
     ]
 
 
-def check_language(corpus: Corpus, language: str, num_bytes: int) -> list[Problem]:
-    """The problems of one language that needs `num_bytes` for all splits together."""
+def check_language(
+    corpus: Corpus, language: str, train_bytes: int, held_out_bytes: int = 0
+) -> list[Problem]:
+    """The problems of one language that needs these bytes of train, and of val plus test."""
     spec = corpus.spec
     if not LANGUAGE_NAME.fullmatch(language):
         return [Problem("language", "a name of letters, digits, _ . and -", repr(language))]
@@ -92,7 +95,7 @@ def check_language(corpus: Corpus, language: str, num_bytes: int) -> list[Proble
     mixed = mixed_kinds(spec, language, corpus.files[language])
     if mixed is not None:
         return [mixed]
-    return _check_size(spec, corpus.files[language], num_bytes)
+    return _check_size(spec, corpus.files[language], train_bytes, held_out_bytes)
 
 
 def skipped(corpus: Corpus) -> str:
@@ -133,7 +136,9 @@ def _check_split_by(spec: FilesCorpus, paths: Sequence[Path]) -> Problem | None:
     return None
 
 
-def _check_size(spec: FilesCorpus, paths: Sequence[Path], num_bytes: int) -> list[Problem]:
+def _check_size(
+    spec: FilesCorpus, paths: Sequence[Path], train_bytes: int, held_out_bytes: int
+) -> list[Problem]:
     sizes = []
     for path in paths:
         try:
@@ -149,7 +154,10 @@ def _check_size(spec: FilesCorpus, paths: Sequence[Path], num_bytes: int) -> lis
         for path in paths
     )
     # A separator replaces each newline, and the last line may lack its newline.
-    if is_plain and sum(sizes) + len(sizes) < num_bytes:
-        requirement = f"{num_bytes} bytes of train, val and test together"
+    if is_plain and sum(sizes) + len(sizes) < train_bytes + held_out_bytes:
+        requirement = (
+            f"{train_bytes} bytes to train on ({OPTIONS['train']}) "
+            f"and {held_out_bytes} of val and test"
+        )
         return [Problem(named, requirement, f"{sum(sizes)} bytes")]
     return []

@@ -106,3 +106,11 @@ def test_sources_that_are_as_near_to_one_target_as_to_another_have_no_slope() ->
     can, detail = said(Axes(TEN, TEN, 2, 2))["specific"]
     assert can
     assert detail.startswith("70 degrees of freedom; detects a 1.1-fold D_E")
+
+
+def test_distances_that_are_all_source_and_target_explain_nothing_beyond_them() -> None:
+    """A world for two of four, words in common with none: all but 0.05 % is the source's."""
+    sources = ("w1-s0-v2", "w1-s0-v3", "w0-s0-v4", "w0-s0-v5")
+    can, detail = said(Axes(sources, ("w1-s0-v6", "w1-s0-v7", "w1-s0-v8"), 1, 2))["similarity"]
+    assert not can
+    assert detail == "distances: under 1% of its variance is beyond the controls"

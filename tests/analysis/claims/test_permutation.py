@@ -118,7 +118,7 @@ def test_what_does_not_vary_or_leaves_no_pair_is_said() -> None:
     drawn = label_permutations(y.sources, y.targets, num_permutations=99, random=random)
     flat = associated(y, np.ones((4, 4)), drawn)
     assert math.isnan(flat.p)
-    assert flat.note == "does not vary beyond the controls"
+    assert flat.note == "under 1% of its variance is beyond the controls"
     two = grid(random.standard_normal((2, 3)), ("a", "b"), ("c", "d", "e"))
     drawn = label_permutations(two.sources, two.targets, num_permutations=99, random=random)
     few = associated(two, random.standard_normal((2, 3)), drawn, main_effects=True)

@@ -16,7 +16,11 @@ from raydt.corpora.controlled.catalog import generate, generator_version
 from raydt.corpora.prepared.language import PreparedLanguage, open_language
 from raydt.corpora.prepared.manifest import FORMAT, read_manifest
 from raydt.corpora.preparing import place
-from raydt.corpora.preparing.prepare import prepare_corpus, prepare_language
+from raydt.corpora.preparing.prepare import (
+    check_prepared,
+    prepare_corpus,
+    prepare_language,
+)
 from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import ControlledCorpus, CorpusSpec, FilesCorpus
 from raydt.corpora.splits import SPLITS, Split
@@ -206,14 +210,30 @@ def test_more_than_the_corpus_has_is_an_error_with_both_numbers(
         if stored[split].num_bytes >= ask
     }
     assert "val of en" in problems
-    assert "sizes no larger than the corpus" in problems["val of en"].expected
+    assert "--val-bytes no larger than the corpus" in problems["val of en"].expected
     assert "2000 bytes" in problems["val of en"].expected
     assert problems["val of en"].got == f"{stored['val'].num_bytes} bytes"
     # The same again from what is prepared, and at the reader.
-    with pytest.raises(InputError, match="sizes no larger"):
+    with pytest.raises(InputError, match="bytes no larger"):
         prepare_language(locate(corpus), "en", size - 4000, 2000, 2000, root)
     with pytest.raises(InputError, match="sizes no larger"):
         prepare_en(corpus, root).train(size)
+
+
+def test_a_plan_knows_what_is_prepared(corpus: FilesCorpus, root: Path) -> None:
+    found, size = locate(corpus), corpus.file("en").stat().st_size
+    assert check_prepared(found, {"en": size}, None, None, root) == [], "nothing is prepared"
+    stored = prepare_en(corpus, root).manifest.splits
+    enough = {"en": stored["train"].num_bytes, "de": size}
+    assert check_prepared(found, enough, 100, 100, root) == []
+    more = {"en": stored["train"].num_bytes + 1}
+    train, test = check_prepared(found, more, 100, stored["test"].num_bytes + 1, root)
+    assert train.what == "train of en"
+    assert "--pretrain-size and --sizes no larger than the corpus" in train.expected
+    assert test.what == "test of en"
+    with corpus.file("en").open("a") as file:
+        file.write("another line\n")
+    assert check_prepared(locate(corpus), more, 100, 100, root) == [], "of other text"
 
 
 def test_problems_of_all_languages_come_in_one_error(corpus: FilesCorpus, root: Path) -> None:

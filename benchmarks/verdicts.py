@@ -4,10 +4,10 @@
     PYTHONPATH=. python benchmarks/verdicts.py judge
 
 What controlled languages share is known by construction (docs/controlled.md). Each plant is a sweep
-with many seeds. Its seeds are divided into disjoint grids of two seeds, and every grid is analysed
-by itself, as by `raydt analyze`. A grid's verdict is right if it equals the truth, and wrong if it
-is another one than that and "undecided". The truth of a claim is what the plant leaves no doubt of,
-or else the verdict on the same cells with all seeds; the table has both. Claims that the grid
+with many seeds, which are divided into disjoint grids of two (`--grid-seeds`), and every grid is
+analysed by itself, as by `raydt analyze`. A grid's verdict is right if it equals the truth, and
+wrong if it is neither that nor "undecided". The truth of a claim is what the plant leaves no doubt
+of, or else the verdict on the same cells with all seeds; the table has both. Claims that the grid
 cannot answer, according to `raydt plan`, are left out.
 """
 
@@ -30,7 +30,6 @@ from analysis.store.read import SweepRuns, read_sweep
 from raydt.tracking.schema import PARAM_SEED, PARAM_STAGE, Stage
 from raydt.tracking.uri import sqlite_uri
 
-SEEDS_A_GRID = 2
 NO, YES = Verdict.NO, Verdict.YES
 
 
@@ -43,10 +42,9 @@ class Plant:
     targets: str
     planted: dict[str, Verdict] = field(default_factory=dict)
 
-    @property
-    def axes(self) -> Axes:
+    def axes(self, num_seeds: int) -> Axes:
         """The axes of one grid, to ask the plan what it can answer."""
-        return Axes(tuple(self.sources.split()), tuple(self.targets.split()), 1, SEEDS_A_GRID)
+        return Axes(tuple(self.sources.split()), tuple(self.targets.split()), 1, num_seeds)
 
 
 _FAMILIES = "related alba brio lusa hispa unrelated"
@@ -148,7 +146,7 @@ class Counted:
         return self.said.total() - self.right - self.undecided if known else 0
 
 
-def judge(storage: Path, names: Sequence[str]) -> None:
+def judge(storage: Path, names: Sequence[str], grid_seeds: int) -> None:
     print("| plant | claim | grids | said | planted | all seeds | right | wrong | undecided |")
     print("|---|---|---|---|---|---|---|---|---|")
     total: Counter[str] = Counter()
@@ -157,12 +155,12 @@ def judge(storage: Path, names: Sequence[str]) -> None:
         runs = read_sweep(sqlite_uri(storage / "mlflow.db"), name)
         tuned = [run for run in runs.cells if run.params[PARAM_STAGE] == Stage.FINETUNE]
         seeds = sorted({int(run.params[PARAM_SEED]) for run in tuned})
-        starts = range(0, len(seeds) - SEEDS_A_GRID + 1, SEEDS_A_GRID)
+        starts = range(0, len(seeds) - grid_seeds + 1, grid_seeds)
         grids = [
-            verdicts(runs, set(seeds[start : start + SEEDS_A_GRID]), storage) for start in starts
+            verdicts(runs, set(seeds[start : start + grid_seeds]), storage) for start in starts
         ]
         every = verdicts(runs, set(seeds), storage)
-        for asked in answerable(plant.axes):
+        for asked in answerable(plant.axes(grid_seeds)):
             if not asked.can:
                 continue
             one = Counted(
@@ -194,6 +192,7 @@ def main() -> int:
     parser.add_argument("what", choices=("train", "judge"))
     parser.add_argument("plants", nargs="*", metavar="PLANT", help=", ".join(PLANTS))
     parser.add_argument("--seeds", type=int, default=20, help="of every plant [20]")
+    parser.add_argument("--grid-seeds", type=int, default=2, help="of every grid judged [2]")
     parser.add_argument("--storage", type=Path, default=Path("runs/verdicts"))
     options = parser.parse_args()
     if unknown := set(options.plants) - set(PLANTS):
@@ -201,7 +200,7 @@ def main() -> int:
     names = options.plants or list(PLANTS)
     if options.what == "train":
         return train(names, options.seeds, options.storage)
-    judge(options.storage, names)
+    judge(options.storage, names, options.grid_seeds)
     return 0
 
 

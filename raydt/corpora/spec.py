@@ -252,7 +252,9 @@ def parse_corpus(text: str) -> CorpusSpec:
             problems.append(Problem("corpus", "hub:OWNER/DATASET", repr(text)))
         _raise(problems)
         return HubCorpus(place, **options)  # type: ignore[arg-type]
-    raise bad("corpus", _FORMS, repr(text))
+    alone = text.partition("?")[0]
+    hint = f" (did you mean files:{text}?)" if alone and Path(alone).exists() else ""
+    raise bad("corpus", _FORMS, f"{text!r}{hint}")
 
 
 def _absolute(place: str) -> Path:

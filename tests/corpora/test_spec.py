@@ -52,6 +52,13 @@ def test_anything_else_is_an_input_error_that_names_the_forms(text: str) -> None
     assert repr(text) == problem.got
 
 
+def test_a_folder_alone_is_shown_how_to_name_it(tmp_path: Path) -> None:
+    for text in (str(tmp_path), f"{tmp_path}?documents=file"):
+        with pytest.raises(InputError) as caught:
+            parse_corpus(text)
+        assert caught.value.problems[0].got == f"{text!r} (did you mean files:{text}?)"
+
+
 def test_keys_are_readable_and_differ_where_paths_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,10 @@ _WHOLE = (
     "a whole MLflow store in SQLite (move the file away, and `raydt sync` writes the cells of a "
     "sweep into a new one)"
 )
+_THERE = (
+    "an existing SQLite file (--store names another store; `raydt sync --to` writes a new one from "
+    "a sweep's storage)"
+)
 _TABLES = {"experiments", "runs", "params", "tags", "metrics", "latest_metrics"}
 _WANTED = "sqlite:////absolute/path, http(s)://host:port or postgresql://host/name"
 
@@ -60,7 +64,7 @@ def _require_sqlite_store(path: Path, store_uri: str) -> None:
         found = "a folder" if path.is_dir() else "no file" if path.exists() else "none"
         if path.is_symlink() and not path.exists():
             found = f"a link to nothing, {path.readlink()},"
-        raise bad("store", "an existing SQLite file", f"{found} at {path}")
+        raise bad("store", _THERE, f"{found} at {path}")
     try:
         with read_only(path) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}

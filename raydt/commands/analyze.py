@@ -16,10 +16,15 @@ def make_parser(prog: str, about: str) -> CommandParser:
     parser.add_argument("name", nargs="?", help="name of the sweep [the last one launched]")
     parser.add_storage()
     parser.add_argument(
-        "--store", metavar="URI", help="MLflow store to read [SQLite in the storage]"
+        "--store",
+        metavar="URI",
+        help="MLflow store to read [SQLite in the storage; of an object store, in its cache here]",
     )
     parser.add_argument(
-        "--out", type=Path, help="folder to write the report to [STORAGE/SWEEP/report]"
+        "--out",
+        type=Path,
+        help="folder to write the report to [STORAGE/SWEEP/report; of an object store, in its "
+        "cache here]",
     )
     parser.add_argument(
         "--estimator",

@@ -2,13 +2,15 @@
 
 The format is Arrow's, because Ray reads the same URI with Arrow for the state of its workers:
 `s3://bucket/prefix?region=eu-central-1`, with `endpoint_override` and `scheme` for stores that are
-compatible with S3 or Google Cloud Storage.
+compatible with S3 or Google Cloud Storage. Without them, the address of such a store is in
+`AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, which Arrow and boto3 read, too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -29,6 +31,9 @@ _OPTIONS = {
     "gs": {"endpoint_override", "scheme", "retry_limit_seconds", "project_id"},
 }
 _ANONYMOUS = "anonymous"
+_CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS"
+# A client without credentials asks the machine for those of its role.
+_ASKED_THE_MACHINE = ("/latest/api/token", "/latest/meta-data/", "/computeMetadata/")
 # Wait for a store that is unreachable for a moment; longer is an error, as with a disk.
 _RETRIES: RetryConfig = {
     "max_retries": 8,
@@ -54,7 +59,9 @@ def open_bucket(uri: str) -> tuple[BucketStore, str]:
     _check(uri, kind, bucket, parts.netloc.rpartition("@")[0], set(options))
     endpoint = options.get("endpoint_override")
     address = f"{options.get('scheme', 'https')}://{endpoint}" if endpoint else None
-    client: ClientConfig = {"allow_http": options.get("scheme") == "http"}
+    if address is None and kind == "s3":
+        address = _address_in_environment()
+    client: ClientConfig = {"allow_http": (address or "").startswith("http://")}
     anonymous = parts.netloc.startswith(f"{_ANONYMOUS}@")
     try:
         if kind == "s3":
@@ -62,7 +69,7 @@ def open_bucket(uri: str) -> tuple[BucketStore, str]:
         else:
             store = _google(bucket, address, anonymous, client)
     except (BaseError, ValueError) as error:
-        raise bad("storage", "an object store that can be opened", _line(error)) from None
+        raise bad("storage", "an object store that can be opened", reason(error)) from None
     return store, parts.path.strip("/")
 
 
@@ -76,7 +83,7 @@ def _check(uri: str, kind: str, bucket: str, user: str, options: set[str]) -> No
             Problem(
                 "storage",
                 "a URI without credentials, because they are read from the environment "
-                "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS)",
+                f"({_CREDENTIALS})",
                 repr(shown),
             )
         )
@@ -86,6 +93,16 @@ def _check(uri: str, kind: str, bucket: str, user: str, options: set[str]) -> No
         problems.append(Problem("storage", f"options among {known}", ", ".join(unknown)))
     if problems:
         raise InputError(problems)
+
+
+def _address_in_environment() -> str | None:
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        address = os.environ.get(name)
+        if address and not address.startswith(("http://", "https://")):
+            raise bad(name, "an address such as https://minio.example:9000", repr(address))
+        if address:
+            return address
+    return None
 
 
 def _s3(
@@ -137,5 +154,15 @@ def _google(bucket: str, address: str | None, anonymous: bool, client: ClientCon
     )
 
 
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def reason(error: Exception) -> str:
+    """What a client's error says, in one line: of an answer in XML, its code and its message."""
+    text = str(error).strip()
+    if any(path in text for path in _ASKED_THE_MACHINE):
+        return (
+            f"expected credentials in the environment ({_CREDENTIALS}) or a role of this machine, "
+            "got neither"
+        )
+    answer = re.search(r"<Code>(.+?)</Code>\s*<Message>(.*?)</Message>", text, flags=re.S)
+    if answer is not None:
+        return ": ".join(answer.groups())
+    return text.splitlines()[0] if text else type(error).__name__

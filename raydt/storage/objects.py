@@ -24,7 +24,7 @@ from obstore.exceptions import (
 )
 
 from raydt.storage.folder import Folder
-from raydt.storage.object_uri import BucketStore, open_bucket
+from raydt.storage.object_uri import BucketStore, open_bucket, reason
 
 if TYPE_CHECKING:  # they exist only in the stubs
     from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
@@ -180,10 +180,11 @@ def _as_os_error(uri: str, name: str) -> Iterator[None]:
     """Convert the client's errors to a one-line `OSError`, as a disk would raise."""
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            raise OSError(f"{uri}: {reason(error)}") from None
         raise FileNotFoundError(f"{uri.partition('?')[0]}/{name}") from None
     except BaseError as error:
         if isinstance(error, (AlreadyExistsError, PreconditionError)):
             raise
-        lines = str(error).strip().splitlines()
-        raise OSError(f"{uri}: {lines[0] if lines else type(error).__name__}") from None
+        raise OSError(f"{uri}: {reason(error)}") from None

@@ -40,9 +40,11 @@ def problems(schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
 
 
 def pods(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The pods' templates of a RayJob or a Deployment."""
+    """The pods' templates of a RayJob or a Deployment, or a pod itself."""
     spec = document["spec"]
-    if document["kind"] == "RayJob":
+    if document["kind"] == "Pod":
+        yield document
+    elif document["kind"] == "RayJob":
         cluster = spec["rayClusterSpec"]
         yield cluster["headGroupSpec"]["template"]
         yield from (group["template"] for group in cluster["workerGroupSpecs"])

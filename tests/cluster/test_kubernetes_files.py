@@ -1,10 +1,11 @@
-"""`cluster/rayjob.yaml` and `cluster/mlflow.yaml` without a cluster: KubeRay's and Kubernetes' own
-schemas, and what has to be the same in several places."""
+"""The manifests of `cluster/` without a cluster: KubeRay's and Kubernetes' own schemas, and what
+has to be the same in several places."""
 
 from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -88,8 +89,13 @@ def test_a_planted_mistake_is_found(
 
 def test_what_stands_there_as_a_comment_would_be_taken(rayjob_schema: dict[str, Any]) -> None:
     text = (ROOT / "cluster" / "rayjob.yaml").read_text()
-    for line in ("labels: {kueue.x-k8s.io/queue-name: research}", "lifecycle: {postStart:"):
-        assert text.count(f"  # {line}") == 1
+    for line, times in {
+        "labels: {kueue.x-k8s.io/queue-name: research}": 1,
+        'annotations: {kueue.x-k8s.io/elastic-job: "true"}': 1,
+        "imagePullSecrets: [{name: raydt-registry}]": 2,
+        "lifecycle: {postStart:": 1,
+    }.items():
+        assert text.count(f"  # {line}") == times
         text = text.replace(f"  # {line}", f"  {line}")
     planted = yaml.safe_load(text)
     (worker, *_) = planted["spec"]["rayClusterSpec"]["workerGroupSpecs"]
@@ -98,7 +104,8 @@ def test_what_stands_there_as_a_comment_would_be_taken(rayjob_schema: dict[str, 
         "nvidia-cuda-mps-control",
         "-d",
     ]
-    assert planted["metadata"]["labels"]
+    assert planted["metadata"].keys() == {"name", "labels", "annotations"}
+    assert all(pod["spec"]["imagePullSecrets"] for pod in pods(planted))
     assert problems(rayjob_schema, planted) == []
 
 
@@ -112,9 +119,25 @@ def problem(document: dict[str, Any]) -> str:
     return ""
 
 
-def test_kubernetes_takes_mlflow() -> None:
-    declared = documents("mlflow.yaml")
-    assert [problem(document) for document in declared] == [""] * 5
+@pytest.mark.parametrize(("name", "num_resources"), [("mlflow.yaml", 5), ("texts.yaml", 2)])
+def test_kubernetes_takes_them(name: str, num_resources: int) -> None:
+    assert [problem(document) for document in documents(name)] == [""] * num_resources
+
+
+def test_the_volume_of_text_is_filled_where_the_head_reads_it(rayjob: dict[str, Any]) -> None:
+    claim, filler = documents("texts.yaml")
+    head, *workers = pods(rayjob)
+    mounts = []
+    for pod in (filler, head):
+        (volume,) = pod["spec"]["volumes"]
+        assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+        mounts += [each["volumeMounts"] for each in pod["spec"]["containers"]]
+    ((written,), (read,)) = mounts
+    assert written["mountPath"] == read["mountPath"]
+    assert f"files:{read['mountPath']}" in rayjob["spec"]["entrypoint"].split()
+    assert not any("volumes" in worker["spec"] for worker in workers)
+    uid = f"--uid {filler['spec']['securityContext']['fsGroup']} "
+    assert uid in (ROOT / "cluster" / "Dockerfile").read_text(), "the image's user may write"
 
 
 @pytest.mark.parametrize(
@@ -170,8 +193,28 @@ def test_gpu_workers_come_from_none_and_the_head_trains_nothing(rayjob: dict[str
         for container in group["template"]["spec"]["containers"]
     ]
     assert all(limit["nvidia.com/gpu"] == "1" for limit in limits)
+    # Ray itself reads the variables of its autoscaler.
+    variables = cluster["autoscalerOptions"]["env"]
+    program = "from ray.autoscaler.v2.instance_manager.config import InstanceReconcileConfig as C"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; print(C().allocate_status_timeout_s)"],
+        env={**os.environ, **{each["name"]: each["value"] for each in variables}},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["900"], "seconds until on demand is tried"
     priorities = {group["groupName"]: group["priority"] for group in groups}
     assert priorities["gpu-spot"] > priorities["gpu-on-demand"]
+
+
+def test_spot_can_be_removed(rayjob_schema: dict[str, Any]) -> None:
+    text = (ROOT / "cluster" / "rayjob.yaml").read_text()
+    (kept, _) = text.split("      - groupName: gpu-spot")
+    left = yaml.safe_load(kept)
+    (group,) = left["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    assert "nodeSelector" not in group["template"]["spec"]
+    assert problems(rayjob_schema, left) == []
 
 
 def test_versions_and_the_image_are_the_same_everywhere(rayjob: dict[str, Any]) -> None:
@@ -179,7 +222,7 @@ def test_versions_and_the_image_are_the_same_everywhere(rayjob: dict[str, Any]) 
     assert rayjob["spec"]["rayClusterSpec"]["rayVersion"] == pinned
     named = [
         container["image"]
-        for document in (rayjob, *documents("mlflow.yaml"))
+        for document in (rayjob, *documents("mlflow.yaml"), *documents("texts.yaml"))
         for pod in pods(document)
         for container in pod["spec"]["containers"]
     ]
@@ -194,7 +237,7 @@ def test_versions_and_the_image_are_the_same_everywhere(rayjob: dict[str, Any]) 
 
 
 def test_no_secret_is_in_them() -> None:
-    for name in ("rayjob.yaml", "mlflow.yaml"):
+    for name in ("rayjob.yaml", "mlflow.yaml", "texts.yaml"):
         text = (ROOT / "cluster" / name).read_text()
         lines = [line for line in text.splitlines() if not line.startswith("#")]
         for word in ("AKIA", "stringData", "auth_token", "POSTGRES_PASSWORD, value"):

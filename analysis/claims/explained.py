@@ -96,8 +96,8 @@ def explained_by_similarity(
             name=NAME,
             question=QUESTION,
             model=model,
-            needs=f"{MIN_LANGUAGES} languages whose distances are known and whose labels permute "
-            f"in {MIN_PERMUTATIONS} ways",
+            needs=f"{MIN_LANGUAGES} languages whose distances are known and whose labels have at "
+            f"least {MIN_PERMUTATIONS} permutations",
             found=f"{len(languages)} languages, {len(known)} kinds of distance known",
             n=len(languages),
             unit="languages",

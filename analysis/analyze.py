@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -37,25 +36,17 @@ from analysis.report.logged import log_answer
 from analysis.report.outputs import write_outputs
 from analysis.result import REPORT, Analysis, Methods
 from analysis.second_process import InlineExecutor
+from analysis.store.facts import flops_per_byte, mixtures, num_parameters
 from analysis.store.read import SweepRuns, mlflow_errors, read_sweep
 from analysis.table import tidy
 from analysis.uncertainty.noise import pooled_noise
 from analysis.uncertainty.resample import draw_means
 from raydt.errors import InputError, RunError, bad
-from raydt.tracking.schema import (
-    PARAM_FLOPS_PER_BYTE,
-    PARAM_MODEL,
-    PARAM_NUM_PARAMETERS,
-    PARAM_SOURCE,
-    PARAM_STAGE,
-    TAG_MIXTURE,
-    TAG_PROBES,
-    Stage,
-)
+from raydt.tracking.schema import PARAM_STAGE, TAG_PROBES, Stage
 
 
 class Options(TypedDict, total=False):
-    """Options of `analyze`; missing ones have its defaults."""
+    """Options of `analyze`; those left out have its defaults."""
 
     estimator: str
     confidence: float
@@ -89,8 +80,8 @@ def analyze(
     step fails, the analysis is returned with a note. `corpora_dir` holds prepared corpora, whose
     manifests give bytes per character and contamination. `runs`: the result of `read_sweep` for
     this store and sweep, if it was read before. `executor` runs what can run concurrently
-    (`analysis.second_process`); without one this process does. `on_step` receives the current step,
-    `on_computed` the analysis before it is written, which takes as long again.
+    (`analysis.second_process`); without one, this process runs it. `on_step` receives the current
+    step, and `on_computed` the analysis before it is written, which takes as long again.
 
     Raises `InputError` for a store or sweep that does not exist, an unknown estimator, a confidence
     or a number of resamples out of range, or an `out_dir` with other files; `RunError` if no cell
@@ -157,7 +148,7 @@ def computed(
             f"nothing to analyse in sweep {runs.sweep!r}: no scratch, finetune or zeroshot cell "
             f"is done (cells with a run: {shown or 'none'}){left_out}"
         )
-    cost = _flops_per_byte(runs)
+    cost = flops_per_byte(runs)
     trained = [
         run.run_id
         for run in runs.cells
@@ -184,7 +175,7 @@ def computed(
     missing = executor.submit(completed, effective, confidence)
     found = ladders(means)
     law_fits, laws = fit_ladders(found, _drawn_ladders(means, drawn), confidence)
-    parameters = _parameters(runs)
+    parameters = num_parameters(runs)
     on_step("transfer laws")
     transfer = transfer_laws(
         effective,
@@ -238,57 +229,20 @@ def computed(
         bilingual=curves.bilingual,
         forgetting=forgetting(table.cells, confidence),
         completed=missing.result(),
-        mixtures=_mixtures(runs),
+        mixtures=mixtures(runs),
     )
 
 
 def _with_bilingual(found: Answer, bilingual: pd.DataFrame) -> Answer:
-    """The answer, with sentences on training together."""
+    """The answer, with sentences about bilingual training added."""
     return replace(found, per_target=[*found.per_target, *bilingual_sentences(bilingual)])
 
 
 def _import_mlflow(store_uri: str) -> None:
-    """Logging needs it, and it takes two seconds, which cost nothing while figures are drawn."""
+    """Import what logging needs. That takes two seconds, but no time while figures are drawn."""
     import_module("analysis.store.api")
     if not store_uri.startswith("http"):
         import_module("mlflow.store.tracking.sqlalchemy_store")
-
-
-def _parameters(runs: SweepRuns) -> dict[str, int] | None:
-    """N of every model; None unless every run has it (imported ones need not)."""
-    found: dict[str, int] = {}
-    for run in runs.cells:
-        model, number = run.params.get(PARAM_MODEL), run.params.get(PARAM_NUM_PARAMETERS)
-        if model is None or number is None or not number.isdigit():
-            return None
-        found[model] = int(number)
-    return found
-
-
-def _flops_per_byte(runs: SweepRuns) -> dict[str, float]:
-    """Of training, by model, where runs have it (those of earlier versions do not)."""
-    found: dict[str, float] = {}
-    for run in runs.cells:
-        model, number = run.params.get(PARAM_MODEL), run.params.get(PARAM_FLOPS_PER_BYTE)
-        if model is not None and number is not None and number.isdigit():
-            found[model] = float(number)
-    return found
-
-
-def _mixtures(runs: SweepRuns) -> dict[str, str]:
-    """The shares of each source that is several languages: "0.7 of en, 0.3 of pt"."""
-    said = {
-        r.params.get(PARAM_SOURCE): r.tags[TAG_MIXTURE] for r in runs.cells if TAG_MIXTURE in r.tags
-    }
-    found = {}
-    for source, text in sorted((s, t) for s, t in said.items() if s is not None):
-        try:
-            shares = {str(name): float(share) for name, share in json.loads(text).items()}
-        except (ValueError, TypeError, AttributeError):
-            found[source] = text  # not written by raydt: shown as it is
-        else:
-            found[source] = ", ".join(f"{share:.4g} of {name}" for name, share in shares.items())
-    return found
 
 
 def _drawn_ladders(means: pd.DataFrame, drawn: Floats) -> dict[tuple[str, str], Floats]:

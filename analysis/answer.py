@@ -1,28 +1,29 @@
-"""The answer in a few sentences, before any table."""
+"""The result of an analysis in a few sentences, above all tables."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 import pandas as pd
 
 from analysis.claims.evidence import Evidence
+from analysis.duels import duels
 from analysis.separation import SURE, Separation, separation
 from analysis.wording import counted, includes_zero, listed, size_name, unfinished_mark, worth
 from raydt.tracking.schema import Stage
 
-FEW_TARGETS = 0.5  # share of the targets of the source that has the most
+# A source is not ranked if it has less than this share of the targets of the source with the most.
+FEW_TARGETS = 0.5
 
 
 @dataclass(frozen=True)
 class Place:
     """One comparison: the model, source, target and D_F (bytes) of a row of the effective table.
 
-    `source` and `target` are empty where only model and size are meant."""
+    `source` and `target` are empty if only model and size are meant."""
 
     model: str
     finetune_bytes: int
@@ -32,10 +33,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Answer:
-    """headline: the finding in a sentence: which source transfers most, how sure that is, at the
-    target and size where it shows best, and how much of it any source gives; per_target: a sentence
-    each; cautions: what not to conclude; place: what the headline speaks of, and the opening
-    picture shows."""
+    """headline: which source transfers most, how certain that is, what it is worth at the target
+    and size where this shows most clearly, and how much of that every source gives; per_target: a
+    sentence each; cautions: what not to conclude; place: the comparison that the headline names and
+    the opening picture shows."""
 
     headline: str
     per_target: list[str]
@@ -44,8 +45,7 @@ class Answer:
 
 
 def answer(effective: pd.DataFrame, noise: Evidence | None = None) -> Answer:
-    """Which source transfers most, overall and per target, how certain that is, and what does not
-    follow."""
+    """The answer from the effective table and the noise of its seeds."""
     if effective.empty:
         missing = "no target has both a scratch ladder and a finetuned cell"
         return Answer(f"No D_T yet: {missing} of the same model.", [], [])
@@ -68,7 +68,7 @@ def _common_place(effective: pd.DataFrame, noise: Evidence | None) -> Place:
 def _places(
     rows: pd.DataFrame, noise: Evidence | None
 ) -> Iterator[tuple[str, str, pd.DataFrame, Separation]]:
-    """Each model and target with its rows, and how well its sources are separated by size."""
+    """Each model and target with its rows, and how well sources are separated at each size."""
     distrusted = frozenset() if noise is None else noise.distrusted
     for (model, target), group in rows.groupby(["model", "target"], sort=True):
         suspect = {size for one, other, size in distrusted if (one, other) == (model, target)}
@@ -91,15 +91,15 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pla
     if len(sources) == 1:
         only = f"Only {sources[0]} has more than a few targets: there is no source to compare with."
         return only, None
-    duels = _duels(effective, noise)
-    if len(duels):
-        duels = duels[duels["source"].isin(sources) & duels["other"].isin(sources)]
-    if duels.empty:
+    compared = duels(effective, noise)
+    if len(compared):
+        compared = compared[compared["source"].isin(sources) & compared["other"].isin(sources)]
+    if compared.empty:
         return "No target has two sources at the same size to compare.", None
-    # The source that beats each other one in more than half of the comparisons they share.
-    wins = duels[duels["won"] > duels["compared"] / 2]
+    # The source that beats every other one in more than half of the comparisons of the two.
+    wins = compared[compared["won"] > compared["compared"] / 2]
     beaten = wins.groupby("source")["other"].nunique()
-    rivals = duels.groupby("source")["other"].nunique()
+    rivals = compared.groupby("source")["other"].nunique()
     best = [name for name in beaten.index if beaten[name] == rivals[name] == len(sources) - 1]
     if not best:
         by_target, where = _by_target(effective, noise)
@@ -113,7 +113,7 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pla
         )
         return f"No source transfers most: {shown or 'every pair is tied'}.{apart}", None
     finding, place = _finding(effective, noise, best[0])
-    sure = duels.loc[duels["source"] == best[0], "sure"]
+    sure = compared.loc[compared["source"] == best[0], "sure"]
     if sure.isna().any():
         who = (
             f"{best[0]} transfers most among these checkpoints (with one seed, not necessarily as "
@@ -130,8 +130,8 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pla
 
 
 def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Place | None]:
-    """Which source leads for which target, if most targets have a clear leader and these differ;
-    else ""."""
+    """Which source leads for which target, if most targets have a clear leader and the leaders
+    differ; else ""."""
     leads: dict[str, list[str]] = {}
     level, firsts = [], []
     several = effective["model"].nunique() > 1
@@ -156,8 +156,8 @@ def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pl
 
 
 def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> tuple[str, Place]:
-    """What a source is worth, at the target and size where that shows most clearly, and how much of
-    it the weakest source gives."""
+    """What a source is worth at the target and size where this shows most clearly, and how much of
+    that the weakest source gives."""
     trained = effective[effective["stage"] == Stage.FINETUNE]
     rows = trained if len(trained) else effective
     mine = pd.concat(
@@ -190,39 +190,6 @@ def _finding(effective: pd.DataFrame, noise: Evidence | None, source: str) -> tu
         return f"{said}; {least['source']} gives none of that", place
     share = float(least["transferred_bytes"] / row["transferred_bytes"])
     return f"{said}; every source gives at least {min(share, 1.0):.0%} of that", place
-
-
-def _duels(effective: pd.DataFrame, noise: Evidence | None) -> pd.DataFrame:
-    """Every ordered pair of sources over the models, targets and sizes that both have: source,
-    other, won, compared, and sure, the share of resamples in which the mean log D_E of the first is
-    larger (NaN without resamples). Where neither D_E is inside the ladder the loss decides, and
-    `sure` leaves them out."""
-    keys = ["model", "target", "finetune_bytes"]
-    drawn = None if noise is None else noise.log_ratio
-    trained = (effective["finetune_bytes"] > 0).to_numpy()
-    at = {
-        name: pd.Series(np.flatnonzero((effective["source"] == name).to_numpy())).set_axis(
-            pd.MultiIndex.from_frame(effective.loc[effective["source"] == name, keys])
-        )
-        for name in sorted(effective["source"].unique())
-    }
-    loss, place = effective["loss"].to_numpy(dtype=float), effective["range"].to_numpy()
-    rows: list[dict[str, object]] = []
-    for one, other in permutations(at, 2):
-        both = at[one].index.intersection(at[other].index)
-        if not len(both):
-            continue
-        mine, theirs = at[one][both].to_numpy(), at[other][both].to_numpy()
-        sure = np.nan
-        inside = trained[mine] & ((place[mine] == "inside") | (place[theirs] == "inside"))
-        if drawn is not None and inside.any():
-            lead = (drawn[:, mine[inside]] - drawn[:, theirs[inside]]).mean(axis=1)
-            sure = float((lead > 0).mean())
-        won = int((loss[mine] < loss[theirs]).sum())
-        rows.append(
-            {"source": one, "other": other, "won": won, "compared": len(both), "sure": sure}
-        )
-    return pd.DataFrame(rows, columns=["source", "other", "won", "compared", "sure"])
 
 
 def _per_target(effective: pd.DataFrame, noise: Evidence | None) -> list[str]:

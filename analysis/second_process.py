@@ -1,9 +1,9 @@
 """A second process for the parts of an analysis that can run concurrently.
 
 An analysis has three long parts that do not depend on each other: statistics of the resamples, the
-curves, and the figures. Python runs one at a time, so the others get their own process. Where there
-is little to compute, half of the gain is that it imports matplotlib while this one imports
-something else.
+curves, and the figures. Python runs one at a time, so two of them run in a process of their own. If
+there is little to compute, half of the gain is that it imports matplotlib while this process
+imports other modules.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class InlineExecutor(Executor):
-    """Runs each task at once, in this process."""
+    """Runs each task immediately, in this process."""
 
     def submit(self, work: Callable[P, T], /, *values: P.args, **named: P.kwargs) -> Future[T]:
         """A completed future. Exceptions are raised here, not by `result()`."""
@@ -49,9 +49,10 @@ def second_process(modules: tuple[str, ...]) -> Iterator[Executor]:
     """A process that runs its tasks in order, after importing `modules`; on a single core an
     `InlineExecutor`.
 
-    It is a new interpreter, not a fork of this one, which may have threads. So it imports the main
-    module: use it in a command of raydt, not in a script whose main module does its work on import.
-    Tasks that have not started when the block ends are cancelled. `RunError` if it is killed.
+    It is a new interpreter, not a fork of this process, which may have threads. A new interpreter
+    imports the main module, so use this in a command of raydt, not in a script whose main module
+    does its work on import. Tasks that have not started when the block ends are cancelled. Raises
+    `RunError` if the process is killed.
     """
     if num_cpus() < 2:
         yield InlineExecutor()
@@ -63,8 +64,8 @@ def second_process(modules: tuple[str, ...]) -> Iterator[Executor]:
         yield pool
     except BrokenProcessPool as error:
         raise RunError(
-            "the second process of the analysis was killed, perhaps for lack of memory: nothing is "
-            "lost, run the same command again"
+            "the second process of the analysis was killed, perhaps because memory ran out; no "
+            "data is lost, run the same command again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

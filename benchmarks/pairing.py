@@ -1,15 +1,15 @@
-"""Do cells of one seed share luck? They see batches in the same order and start from the same
-weights.
+"""Do cells with the same seed share luck? They see batches in the same order and start from the
+same weights.
 
     python sweeps/grid.py --seeds 0 1 2 3 4 5 6 7 8 9
     PYTHONPATH=. python benchmarks/pairing.py demo
 
-Correlations over seeds of the deviations of log loss from its mean over seeds, between two cells
-that differ in one respect: the source of finetunes, the target of finetunes of one pretrain,
-finetune and scratch of one target and size, the language of pretrains, the size of scratch. A
-correlation is over all such pairs (sums of products over the root of sums of squares), its error by
-the jackknife over seeds; `by chance`: the 95 % quantile of its absolute value under permutation of
-each cell's seeds. It trains nothing.
+Correlates, over seeds, the deviations of two cells' log losses from their means over seeds. The two
+cells differ in one respect: the source of finetunes, the target of finetunes of one pretrain,
+finetune or scratch of one target and size, the language of pretrains, the size of scratch. The
+correlation is pooled over all such pairs (the sum of products over the root of the product of the
+sums of squares); its error is from the jackknife over seeds; `by chance` is the 95 % quantile of
+its absolute value when each cell's seeds are permuted. Trains nothing.
 """
 
 from __future__ import annotations

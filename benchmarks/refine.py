@@ -1,13 +1,13 @@
-"""Adding seeds where intervals are widest, compared with as many seeds of every cell.
+"""Adding seeds where intervals are widest, compared with an equal number of seeds for every cell.
 
     python sweeps/grid.py --name many --seeds 0 1 2 3 4 5
     python benchmarks/refine.py many
 
-Replays a sweep that was trained with many seeds. Equal numbers: the width of the widest interval of
-D_E with two, three, ... of its seeds, and the seconds of training beyond the first two. Refined:
-the rule of `--until` starts with the first two, with that width as its goal, and receives the
-sweep's losses for what it adds. The order of seeds is drawn anew for every replay, so a row is the
-median of several. It trains nothing.
+Replays a sweep that was trained with many seeds; trains nothing. Equal numbers: the width of the
+widest interval of D_E with three, four, ... of its seeds, and the seconds of training beyond the
+first two seeds. Refined: the rule of `--until` starts with the first two seeds, with that width as
+its goal, and receives the sweep's losses for the seeds it adds. Every replay has its own random
+order of seeds, and a row is the median over replays.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ LEAST_SECONDS = 0.05  # of a zeroshot, which trains nothing
 
 @dataclass
 class Trained:
-    """A sweep with permuted seeds: seed i of a replay is its seed `order[i]`."""
+    """A sweep with permuted seeds: seed i of a replay is seed `order[i]` of the sweep."""
 
     cells: list[Cell]
     results: Mapping[str, Result]
     order: list[int]
 
     def result(self, cell: Cell) -> Result | None:
-        """The result of a cell by the replay's seed, None if the sweep has no such seed."""
+        """The result of a cell of the replay; None if the sweep has no such seed."""
         if cell.seed >= len(self.order):
             return None
         found = self.results.get(replace(cell, seed=self.order[cell.seed]).cell_id)
         return None if found is None else found.model_copy(update={"cell_id": cell.cell_id})
 
     def of_seeds(self, seeds: Iterable[int]) -> list[Cell]:
-        """Cells of these of the replay's seeds, parents first."""
+        """The cells of these seeds of the replay, parents first."""
         first = min(cell.seed for cell in self.cells)
         one = [cell for cell in self.cells if cell.seed == first]
         return list(chain.from_iterable(_of_seed(one, seed) for seed in seeds))
 
     def seconds(self, cell: Cell) -> float:
-        """Of training: the median of its kind, as a launch estimates it."""
+        """Seconds of training: the median of the cell's kind, which is a launch's estimate too."""
         kind = [
             result.training_seconds
             for other in self.cells
@@ -76,7 +76,7 @@ def _of_seed(cells: list[Cell], seed: int) -> list[Cell]:
 
 
 class Replay:
-    """What has been trained so far."""
+    """The cells that the replay has trained so far."""
 
     def __init__(self, trained: Trained, costs: Mapping[str, float]) -> None:
         self.trained = trained
@@ -86,7 +86,7 @@ class Replay:
         self.seconds = 0.0
 
     def train(self, cells: Iterable[Cell]) -> bool:
-        """Whether the sweep has all of them."""
+        """Add cells until the sweep lacks one; returns whether it has all."""
         for cell in cells:
             result = self.trained.result(cell)
             if result is None or result.status is not Status.DONE:
@@ -103,7 +103,7 @@ class Replay:
         return self.costs[_kind(cell)]
 
     def widest(self) -> float:
-        """The factor between the ends of the widest interval inside its ladder."""
+        """The factor between the ends of the widest interval that lies inside its ladder."""
         table = cell_frame(self.cells, self.known())
         each = measured_widths(table, 0.9).each
         return float(np.exp(max(one.log_factor for one in each)))
@@ -114,8 +114,7 @@ def _kind(cell: Cell) -> str:
 
 
 def refined(replay: Replay, until: float) -> tuple[float, float] | None:
-    """Width and seconds when the rule stops; None if it would add a seed that the sweep does not
-    have."""
+    """Width and seconds when the rule stops; None if it asks for a seed that the sweep lacks."""
     rule = PrecisionRule(until)
     while True:
         choice = rule.choose(replay.known())
@@ -154,7 +153,7 @@ def main() -> None:
             chosen.train(trained.of_seeds(range(FIRST)))
             came = refined(chosen, width)
             if came is None:
-                # It would want more seeds of some cells than there are, and of narrower goals, too.
+                # The rule asks for more seeds than the sweep has. So it would for narrower goals.
                 for narrower in range(equal, len(seeds)):
                     lost[narrower] = lost.get(narrower, 0) + 1
                 break

@@ -1,14 +1,14 @@
-"""Verdicts of small trained grids against what was planted, and against ten times the seeds.
+"""Verdicts on small trained grids, compared with what was planted and with ten times the seeds.
 
     PYTHONPATH=. python benchmarks/verdicts.py train [PLANT ...]   # resumes; hours
     PYTHONPATH=. python benchmarks/verdicts.py judge
 
-Controlled languages share what their makers say (docs/controlled.md). Each plant is a sweep of
-many seeds, which are cut into grids of two (`--grid-seeds`); no two grids share a seed, and each is
-analysed by itself, as `raydt analyze` does. A verdict of a grid is right if it is the truth's,
-wrong if it is another one and not "undecided". The truth of a claim is the verdict of the same
-cells with all seeds; where the plant leaves no doubt, the plant, and the table says where the two
-disagree. Claims that `raydt plan` says the grid cannot answer are left out.
+What controlled languages share is known by construction (docs/controlled.md). Each plant is a sweep
+with many seeds, which are divided into disjoint grids of two (`--grid-seeds`), and every grid is
+analysed by itself, as by `raydt analyze`. A grid's verdict is right if it equals the truth, and
+wrong if it is neither that nor "undecided". The truth of a claim is what the plant leaves no doubt
+of, or else the verdict on the same cells with all seeds; the table has both. Claims that the grid
+cannot answer, according to `raydt plan`, are left out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NO, YES = Verdict.NO, Verdict.YES
 
 @dataclass(frozen=True)
 class Plant:
-    """sources and targets by name; planted: verdicts that the languages leave no doubt of."""
+    """sources and targets by name; planted: verdicts of which the languages leave no doubt."""
 
     about: str
     sources: str
@@ -43,7 +43,7 @@ class Plant:
     planted: dict[str, Verdict] = field(default_factory=dict)
 
     def axes(self, num_seeds: int) -> Axes:
-        """As the plan is asked about one grid."""
+        """The axes of one grid, to ask the plan what it can answer."""
         return Axes(tuple(self.sources.split()), tuple(self.targets.split()), 1, num_seeds)
 
 
@@ -87,7 +87,7 @@ PLANTS = {
 
 
 def train(names: Sequence[str], num_seeds: int, storage: Path) -> int:
-    """Through the sweep's own command, so that what was stopped resumes."""
+    """Train by the sweep's own command, which resumes what was interrupted."""
     for name in names:
         plant = PLANTS[name]
         words = [sys.executable, "sweeps/grid.py", "--name", name, "--storage", str(storage)]
@@ -101,7 +101,7 @@ def train(names: Sequence[str], num_seeds: int, storage: Path) -> int:
 
 
 def verdicts(runs: SweepRuns, seeds: set[int], storage: Path) -> dict[str, Verdict]:
-    """Of every claim, from the cells of these seeds alone."""
+    """The verdict on every claim, from the cells of these seeds only."""
     mine = [run for run in runs.cells if int(run.params[PARAM_SEED]) in seeds]
     found = computed(
         replace(runs, cells=mine, plan=None),
@@ -141,7 +141,7 @@ class Counted:
 
     @property
     def wrong(self) -> int:
-        """A verdict where there is another truth; of none where none is known."""
+        """Verdicts that contradict the truth; 0 where it is unknown."""
         known = self.truth is not Verdict.UNDECIDED
         return self.said.total() - self.right - self.undecided if known else 0
 

@@ -18,9 +18,9 @@ _CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
 
 
 def num_cpus() -> int:
-    """Cores that this process may use: its affinity (`taskset`, a container's cpuset) or, without
-    affinities (macOS), all cores; limited by the quota of its cgroup and by the cores of its
-    scheduler's job, which may not be enforced. At least 1."""
+    """Number of cores that this process may use, at least 1: those of its affinity (`taskset`, a
+    container's cpuset) or, without affinities (macOS), all; limited by the CPU quota of its cgroup
+    and by the cores of its batch job, which the scheduler may not enforce."""
     found = [_num_affine()]
     quota = _cgroup_quota()
     if quota is not None:
@@ -39,7 +39,7 @@ def _num_affine() -> int:
 
 
 def _cgroup_quota() -> float | None:
-    """The least CPU quota, in cores, of this process's cgroup and its parents; None without a
+    """The smallest CPU quota, in cores, of this process's cgroup and its parents; None without a
     limit."""
     try:
         lines = _CGROUP_OF_PROCESS.read_text().splitlines()
@@ -63,7 +63,7 @@ def _cgroup_quota() -> float | None:
 
 
 def _quota_in(cgroup: Path) -> float | None:
-    """The quota of one cgroup, of version 2 or 1."""
+    """The quota of one cgroup (version 2 or 1), in cores; None without a limit."""
     try:
         if (cgroup / "cpu.max").exists():
             quota, period = (cgroup / "cpu.max").read_text().split()

@@ -116,7 +116,7 @@ def _steepening(
 
 
 def _explained(ladder: Ladder, width: Floats, noise: Noise | None, num_tests: int) -> Floats:
-    """By how much noise may raise a slope above `STEEPENS_BY` times the previous one, (K-2,).
+    """How far noise may raise a slope above `STEEPENS_BY` times the previous one, (K-2,).
 
     Student's t at a level divided among all stretches of the sweep. 0 if there is only one seed, so
     that the noise is unknown.

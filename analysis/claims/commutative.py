@@ -53,7 +53,7 @@ class Directions:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Of reciprocity, each at 5 %; the whole range if nothing varies beyond noise."""
+        """One-sided 5 % bounds of reciprocity; the whole range if nothing varies beyond noise."""
         if self.between is None or self.within is None:
             return math.nan, math.nan
         between, within = self.between, self.within

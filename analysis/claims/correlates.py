@@ -1,4 +1,4 @@
-"""Correlates of log(D_E / D_F): each predictor by itself, and all together (MRQAP)."""
+"""Correlates of log(D_E / D_F): all predictors together (MRQAP), and verdicts on correlations."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from analysis.distances.table import KINDS
 
 LEVEL = 0.05
 MODERATE_R = 0.3  # Cohen's; a "no" means that |r| is significantly below it
-NORMAL_95 = 1.645  # of a standard normal: two one-sided tests of 5 %
-MIN_PERMUTATIONS = 20  # or p <= 0.05 is out of reach
+NORMAL_95 = 1.645  # quantile of a standard normal, for two one-sided tests at 5 %
+MIN_PERMUTATIONS = 20  # with fewer, p cannot reach 0.05
 FIRST, EXPLORED, OF_CORPORA = "preregistered", "exploration", "of the corpora"
 
 
 def known_languages(square: pd.DataFrame, grid: Grid) -> list[str]:
-    """The languages left when those with most unknown pairs are dropped, one by one."""
+    """The languages that remain after dropping, one by one, those with the most unknown pairs until
+    all pairs are known."""
     kept = sorted({*grid.sources, *grid.targets})
     while True:
         part = square.loc[kept, kept].isna().to_numpy(copy=True)
@@ -49,9 +50,10 @@ def together(
     random: np.random.Generator,
     notes: list[str],
 ) -> list[dict[str, object]]:
-    """MRQAP: each predictor adjusted for the others that are known for the same languages."""
+    """MRQAP: each predictor that is known for all pairs, adjusted for the others. Rows of
+    `correlate`; appends to `notes` which predictors are left out."""
     different = numbers.different()
-    whole: dict[str, Floats] = {}
+    complete: dict[str, Floats] = {}
     for name, square in known.items():
         x = square.loc[list(numbers.sources), list(numbers.targets)].to_numpy(dtype=float)
         if (
@@ -59,8 +61,8 @@ def together(
             and not name.startswith(OVERLAPPING)
             and np.isfinite(x[different]).all()
         ):
-            whole[name] = x
-    if len(whole) < 2:
+            complete[name] = x
+    if len(complete) < 2:
         return []
     drawn = label_permutations(
         numbers.sources, numbers.targets, num_permutations=num_permutations, random=random
@@ -69,8 +71,8 @@ def together(
     for measure in ("Pearson", "Spearman"):
         by_rank = measure == "Spearman"
         for main_effects in (True, False):
-            for name, x in whole.items():
-                others = tuple(one for other, one in whole.items() if other != name)
+            for name, x in complete.items():
+                others = tuple(one for other, one in complete.items() if other != name)
                 result = associated(
                     ranks if by_rank else numbers,
                     x,
@@ -82,11 +84,15 @@ def together(
                 found.append(
                     correlate(name, "MRQAP", measure, main_effects, numbers, drawn, result)
                 )
-    lost = [name for name in known if name not in whole and not name.startswith(OVERLAPPING)]
-    lost = [name for name in lost if name != PREREGISTERED]
-    if lost:
+    left_out = [
+        name
+        for name in known
+        if name not in complete and name != PREREGISTERED and not name.startswith(OVERLAPPING)
+    ]
+    if left_out:
         notes.append(
-            f"MRQAP leaves out predictors that are not known for every language: {', '.join(lost)}."
+            "MRQAP leaves out predictors that are not known for every language: "
+            f"{', '.join(left_out)}."
         )
     return found
 
@@ -94,16 +100,16 @@ def together(
 def correlation_verdict(
     r: float, p: float, error: float, freedom: int, *, expected: int
 ) -> Verdict:
-    """By p, with the `expected` sign (1 or -1) of r for a yes; no where |r| is significantly below
-    `MODERATE_R`."""
+    """A significant r decides yes if it has the `expected` sign (1 or -1), else opposite. If it is
+    not significant, no if |r| is significantly below `MODERATE_R`, else undecided."""
     if p <= LEVEL:
         return Verdict.YES if r * expected > 0 else Verdict.OPPOSITE
     return Verdict.NO if abs(r) + reach_of(error, freedom) < MODERATE_R else Verdict.UNDECIDED
 
 
 def reach_of(error: float, freedom: int) -> float:
-    """How far r may be off. Few labels give few values of r, so its error under permutation counts
-    as at least that of independent pairs."""
+    """The half-width of a 90 % interval of r. A few labels have few permutations, so the error is
+    taken as at least that of independent pairs."""
     return NORMAL_95 * max(error, 1 / math.sqrt(freedom))
 
 
@@ -116,7 +122,7 @@ def correlate(
     drawn: LabelPermutations,
     result: Association,
 ) -> dict[str, object]:
-    """The row of a correlation in the table of correlates."""
+    """One row of the table of correlates."""
     role = FIRST if name == PREREGISTERED else OF_CORPORA
     if name.split(" (predicted")[0] in KINDS:
         role = EXPLORED

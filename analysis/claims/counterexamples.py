@@ -1,4 +1,4 @@
-"""What contradicts that sources are alike, where a mean over sizes would hide it."""
+"""Evidence that sources differ, which a mean over sizes would hide."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ import pandas as pd
 from analysis.claims.grid import Comparable, Finetuned
 from analysis.claims.signs import certain_signs
 
-# Of D_T, in the effective table.
+# The interval of D_T, in the effective table.
 INTERVAL = ("transferred_low_bytes", "transferred_high_bytes", "low_range", "high_range")
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Two sources at a size that is not compared, as a D_E there is a bound: at least how many
-    times `other` in D_E `source` is worth; missing: the rung that would tell, below or above."""
+    """Two sources at a size that the comparison leaves out because a D_E there is a bound.
+
+    `source` has at least `fold` times the D_E of `other`. `missing` says where the scratch ladder
+    lacks a rung that would turn the bound into an estimate: "below" or "above".
+    """
 
     source: str
     other: str
@@ -33,17 +36,17 @@ class LeftOut:
         )
 
 
-def widest_left_out(found: Finetuned, left: Comparable) -> LeftOut | None:
-    """The largest ratio that bounds show among what `comparable` left out, by point estimates."""
-    rows = found.rows[~found.rows.index.isin(left.found.rows.index) & ~found.rows["distrusted"]]
+def widest_left_out(found: Finetuned, compared: Comparable) -> LeftOut | None:
+    """The largest ratio that the point estimates show among the rows that `compared` lacks."""
+    rows = found.rows[~found.rows.index.isin(compared.found.rows.index) & ~found.rows["distrusted"]]
     widest: LeftOut | None = None
     for target, mine in rows.groupby(["target", "finetune_bytes"]):
-        best = mine[mine["range"] != "below"]  # at least this
-        least = mine[mine["range"] != "above"]  # at most this
-        if best.empty or least.empty:
+        at_least = mine[mine["range"] != "below"]  # estimates and lower bounds
+        at_most = mine[mine["range"] != "above"]  # estimates and upper bounds
+        if at_least.empty or at_most.empty:
             continue
-        high = best.loc[best["log_ratio"].idxmax()]
-        low = least.loc[least["log_ratio"].idxmin()]
+        high = at_least.loc[at_least["log_ratio"].idxmax()]
+        low = at_most.loc[at_most["log_ratio"].idxmin()]
         fold = float(np.exp(high["log_ratio"] - low["log_ratio"]))
         if widest is None or fold > widest.fold:
             missing = "below" if low["range"] == "below" else "above"
@@ -54,8 +57,8 @@ def widest_left_out(found: Finetuned, left: Comparable) -> LeftOut | None:
 
 
 def opposite_signs(rows: pd.DataFrame) -> str:
-    """Two sources of a target and size of which one helps and the other does harm, both with
-    certainty, the largest difference of all; "" if there are none."""
+    """The two sources of one target and size that differ most, one of which certainly helps while
+    the other certainly hurts; "" if there are none."""
     signs = certain_signs(rows, *INTERVAL)
     where = ["target", "size", "finetune_bytes"]
     both = rows[signs > 0].merge(rows[signs < 0], on=where, suffixes=("", "_lost"))
@@ -63,6 +66,6 @@ def opposite_signs(rows: pd.DataFrame) -> str:
         return ""
     one = both.loc[(both["log_ratio"] - both["log_ratio_lost"]).idxmax()]
     return (
-        f"into {one['target']} on {one['size']} {one['source']} helps and {one['source_lost']} "
-        "does harm, each beyond its interval"
+        f"into {one['target']} on {one['size']}, {one['source']} helps and {one['source_lost']} "
+        "hurts, and neither interval includes 0"
     )

@@ -1,13 +1,13 @@
 """Claim 5: where does pretraining hurt (ossification)?
 
-A pair is hurt if its finetuned loss is above that of scratch at the same D_F. The gain, log(scratch
-loss / finetuned loss), has a standard error from the pooled noise, so harm is a test of its sign:
-one-sided t, corrected over all cells and pairs (Holm, Scandinavian Journal of Statistics 6, 1979).
-That nothing hurts cannot be shown where a source gives nothing, however many seeds there are; that
-nothing hurts by more than a margin can (a test of non-inferiority: every cell has to pass it, so it
-needs no correction; Berger, Technometrics 24, 1982). Losses are never off a ladder, so this works
-at its lowest rung too. Hernandez et al. 2021 (arXiv 2102.01293) speak of ossification if harm
-appears with more data to finetune on; so the trend of the gain over D_F is reported too.
+A pair is hurt if its finetuned loss is above that of scratch at the same D_F. The gain,
+log(scratch loss / finetuned loss), has a standard error from the pooled noise, so harm is a test of
+its sign: one-sided t, corrected over all cells and pairs (Holm, Scandinavian Journal of Statistics
+6, 1979). If a source gives nothing, no number of seeds can show that nothing hurts, but they can
+show that nothing hurts by more than a margin (a test of non-inferiority; every cell has to pass it,
+so it needs no correction: Berger, Technometrics 24, 1982). Losses are never off a ladder, so this
+works at its lowest rung too. Hernandez et al. 2021 (arXiv 2102.01293) speak of ossification if harm
+appears with more data to finetune on, so the trend of the gain over D_F is reported too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from analysis.wording import counted, listed
 NAME = "hurt"
 QUESTION = "Does pretraining hurt anywhere?"
 LEVEL = 0.05
-NEGLIGIBLE = 0.02  # of the scratch loss: harm that counts as none
+NEGLIGIBLE = 0.02  # harm below this share of the scratch loss counts as none
 CELLS = "Cells: is the gain below zero?"
 PAIRS = "Pairs over all sizes: is the mean gain below zero?"
 
@@ -93,7 +93,7 @@ def hurt(found: Finetuned, model: str, *, confidence: float) -> ClaimAnswer:
         "gain = log(scratch loss / finetuned loss) at the same D_F, against its standard error "
         "from the pooled noise of scratch runs, pretrains and finetunes (one-sided t, "
         "Satterthwaite). Yes: a cell, or a pair over all sizes, is below zero at 5 % after Holm "
-        "over all of them; no: every single cell is at 5 % less than "
+        "over all of them; no: every single cell is significantly (5 %) less than "
         f"{NEGLIGIBLE:.0%} above scratch. Trend: least squares of gain on log10 D_F within each "
         "pair, jackknife over targets, Student's t."
     )
@@ -125,7 +125,7 @@ def _sentence(
         return f"No: {said}." if verdict is Verdict.NO else f"{said.capitalize()}."
     sentence = f"{len(worse)} of {cells} end above scratch"
     if verdict is Verdict.NO:
-        return f"No: {sentence}, none beyond noise, and surely none by {NEGLIGIBLE:.0%} or more."
+        return f"No: {sentence}, none beyond noise; harm of {NEGLIGIBLE:.0%} or more is excluded."
     if not known:
         names = worse.sort_values("gain")
         return f"{sentence}: {_named(names)}. One seed, so judged by sign alone."

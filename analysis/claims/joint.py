@@ -1,8 +1,9 @@
-"""Claims about joint cells: is another script a penalty, and do BTS and D_T agree?
+"""Claims about joint cells: does another script hurt, and do BTS and D_T agree?
 
 ATLAS (Longpre et al. 2025, arXiv 2510.22037) finds a mean bilingual transfer score of -0.23 within
-and of -0.39 across scripts, with a tokenizer that languages share. Bytes have none. Pairs share
-languages, so both tests permute labels of languages (QAP), as the claim of similarity does.
+and -0.39 across scripts, with a tokenizer shared by all languages. Models of bytes have no
+tokenizer. Pairs share languages, so both tests permute the labels of languages (QAP), like the
+claim about similarity.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from analysis.claims.signs import certain_signs
 SCRIPTS, AGREEMENT = "scripts", "agreement"
 SCRIPTS_QUESTION = "Does training with a language of another script cost more?"
 AGREEMENT_QUESTION = "Do the bilingual transfer score and D_T order pairs alike?"
-ONE_SCRIPT = 0.5  # of letters in scripts of both, from which on two languages share a script
+ONE_SCRIPT = 0.5  # languages share a script if at least this share of letters is in scripts of both
 TABLE = "Bilingual transfer scores by script"
 SIGNS = "Signs of BTS and D_T"
 _SIGNS = {1: "above 0", 0: "not certain", -1: "below 0"}
@@ -47,8 +48,8 @@ def across_scripts(
     num_permutations: int,
     random: np.random.Generator,
 ) -> ClaimAnswer:
-    """Mean BTS of pairs within a script less that of pairs across. `scores` has the columns of
-    `analysis.curves.bilingual.BILINGUAL_COLUMNS`, of this model."""
+    """Test the mean BTS of pairs across scripts against that of pairs within a script. `scores` has
+    the columns of `analysis.curves.bilingual.BILINGUAL_COLUMNS`, of this model."""
     grid = _pooled_scores(scores)
     names = sorted({*grid.sources, *grid.targets})
     other = pd.DataFrame(
@@ -66,8 +67,8 @@ def across_scripts(
             name=SCRIPTS,
             question=SCRIPTS_QUESTION,
             model=model,
-            needs="pairs within a script and across scripts, of prepared corpora whose labels "
-            f"permute in {MIN_PERMUTATIONS} ways",
+            needs="pairs within a script and across scripts, of prepared corpora, whose labels "
+            f"have at least {MIN_PERMUTATIONS} permutations",
             found=f"{int(seen.sum())} pairs, {int(x[seen].sum())} of them across scripts",
             n=len(kept),
             unit="languages",
@@ -77,16 +78,16 @@ def across_scripts(
         for label, part in (("within", seen & (x == 0)), ("across", seen & (x == 1)))
     ]
     within, across = (float(str(row["mean_score"])) for row in rows)
-    said = (
+    numbers = (
         f"mean BTS {within:+.2f} within a script ({rows[0]['number']} pairs), {across:+.2f} across "
-        f"({rows[1]['number']} pairs), p = {found.p:.2g}"
+        f"scripts ({rows[1]['number']} pairs), p = {found.p:.2g}"
     )
     verdict = correlation_verdict(found.r, found.p, found.error, found.freedom, expected=-1)
     sentence = {
-        Verdict.YES: f"Another script costs ({said}).",
-        Verdict.OPPOSITE: f"Another script helps ({said}).",
-        Verdict.NO: f"Hardly ({said}).",
-        Verdict.UNDECIDED: f"Neither shown nor excluded ({said}).",
+        Verdict.YES: f"Another script costs more ({numbers}).",
+        Verdict.OPPOSITE: f"Another script costs less ({numbers}).",
+        Verdict.NO: f"Hardly ({numbers}).",
+        Verdict.UNDECIDED: f"Neither shown nor excluded ({numbers}).",
     }[verdict]
     return ClaimAnswer(
         name=SCRIPTS,
@@ -95,8 +96,9 @@ def across_scripts(
         sentence=sentence,
         verdict=verdict,
         tables={TABLE: pd.DataFrame(rows)},
-        tested=f"BTS per pair over all sizes against whether under {ONE_SCRIPT:.0%} of letters are "
-        f"of scripts of both (first 64 kB of each test split); {_method(found)}",
+        tested="correlation of BTS, per pair over all sizes, with whether two languages differ in "
+        f"script: less than {ONE_SCRIPT:.0%} of letters in scripts of both, in the first 64 kB of "
+        f"each test split; {_method(found)}",
         n=len(kept),
         unit="languages",
     )
@@ -130,23 +132,26 @@ def agreement(
             name=AGREEMENT,
             question=AGREEMENT_QUESTION,
             model=model,
-            needs="pairs with a joint cell and a finetune whose labels permute in "
-            f"{MIN_PERMUTATIONS} ways",
+            needs="pairs with a joint cell and a finetune, whose labels have at least "
+            f"{MIN_PERMUTATIONS} permutations",
             found=f"{grid.num_pairs} pairs with both",
             n=len(kept),
             unit="languages",
         )
     signs = _signs(both)
-    apart = int(signs.loc["D_T above 0", "BTS below 0"])
-    said = f"rank correlation {found.r:+.2f}, p = {found.p:.2g}"
+    opposite = int(signs.loc["D_T above 0", "BTS below 0"])
+    numbers = f"rank correlation {found.r:+.2f}, p = {found.p:.2g}"
     verdict = correlation_verdict(found.r, found.p, found.error, found.freedom, expected=1)
     sentence = {
-        Verdict.YES: f"Alike ({said}).",
-        Verdict.OPPOSITE: f"The other way round ({said}).",
-        Verdict.NO: f"They have little to do with each other ({said}).",
-        Verdict.UNDECIDED: f"Neither shown nor excluded ({said}).",
+        Verdict.YES: f"They do ({numbers}).",
+        Verdict.OPPOSITE: f"They order pairs the other way round ({numbers}).",
+        Verdict.NO: f"They are hardly correlated ({numbers}).",
+        Verdict.UNDECIDED: f"Neither shown nor excluded ({numbers}).",
     }[verdict]
-    sentence += f" {apart} of {len(both)} pairs and sizes gain as a finetune and lose jointly."
+    sentence += (
+        f" In {opposite} of {len(both)} combinations of pair and size, finetuning gains and joint "
+        "training loses."
+    )
     return ClaimAnswer(
         name=AGREEMENT,
         question=AGREEMENT_QUESTION,
@@ -154,8 +159,8 @@ def agreement(
         sentence=sentence,
         verdict=verdict,
         tables={SIGNS: signs.rename_axis("").reset_index()},
-        tested="Spearman correlation over pairs of BTS and D_E / D_F, each over all sizes; "
-        f"signs by whether an interval holds 0; {_method(found)}",
+        tested="Spearman correlation of BTS with D_E / D_F over pairs, each over all sizes; "
+        f"a sign is certain if the interval excludes 0; {_method(found)}",
         n=len(kept),
         unit="languages",
     )
@@ -167,7 +172,7 @@ def _pooled_scores(scores: pd.DataFrame) -> Grid:
 
 
 def _other_script(one: str, other: str, scripts: Mapping[str, Mapping[str, float]]) -> float:
-    """1 across scripts, 0 within one, NaN where one is not known."""
+    """1 across scripts, 0 within one, NaN if the scripts of either language are unknown."""
     if not scripts.get(one) or not scripts.get(other):
         return math.nan
     return float(common_share(scripts[one], scripts[other]) < ONE_SCRIPT)
@@ -185,8 +190,8 @@ def _permuted(
 
 def _method(found: Association) -> str:
     return (
-        f"p by permuting labels of languages (QAP), {found.num_pairs} pairs; yes: p <= {LEVEL}; "
-        f"no: |r| significantly below {MODERATE_R}."
+        f"p by permuting the labels of languages (QAP), {found.num_pairs} pairs; yes: p <= "
+        f"{LEVEL}; no: |r| significantly below {MODERATE_R}."
     )
 
 

@@ -63,7 +63,7 @@ def corpus_facts(folder: Path, languages: Iterable[str]) -> CorpusFacts:
     for language, facts in texts.items():
         if len(facts) > 1:
             found.notes.append(
-                f"{language} stands in {len(facts)} prepared corpora with different numbers: its "
+                f"{language} is in {len(facts)} prepared corpora with different numbers: its "
                 "bytes per character and contamination are not used."
             )
             continue

@@ -1,4 +1,4 @@
-"""Which scripts languages are written in, by their own text."""
+"""The scripts that languages are written in, from their own text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _OF_NO_SCRIPT = {"Zyyy", "Zinh", "Zzzz"}
 
 
 def script_shares(path: Path) -> dict[str, float]:
-    """Shares of a text's letters by script (ISO 15924, "Latn"), largest first, of the first
-    `SAMPLE_BYTES` of a UTF-8 file; empty where there is no letter."""
-    # It takes a while to import, and only grids with prepared corpora need it.
+    """Shares of letters by script (ISO 15924: "Latn"), largest first, in the first `SAMPLE_BYTES`
+    of a UTF-8 file; empty if they contain no letter."""
+    # Slow to import, and only grids with prepared corpora need it.
     from fontTools.unicodedata import script
 
     with path.open("rb") as file:
@@ -28,6 +28,5 @@ def script_shares(path: Path) -> dict[str, float]:
 
 
 def common_share(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    """The share of letters that two languages have in scripts of both, 0 to 1: the overlap of
-    their distributions."""
+    """The overlap of two languages' distributions of letters over scripts, 0 to 1."""
     return sum(min(share, other.get(name, 0.0)) for name, share in one.items())

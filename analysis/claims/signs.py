@@ -1,4 +1,4 @@
-"""The sign of a quantity that has an interval, where it is certain."""
+"""The sign of a quantity, if its interval makes it certain."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pandas as pd
 def certain_signs(
     rows: pd.DataFrame, low: str, high: str, low_range: str, high_range: str
 ) -> npt.NDArray[np.int8]:
-    """1 where the interval of a row lies above 0, -1 where it lies below, 0 where it includes 0, is
-    open towards 0 (an end off the ladder or the curve) or is missing. The columns of its ends, and
-    of where these lie: inside, below or above; shape (rows,)."""
+    """1 for a row whose interval lies above 0, -1 for one whose interval lies below 0, and 0 if the
+    interval includes 0, is open towards 0 (an end off the ladder or the curve) or is missing.
+
+    `low` and `high` name the columns with the ends of the interval, `low_range` and `high_range`
+    those that say where the ends lie: inside, below or above. Shape (rows,).
+    """
     above = (rows[low] > 0) & (rows[low_range] != "below")
     below = (rows[high] < 0) & (rows[high_range] != "above")
     return np.asarray(above, dtype=np.int8) - np.asarray(below, dtype=np.int8)

@@ -18,10 +18,11 @@ from scipy.special import stdtr
 
 from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict, insufficient
+from analysis.claims.contrasts import source_contrasts
 from analysis.claims.grid import Finetuned, Grid, comparable, pooled
 from analysis.claims.permutation import freedom_with
 from analysis.claims.predictors import distances
-from analysis.claims.similar import SIMILAR_FOLD, similar_verdict, source_contrasts
+from analysis.claims.similar import SIMILAR_FOLD, similar_verdict
 from analysis.claims.twoway import connected
 from analysis.wording import counted, signed_bytes
 

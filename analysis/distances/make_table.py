@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
 
 
 def _vectors(folder: Path, languages: list[tuple[str, str]]) -> dict[str, dict[str, Floats]]:
-    """By kind and language the vector of features, NaN where unknown."""
+    """The feature vectors by kind and language; NaN where unknown."""
     original = folder / "urielplus" / "database" / "original_uriel"
     typology = np.load(original / "features.npz")
     predicted = np.load(folder / "lang2vec" / "data" / "feature_predictions.npz")

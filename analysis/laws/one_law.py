@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.arrays import Floats
-from analysis.laws.additive import Points, fitted
-from analysis.laws.draws import PLACES, TransferDraws
-from analysis.laws.points import ALL, by_model, error_log, one_estimator
+from analysis.laws.draws import TransferDraws
+from analysis.laws.points import ALL, by_model, one_estimator
+from analysis.laws.trajectories import trajectories
 
 ONE_LAW_COLUMNS = [
     "level",
@@ -45,19 +45,19 @@ def one_law_tests(
 ) -> pd.DataFrame:
     """Tests of "all sources have the same k", "the same alpha", and both; `ONE_LAW_COLUMNS`.
 
-    Each (source, target) is summarised by how far its log k and its alpha are from the law of its
-    target: one weighted least squares step from that law, on log D_E (`analysis.laws.additive`),
-    without sizes at which a D_E is a bound.
+    Each pair of source and target is summarised by the deviations of its log k and its alpha from
+    the law of the target: one weighted least squares step from that law, on log D_E
+    (`analysis.laws.additive`), without sizes at which a D_E is a bound.
 
-    level "pooled", for every model: do sources differ in the same way at all targets? With `draws`
-    the sum of squares of source means over targets is compared with its distribution over the
-    draws, in which all finetunes of a pretrain move together: pretrains are the unit. Without (one
-    seed) only checkpoints can be compared: the F ratio of sources against source x target, with
+    level "pooled", for every model: do sources differ in the same way at all targets? With `draws`,
+    the sum of squares of the sources' means over targets is compared with its distribution over the
+    draws, in which all finetunes of a pretrain move together: pretrains are the unit. Without draws
+    (one seed), only checkpoints can be compared, by the F ratio of sources to source x target, with
     whole trajectories permuted among sources within each target. Needs two sources at two targets.
 
-    level "target", if there are `draws`: do its sources differ by more than the noise of seeds? A
-    Wald statistic with the covariance of the draws, against its own distribution over the draws.
-    Its p-values are not corrected for the number of targets.
+    level "target", only with `draws`: do the sources of a target differ by more than the noise of
+    seeds? A Wald statistic with the covariance of the draws, compared with its own distribution
+    over the draws. Its p-values are not corrected for the number of targets.
 
     p_value is NaN, with the reason in `note`, if the data are insufficient; least_p is the smallest
     possible p. Parameters and errors as in `transfer_laws`.
@@ -72,7 +72,7 @@ def one_law_tests(
         for target, group in mine.groupby("target", sort=True):
             n = None if number is None else number[mine.index.get_indexer(group.index)]
             taken = None if draws is None else draws.of(group.index.to_numpy())
-            level, slope, drawn, used = _trajectories(group, n, sources, taken)
+            level, slope, drawn, used = trajectories(group, n, sources, taken)
             points += used
             levels.append(level)
             slopes.append(slope)
@@ -101,66 +101,10 @@ def one_law_tests(
     return pd.DataFrame(rows, columns=ONE_LAW_COLUMNS).astype(types)
 
 
-def _trajectories(
-    rows: pd.DataFrame, number: Floats | None, sources: Floats, draws: TransferDraws | None
-) -> tuple[Floats, Floats, tuple[Floats, Floats] | None, int]:
-    """Deviations (S,) of log k and of alpha from the law of a target, the same for the draws (R,
-    S), or None without draws, and the points used."""
-    none = np.full(len(sources), np.nan)
-    size = rows["finetune_bytes"].to_numpy(dtype=float)
-    place = rows["range"].map(PLACES).to_numpy(dtype=np.int8)
-    used = (size > 0) & ~np.isin(size, size[place != 0])
-    logs = np.log(size[used])
-    if len(np.unique(logs)) < 2:
-        return none, none, None, 0
-    columns = [np.ones(len(logs)), logs - logs.mean()]
-    if number is not None and len(np.unique(number[used])) > 1:
-        columns.append(np.log(number[used]) - np.log(number[used]).mean())
-    ratio = rows["transferred_bytes"].to_numpy(dtype=float)[used] / size[used]
-    error = error_log(rows)[used]
-    error = error if np.isfinite(error).all() and (error > 0).all() else np.ones(len(logs))
-    points = Points(
-        np.stack(columns, axis=-1),
-        logs,
-        np.log1p(ratio)[None],
-        np.zeros((1, len(logs)), dtype=np.int8),
-        error,
-        np.ones((1, len(logs))),
-    )
-    law = fitted(points)
-    mean, gradient = points.expected(int(law.sign[0]), law.coefficients[:1])
-    outcomes = points.outcome
-    drawn = None
-    if draws is not None:
-        drawn = np.log(np.maximum(1 + draws.transferred_bytes[:, used] / size[used], 1e-12))
-        if np.isfinite(drawn).all():
-            outcomes = np.concatenate([outcomes, drawn])
-        else:
-            drawn = None
-    residual = outcomes - mean
-    level = np.full((len(outcomes), len(sources)), np.nan)
-    slope = np.full_like(level, np.nan)
-    names = rows["source"].to_numpy()[used]
-    weight = gradient[0] ** 2 / error**2
-    pulled = residual * gradient[0] / error**2
-    for at, source in enumerate(sources):
-        mine = names == source
-        total = float(weight[mine].sum())
-        if total <= 0:
-            continue
-        level[:, at] = pulled[:, mine].sum(axis=1) / total
-        centred = logs[mine] - float((weight[mine] * logs[mine]).sum()) / total
-        spread = float((weight[mine] * centred**2).sum())
-        if spread > 1e-12 * total:
-            slope[:, at] = (pulled[:, mine] @ centred) / spread
-    moved = None if drawn is None else (level[1:], slope[1:])
-    return level[0], slope[0], moved, int(used.sum())
-
-
 def _by_pretrains(
     about: dict[str, object], level: Floats, slope: Floats, levels: Floats, slopes: Floats
 ) -> list[dict[str, object]]:
-    """Source means over targets, compared with those of the draws (R, S, T)."""
+    """Tests of the sources' means over targets, against those of the draws (R, S, T)."""
     parts = {"k": _between(level, levels), "alpha": _between(slope, slopes)}
     about = {
         **about,
@@ -171,7 +115,7 @@ def _by_pretrains(
     }
     k, alpha = parts["k"], parts["alpha"]
     if k is not None and alpha is not None:
-        # Each in units of its own noise.
+        # Each in units of its noise.
         of_k, of_alpha = float(k[1].mean()), float(alpha[1].mean())
         parts[BOTH] = (k[0] / of_k + alpha[0] / of_alpha, k[1] / of_k + alpha[1] / of_alpha)
     found = []
@@ -192,9 +136,9 @@ def _by_pretrains(
 
 
 def _between(value: Floats, values: Floats) -> tuple[Floats, Floats] | None:
-    """Sum of squares of source means over targets, (), and of the noise of the draws, (R,).
-
-    Targets are weighted by the precision of their sources. None unless 2 sources share 2 targets.
+    """The sum of squares of the sources' means over targets, (), and that of the draws' noise,
+    (R,). Targets are weighted by the precision of their sources. None unless 2 sources share 2
+    targets.
     """
     here = np.isfinite(value)
     kept = here.sum(axis=0) >= 2
@@ -232,7 +176,7 @@ def _permuted(
         "num_targets": int(kept.sum()),
     }
     if kept.sum() < 2:
-        note = f"needs 2 sources at each of 2 targets; found {int(kept.sum())} such target"
+        note = f"needs 2 sources at each of 2 targets; number of such targets: {int(kept.sum())}"
         return [{**about, "tested": tested, "note": note} for tested in TESTED]
     # (P + 1, S, T); the first is the data itself.
     levels, slopes = (np.repeat(values[None], num + 1, axis=0) for values in (level, slope))
@@ -243,7 +187,7 @@ def _permuted(
         slopes[1:, rows, target] = slope[order, target]
     ratios = {"k": _f_ratio(levels), "alpha": _f_ratio(slopes)}
     ratios[BOTH] = (ratios["k"] + ratios["alpha"]) / 2
-    # The same permutation for every target would only rename the sources.
+    # Applying the same permutation to every target only renames the sources.
     possible = prod(factorial(int(count)) for count in present.sum(axis=0))
     same = factorial(len(level)) if present.all() else 1
     least = max(1 / (num + 1), same / possible)
@@ -266,7 +210,8 @@ def _permuted(
 
 
 def _f_ratio(values: Floats) -> Floats:
-    """Mean squares of sources over those of source x target, (P,) of values (P, S, T)."""
+    """The ratio of the mean squares of sources and of source x target, (P,), for values (P, S,
+    T)."""
     here = np.isfinite(values)
     centred = np.where(here, values, 0.0)
     centred = centred - centred.sum(axis=1, keepdims=True) / np.maximum(
@@ -309,7 +254,7 @@ def _bootstrapped(
         draws = np.stack(drawn, axis=1)
         draws = draws[np.isfinite(draws).all(axis=1)]
         if len(draws) <= 10 * len(contrasts):
-            row["note"] = "too few resamples give a law"
+            row["note"] = "a law can be fitted to too few resamples"
             continue
         inverse = np.linalg.pinv(np.atleast_2d(np.cov(draws.T)))
         moved = draws - draws.mean(axis=0)

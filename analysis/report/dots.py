@@ -1,4 +1,4 @@
-"""D_T of a few pairs as dots with intervals."""
+"""D_T of a few pairs, drawn as dots with intervals."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _BOUND_MARKERS = {"below": "<", "above": ">"}
 
 
 def dots_figure(rows: pd.DataFrame, predicted: pd.DataFrame, place: Place) -> Figure:
-    """A line for each pair, grouped by target, the largest D_T first.
+    """One line per pair, grouped by target, the largest D_T first.
 
     `rows` are rows of the effective table at one model and size, `predicted` has the columns of
     `analysis.completion.completed.PREDICTED_COLUMNS`. A filled dot is an estimate, a triangle a
-    bound, an open diamond a prediction; the label of the pair of `place` is bold.
+    bound, an open diamond a prediction. The label of the pair that `place` names is bold.
     """
     lines = _lines(rows, predicted)
     one_target = len({line["target"] for line in lines}) == 1
@@ -66,10 +66,10 @@ def dots_figure(rows: pd.DataFrame, predicted: pd.DataFrame, place: Place) -> Fi
 
 
 def _lines(rows: pd.DataFrame, predicted: pd.DataFrame) -> list[dict[Any, Any]]:
-    """The pairs, from the top down, each with its height in lines; half a line between targets."""
+    """The pairs from the top down, each with its height in lines; half a line separates targets."""
     every = [
-        *({**row, "guess": False} for row in rows.to_dict("records")),
-        *({**row, "guess": True} for row in predicted.to_dict("records")),
+        *({**row, "predicted": False} for row in rows.to_dict("records")),
+        *({**row, "predicted": True} for row in predicted.to_dict("records")),
     ]
     mean = pd.DataFrame(every).groupby("target")["transferred_bytes"].mean()
     every.sort(key=lambda row: (-mean[row["target"]], row["target"], -row["transferred_bytes"]))
@@ -87,19 +87,19 @@ def _draw(axes: Axes, line: dict[Any, Any]) -> None:
     low, high = line["transferred_low_bytes"], line["transferred_high_bytes"]
     colour = OPEN if sign_is_open(line) else HELP if value > 0 else HARM
     if not math.isnan(low):
-        axes.hlines(height, low, high, color=colour, lw=2, ls=":" if line["guess"] else "-")
+        axes.hlines(height, low, high, color=colour, lw=2, ls=":" if line["predicted"] else "-")
         for end, at in (("low", low), ("high", high)):
             if line[f"{end}_range"] in _BOUND_MARKERS:
                 axes.plot(at, height, _BOUND_MARKERS[line[f"{end}_range"]], color=colour, ms=5)
-    marker = "D" if line["guess"] else _BOUND_MARKERS.get(line["range"], "o")
-    open_mark = line["guess"] or line["range"] != "inside"
+    marker = "D" if line["predicted"] else _BOUND_MARKERS.get(line["range"], "o")
+    open_mark = line["predicted"] or line["range"] != "inside"
     axes.plot(value, height, marker, color=colour, ms=7, mfc="none" if open_mark else colour)
     text = " ".join(filter(None, (transferred(line), interval(line))))
     axes.text(
         1.02,
         height,
-        minus((MARK if line["guess"] else "") + text),
+        minus((MARK if line["predicted"] else "") + text),
         transform=axes.get_yaxis_transform(),
         va="center",
-        style="italic" if line["guess"] else "normal",
+        style="italic" if line["predicted"] else "normal",
     )

@@ -1,4 +1,4 @@
-"""What a source forgets as people read it: for the page and for a terminal."""
+"""The table of forgetting, for the report and for a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.report.shown_table import MOST_ROWS, ShownTable, minus
 
 
 def forgetting_table(forgetting: pd.DataFrame, several_models: bool) -> ShownTable | None:
-    """The table of the page, None where it was not measured."""
+    """The report's table; None if forgetting was not measured."""
     if forgetting.empty:
         return None
     heads = ["source", "target", "finetuned on", "loss before", "after", "rise", "seeds"]
@@ -44,10 +44,10 @@ def forgetting_table(forgetting: pd.DataFrame, several_models: bool) -> ShownTab
 
 
 def print_forgetting(forgetting: pd.DataFrame, out: Console) -> None:
-    """A table for each model, nothing where it was not measured."""
+    """Print a table for each model; nothing if forgetting was not measured."""
     several = forgetting["model"].nunique() > 1 if len(forgetting) else False
     for model, mine in forgetting.groupby("model", sort=True) if len(forgetting) else ():
-        title = "What the source forgets: rise of its own test loss in nats per byte"
+        title = "What the source forgets: rise of the loss on its own test split, nats per byte"
         title += f" · {model}" if several else ""
         table = _wide(mine, title)
         out.print(table if fits(out, table) else _long(mine, title))
@@ -55,7 +55,7 @@ def print_forgetting(forgetting: pd.DataFrame, out: Console) -> None:
 
 
 def _wide(mine: pd.DataFrame, title: str) -> Table:
-    """Pairs down, sizes across."""
+    """A row per pair, a column per size."""
     table = plain_table(title)
     sizes = mine.sort_values("finetune_bytes")["size"].unique()
     for head in ("source", "before", "target", *(f"on {size}" for size in sizes)):
@@ -69,7 +69,7 @@ def _wide(mine: pd.DataFrame, title: str) -> Table:
 
 
 def _long(mine: pd.DataFrame, title: str) -> Table:
-    """A row for each source, target and size."""
+    """A row per source, target and size."""
     table = plain_table(title)
     for head in ("source", "before", "target"):
         table.add_column(head, overflow="fold")
@@ -82,8 +82,8 @@ def _long(mine: pd.DataFrame, title: str) -> Table:
 
 
 def rise_with_interval(row: Mapping[Any, Any]) -> str:
-    """ "+0.213 [+0.180, +0.247]", without an interval where there is one seed; nought has no
-    sign."""
+    """For example "+0.213 [+0.180, +0.247]"; without an interval if there is only one seed. Zero
+    has no sign."""
     if pd.isna(row["low"]):
         return _signed(row["rise"])
     return f"{_signed(row['rise'])} [{_signed(row['low'])}, {_signed(row['high'])}]"

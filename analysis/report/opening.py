@@ -1,7 +1,7 @@
 """The report's first picture: D_T at the size where sources can be told apart best.
 
-A grid is a map of source x target. Few pairs, or a single row or column of them, are dots with
-intervals, which show more where there is room for it.
+A grid is drawn as a map of source x target. A few pairs, or a single row or column of them, are
+drawn as dots with intervals, which show more if there is room for them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from analysis.completion.completed import PREDICTED_COLUMNS
 from analysis.result import Analysis
 from analysis.wording import ZEROSHOT, includes_zero, sign_is_open, size_name
 
-MOST_DOTS = 6  # pairs of a grid, beyond which it is a map
+MOST_DOTS = 6  # a grid with more pairs is drawn as a map
 
 
 @dataclass(frozen=True)
 class Opening:
     """rows: of the effective table, at one model and size; predicted: pairs that were not measured
-    there, columns `PREDICTED_COLUMNS`; as_map: whether it is drawn as a map, and as dots if not."""
+    there, columns `PREDICTED_COLUMNS`; as_map: whether to draw a map instead of dots."""
 
     place: Place
     rows: pd.DataFrame
@@ -40,7 +40,7 @@ class Opening:
 
 
 def opening(analysis: Analysis) -> Opening | None:
-    """None where there is no D_T yet."""
+    """The first picture; None if there is no D_T yet."""
     place = analysis.answer.place
     if place is None:
         return None
@@ -57,7 +57,7 @@ def opening(analysis: Analysis) -> Opening | None:
 
 
 def title(shown: Opening, several_models: bool) -> str:
-    """What the picture shows, in a line above it."""
+    """The picture's title."""
     model = f", {shown.place.model}" if several_models else ""
     if shown.size == ZEROSHOT:
         return f"What pretraining was worth without finetuning{model}"
@@ -65,7 +65,7 @@ def title(shown: Opening, several_models: bool) -> str:
 
 
 def legend(shown: Opening, confidence: float) -> list[str]:
-    """How to read it, a sentence each: of what is in the picture and of nothing else."""
+    """How to read the picture: sentences about what is in it and nothing else."""
     rows, predicted = shown.rows, shown.predicted
     beyond = "" if shown.size == ZEROSHOT else f", beyond the {shown.size} finetuned on"
     has_intervals = bool(rows["transferred_low_bytes"].notna().any())
@@ -79,15 +79,15 @@ def legend(shown: Opening, confidence: float) -> list[str]:
         "D_T = D_E − D_F, where D_E is what training from scratch needs to reach the same loss.",
     ]
     if not has_intervals:
-        sentences.append("One seed: no interval of what was measured.")
+        sentences.append("One seed: no intervals of measured values.")
     if shown.as_map:
         sentences.append("Blue: pretraining helped; red: it did harm.")
         if any(includes_zero(row) for row in rows.to_dict("records")):
             sentences.append("Hatched: the interval includes 0.")
     else:
-        sentences.append("Right of 0 pretraining helped, left of it did harm.")
+        sentences.append("Right of 0, pretraining helped; left of 0, it did harm.")
         if any(sign_is_open(row) for row in rows.to_dict("records")):
-            sentences.append("Grey: it may be either.")
+            sentences.append("Grey: either is possible.")
     if bounds:
         sentences.append("< and >: only a bound; D_E lies off the scratch ladder.")
     if len(predicted):

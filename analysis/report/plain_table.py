@@ -1,4 +1,4 @@
-"""A table as the terminal shows all of them."""
+"""The style of all tables in the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 
 def plain_table(title: str) -> Table:
-    """One without rows or columns yet."""
+    """An empty table, without columns."""
     return Table(
         title=Text(title, style="bold"),
         title_justify="left",
@@ -22,6 +22,6 @@ def plain_table(title: str) -> Table:
 
 
 def fits(out: Console, table: Table) -> bool:
-    """Whether the terminal has room for it without folding anything."""
-    wanted = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
-    return wanted <= out.width
+    """Whether the table fits into the terminal without folding any cell."""
+    width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
+    return width <= out.width

@@ -29,7 +29,7 @@ def by_loss(row: Mapping[Any, Any]) -> str:
 
 
 def scratch_accuracy(row: Mapping[Any, Any]) -> str:
-    """Of the rung of the same size, empty if there is none."""
+    """The accuracy of the scratch rung of the same size; empty if there is none."""
     return "" if pd.isna(row["scratch_accuracy"]) else f"{row['scratch_accuracy']:.3f}"
 
 

@@ -12,11 +12,12 @@ import pandas as pd
 
 from analysis.arrays import Floats
 from analysis.claims.claim import ClaimAnswer, Verdict
+from analysis.claims.contrasts import source_contrasts, sources_differ_p
 from analysis.claims.every import claim_answers
 from analysis.claims.evidence import Evidence, evidence
 from analysis.claims.grid import Grid, comparable, finetuned, pooled
 from analysis.claims.quadratic import reach_of_all
-from analysis.claims.similar import SIMILAR_FOLD, source_contrasts, sources_differ_p
+from analysis.claims.similar import SIMILAR_FOLD
 from analysis.claims.twoway import effects_table
 from analysis.effective import Resamples, effective_with_draws
 from analysis.ladder import cell_means

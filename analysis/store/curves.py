@@ -35,8 +35,8 @@ def read_curves(
             if kind == "server" and len(wanted) > MOST_REQUESTS:
                 return {}, (
                     f"No crossovers: the validation curves of {len(wanted)} runs would take as "
-                    f"many requests to the server, and at most {MOST_REQUESTS} are made. Analyse "
-                    "its database, or a copy, and they are there."
+                    f"many requests to the server, and at most {MOST_REQUESTS} are made. To get "
+                    "crossovers, analyse the server's database or a copy of it."
                 )
             return {
                 run: sorted(points)

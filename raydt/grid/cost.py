@@ -1,4 +1,4 @@
-"""What a cell costs: bytes and FLOPs exactly, seconds as an estimate."""
+"""The cost of a cell: its caps on bytes and FLOPs exactly, the rest as estimates."""
 
 from __future__ import annotations
 
@@ -13,34 +13,33 @@ from raydt.grid.cell import Cell, is_tested_on_source
 from raydt.grid.result import Result
 from raydt.tracking.schema import Stage, Status
 
-# One x86 core with AVX-512, as `benchmarks/training.py` measures it with the model `nano`; used
-# only until a sweep has cells of its own to go by.
+# Both are used only until a sweep has finished cells to estimate from.
+# One x86 core with AVX-512, measured by `benchmarks/training.py` with the model `nano`.
 ASSUMED_CORE_FLOPS_PER_SECOND = 3.5e10
-# Passes over the data until `val` says that there is no more in them, about as many as `nano` took
-# (benchmarks/converged.py); used only until a sweep has cells of its own to go by.
+# Epochs until a cell has converged, about what `nano` took (benchmarks/converged.py).
 ASSUMED_EPOCHS = 25.0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Bytes seen and FLOPs, as expected and at most: a cell ends when its data are used up, and its
-    budget is a cap."""
+    """Bytes seen and FLOPs, expected and at most: a cell usually converges before it reaches its
+    budget."""
 
     expected_bytes: int
     budget_bytes: int
     expected_flops: int
     flops: int  # at most
-    source_test_flops: int  # of these, for the test on what the weights were pretrained on
+    source_test_flops: int  # included in both, for the test on the source's test split
     seconds: float  # expected, on one slot
-    gpu_hours: float  # expected, on what the sweep runs on or, of one for CPUs, on `planned_gpu`
+    gpu_hours: float  # expected, on the sweep's GPUs; for a sweep on CPUs, on `planned_gpu`
 
 
-# Stage, true bytes and model: cells of one kind cost alike, and are many.
+# Stage, true bytes and model: the many cells of one kind have the same cost.
 Kind = tuple[Stage, int, str]
 
 
 def kind_of(cell: Cell) -> Kind:
-    """What a cell's cost depends on."""
+    """The kind of a cell, on which its cost depends."""
     return cell.stage, cell.size.num_bytes, cell.model
 
 
@@ -50,8 +49,8 @@ def cell_cost(
     flops_per_second: Mapping[str, float],
     seen_bytes: Mapping[Kind, float],
 ) -> Cost:
-    """Cost of a cell, `flops_per_second` measured per model where there is a measurement, and
-    `seen_bytes` per kind of cell where some are done."""
+    """The cost of a cell. `flops_per_second` has the measured rates by model, and `seen_bytes` the
+    bytes seen by kind of cell; both only where cells have finished."""
     model = sweep.model(cell.model)
     protocol = sweep.protocol
     size_bytes = cell.train_bytes
@@ -106,19 +105,19 @@ def cell_costs(
     flops_per_second: Mapping[str, float],
     seen_bytes: Mapping[Kind, float],
 ) -> dict[str, Cost]:
-    """Of each cell, by its id."""
-    alike: dict[tuple[Kind, bool], Cost] = {}
+    """The costs of cells by cell id; arguments as in `cell_cost`."""
+    by_kind: dict[tuple[Kind, bool], Cost] = {}
     costs = {}
     for cell in cells:
         kind = kind_of(cell), is_tested_on_source(cell, sweep)
-        if kind not in alike:
-            alike[kind] = cell_cost(cell, sweep, flops_per_second, seen_bytes)
-        costs[cell.cell_id] = alike[kind]
+        if kind not in by_kind:
+            by_kind[kind] = cell_cost(cell, sweep, flops_per_second, seen_bytes)
+        costs[cell.cell_id] = by_kind[kind]
     return costs
 
 
 def seen_bytes(cells: Iterable[Cell], results: Mapping[str, Result]) -> dict[Kind, float]:
-    """What done cells of each kind have seen: the median."""
+    """The median of the bytes that finished cells have seen, by kind."""
     seen: dict[Kind, list[int]] = {}
     for cell in cells:
         result = results.get(cell.cell_id)
@@ -128,33 +127,34 @@ def seen_bytes(cells: Iterable[Cell], results: Mapping[str, Result]) -> dict[Kin
 
 
 def with_gpu(sweep: Sweep, gpu: Gpu | None) -> Sweep:
-    """The sweep with the GPU that it would run on, where it names none itself."""
+    """The sweep with `gpu` as its GPU, unless it names one."""
     if sweep.gpu is not None or gpu is None:
         return sweep
     return sweep.model_copy(update={"gpu": gpu.name})
 
 
 def planned_gpu(sweep: Sweep) -> Gpu:
-    """The GPU that time and cost are of."""
+    """The GPU for which time and cost are estimated."""
     return (sweep.gpu and known_gpu(sweep.gpu)) or ASSUMED_GPU
 
 
 def assumed_flops_per_second(sweep: Sweep) -> float:
-    """Of a slot, before anything was measured: its GPU or its share of one, or a core."""
+    """The assumed rate of a slot (its GPUs, a share of one, or a core) before any measurement."""
     if sweep.gpus_per_cell > 0:
         return sweep.gpus_per_cell * planned_gpu(sweep).assumed_flops_per_second
     return ASSUMED_CORE_FLOPS_PER_SECOND
 
 
 def dollars_per_gpu_hour(sweep: Sweep) -> float | None:
-    """As the sweep says, else by the price list; None where nobody knows."""
+    """The sweep's price, or that of the table in `raydt/gpus.py`; None if neither has one."""
     if sweep.dollars_per_gpu_hour is not None:
         return sweep.dollars_per_gpu_hour
     return planned_gpu(sweep).dollars_per_hour
 
 
 def compile_seconds(cells: Iterable[Cell], sweep: Sweep) -> float:
-    """What each slot compiles for `cells` before its first steps, once per model and way."""
+    """Seconds that each slot spends on compiling for `cells`: once for each model and each thing
+    that is compiled."""
     on_gpu = sweep.gpus_per_cell > 0
     needed = {
         (
@@ -173,10 +173,9 @@ def compile_seconds(cells: Iterable[Cell], sweep: Sweep) -> float:
 
 
 def workers_of(cell: Cell, sweep: Sweep, seconds: float) -> int:
-    """How many workers train the cell together; 0: it is trained in its trial's own process,
-    because a worker group would take longer to start than it saves.
-
-    As many as there may be that share the windows of a step evenly.
+    """The number of workers that train the cell together: the largest allowed one that divides the
+    windows of a step evenly. 0: the cell is trained in its trial's own process, because a worker
+    group would take longer to start than it saves.
     """
     if cell.stage is Stage.ZEROSHOT or seconds < sweep.large_cell_seconds or sweep.workers == 0:
         return 0

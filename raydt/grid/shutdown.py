@@ -1,7 +1,7 @@
-"""A request of a launch that is about to end: its running cells write a checkpoint.
+"""A launch that is about to end asks its running cells to write checkpoints.
 
 A batch system sends a signal some minutes before a job's time is up. The driver then writes a file
-into the sweep's folder, with the id of its launch; the processes that train look for it regularly.
+with the id of its launch into the sweep's folder, and the processes that train poll for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MARK = "leaving.json"
 
 
 def request_checkpoints(sweep: Folder, launch_id: str) -> None:
-    """Ask the running cells of a launch for a checkpoint."""
+    """Ask the running cells of a launch to write checkpoints."""
     sweep.write_json(_MARK, {"launch": launch_id, "time": time.time()})
 
 
@@ -24,7 +24,7 @@ def is_shutting_down(sweep: Folder, launch_id: str) -> bool:
     try:
         mark = sweep.read_json(_MARK)
     except (OSError, RunError):
-        return False  # the caller asks again
+        return False  # the caller polls again
     return mark is not None and mark.get("launch") == launch_id
 
 

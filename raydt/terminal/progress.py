@@ -100,7 +100,7 @@ class Progress(LiveProgress):
             self.print(line, style="red")
 
     def interrupted(self, cell_id: str, line: str) -> None:
-        """A running cell was interrupted and will be tried again; `line` says why and when."""
+        """A running cell was interrupted and will be retried; `line` says why and when."""
         with self._lock:
             self._running.pop(cell_id, None)
         self.print(f"{self._cells[cell_id].run_name:<24} {line}", style="yellow")

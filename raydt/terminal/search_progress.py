@@ -85,7 +85,7 @@ class SearchProgress(LiveProgress):
             self.print(f"[{used}] {line}")
 
     def interrupted(self, trial: Trial, line: str) -> None:
-        """A trial was interrupted and will be tried again; `line` says why and when."""
+        """A trial was interrupted and will be retried; `line` says why and when."""
         self.print(f"{_name(trial)} {line}", style="yellow")
 
     def failed(self, trial: Trial, reason: str) -> None:

@@ -178,11 +178,11 @@ class CellTraining:
 
     def _has_converged(self) -> bool:
         config = self._config
-        least_bytes = 0
+        min_bytes = 0
         if config.evaluation_growth > 1:  # it must have seen its data once
-            least_bytes = max(config.size_bytes, MIN_STEPS * self._step_bytes)
+            min_bytes = max(config.size_bytes, MIN_STEPS * self._step_bytes)
         return has_converged(
-            self._state.progress.reports, least_bytes, config.tolerance, config.patience
+            self._state.progress.reports, min_bytes, config.tolerance, config.patience
         )
 
     def _share(self, bytes_per_second: float, peak_flops_per_second: float | None) -> float | None:

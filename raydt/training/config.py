@@ -1,4 +1,4 @@
-"""What `train` is given: a cell's config and its bytes, checked at the boundary."""
+"""The inputs of `train`: a cell's config and its bytes, checked at the boundary."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from raydt.training.precision import Precision
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All that decides a cell's result, besides its data and the weights it starts from."""
+    """Everything that determines a cell's result, besides its data and its initial weights."""
 
     model: ModelConfig
-    recipe: Recipe | None  # None: evaluate only, in `precision`
+    recipe: Recipe | None  # None: only evaluate, in `precision`
     size_bytes: int
     seed: int = 0
-    evaluation_growth: float = 1.0  # see `raydt.config.protocol.Protocol`; 1: evenly spread
+    evaluation_growth: float = 1.0  # see `raydt.config.protocol.Protocol`; 1: evenly spaced
     evaluations: int = 8
     tolerance: float = 0.0
     patience: int = 3
     test_stride_bytes: int | None = None  # None: a whole window
-    precision: Precision = "auto"  # without a recipe, which has its own
+    precision: Precision = "auto"  # used without a recipe; a recipe has its own
 
     @classmethod
     def of(
         cls, protocol: Protocol, stage: Stage, model: ModelConfig, size_bytes: int, seed: int = 0
     ) -> TrainConfig:
-        """That of a cell of a sweep."""
+        """The config of a cell of a sweep."""
         return cls(
             model,
             None if stage is Stage.ZEROSHOT else protocol.recipe(stage),
@@ -46,11 +46,12 @@ class TrainConfig:
             protocol.tolerance,
             protocol.patience,
             protocol.test_stride(model.window_bytes),
-            protocol.pretrain.precision,  # a zeroshot is evaluated as its weights were
+            protocol.pretrain.precision,  # a zeroshot is evaluated like the pretrain it evaluates
         )
 
     def facts(self) -> dict[str, object]:
-        """Its values by dotted names, for what is resumed to be compared with what is asked."""
+        """The values by dotted name, which a checkpoint stores: `differences` compares them when a
+        cell resumes."""
         model = {f"model.{k}": v for k, v in self.model.model_dump(mode="json").items()}
         recipe = {} if self.recipe is None else self.recipe.identity()
         return {
@@ -67,10 +68,11 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Splits:
-    """Bytes to learn from, to choose the checkpoint by, and to report; each (n,) uint8.
+    """Bytes to train on, to choose the checkpoint with, and to report; each (n,) uint8.
 
-    Without a `test` nothing is reported: what is chosen by must not have been looked at.
-    `source_test` is the `test` of the cell whose weights it starts from: what it has forgotten.
+    Without a `test` nothing is tested: a search that chooses hyperparameters must not see it.
+    `source_test` is the `test` of the cell whose weights this one starts from; the loss on it shows
+    what was forgotten.
     """
 
     train: NDArray[np.uint8]
@@ -80,7 +82,7 @@ class Splits:
 
 
 def check(config: TrainConfig, splits: Splits, num_ranks: int) -> None:
-    """`InputError` with everything that makes it impossible to train `config` on `splits`."""
+    """Raises one `InputError` with every reason why `config` cannot be trained on `splits`."""
     problems = [
         Problem(name, "at least 1", str(value))
         for name, value in (("evaluations", config.evaluations), ("patience", config.patience))
@@ -106,7 +108,7 @@ def _cannot_train(
 ) -> list[Problem]:
     window_bytes, size_bytes = config.model.window_bytes, config.size_bytes
     if size_bytes < window_bytes:
-        requirement = f"at least one window of the model, {window_bytes} bytes"
+        requirement = f"at least one window of the model ({window_bytes} bytes)"
         return [Problem("size", requirement, f"{size_bytes} bytes")]
     problems = []
     if len(splits.train) != size_bytes:
@@ -114,22 +116,23 @@ def _cannot_train(
         problems.append(Problem("train split", requirement, f"{len(splits.train)} bytes"))
     if recipe.budget(size_bytes) < 1:
         what = "epochs" if recipe.epochs else "budget_bytes"
-        requirement = f"enough of them for one step of {window_bytes} bytes"
-        problems.append(Problem(what, requirement, "no step at all"))
+        requirement = f"enough for one step of {window_bytes} bytes"
+        problems.append(Problem(what, requirement, "less than one step"))
         return problems
     batch_windows = recipe.batch_windows(size_bytes, window_bytes)
     if batch_windows % num_ranks:
         fitting = batch_windows - batch_windows % num_ranks
-        hint = f"; {fitting} would do" if fitting else f"; {num_ranks} would do"
-        requirement = f"a multiple of the {num_ranks} ranks{hint}"
-        problems.append(Problem("windows of a batch", requirement, str(batch_windows)))
+        requirement = f"a multiple of the {num_ranks} ranks, such as {fitting or num_ranks}"
+        problems.append(Problem("windows per batch", requirement, str(batch_windows)))
     return problems
 
 
-def differences(there: Mapping[str, object], here: Mapping[str, object]) -> list[Problem]:
-    """One problem for each value of a checkpoint that is not the one asked for."""
+def differences(stored: Mapping[str, object], current: Mapping[str, object]) -> list[Problem]:
+    """One problem for each value of a checkpoint that differs from the cell's."""
     return [
-        Problem(f"checkpoint: {name}", f"{here.get(name)!r}, as in the cell", repr(there.get(name)))
-        for name in sorted(there.keys() | here.keys())
-        if there.get(name) != here.get(name)
+        Problem(
+            f"checkpoint: {name}", f"{current.get(name)!r}, as in the cell", repr(stored.get(name))
+        )
+        for name in sorted(stored.keys() | current.keys())
+        if stored.get(name) != current.get(name)
     ]

@@ -1,4 +1,4 @@
-"""When a cell is evaluated, when it ends, and what it might still have gained."""
+"""When a cell is evaluated, when it ends, and how much more training might have improved it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from itertools import pairwise
 from raydt.config.evaluation import FIRST_SHARE
 from raydt.training.outcome import Report
 
-# The stretch of training whose worth decides whether another one is worth its bytes.
+# The share of training, at its end, over which the improvement is measured.
 _LAST_SHARE = 1 / 3
-# Small cells rest on a plateau for some hundred steps before they learn more than which bytes are
-# frequent. No cell has converged before that, whatever `val` says.
+# Small cells stay on a plateau for a few hundred steps before they learn more than the frequencies
+# of bytes. No cell counts as converged before that, whatever its validation loss does.
 MIN_STEPS = 300
 
 
 def evaluation_steps(
     num_steps: int, step_bytes: int, size_bytes: int, growth: float, evaluations: int
 ) -> frozenset[int]:
-    """After how many steps `val` is evaluated; always after the last of `num_steps`.
+    """The steps after which `val` is evaluated; the last of `num_steps` is one of them.
 
-    With a `growth` of 1 there are `evaluations`, evenly spread. With a larger one the first comes
-    after half of the data and each further one after `growth` times as many steps as the one
-    before it: as many a doubling however long a cell trains.
+    With a `growth` of 1 there are `evaluations`, evenly spaced. With a larger one the first comes
+    after half of the data, and each further one after `growth` times as many steps as the previous
+    one, so every doubling of the steps has the same number of evaluations, however long a cell
+    trains.
     """
     if growth == 1:
         return frozenset(math.ceil(num_steps * (i + 1) / evaluations) for i in range(evaluations))
@@ -36,15 +37,16 @@ def evaluation_steps(
 
 
 def has_converged(
-    reports: Sequence[Report], least_bytes: int, tolerance: float, patience: int
+    reports: Sequence[Report], min_bytes: int, tolerance: float, patience: int
 ) -> bool:
-    """Whether training on would bring too little; see `raydt.config.protocol.Protocol`.
+    """Whether the rules of `raydt.config.protocol.Protocol` stop a cell after these reports; never
+    before `min_bytes` are seen.
 
-    Of a cell that starts from weights the report before the first step does not count: a finetune
-    may have to get worse before it gets better.
+    If a cell starts from weights, the report before its first step does not count: a finetune may
+    have to get worse before it gets better.
     """
     trained = [report for report in reports if report.bytes_seen]
-    if not trained or trained[-1].bytes_seen < least_bytes:
+    if not trained or trained[-1].bytes_seen < min_bytes:
         return False
     losses = [report.val_loss for report in trained]
     best = losses.index(min(losses))
@@ -57,11 +59,12 @@ def has_converged(
 
 
 def unfinished(reports: Sequence[Report]) -> float | None:
-    """How much a doubling of the bytes seen would still lower the log of the validation loss.
+    """Estimate of how much another doubling of the bytes seen would lower the log of the validation
+    loss.
 
-    What the last doubling brought, times how much less that was than what the one before it
-    brought (no more than all of it; all of it where the curve is too short to say). 0 where `val`
-    was best before the end, None where the evaluations do not span a doubling.
+    It is the gain of the last doubling times its ratio to the gain of the one before: at most 1,
+    and 1 if the curve does not reach back that far or did not fall there. 0 if the lowest
+    validation loss came before the end; None if the evaluations do not span a doubling.
     """
     curve = [(report.bytes_seen, math.log(report.val_loss)) for report in reports]
     if not any(num_bytes for num_bytes, _ in curve):
@@ -69,8 +72,8 @@ def unfinished(reports: Sequence[Report]) -> float | None:
     if min(curve, key=lambda point: point[1])[0] < curve[-1][0]:
         return 0.0
     points = [(math.log(num_bytes), loss) for num_bytes, loss in curve if num_bytes]
-    last = _at(points, points[-1][0])
-    half, quarter = (_at(points, points[-1][0] - n * math.log(2)) for n in (1, 2))
+    last = _interpolated(points, points[-1][0])
+    half, quarter = (_interpolated(points, points[-1][0] - n * math.log(2)) for n in (1, 2))
     if last is None or half is None:
         return None
     gain = half - last
@@ -79,8 +82,8 @@ def unfinished(reports: Sequence[Report]) -> float | None:
     return gain * min(1.0, gain / (quarter - half))
 
 
-def _at(curve: Sequence[tuple[float, float]], x: float) -> float | None:
-    """The curve at `x`, between its points; None before the first."""
+def _interpolated(curve: Sequence[tuple[float, float]], x: float) -> float | None:
+    """The value of `curve` at `x`, linear between its points; None before the first."""
     for (x0, y0), (x1, y1) in pairwise(curve):
         if x0 <= x <= x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)

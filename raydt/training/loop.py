@@ -51,27 +51,27 @@ def train(
     resumed: Callable[[Resumed], None] = lambda _: None,
     ranks: Ranks | None = None,
 ) -> Outcome:
-    """Train until the validation loss stops improving or the budget is used up, then test (unless
-    there is no test split). What is evaluated, kept and tested is the average of the weights where
-    the recipe has one; with a `source_test` it is tested on that, too.
+    """Train until the validation loss stops improving or the budget is used up, then test, if there
+    is a test split. If the recipe averages weights, the average is evaluated, kept and tested. If
+    there is a `source_test`, the cell is tested on it, too.
 
-    `initial_weights` are those of a pretrained cell; without them the model starts at random. A
-    cell that starts from weights is evaluated before its first step, too, and keeps them if
-    nothing better comes. `report` is called after every evaluation. The caller's random state is
-    left as it was.
+    `initial_weights` are those of a pretrained cell; without them the model is initialised at
+    random. A cell that starts from weights is also evaluated before its first step, and keeps them
+    if nothing better follows. `report` is called after every evaluation. The caller's random state
+    does not change.
 
-    With `checkpoints` the cell can be cut off at any time: the same call goes on and ends with the
-    same bits (on a CPU with one thread). `resumed` is then called before any report. The caller
-    removes them once it has put the outcome in place.
+    With `checkpoints` the cell can be interrupted at any time: the same call resumes it and ends
+    with the same bits (on a CPU with one thread). `resumed` is then called before any report. The
+    caller removes the checkpoints once it has stored the outcome.
 
-    Of several `ranks` all call this with the same arguments and get the same outcome; the first
-    alone reports and writes. Weights are float32 and are updated alike on all of them.
+    All `ranks` call this with the same arguments and return the same outcome; only the first one
+    reports and writes. Weights are float32, and each rank applies the same updates.
 
-    A loss or a weight that is not finite ends the cell with status `diverged`. It is not tried
-    again: the same steps would lead to the same place, and other steps are another protocol.
+    If a loss or a weight is not finite, the cell ends with status `diverged`. It is not retried:
+    the same steps would diverge again, and other steps would be another protocol.
 
-    Raises `InputError` for what cannot be trained or resumed, all problems at once; `RunError` for
-    files that are not whole and for a batch that does not fit in memory.
+    Raises `InputError` with all reasons why the cell cannot be trained or resumed; `RunError` for
+    incomplete files and for a batch that does not fit in memory.
     """
     ranks = ranks or Ranks()
     check(config, splits, ranks.num_ranks)
@@ -116,14 +116,15 @@ def train(
 
 @contextmanager
 def _explain_out_of_memory(device: torch.device) -> Iterator[None]:
-    """Memory that is short elsewhere than in a step, which finds smaller parts by itself."""
+    """Turns a lack of memory into a `RunError` that says what to do. Steps do not raise it before
+    they have tried smaller parts."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         what = str(error).partition(". ")[0]
         raise RunError(
-            f"{device} has no memory left for weights, optimizer or evaluation: {what}; use fewer "
-            "cells on a GPU (gpus_per_cell), a smaller model, or a GPU with more memory"
+            f"{device} ran out of memory for weights, optimizer or evaluation: {what}; use fewer "
+            "cells per GPU (a larger gpus_per_cell), a smaller model, or a GPU with more memory"
         ) from None
 
 
@@ -134,7 +135,8 @@ def _ignore(_: object) -> None:
 def _alphabet(
     config: TrainConfig, splits: Splits, parent: Alphabet | None, starts_from_weights: bool
 ) -> Alphabet:
-    """The bytes that the weights will have seen; weights without a record have seen any."""
+    """The byte values that the weights will have seen; weights without a record may have seen
+    all."""
     if starts_from_weights and parent is None:
         parent = EVERY_BYTE
     if config.recipe is None:

@@ -1,4 +1,4 @@
-"""What `train` gives: reports on the way, and what came of the cell."""
+"""The outputs of `train`: reports during training, and the outcome of the cell."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from raydt.tracking.schema import Status, Stop
 
 @dataclass(frozen=True)
 class Report:
-    """How a cell stands after an evaluation; losses in nats per byte.
+    """The progress of a cell after an evaluation; losses in nats per byte.
 
-    Two reports are equal if the numbers are that training computes; how fast and when, is not
-    compared.
+    Reports are compared by what training computes, not by its speed and time.
     """
 
     bytes_seen: int
     train_loss: float | None  # mean since the last report; None before the first step
     val_loss: float
-    # Of training alone, evaluation and checkpoints left out; over all ranks.
+    # Over all ranks, without the time for evaluations and checkpoints.
     bytes_per_second: float | None = field(compare=False)
-    # Of the GPU's data sheet, and of what matrix products reach on the same GPU; None on a CPU and
-    # on a part of a GPU.
+    # Relative to the peak of the GPU's data sheet, and to what matrix products reach on the same
+    # GPU; None on a CPU and on a part of a GPU.
     mfu: float | None = field(default=None, compare=False)
     mfu_of_matmul: float | None = field(default=None, compare=False)
     time: float = field(default_factory=time.time, compare=False)  # in seconds since 1970
@@ -33,23 +32,23 @@ class Report:
 
 @dataclass(frozen=True)
 class Resumed:
-    """Where a cell goes on that was cut off.
+    """Where an interrupted cell resumes.
 
-    `reports` are those that stand in the checkpoint, in order and with their own time. Reports
-    that the cut-off attempt made after it are made again, with the same numbers. So the journal of
-    the new attempt is whole if it begins with `reports`, and nothing is in it twice.
+    `reports` are those in the checkpoint, in order and with their original times. Reports that the
+    interrupted attempt made after the checkpoint are made again, with the same numbers. So a
+    journal of the new attempt that begins with `reports` is complete and has nothing twice.
     """
 
     bytes_seen: int
     reports: tuple[Report, ...]
-    damaged: tuple[str, ...] = ()  # newer checkpoints that were passed over, and why
+    damaged: tuple[str, ...] = ()  # newer checkpoints that were skipped, and why
 
 
 @dataclass
 class Outcome:
-    """What came of a cell; losses in nats per byte, of the checkpoint with the best `val_loss`.
+    """The outcome of a cell; losses in nats per byte, of the checkpoint with the best `val_loss`.
 
-    Of a cell that diverged `weights` are the best up to then, if there are any.
+    If a cell diverged, `weights` are the best until then, if any.
     """
 
     status: Status
@@ -60,12 +59,12 @@ class Outcome:
     test_loss: float | None = None
     test_loss_stderr: float | None = None
     bytes_seen: int = 0
-    # What a doubling of the bytes seen would still take off the log of `val_loss`; see `ending`.
+    # How much a doubling of the bytes seen would still lower the log of `val_loss`; see `ending`.
     unfinished: float | None = None
     training_seconds: float = 0.0
-    alphabet: Alphabet | None = None  # what bytes the weights saw
-    # Of the test's bytes, those that the weights it started from never saw; None without such.
+    alphabet: Alphabet | None = None  # the byte values that the weights were trained on
+    # The share of the test's bytes that the initial weights never saw; None without such weights.
     unseen_share: float | None = None
-    source_loss: float | None = None  # on what it was pretrained on, where that is tested
-    precision: str = "float32"  # or bfloat16: what forward and backward were computed in
+    source_loss: float | None = None  # on the source's test split, if that is tested
+    precision: str = "float32"  # or bfloat16: of the forward and backward passes
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False)

@@ -24,13 +24,13 @@ Curve = Sequence[tuple[int, float]]
 def score(
     val_losses: Sequence[float], reference: Sequence[float], budget_factor: float = 1.0
 ) -> float:
-    """Of a trial with a fixed budget: ln(loss / reference loss) after as many evaluations as there
-    are losses, plus the price of the budget, PRICE_OF_A_DOUBLING * log2(budget_factor).
+    """The score of a trial with a fixed budget: ln(loss / reference loss) after as many evaluations
+    as there are losses, plus the price of the budget, PRICE_OF_A_DOUBLING * log2(budget_factor).
 
-    A loss is the best so far: the checkpoint that a cell would keep. `reference` is of the recipe
-    as it was, in the same language and at the same size; where it has fewer evaluations (it
-    stopped), its last best holds. Evaluations are spread evenly over a budget, so equal numbers of
-    them are equal fractions of it, and the same phase of the learning rate's schedule.
+    A loss is the best so far: the checkpoint that a cell would keep. `reference` has the losses of
+    the previous recipe, in the same language and at the same size; if it has fewer evaluations (it
+    stopped), its last best loss counts. Evaluations are evenly spaced over a budget, so equal
+    numbers of them are equal fractions of it, and the same phase of the learning rate's schedule.
     """
     assert val_losses, "a score needs an evaluation"
     best = min(val_losses)

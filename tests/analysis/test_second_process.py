@@ -70,7 +70,7 @@ def die() -> None:
 
 @pytest.mark.skipif(num_cpus() < 2, reason="a single core has no second process")
 def test_a_second_process_that_is_killed_is_one_line() -> None:
-    killed = pytest.raises(RunError, match="killed, perhaps for lack of memory")
+    killed = pytest.raises(RunError, match="killed, perhaps because memory ran out")
     with killed, second_process(()) as executor:
         executor.submit(die).result()
 

@@ -32,7 +32,7 @@ def splits() -> Splits:
 def test_a_size_below_one_window(splits: Splits) -> None:
     small = Splits(splits.train[:31], splits.val, splits.test)
     with pytest.raises(
-        InputError, match=r"size: expected at least one window.*32 bytes, got 31 bytes"
+        InputError, match=r"size: expected at least one window.*32 bytes.*, got 31 bytes"
     ):
         train(TrainConfig(TINY, TEN_STEPS, 31), small)
 
@@ -47,7 +47,7 @@ def test_a_size_below_one_window(splits: Splits) -> None:
 )
 def test_zero_steps(recipe: Recipe, what: str, splits: Splits) -> None:
     with pytest.raises(
-        InputError, match=f"{what}: expected enough of them for one step.*no step at all"
+        InputError, match=f"{what}: expected enough for one step.*less than one step"
     ):
         train(TrainConfig(TINY, recipe, 4_000), splits)
 
@@ -155,5 +155,5 @@ def test_memory_that_is_short_outside_of_a_step_is_said(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has")
 
     monkeypatch.setattr(Evaluator, "_losses", nothing_fits)
-    with pytest.raises(RunError, match=r"no memory left.*CUDA out of memory; use fewer cells"):
+    with pytest.raises(RunError, match=r"ran out of memory.*CUDA out of memory; use fewer cells"):
         train(TrainConfig(TINY, TEN_STEPS, 4_000), splits)

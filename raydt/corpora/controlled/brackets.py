@@ -23,7 +23,7 @@ _OPENS = 115  # of 256 steps
 # A document ends with the first tree that makes it so long. Shorter ones would come again by
 # chance, in another split too.
 _MIN_BYTES, _MAX_MIN_BYTES = 128, 352
-# How often each kind stands in an outer one, of 256; which kind is how frequent is the language's.
+# Frequencies (of 256) of the four kinds inside one kind, in an order that depends on the language.
 _CHILD_WEIGHTS = (154, 64, 25, 13)
 _TOP_WEIGHTS = (64,) * NUM_KINDS
 STEPS_PER_CHUNK = 1 << 16

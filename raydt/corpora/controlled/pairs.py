@@ -159,7 +159,7 @@ def _rows(meanings: Meanings, places: IntArray) -> Meanings:
 
 
 def _sentences(meanings: Meanings, which: NDArray[np.bool_]) -> Meanings:
-    """Those sentences, each a document of its own."""
+    """The chosen sentences, each as a document of its own."""
     rows = _rows(meanings, np.flatnonzero(which))
     return replace(rows, document=np.arange(len(rows.document)))
 

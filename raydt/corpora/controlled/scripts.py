@@ -18,7 +18,7 @@ _VOWEL_AFTER_NO_CONSONANT = re.compile(r"(?<![b-df-hj-np-tv-z])[aeiou]")
 
 @dataclass(frozen=True)
 class Script:
-    """What stands for the letters a to z."""
+    """The characters that replace the letters a to z."""
 
     letters: str  # 26 characters, all of `letter_bytes`
     letter_bytes: int

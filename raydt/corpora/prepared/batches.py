@@ -69,7 +69,7 @@ class WindowBatches:
         _check(data, window)
         if batch_windows < 1 or batch_windows % world_size:
             requirement = f"a positive multiple of the {world_size} ranks"
-            raise InputError([Problem("windows of a batch", requirement, str(batch_windows))])
+            raise InputError([Problem("windows per batch", requirement, str(batch_windows))])
         self._rows = _Rows(data, window)
         self._batch_windows = batch_windows
         self._seed = seed

@@ -115,17 +115,17 @@ class Manifest:
 
     @property
     def num_characters(self) -> int:
-        """Of all splits, separators not counted."""
+        """The characters of all splits, without separators."""
         return sum(record.num_characters for record in self.splits.values())
 
     @property
     def num_documents(self) -> int:
-        """In all splits; a document with an excerpt in `val` counts there and in `train`."""
+        """The documents of all splits; one with an excerpt in `val` counts there and in `train`."""
         return sum(record.num_documents for record in self.splits.values())
 
     @property
     def num_excerpts(self) -> int:
-        """Of all splits; each ends with a separator."""
+        """The excerpts of all splits; each ends with a separator."""
         return sum(record.num_excerpts for record in self.splits.values())
 
 

@@ -1,10 +1,10 @@
-"""Interleave documents of several languages such that every prefix has their shares, to within a
+"""Interleave documents of several languages so that every prefix has their shares, to within one
 document.
 
-The rule is that of fair queueing (WF2Q; Bennett and Zhang, INFOCOM 1996): among the languages with
-at most their share so far, take the one whose share would be reached first with its next document.
-So of N bytes each language has its share, plus or minus at most one document (its longest, or the
-longest of all), however many languages there are.
+The rule is that of fair queueing (WF2Q; Bennett and Zhang, INFOCOM 1996): among the languages that
+have at most their share so far, take the one whose next document brings it to its share first. So
+each language has its share of the first N bytes, plus or minus at most one document (its longest,
+or the longest of all), however many languages there are.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ _LOOK_BYTES = 2**22  # searched for separators at a time
 def interleave(
     streams: Sequence[NDArray[np.uint8]], shares: Sequence[Fraction]
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield the next stream, and the begin and end of its next document, including the separator.
+    """Yield, document by document, the number of its stream and its begin and end there, including
+    the separator.
 
     `streams` are (N,) each, of documents that end with the separator; a last one without it is
-    ignored. `shares` add up to 1. It ends at the turn of an exhausted stream, so longer streams
-    only extend the sequence.
+    ignored. `shares` add up to 1. The sequence ends when an exhausted stream would be next, so
+    longer streams only extend it.
     """
     assert sum(shares) == 1
     ends = [document_ends(stream) for stream in streams]
@@ -38,14 +39,14 @@ def interleave(
     begins, nexts = [0] * len(streams), [next(each, None) for each in ends]
     total = 0
     while True:
-        may = [k for k, begin in enumerate(begins) if begin * whole <= weights[k] * total]
-        used_up: list[tuple[int, int, int]] = []
-        for k in may:
+        eligible = [k for k, begin in enumerate(begins) if begin * whole <= weights[k] * total]
+        finishes: list[tuple[int, int, int]] = []
+        for k in eligible:
             end = nexts[k]
             if end is None:
                 return
-            used_up.append((end * per_weight[k], k, end))
-        _, k, end = min(used_up)
+            finishes.append((end * per_weight[k], k, end))
+        _, k, end = min(finishes)
         yield k, begins[k], end
         total += end - begins[k]
         begins[k], nexts[k] = end, next(ends[k], None)

@@ -35,15 +35,16 @@ from raydt.locks import locked
 HELD_OUT: tuple[HeldOutSplit, ...] = ("val", "test")
 _WRITTEN_BYTES = 2**22  # written at a time
 
-Piece = tuple[str, int, int]  # of a language's stream, from where to where: a document, or its head
+# A language and the begin and end of a document, or of its beginning, in the language's stream.
+Piece = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
 class Mix:
-    """A mixture to prepare: languages with shares that add up to 1, and bytes of train.
+    """A mixture to prepare: languages with shares that add up to 1, and the bytes of train.
 
-    `evaluated` is the language of its `val` and `test`; None: these are mixed, too. With
-    `evaluated`, train is exactly that language's share of its first bytes, and interleaved
+    `evaluated` is the language of `val` and `test`; None: they are mixed, too. With `evaluated`,
+    train consists of the first bytes of that language, exactly its share, and of interleaved
     documents of the others.
     """
 
@@ -68,7 +69,7 @@ def prepare_mix(
     held_out_bytes: Mapping[HeldOutSplit, int | None],
     root: Path,
 ) -> PreparedLanguage:
-    """The mixture with at least its bytes of train, existing in `root` or written there. `val` and
+    """Open the mixture in `root`, with at least its bytes of train, or write it there. `val` and
     `test` have `held_out_bytes` (None: as many as any sweep reads), or all that the languages have.
 
     Raises `TooShortError` if a language is too short, and `InputError` if `root` is not writable.
@@ -76,8 +77,8 @@ def prepare_mix(
     parts = {name: languages[name] for name in mix.shares}
     key = next(iter(parts.values())).folder.parent.name
     folder, work = root / key / mix.name, root / WORK / key / mix.name
-    # Hold out as much as any sweep reads, unless more is requested. What exists is then either
-    # that, or everything.
+    # Hold out as much as any sweep reads, unless more is requested. An existing split then has
+    # either that or everything.
     asked: dict[Split, int] = {"train": mix.train_bytes}
     asked |= {s: max(at_most(s, None), at_most(s, each)) for s, each in held_out_bytes.items()}
     try:
@@ -117,7 +118,7 @@ def _is_enough(
     stored = existing.manifest.splits
     drawn_from = {part.language: part.drawn_from for part in existing.manifest.parts or ()}
     if drawn_from != {name: _hashes(part) for name, part in parts.items()}:
-        return False  # a language that is longer now may give more
+        return False  # a language that has become longer may contribute more
     return stored["train"].num_bytes >= asked["train"] and all(
         stored[split].num_bytes >= asked[split] or asked[split] == at_most(split, None)
         for split in HELD_OUT
@@ -151,7 +152,7 @@ def _write(
         for name, num_bytes in used.items():
             taken[name][split] = num_bytes
         if split == "train" and records[split].num_bytes < mix.train_bytes:
-            # The language furthest behind its share is the exhausted one.
+            # The exhausted language is the one furthest behind its share.
             short = min(used, key=lambda name: used[name] / mix.shares[name])
             needed = ceil(mix.shares[short] * mix.train_bytes)
             raise TooShortError(short, max(needed, stored[short] + 1))
@@ -164,7 +165,7 @@ def _mixed(
     shares: Mapping[str, Fraction],
     num_bytes: int,
 ) -> Iterator[Piece]:
-    """Interleaved documents of the languages `names`, up to the one that reaches `num_bytes`."""
+    """Interleaved documents of the languages `names`, until they reach `num_bytes`."""
     total = 0
     for number, begin, end in interleave(
         [streams[name] for name in names], [shares[name] for name in names]
@@ -176,9 +177,9 @@ def _mixed(
 
 
 def _joined(streams: Mapping[str, NDArray[np.uint8]], mix: Mix, first: str) -> Iterator[Piece]:
-    """The first bytes of the evaluated language `first`, as its scratch cell reads them, then
-    documents of the others, interleaved; both are cut where their part ends. The order in the file
-    does not matter: all of it is one size, whose windows training reads in random order.
+    """The first bytes of the evaluated language `first`, which its scratch cell reads too, then
+    interleaved documents of the others; both parts are cut to their exact size. The order in the
+    file does not matter: training reads all windows of the file, in random order.
     """
     wanted = int(mix.shares[first] * mix.train_bytes)
     yield from _cut(_of_one(first, streams[first]), wanted)
@@ -214,7 +215,7 @@ def _cut(pieces: Iterable[Piece], num_bytes: int) -> Iterator[Piece]:
 def _write_pieces(
     pieces: Iterable[Piece], streams: Mapping[str, NDArray[np.uint8]], path: Path
 ) -> tuple[SplitRecord, dict[str, int]]:
-    """Write a split; returns its record, and the bytes taken by language."""
+    """Write a split; returns its record, and the bytes taken from each language."""
     used = dict.fromkeys(streams, 0)
     waiting: list[NDArray[np.uint8]] = []
     num_waiting_bytes = 0
@@ -251,9 +252,9 @@ def _manifest(
         language=mix.name,
         source=Source(corpus=first.source.corpus, mixed=_texts(mix, languages)),
         licence=None if None in licences else ", ".join(sorted(map(str, licences))),
-        split_rule=f"as of {', '.join(parts)}: of each split the first documents, by turns"
+        split_rule=f"the first documents of each split of {', '.join(parts)}, interleaved"
         if mix.evaluated is None
-        else f"the first bytes of {mix.evaluated}, then documents of the others by turns",
+        else f"the first bytes of {mix.evaluated}, then documents of the others, interleaved",
         split_seed=first.split_seed,
         normalisation=first.normalisation,
         duplicates_rule=first.duplicates_rule,

@@ -60,7 +60,7 @@ def _check_for_more(mix: Mix, language: PreparedLanguage, short: TooShortError) 
     if source.is_all:
         raise bad(
             f"train of {language.name}, for {mix.train_bytes} bytes of {mix.name}",
-            f"{short.num_bytes} bytes in whole documents, that is, mixtures no larger than their "
-            f"corpora ({source.corpus})",
+            f"{short.num_bytes} bytes in whole documents: a mixture cannot be larger than its "
+            f"corpus ({source.corpus})",
             f"{language.manifest.splits['train'].num_bytes} bytes",
         )

@@ -14,8 +14,8 @@ from raydt.orchestration.run.task import CellTask, Weights
 
 
 class Inventory:
-    """By cell id, parents before children: `cells`, `tasks`, expected `seconds`, `fingerprints`,
-    and the reasons of added cells (`added_for`).
+    """What is known of each cell, by cell id, parents before children: `cells`, `tasks`, expected
+    `seconds`, `fingerprints`, and the reasons of added cells (`added_for`).
 
     `priced` is the sweep with the hardware it runs on; `rates` and `seen` are measured training
     speeds and bytes seen.

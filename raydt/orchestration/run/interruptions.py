@@ -1,4 +1,4 @@
-"""The journal of interrupted tries: `losses.jsonl`, one JSON object per line.
+"""The journal of interrupted attempts: `losses.jsonl`, one JSON object per line.
 
 The driver writes it, beside the journals that workers write for their attempts.
 """
@@ -16,8 +16,8 @@ LOSSES = "losses.jsonl"
 
 
 def write_interruption(folder: Folder, task: str, interruption: Interruption) -> None:
-    """Append an interruption of the named task. If the storage is full or unreachable, only
-    print."""
+    """Append an interruption of the named task. If that fails, because the storage is full or
+    unreachable, only print the error."""
     row = {"time": time.time(), "task": task, **asdict(interruption)}
     try:
         folder.append(LOSSES, (json.dumps(row) + "\n").encode())
@@ -26,7 +26,7 @@ def write_interruption(folder: Folder, task: str, interruption: Interruption) ->
 
 
 def interruption_line(interruption: Interruption) -> str:
-    """The interruption as a line of text."""
+    """The interruption in one line of text."""
     where = f" on {interruption.node}" if interruption.node else ""
     when = f" in {interruption.pause_seconds:.0f} s" if interruption.pause_seconds else ""
-    return f"{interruption.reason}{where}; tried again{when}"
+    return f"{interruption.reason}{where}; retrying{when}"

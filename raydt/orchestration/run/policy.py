@@ -19,12 +19,12 @@ class NoTask(Enum):
 
 @dataclass(frozen=True)
 class Interruption:
-    """An interrupted try, after which its task is tried again."""
+    """An interrupted attempt at a task, which will be retried."""
 
     reason: str  # one line
     node: str | None  # where it ran, if known
     counts: bool  # towards `max_retries`, because it was the task's own fault
-    pause_seconds: float  # until the next try
+    pause_seconds: float  # until the next attempt
 
 
 class Policy(Protocol[TaskT, ReportT]):
@@ -63,7 +63,7 @@ class Policy(Protocol[TaskT, ReportT]):
         no longer needed."""
 
     def interrupted(self, task: TaskT, interruption: Interruption) -> None:
-        """Its trial was interrupted and will be tried again."""
+        """The task's trial was interrupted and will be retried."""
 
     def print(self, line: str) -> None:
         """Show a message about the machines."""

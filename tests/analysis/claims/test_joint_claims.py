@@ -92,7 +92,7 @@ def test_scores_that_order_pairs_as_transfer_does_agree() -> None:
     assert found.verdict is Verdict.YES
     assert found.n == 10
     # All scores are under 0 and all pairs gain: they agree in order and not in sign.
-    assert "90 of 90 pairs and sizes gain as a finetune and lose jointly" in found.sentence
+    assert "In 90 of 90 combinations of pair and size, finetuning gains" in found.sentence
     assert found.tables[SIGNS].set_index("").loc["D_T above 0", "BTS below 0"] == 90
     assert agreed(-1).verdict is Verdict.OPPOSITE
     assert agreed(0, noise=1).verdict not in (Verdict.YES, Verdict.OPPOSITE)

@@ -117,7 +117,7 @@ def test_a_mixture_larger_than_its_corpora_is_refused(corpus: FilesCorpus, root:
     with pytest.raises(InputError) as caught:
         prepare_mixes(locate(corpus), [Mix("m", HALVES, most + 1)], languages, 300, 300, root)
     (problem,) = caught.value.problems
-    assert "mixtures no larger than their" in problem.expected
+    assert "a mixture cannot be larger than its" in problem.expected
     assert f"for {most + 1} bytes of m" in problem.what
 
 

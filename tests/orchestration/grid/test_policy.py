@@ -200,7 +200,7 @@ def test_a_lost_cell_is_in_a_journal_of_its_own(world: World) -> None:
         (task.cell_id, "b (10.0.0.2)", False, 2.0),
     ]
     assert world.shown.of("lost") == [task.cell_id] * 2
-    assert "tried again in 2 s" in str(world.shown.seen[-1][2])
+    assert "retrying in 2 s" in str(world.shown.seen[-1][2])
     # Its process may also have been lost after its work was done.
     world.train(task)
     assert world.policy.is_over(task, None)

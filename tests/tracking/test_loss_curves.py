@@ -84,7 +84,7 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         read(tmp_path, text)
     found = str(raised.value)
-    assert "curves.csv line 2: bytes_seen: expected the bytes trained on so far" in found
+    assert "curves.csv lines 2, 3: bytes_seen: expected the bytes trained on so far" in found
     assert "curves.csv line 3: bytes_seen" in found
     assert "curves.csv line 6: loss" in found
     assert found.count("a cell of the table of losses") == 1

@@ -56,16 +56,17 @@ def analyzed(
     on_step: Callable[[str], None] = lambda _: None,
     executor_context: ExecutorContext = this_process,
     on_computed: Callable[[Analysis], None] = lambda _: None,
+    every_launch: bool = False,
     **options: Unpack[Options],
 ) -> tuple[Analysis, bool]:
     """The result of `analysis.analyze.analyze`, and whether it came from the cache.
 
-    Takes the same arguments and raises the same errors. A new analysis runs with the executor of
-    `executor_context`, such as `second_process`; `on_computed` receives it before its tables and
-    figures are written.
+    Takes the same arguments and raises the same errors; `every_launch` as `read_sweep`. A new
+    analysis runs with the executor of `executor_context`, such as `second_process`; `on_computed`
+    receives it before its tables and figures are written.
     """
     on_step("reading the store")
-    runs = read_sweep(store_uri, sweep)
+    runs = read_sweep(store_uri, sweep, every_launch=every_launch)
     folder = (out_dir(runs.sweep) if callable(out_dir) else out_dir).absolute()
     require_ours(folder, runs.sweep)
     place = _cache_folder() / f"{_key(runs, folder, options)}.pickle"

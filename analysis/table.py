@@ -180,7 +180,10 @@ def _of_the_plan(
             continue
         kept.append(one)
     if unplanned and with_prints:
-        requirement = "only cells of the newest launch's plan (the others are left out)"
+        requirement = (
+            "only cells of the newest launch's plan (the others are left out; --every-launch reads "
+            "the plans of all)"
+        )
         problems.append(_these("cells with a run", requirement, unplanned))
     elif unplanned:
         problems += [

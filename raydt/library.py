@@ -108,11 +108,13 @@ def analyze(
     storage: str | Path = "runs",
     estimator: str = "guided",
     confidence: float = 0.9,
+    every_launch: bool = False,
 ) -> Analysis:
     """Compute D_E and D_T of a sweep and write the report, as `raydt analyze` does.
 
     `sweep` is a sweep of `plan`, or the name of one in the folder `storage`: one that was trained
-    there, or a table of losses that `raydt import` read.
+    there, or a table of losses that `raydt import` read. With `every_launch` the cells of all its
+    launches are read, not only those of the newest one's grid.
 
     Raises `InputError` and `RunError` as `analysis.analyze.analyze` does.
 
@@ -139,6 +141,7 @@ def analyze(
         estimator=estimator,
         confidence=confidence,
         corpora_dir=folder / "corpora",
+        every_launch=every_launch,
     )
     return result
 

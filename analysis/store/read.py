@@ -52,8 +52,13 @@ def open_store(store_uri: str) -> MlflowClient:
     return _client(store_uri)
 
 
-def read_sweep(store_uri: str, sweep: str | None = None) -> SweepRuns:
+def read_sweep(
+    store_uri: str, sweep: str | None = None, *, every_launch: bool = False
+) -> SweepRuns:
     """All runs of a sweep; of the most recently launched one if none is named.
+
+    The plan is that of its newest launch, or with `every_launch` of all its launches together: a
+    grid that was extended by another one.
 
     SQL stores are read from their tables, servers through MLflow. `InputError` as `open_store`,
     and if the sweep (or any sweep) is not in the store.
@@ -61,11 +66,12 @@ def read_sweep(store_uri: str, sweep: str | None = None) -> SweepRuns:
     kind = check_address(store_uri)
     try:
         with ExitStack() as stack:
-            return _read(open_reader(stack, kind, store_uri), store_uri, sweep, [])
+            reader = open_reader(stack, kind, store_uri)
+            return _read(reader, store_uri, sweep, [], every_launch)
     except TablesUnreadableError as error:
         # Tables of an unknown MLflow version; its own client can read them or report why not.
         note = f"Read through MLflow's client, which is slower: {_first_line(error)}."
-    return _read(_api_reader(store_uri), store_uri, sweep, [note])
+    return _read(_api_reader(store_uri), store_uri, sweep, [note], every_launch)
 
 
 def open_reader(stack: ExitStack, kind: str, store_uri: str) -> RunReader:
@@ -74,7 +80,13 @@ def open_reader(stack: ExitStack, kind: str, store_uri: str) -> RunReader:
     return _api_reader(store_uri) if kind == "server" else _sql_reader(stack, kind, store_uri)
 
 
-def _read(reader: RunReader, store_uri: str, sweep: str | None, notes: list[str]) -> SweepRuns:
+def _read(
+    reader: RunReader,
+    store_uri: str,
+    sweep: str | None,
+    notes: list[str],
+    every_launch: bool = False,
+) -> SweepRuns:
     shown = without_password(store_uri)
     with _store_errors(store_uri):
         names = reader.experiments()
@@ -98,6 +110,12 @@ def _read(reader: RunReader, store_uri: str, sweep: str | None, notes: list[str]
         mine = [run for run in launches if run.experiment_id == experiment_id]
         cells = list(reader.cells(experiment_id))
     plan = _plan(store_uri, mine[0], notes)
+    if every_launch and plan is not None:
+        for earlier in mine[1:]:
+            there = {cell.cell_id for cell in plan}
+            plan += [
+                cell for cell in _plan(store_uri, earlier, notes) or () if cell.cell_id not in there
+            ]
     return SweepRuns(shown, chosen, experiment_id, mine, cells, plan, notes)
 
 

@@ -27,6 +27,11 @@ def make_parser(prog: str, about: str) -> CommandParser:
         "cache here]",
     )
     parser.add_argument(
+        "--every-launch",
+        action="store_true",
+        help="read the cells of all launches of the sweep, not only those of the newest one's grid",
+    )
+    parser.add_argument(
         "--estimator",
         default="guided",
         metavar="NAME",
@@ -57,6 +62,7 @@ def run(parsed: argparse.Namespace) -> int:
             lambda step: status.update(f"Analysing: {step}"),
             second_process,
             lambda found: print_findings(found, console),
+            every_launch=parsed.every_launch,
             estimator=parsed.estimator,
             confidence=parsed.confidence,
             corpora_dir=storage / "corpora",

@@ -111,6 +111,19 @@ def test_the_newest_launch_has_the_plan_and_cells_of_all_launches_count(
     assert [cell.size_bytes for cell in read.plan] == [8_000, 32_000]
 
 
+def test_every_launch_adds_the_plans_of_earlier_ones(store: Any, make_cell: Any) -> None:
+    small, large = (make_cell("scratch", None, "de", size) for size in (8_000, 32_000))
+    store.write("grown", [small])
+    store.launch("grown", [large])
+    store.cell("grown", large)
+    assert len(tidy(read_sweep(store.uri, "grown")).problems) == 1
+    read = read_sweep(store.uri, "grown", every_launch=True)
+    assert sorted(cell.size_bytes for cell in read.plan or ()) == [8_000, 32_000]
+    table = tidy(read)
+    assert sorted(table.cells["size_bytes"]) == [8_000, 32_000]
+    assert not table.problems
+
+
 def same(one: SweepRuns, other: SweepRuns) -> None:
     assert sorted(one.cells, key=lambda run: run.run_id) == sorted(
         other.cells, key=lambda run: run.run_id

@@ -130,7 +130,7 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pla
 
 
 def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Place | None]:
-    """Which source leads for which target, if most targets have a clear leader and the leaders
+    """Which source leads for which target, if some targets have a clear leader and the leaders
     differ; else ""."""
     leads: dict[str, list[str]] = {}
     level, firsts = [], []
@@ -144,7 +144,7 @@ def _by_target(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pl
             firsts.append((first["range"] == "inside", first["effective_bytes"], model, target))
         else:
             level.append(where)
-    if len(leads) < 2 or len(level) >= len(firsts):
+    if len(leads) < 2:
         return "", None
     who = "; ".join(f"{source} for {listed(where)}" for source, where in leads.items())
     none = f"; none clearly for {listed(level)}" if level else ""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.wording import listed
+
 _MARKS = {"inside": "", "below": "< ", "above": "> "}
 MEANING = "0: no transfer; above: the source helps; below: it interferes"
 
@@ -41,12 +43,13 @@ def bilingual_sentences(scores: pd.DataFrame) -> list[str]:
         rows = mine[mine["target_bytes"] == size].sort_values(
             ["score", "source"], ascending=[False, True], kind="stable"
         )
-        each = ", ".join(
-            f"{row['source']} {score_with_interval(row)}" for row in rows.to_dict("records")
+        each = listed(
+            (f"{row['source']} {score_with_interval(row)}" for row in rows.to_dict("records")), 4
         )
         where = f"{target} ({model})" if several else str(target)
+        meaning = "" if said else f" ({MEANING})"
         said.append(
             f"Trained together from scratch, on {rows['size'].iloc[0]} of {where}: bilingual "
-            f"transfer score {each} ({MEANING})."
+            f"transfer score {each}{meaning}."
         )
     return said

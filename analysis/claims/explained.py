@@ -103,7 +103,10 @@ def explained_by_similarity(
             unit="languages",
         )
     if explore:
-        tested += together(numbers, ranks, known, num_permutations, random, notes)
+        # Made-up sources such as `nonsense` have no distances; real languages still have all.
+        kept = known_languages(known[PREREGISTERED], numbers)
+        every = (numbers.only(kept, kept), ranks.only(kept, kept))
+        tested += together(*every, known, num_permutations, random, notes)
     table = pd.DataFrame(tested)
     table["p_holm"] = table.groupby(FAMILY)["p"].transform(
         lambda p: pd.Series(holm(p.to_numpy(dtype=float)), index=p.index)

@@ -35,7 +35,7 @@ def _signed(score: float) -> str:
 def bilingual_sentences(scores: pd.DataFrame) -> list[str]:
     """For each model and target, at the size where most scores are not bounds (the larger of two
     such): the effect of joint training."""
-    said = []
+    said: list[str] = []
     several = scores["model"].nunique() > 1 if len(scores) else False
     for (model, target), mine in scores.groupby(["model", "target"], sort=True):
         inside = (mine["range"] == "inside").groupby(mine["target_bytes"]).sum()

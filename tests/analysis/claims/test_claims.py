@@ -144,6 +144,9 @@ def test_a_planted_distance_is_found_and_named() -> None:
     assert beside["p"].idxmin() == "syntactic"
     assert "featural" not in beside.index  # made of the others
     assert any("(predicted by URIEL)" in name for name in table["predictor"])  # por
+    # A language without distances does not take them from the others.
+    with_nonsense = answers(replace(grid, languages=(*TEN, "nonsense")), 100)["similarity"]
+    assert "MRQAP" in set(with_nonsense.tables[explained.CORRELATES]["method"])
     # Distances are symmetric, so with no main effects transfer is commutative.
     even = answers(PlantedGrid(languages=TEN, slope=4.0, seeds=(0, 1)), 100)
     assert even["commutative"].verdict is Verdict.YES

@@ -27,7 +27,9 @@ SMALL = "--protocol.val-bytes 1k --protocol.test-bytes 1k " + " ".join(
 SEARCH = "tests/integration/test_hparams.py"
 TORCH = "https://download.pytorch.org/whl/cpu"
 # The pages, in an order in which their commands can be run.
-PAGES = ("README.md", "docs/sweeps.md", "docs/install.md")
+PAGES = ("README.md", "docs/sweeps.md", "docs/install.md", "docs/study.md")
+STUDY = "tests/test_study.py"
+ORDER = "en de es pt fi ru ar ja zh ko"
 # Run elsewhere, and where.
 ELSEWHERE = {
     "make demo": ".ci/run",
@@ -43,6 +45,8 @@ ELSEWHERE = {
     "raydt push models/zh --to OWNER/NAME": "tests/export/test_push.py",
     "raydt refine texts --until 1.5 --dry-run": "tests/commands/test_refine.py",
     "raydt refine texts --until 1.5 --budget 30m": "tests/integration/test_refine.py",
+    "raydt export": "tests/export/test_cells.py",
+    "raydt import": "tests/tracking/test_imported.py",
     "raydt run": "tests/macos/test_macos.py",
     "raydt hparams": SEARCH,
     "raydt refine": "tests/integration/test_refine.py",
@@ -51,12 +55,22 @@ ELSEWHERE = {
     "raydt logs -f": "tests/integration/test_jobs.py",
     "raydt stop": "tests/integration/test_jobs.py",
     "raydt resume": "tests/integration/test_jobs.py",
+    "python -m raydt.corpora.controlled nonsense brackets --to texts --bytes 3M": STUDY,
+    "python sweeps/study/groups.py runs/study/report": STUDY,
 }
 # Run by hand alone, and why.
 BY_HAND = {
     f"pip install torch==2.13.0 --index-url {TORCH}": "it asks pytorch.org",
     f"PIP_EXTRA_INDEX_URL={TORCH} make demo": "it asks pytorch.org; without it: .ci/run",
     "python docs/pictures/terminal.py --after 6 -- --sweep sweeps/smoke.toml --slots 2": "picture",
+    f"python docs/pictures/map.py runs/study/report --size 8k --order {ORDER}": "of an hour's run",
+    "cd texts && sha256sum --check ../sweeps/study/texts.sha256": f"not our texts: {STUDY}",
+    "python sweeps/grid.py --sweep sweeps/study/pairs.toml": f"50 minutes; its cells: {STUDY}",
+    "python sweeps/grid.py --sweep sweeps/study/joint.toml": f"14 minutes; its cells: {STUDY}",
+    "python sweeps/grid.py --sweep sweeps/study/mixtures.toml": f"25 minutes; its cells: {STUDY}",
+    "raydt refine study --until 1.5 --dry-run": "of an hour's run",
+    "raydt analyze study --every-launch": "of an hour's run; tests/analysis/store/test_store.py",
+    "raydt analyze study-mixtures": "of 25 minutes' run",
 }
 
 

@@ -124,6 +124,11 @@ def listed(names: Iterable[str], most: int = 6) -> str:
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
 
 
+def ratio(value: float) -> str:
+    """1.04, 2.2, 12: two digits, and below 2 the hundredths that tell it from 1."""
+    return f"{value:.3g}" if value < 2 else f"{value:.2g}"
+
+
 def counted(number: int, one: str, many: str | None = None) -> str:
     """ "1 cell", "3 cells"."""
     return f"{number} {one if number == 1 else many or one + 's'}"

@@ -22,7 +22,7 @@ from analysis.claims.permutation import associated, label_permutations
 from analysis.claims.quadratic import Size, size_of
 from analysis.claims.similar import SIMILAR_FOLD
 from analysis.claims.twoway import connected, two_way
-from analysis.wording import counted, listed
+from analysis.wording import counted, listed, ratio
 
 NAME = "commutative"
 QUESTION = "Does a language give another what it gets from it?"
@@ -118,8 +118,8 @@ def commutative(
     fold = math.exp(float((pairs["there"] - pairs["back"]).abs().median()))
     clear = by_size[by_size["clearly_differ"]]
     typical = (
-        f"Over {counted(len(pairs), 'pair')} the two directions typically differ {fold:.2g}-fold "
-        f"in D_E; their intervals do not overlap in {len(clear)} of {len(by_size)} comparisons"
+        f"Over {counted(len(pairs), 'pair')} the two directions typically differ "
+        f"{ratio(fold)}-fold in D_E; their intervals do not overlap in {len(clear)} of {len(by_size)} comparisons"
     )
     tables = {"Both directions, all sizes": pairs, "Both directions by size": by_size}
     notes = list(left.notes)

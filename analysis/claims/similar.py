@@ -33,7 +33,7 @@ from analysis.claims.twoway import (
     shares,
     source_effect_p,
 )
-from analysis.wording import counted
+from analysis.wording import counted, ratio
 
 NAME = "similar"
 QUESTION = "Do different sources help a target about equally?"
@@ -77,7 +77,7 @@ def similar(
     notes, takes = list(compared.notes), ""
     widest = table.iloc[0]
     largest = (
-        f"D_E differs between sources up to {widest['ratio']:.2g}-fold ({widest['source']} over "
+        f"D_E differs between sources up to {ratio(widest['ratio'])}-fold ({widest['source']} over "
         f"{widest['other']}"
     )
     if among.drawn is None:
@@ -92,7 +92,7 @@ def similar(
     else:
         p = sources_differ_p(grid, confidence)
         sentence = (
-            f"{largest}, [{widest['low']:.2g}, {widest['high']:.2g}]).{explained}the pair "
+            f"{largest}, [{ratio(widest['low'])}, {ratio(widest['high'])}]).{explained}the pair "
             f"{part.pair:.0%}, seeds {part.noise:.0%} (no difference between sources: "
             f"p = {p:.2g})."
         )

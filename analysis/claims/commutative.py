@@ -119,7 +119,8 @@ def commutative(
     clear = by_size[by_size["clearly_differ"]]
     typical = (
         f"Over {counted(len(pairs), 'pair')} the two directions typically differ "
-        f"{ratio(fold)}-fold in D_E; their intervals do not overlap in {len(clear)} of {len(by_size)} comparisons"
+        f"{ratio(fold)}-fold in D_E; their intervals do not overlap in {len(clear)} of "
+        f"{len(by_size)} comparisons"
     )
     tables = {"Both directions, all sizes": pairs, "Both directions by size": by_size}
     notes = list(left.notes)

@@ -98,6 +98,11 @@ def test_groups_of_sources_have_means_over_targets(tmp_path: Path) -> None:
     pd.DataFrame(rows).to_csv(tmp_path / "effective.csv", index=False)
     words = [sys.executable, str(STUDY / "groups.py"), str(tmp_path)]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    there_is_none = subprocess.run(
+        [*words[:2], str(tmp_path / "no")], capture_output=True, text=True
+    )
+    assert there_is_none.returncode == 2
+    assert "expected a folder that `raydt analyze` wrote" in there_is_none.stderr
     # Means of 300 and 150 over two targets: 225, and 6.314 * 106.07 / sqrt(2) to each side.
     assert "| 8k | the same script | 4 | +225 [-249, +699] | 0 |" in said
     assert "| 8k | another script, into Latin | 2 | -50 [-366, +266] | 0 |" in said

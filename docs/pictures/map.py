@@ -28,7 +28,10 @@ def main() -> None:
     parser.add_argument("--order", nargs="+", default=[], help="of the languages")
     parser.add_argument("--into", type=Path, default=HERE, help="folder of the pictures")
     given = parser.parse_args()
-    effective = pd.read_csv(given.report / "effective.csv")
+    table = given.report / "effective.csv"
+    if not table.exists():
+        parser.error(f"report: expected a folder that `raydt analyze` wrote, got no {table}")
+    effective = pd.read_csv(table)
     rows = effective[
         (effective["stage"] == Stage.FINETUNE)
         & (effective["finetune_bytes"] == parse_bytes(given.size))

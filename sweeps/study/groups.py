@@ -54,7 +54,10 @@ def groups(effective: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("report", type=Path, help="folder that `raydt analyze` wrote")
-    found = groups(pd.read_csv(parser.parse_args().report / "effective.csv"))
+    table = parser.parse_args().report / "effective.csv"
+    if not table.exists():
+        parser.error(f"report: expected a folder that `raydt analyze` wrote, got no {table}")
+    found = groups(pd.read_csv(table))
     print("| D_F | sources | pairs | D_T, mean over targets | bounds |\n|---|---|---|---|---|")
     for row in found.to_dict("records"):
         mean, low, high = (signed_bytes(row[name]) for name in ("mean", "low", "high"))

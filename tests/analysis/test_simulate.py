@@ -34,7 +34,7 @@ def shares() -> pd.Series:
 
     found = pd.concat(
         [
-            run(["equal languages", "D_T = 0"], 4, 12),
+            run(["equal languages", "D_T = 0", "one cell 2 % above scratch, the edge"], 4, 12),
             run(["one source 7-fold", "antisymmetric pairs", "one cell 25 % above scratch"], 6, 3),
             run(["sigmoid", "limited by steps", "seeds share rungs"], 4, 8, 3),
             run(["weak transfer, k = 8"], 6, 12, 3),

@@ -100,7 +100,7 @@ def test_facts_come_from_manifests_and_contradictions_are_left_out(tmp_path: Pat
     assert facts.contamination["en"]["de"] == 0.1
     assert facts.contamination["de"]["en"] == 0.0
     assert "alba" not in facts.contamination
-    assert "ru stands in 2 prepared corpora" in facts.notes[0]
+    assert "ru is in 2 prepared corpora" in facts.notes[0]
     matrices = predictors(["en", "de"], facts)
     assert matrices["target's text in source"].loc["en", "de"] == 0.1
     assert matrices["source's text in target"].loc["de", "en"] == 0.1

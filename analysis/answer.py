@@ -101,10 +101,13 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pla
     beaten = wins.groupby("source")["other"].nunique()
     rivals = compared.groupby("source")["other"].nunique()
     best = [name for name in beaten.index if beaten[name] == rivals[name] == len(sources) - 1]
+    # NaN with one seed; no target has a clear leader then.
+    sure = compared.loc[compared["source"].isin(best), "sure"]
+    is_sure = bool(best) and bool((sure >= SURE).all())
+    by_target, where = ("", None) if is_sure else _by_target(effective, noise)
+    if by_target:
+        return f"{by_target}.{apart}", where
     if not best:
-        by_target, where = _by_target(effective, noise)
-        if by_target:
-            return f"{by_target}.{apart}", where
         shown = listed(
             f"{row['source']} beats {row['other']}"
             for row in wins.sort_values(
@@ -113,14 +116,13 @@ def _headline(effective: pd.DataFrame, noise: Evidence | None) -> tuple[str, Pla
         )
         return f"No source transfers most: {shown or 'every pair is tied'}.{apart}", None
     finding, place = _finding(effective, noise, best[0])
-    sure = compared.loc[compared["source"] == best[0], "sure"]
-    if sure.isna().any():
+    if is_sure:
+        who = f"{best[0]} transfers most"
+    elif sure.isna().any():
         who = (
             f"{best[0]} transfers most among these checkpoints (with one seed, not necessarily as "
             "a language)"
         )
-    elif (sure >= SURE).all():
-        who = f"{best[0]} transfers most"
     else:
         who = (
             f"{best[0]} leads, but not beyond the noise of seeds (its mean lead holds in "

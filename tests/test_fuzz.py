@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from raydt.corpora.sources.files import read_file
 from raydt.corpora.sources.locate import locate
 from raydt.corpora.spec import FilesCorpus, parse_corpus
-from raydt.tracking.loss_table import read_losses
+from raydt.losses.table import read_losses
 from tests.mutated_files import Mutation, accepted, fuzzed, mutated, mutations
 
 ROWS = [{"text": "grüßt 日本"}, {"text": None}, {"n": 1}, {"text": "a\nb", "t": {"de": "x"}}]

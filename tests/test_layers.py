@@ -66,7 +66,13 @@ HEAVY = {
         "raydt.export",
         "raydt.probes",
     ),
-    "mlflow": ("raydt.tracking", "analysis.store", "analysis.report", "analysis.analyze"),
+    "mlflow": (
+        "raydt.tracking",
+        "raydt.losses",
+        "analysis.store",
+        "analysis.report",
+        "analysis.analyze",
+    ),
 }
 OPTIONAL = {"raydt.cpu"}
 

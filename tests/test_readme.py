@@ -46,7 +46,7 @@ ELSEWHERE = {
     "raydt refine texts --until 1.5 --dry-run": "tests/commands/test_refine.py",
     "raydt refine texts --until 1.5 --budget 30m": "tests/integration/test_refine.py",
     "raydt export": "tests/export/test_cells.py",
-    "raydt import": "tests/tracking/test_imported.py",
+    "raydt import": "tests/losses/test_imported.py",
     "raydt run": "tests/macos/test_macos.py",
     "raydt hparams": SEARCH,
     "raydt refine": "tests/integration/test_refine.py",

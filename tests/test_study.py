@@ -96,6 +96,14 @@ def test_groups_of_sources_have_means_over_targets(tmp_path: Path) -> None:
         for target, amount in zip(("pt", "de"), both, strict=True)
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "effective.csv", index=False)
+    far = {"es": 0.0, "en": 0.1, "zh": 1.0, "nonsense": 0.0}
+    script = "script (letters not in common)"
+    pairs = [
+        {"source": source, "target": target, script: distance}
+        for source, distance in far.items()
+        for target in ("pt", "de")
+    ]
+    pd.DataFrame(pairs).to_csv(tmp_path / "claim_similarity_2.csv", index=False)
     words = [sys.executable, str(STUDY / "groups.py"), str(tmp_path)]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     there_is_none = subprocess.run(
@@ -105,5 +113,5 @@ def test_groups_of_sources_have_means_over_targets(tmp_path: Path) -> None:
     assert "expected a folder that `raydt analyze` wrote" in there_is_none.stderr
     # Means of 300 and 150 over two targets: 225, and 6.314 * 106.07 / sqrt(2) to each side.
     assert "| 8k | the same script | 4 | +225 [-249, +699] | 0 |" in said
-    assert "| 8k | another script, into Latin | 2 | -50 [-366, +266] | 0 |" in said
+    assert "| 8k | another script, into a shared one | 2 | -50 [-366, +266] | 0 |" in said
     assert "| 8k | nonsense | 2 | +25 [-133, +183] | 0 |" in said

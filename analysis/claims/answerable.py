@@ -136,19 +136,16 @@ def _specific(axes: Axes) -> Answerable:
     if len(axes.sources) < 3 or len(axes.targets) < 3:
         return Answerable(*said, False, "needs 3 sources with known distances to 3 targets")
     grid, x = _known(axes)
-    values = _masked(grid, np.random.default_rng(0).standard_normal(x.shape))
-    line = (
-        specific.slope_over(Grid(grid.sources, grid.targets, values), x)
-        if len(grid.sources) >= 3 and len(grid.targets) >= 3
-        else None
-    )
-    if line is None:
+    pairs = grid.different()
+    found = None
+    if len(grid.sources) >= 3 and len(grid.targets) >= 3:
+        found = specific.beyond_effects(pairs, x)
+    if found is None:
         return Answerable(*said, False, "needs languages at different, known distances")
-    _, error, mean_error, freedom = line
-    # Of random values; those of a grid scatter by PAIR_SD. What source and target do not explain of
-    # the distances may be little: three sources far from all targets, and one near to all.
-    pairs = grid.observed & grid.different()
-    error *= PAIR_SD / (mean_error * math.sqrt(pairs.sum()))
+    # What source and target do not explain of the distances may be little: three sources far from
+    # all targets, and one near to all.
+    _, rest, freedom = found
+    error = PAIR_SD / math.sqrt(rest @ rest)
     seen = np.where(pairs, x, np.nan)
     apart = float((np.nanmax(seen, axis=0) - np.nanmin(seen, axis=0)).max())
     fold = math.exp(float(stdtrit(freedom, 1 - LEVEL)) * error * apart)

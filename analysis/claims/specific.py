@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtr
 
@@ -221,16 +222,12 @@ def _fitted(found: Finetuned, confidence: float, more: int = 0) -> dict[str, obj
 def slope_over(grid: Grid, x: Floats) -> tuple[float, float, float, int] | None:
     """Slope of the values over x beyond source and target effects, its standard error, that of the
     mean, and the degrees of freedom; None if they are not identified."""
-    row, column = np.nonzero(grid.observed)
-    effects = np.hstack([np.eye(len(grid.sources))[row], np.eye(len(grid.targets))[column]])
-    basis = np.linalg.svd(effects, full_matrices=False)
-    kept = basis.U[:, 1e-9 * basis.S[0] < basis.S]
-    y, z = grid.values[grid.observed], x[grid.observed]
-    y_rest, z_rest = y - kept @ (kept.T @ y), z - kept @ (kept.T @ z)
-    freedom = len(y) - kept.shape[1] - 1
-    spread = float(z_rest @ z_rest)
-    if freedom < MIN_FREEDOM or spread <= 1e-9 * float(((z - z.mean()) ** 2).sum()):
+    found = beyond_effects(grid.observed, x)
+    if found is None:
         return None
+    kept, z_rest, freedom = found
+    y, spread = grid.values[grid.observed], float(z_rest @ z_rest)
+    y_rest = y - kept @ (kept.T @ y)
     slope = float(z_rest @ y_rest) / spread
     variance = float(((y_rest - slope * z_rest) ** 2).sum()) / freedom
     return (
@@ -239,6 +236,21 @@ def slope_over(grid: Grid, x: Floats) -> tuple[float, float, float, int] | None:
         math.sqrt(variance / len(y)),
         freedom,
     )
+
+
+def beyond_effects(observed: npt.NDArray[np.bool_], x: Floats) -> tuple[Floats, Floats, int] | None:
+    """An orthonormal basis of source and target effects of the observed pairs, what they leave of x
+    there, and the degrees of freedom beyond both; None if a slope over x is not identified."""
+    row, column = np.nonzero(observed)
+    effects = np.hstack([np.eye(len(observed))[row], np.eye(observed.shape[1])[column]])
+    basis = np.linalg.svd(effects, full_matrices=False)
+    kept = basis.U[:, 1e-9 * basis.S[0] < basis.S]
+    z = x[observed]
+    z_rest = z - kept @ (kept.T @ z)
+    freedom = len(z) - kept.shape[1] - 1
+    if freedom < MIN_FREEDOM or z_rest @ z_rest <= 1e-9 * float(((z - z.mean()) ** 2).sum()):
+        return None
+    return kept, z_rest, freedom
 
 
 def _floor(rows: pd.DataFrame) -> pd.DataFrame:

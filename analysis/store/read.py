@@ -109,13 +109,11 @@ def _read(
         experiment_id = next(key for key, name in names.items() if name == chosen)
         mine = [run for run in launches if run.experiment_id == experiment_id]
         cells = list(reader.cells(experiment_id))
-    plan = _plan(store_uri, mine[0], notes)
-    if every_launch and plan is not None:
-        for earlier in mine[1:]:
-            there = {cell.cell_id for cell in plan}
-            plan += [
-                cell for cell in _plan(store_uri, earlier, notes) or () if cell.cell_id not in there
-            ]
+    plans = [_plan(store_uri, run, notes) for run in (mine if every_launch else mine[:1])]
+    plan = None
+    if None not in plans:
+        # The newest first: its word counts where two plans have a cell.
+        plan = list({cell.cell_id: cell for each in plans[::-1] for cell in each or ()}.values())
     return SweepRuns(shown, chosen, experiment_id, mine, cells, plan, notes)
 
 
@@ -128,12 +126,12 @@ def _plan(store_uri: str, launch: StoredRun, notes: list[str]) -> list[PlannedCe
         if not isinstance(error, (*mlflow_errors(), OSError, ValueError)):
             raise
         notes.append(
-            f"{schema.ARTIFACT_PLAN} of the newest launch cannot be read "
+            f"{schema.ARTIFACT_PLAN} of launch {launch.run_id} cannot be read "
             f"({_first_line(error)}): {inferred}"
         )
         return None
     if plan is None:
-        notes.append(f"The newest launch has no {schema.ARTIFACT_PLAN}: {inferred}")
+        notes.append(f"Launch {launch.run_id} has no {schema.ARTIFACT_PLAN}: {inferred}")
         return None
     if not isinstance(plan, list) or any(
         not isinstance(row, dict) or not set(row) >= _REQUIRED_PLAN_FIELDS for row in plan

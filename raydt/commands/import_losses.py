@@ -86,12 +86,12 @@ def make_parser(prog: str, about: str) -> CommandParser:
 def run(parsed: argparse.Namespace) -> int:
     from rich.progress import Progress
 
+    from raydt.losses.columns import read_declared
+    from raydt.losses.curves import with_curves
+    from raydt.losses.imported import import_losses
+    from raydt.losses.table import read_losses
+    from raydt.losses.units import read_unit
     from raydt.terminal.loss_rows import show_parsed_losses
-    from raydt.tracking.imported import import_losses
-    from raydt.tracking.loss_columns import read_declared
-    from raydt.tracking.loss_curves import with_curves
-    from raydt.tracking.loss_table import read_losses
-    from raydt.tracking.loss_units import read_unit
     from raydt.tracking.uri import sqlite_uri, without_password
 
     unit = read_unit(parsed.unit or "nats", parsed.bytes_per_token)

@@ -3,7 +3,8 @@
     python sweeps/study/groups.py runs/study/report
 
 Each target has the mean of its sources in a group, and a row of the table is the mean over targets
-with Student's 90 % interval of their scatter. Bounds enter at their value, and are counted.
+with Student's 90 % interval of their scatter. Two languages share a script if half of their letters
+are of both, by the report's table of pairs. Bounds enter at their value, and are counted.
 """
 
 from __future__ import annotations
@@ -15,29 +16,31 @@ from pathlib import Path
 import pandas as pd
 from scipy.special import stdtrit
 
+from analysis.claims.joint import ONE_SCRIPT
+from analysis.claims.specific import CONTENTLESS
 from analysis.wording import signed_bytes
 from raydt.tracking.schema import Stage
 
-SCRIPTS = dict.fromkeys(("de", "en", "es", "fi", "pt"), "Latin") | {
-    "ar": "Arabic", "ja": "Japanese", "ko": "Hangul", "ru": "Cyrillic", "zh": "Han",
-}  # fmt: skip
+PAIRS = "claim_similarity_2.csv"  # one row per pair, with all predictors
+SCRIPT = "script (letters not in common)"
 CONFIDENCE = 0.9
 
 
-def group_of(source: str, target: str) -> str:
-    """Only Latin is the script of several of the ten languages."""
-    if source not in SCRIPTS:
-        return source
-    if SCRIPTS[source] == SCRIPTS[target]:
-        return "the same script"
-    return f"another script, into {'Latin' if SCRIPTS[target] == 'Latin' else 'others'}"
+def groups(effective: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """One row per D_F and group, from the rows of `effective.csv` and of `PAIRS`."""
+    spoken = pairs[~pairs["source"].isin(CONTENTLESS)]
+    same = spoken[spoken[SCRIPT] <= 1 - ONE_SCRIPT]
+    alike, company = set(zip(same["source"], same["target"], strict=True)), set(same["target"])
 
+    def group_of(source: str, target: str) -> str:
+        if source in CONTENTLESS:
+            return source
+        if (source, target) in alike:
+            return "the same script"
+        return f"another script, into a {'shared' if target in company else 'unique'} one"
 
-def groups(effective: pd.DataFrame) -> pd.DataFrame:
-    """One row per D_F and group, from the rows of `effective.csv`."""
     rows = effective[effective["stage"] == Stage.FINETUNE].copy()
-    pairs = zip(rows["source"], rows["target"], strict=True)
-    rows["group"] = [group_of(source, target) for source, target in pairs]
+    rows["group"] = list(map(group_of, rows["source"], rows["target"]))
     rows["bound"] = rows["range"] != "inside"
     keys = ["finetune_bytes", "size", "group"]
     means = rows.groupby([*keys, "target"])["transferred_bytes"].mean().groupby(keys)
@@ -54,10 +57,11 @@ def groups(effective: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("report", type=Path, help="folder that `raydt analyze` wrote")
-    table = parser.parse_args().report / "effective.csv"
-    if not table.exists():
-        parser.error(f"report: expected a folder that `raydt analyze` wrote, got no {table}")
-    found = groups(pd.read_csv(table))
+    tables = [parser.parse_args().report / name for name in ("effective.csv", PAIRS)]
+    for table in tables:
+        if not table.exists():
+            parser.error(f"report: expected a folder that `raydt analyze` wrote, got no {table}")
+    found = groups(*map(pd.read_csv, tables))
     print("| D_F | sources | pairs | D_T, mean over targets | bounds |\n|---|---|---|---|---|")
     for row in found.to_dict("records"):
         mean, low, high = (signed_bytes(row[name]) for name in ("mean", "low", "high"))

@@ -9,6 +9,7 @@ from analysis.answer import Answer, answer
 from analysis.separation import separation
 from analysis.simulate.trial import Trial, run_trial
 from analysis.simulate.world import World
+from analysis.wording import ratio
 
 
 def trial(*gains: float, num_seeds: int = 3) -> Trial:
@@ -101,3 +102,18 @@ def test_where_every_target_has_its_own_best_source_the_headline_says_which() ->
     )
     assert " is worth another " in headline
     assert "; every source gives at least " in headline
+
+
+def test_few_clear_leaders_are_named_and_no_list_of_who_beats_whom() -> None:
+    """Two of six targets have a source that stands out, and no source leads everywhere."""
+    names = ("aa", "bb", "cc", "dd", "ee", "ff")
+    values = np.full((6, 6, 3), 0.3)
+    values[1, 0] = values[2, 3] = 1.2
+    world = World(names, 3, lambda *_: values)
+    headline = said(run_trial(world, np.random.default_rng(1), 300)).headline
+    assert headline.startswith("The best source depends on the target: bb for aa; cc for dd; none ")
+    assert "none clearly for bb, cc, ee, ff. " in headline
+
+
+def test_a_ratio_near_one_is_told_from_one() -> None:
+    assert [ratio(value) for value in (1.037, 1.4, 2.23, 12.3)] == ["1.04", "1.4", "2.2", "12"]

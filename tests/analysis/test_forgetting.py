@@ -19,7 +19,7 @@ from analysis.report.forgetting_table import (
     print_forgetting,
     rise_with_interval,
 )
-from raydt.tracking.loss_table import read_losses
+from raydt.losses.table import read_losses
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from analysis.completion.completed import ALL_SIZES
 from analysis.effective import ESTIMATES_COLUMNS
 from analysis.report.tables import estimator_spread
 from analysis.result import Analysis
-from raydt.tracking.imported import import_losses
-from raydt.tracking.loss_table import read_losses
+from raydt.losses.imported import import_losses
+from raydt.losses.table import read_losses
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(

@@ -12,6 +12,7 @@ import pytest
 
 from analysis import reuse
 from analysis.reuse import analyzed
+from raydt.cli import main
 from raydt.tracking import schema
 
 
@@ -141,3 +142,16 @@ def test_a_cache_that_others_can_write_to_is_not_unpickled(
     assert not reused()
     cache.chmod(0o700)
     assert reused()
+
+
+def test_the_command_reads_the_grids_of_every_launch(
+    store: Any, make_cell: Any, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    losses = ((8_000, 2.0), (32_000, 1.5))
+    cells = [make_cell("scratch", None, "de", size, loss=loss) for size, loss in losses]
+    store.write("grown", [*cells, make_cell("finetune", "en", "de", 8_000, loss=1.7)])
+    store.launch("grown", [make_cell("scratch", None, "de", 128_000)])
+    words = ["analyze", "grown", "--store", store.uri, "--out", str(tmp_path / "report")]
+    for more, counted in (([], "0 of 1 cells done"), (["--every-launch"], "3 of 4 cells done")):
+        assert main([*words, *more]) == 0
+        assert f"grown · {counted}" in capsys.readouterr().out

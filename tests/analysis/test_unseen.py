@@ -15,7 +15,7 @@ from analysis.alarms.alarm import Alarm, Kind
 from analysis.analyze import analyze
 from analysis.ladder import UNIFORM_LOSS_NATS, above_uniform, cell_means, interpreted
 from analysis.unseen import unseen_shares
-from raydt.tracking.loss_table import read_losses
+from raydt.losses.table import read_losses
 
 Raise = Callable[..., list[Alarm]]
 

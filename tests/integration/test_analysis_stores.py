@@ -12,8 +12,8 @@ from analysis.store.api import ApiReader
 from analysis.store.read import SweepRuns, _read, open_store, read_sweep
 from analysis.table import tidy
 from raydt.errors import InputError
-from raydt.tracking.imported import import_losses
-from raydt.tracking.loss_table import LossTable, read_losses
+from raydt.losses.imported import import_losses
+from raydt.losses.table import LossTable, read_losses
 from tests.integration.mlflow_server import start_server, stop
 from tests.ports import free_port
 

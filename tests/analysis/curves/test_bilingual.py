@@ -123,3 +123,17 @@ def test_the_answer_speaks_of_the_size_where_most_scores_are_known() -> None:
     assert "on 8k of pt: bilingual transfer score en +0.50 [+0.40, +0.60], es +0.50" in said
     (of_one,) = bilingual_sentences(scores[scores["source"] == "en"])
     assert "on 32k of pt" in of_one
+
+
+def test_the_answer_names_the_best_four_and_says_once_what_a_score_means() -> None:
+    known = {"range": "inside", "low_range": "inside", "high_range": "inside"}
+    rows = [(target, source) for target in ("pt", "ru") for source in "abcdef"]
+    scores = pd.DataFrame(
+        {"model": "tiny", "target": target, "source": source, "size": "8k", "target_bytes": 8000}
+        | {"score": 0.1 * ord(source) - 10, "low": -1.0, "high": 1.0, **known}
+        for target, source in rows
+    )
+    first, second = bilingual_sentences(scores)
+    assert [name for name in "abcdef" if f" {name} " in first] == ["c", "d", "e", "f"]
+    assert "and 2 more (0: no transfer; " in first
+    assert second.endswith("and 2 more.")

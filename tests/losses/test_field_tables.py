@@ -12,10 +12,10 @@ import pytest
 
 from raydt.cli import main
 from raydt.errors import InputError
-from raydt.tracking.declared_sizes import DeclaredSizes
-from raydt.tracking.loss_columns import read_declared
-from raydt.tracking.loss_table import LossTable, read_losses
-from raydt.tracking.loss_units import read_unit
+from raydt.losses.columns import read_declared
+from raydt.losses.declared_sizes import DeclaredSizes
+from raydt.losses.table import LossTable, read_losses
+from raydt.losses.units import read_unit
 from raydt.tracking.schema import Stage, Status
 
 HEADER = "init_language,target,model_size,data_size,loss\n"

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from raydt.errors import InputError, Problem
+from raydt.losses.declared_sizes import DeclaredSizes
+from raydt.losses.problem import LineProblem
+from raydt.losses.row import LossRow
+from raydt.losses.units import LossUnit
 from raydt.tracking import schema
-from raydt.tracking.declared_sizes import DeclaredSizes, read_size
-from raydt.tracking.loss_problem import LineProblem
-from raydt.tracking.loss_row import LossRow
-from raydt.tracking.loss_units import LossUnit
-from raydt.tracking.schema import Stage, Status, Stop
 from raydt.units import format_bytes
 
 SCRATCH = "scratch"  # the authors' word for a random initialisation
@@ -26,7 +25,7 @@ _SCRATCH_WORDS = frozenset(
     " noinit nopretrain nopretraining nopretrained notpretrained untrained baseline".split()
 )
 # What spreadsheets and programs write for a missing number.
-_NO_LOSS = frozenset(
+NO_LOSS = frozenset(
     "nan na n/a #n/a <na> none null nil - -- \u2014 ? . missing #div/0! #num! #value! #ref!".split()
 )
 # Words for a missing name, and what YAML makes of `no`, Norwegian.
@@ -42,9 +41,6 @@ METRICS = {
 _LOSSES = ("test_loss", "best_val_loss")
 _LANGUAGES = ("init_language", "source", "target")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*")
-_HAS_SOURCE = (Stage.PRETRAIN, Stage.FINETUNE, Stage.ZEROSHOT, Stage.JOINT)
-_SIZED = (Stage.PRETRAIN, Stage.FINETUNE, Stage.JOINT)
-_HAS_TARGET = (Stage.SCRATCH, Stage.FINETUNE, Stage.ZEROSHOT, Stage.JOINT)
 
 
 class LineRules:
@@ -75,7 +71,7 @@ class LineRules:
         return found
 
 
-class _Line(ABC):
+class Line(ABC):
     """One line: its texts by column, and their problems."""
 
     def __init__(
@@ -134,7 +130,7 @@ class _Line(ABC):
 
     def _text(self, name: str) -> str | None:
         text = self._texts.get(name) or None
-        if text is not None and name == "test_loss" and text.lower() in _NO_LOSS:
+        if text is not None and name == "test_loss" and text.lower() in NO_LOSS:
             return None
         return text
 
@@ -144,7 +140,7 @@ class _Line(ABC):
             or_scratch = f", or {SCRATCH} if it was not pretrained"
             asked = name == "init_language" or (name == "source" and not self._rules.has_stages)
             self._bad(name, f"a name{or_scratch if asked else ''}", "nothing")
-        elif name != "init_language" and _is_scratch(text):
+        elif name != "init_language" and is_scratch(text):
             self._bad(name, f"a language ({SCRATCH} is a random initialisation)", repr(text))
         elif not text.isprintable():
             self._bad(name, "a name of printable characters", repr(text))
@@ -209,7 +205,7 @@ class _Line(ABC):
             return 0
 
 
-def _is_scratch(text: str) -> bool:
+def is_scratch(text: str) -> bool:
     return re.sub(r"[\s_-]", "", text).lower() in _SCRATCH_WORDS
 
 
@@ -217,133 +213,6 @@ def _is_language(text: str) -> bool:
     return any(map(str.isalpha, text)) and text.lower() not in _NO_NAMES
 
 
-def _label(text: str, size_bytes: int) -> str:
+def label_of(text: str, size_bytes: int) -> str:
     """A size as used in names of cells: as written, if that is possible."""
     return text if _LABEL.fullmatch(text) else format_bytes(size_bytes)
-
-
-class AuthorsLine(_Line):
-    @property
-    def _needs_loss(self) -> bool:
-        return True
-
-    def _values(self) -> dict[str, Any]:
-        init, target, model = (
-            self._name(name) for name in ("init_language", "target", "model_size")
-        )
-        if init and _is_scratch(init):
-            if init != SCRATCH:
-                self._rules.scratch_words[init] += 1
-            init = SCRATCH
-        label = self._name("data_size")
-        size_bytes = self._bytes_of(label) if label else 0
-        loss = self._number("test_loss", positive=True)
-        if init == SCRATCH:
-            stage = Stage.SCRATCH
-        else:
-            stage = Stage.ZEROSHOT if size_bytes == 0 else Stage.FINETUNE
-        return {
-            "stage": stage,
-            "source": None if init == SCRATCH else init,
-            "target": target,
-            "size": _label(label, size_bytes),
-            "size_bytes": size_bytes,
-            "seed": self._count("seed", 0),
-            "model": model,
-            "status": Status.WAITING if self.has_no_loss else Status.DONE,
-            "test_loss": loss,
-            "stopped": Stop.EVALUATED if stage is Stage.ZEROSHOT else None,
-        }
-
-
-class OwnLine(_Line):
-    @property
-    def _needs_loss(self) -> bool:
-        said = (self._text("status") or Status.DONE).lower()
-        stage = (self._text("stage") or "").lower()
-        return said == Status.DONE and stage != Stage.PRETRAIN
-
-    def _values(self) -> dict[str, Any]:
-        stage = self._one_of("stage", Stage, None) if self._rules.has_stages else self._stage()
-        status = self._one_of("status", Status, Status.DONE)
-        stopped = self._one_of("stopped", Stop, None) if self._text("stopped") else None
-        source = self._name("source") if stage in _HAS_SOURCE else None
-        target = self._name("target") if stage in _HAS_TARGET else None
-        for name, having in (("source", _HAS_SOURCE), ("target", _HAS_TARGET)):
-            text = self._text(name)
-            if stage is None or stage in having or text in (None, stage):
-                continue
-            if not (stage is Stage.SCRATCH and (_is_scratch(text) or text.lower() in _NO_LOSS)):
-                self._bad(name, f"nothing in a {stage} row", repr(text))
-        loss = self._number("test_loss", positive=True)
-        if self.has_no_loss:
-            status = Status.WAITING
-        label, size_bytes = self._size(stage)
-        found = {column: self._number(column, positive=False) for column in METRICS}
-        stderr = found["test_loss_stderr"]
-        if stderr is not None and loss is not None:
-            given = self._rules.unit.given(loss)
-            found["test_loss_stderr"] = self._rules.unit.error(stderr, given)
-        metrics = {METRICS[column]: value for column, value in found.items() if value is not None}
-        return {
-            "stage": stage,
-            "source": source,
-            "target": target,
-            "size": label,
-            "size_bytes": size_bytes,
-            "seed": self._count("seed", 0),
-            "model": self._text("model") or "model",
-            "status": status,
-            "test_loss": loss,
-            "reason": self._text("reason"),
-            "stopped": stopped,
-            "precision": self._text("precision"),
-            "metrics": metrics,
-        }
-
-    def _stage(self) -> Stage | None:
-        """The stage by the source and the size, in a table without a column for it."""
-        source = self._text("source")
-        if source is not None and _is_scratch(source):
-            self._rules.scratch_words[source] += 1
-            return Stage.SCRATCH
-        before = list(self._found)
-        _, size_bytes = self._size(None)
-        is_sized = size_bytes > 0 or self._found != before
-        self._found = before  # read again, and reported, as the size of the stage
-        return Stage.FINETUNE if is_sized else Stage.ZEROSHOT
-
-    def _size(self, stage: Stage | None) -> tuple[str, int]:
-        label, given = self._text("size"), self._text("size_bytes")
-        if stage is Stage.ZEROSHOT and label is None and given is None:
-            return "0", 0
-        if label is None and given is None:
-            self._bad("size", "a size or size_bytes", "nothing")
-            return "", 0
-        # Explicit bytes take precedence over the label, which is only a name.
-        size_bytes = self._given_bytes(given) if given else self._bytes_of(str(label))
-        if stage is Stage.ZEROSHOT and size_bytes:
-            self._bad("size", "0 in a zeroshot row", f"{size_bytes} bytes")
-        if stage in _SIZED and not size_bytes and not self._found:
-            self._bad("size", f"more than 0 in a {stage} row", "0 bytes")
-        return _label(label or "", size_bytes), size_bytes
-
-    def _given_bytes(self, text: str) -> int:
-        plain = self._without_points("size_bytes", text)
-        try:
-            return self._rules.unit.num_bytes(read_size(plain))
-        except InputError as error:
-            for problem in error.problems:
-                self._bad("size_bytes", problem.expected, problem.got)
-            return 0
-
-    def _one_of(self, name: str, kind: Any, default: Any) -> Any:
-        text = self._text(name)
-        if text is None and default is not None:
-            return default
-        plain = re.sub(r"[\s_-]", "", text or "").lower()
-        try:
-            return kind(SCRATCH if kind is Stage and plain == "fromscratch" else plain)
-        except ValueError:
-            self._bad(name, f"one of {', '.join(kind)}", repr(text or ""))
-            return default

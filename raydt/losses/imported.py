@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from raydt.errors import bad
+from raydt.losses.row import LossRow
+from raydt.losses.table import LossTable
 from raydt.tracking import schema
-from raydt.tracking.loss_row import LossRow
-from raydt.tracking.loss_table import LossTable
 from raydt.tracking.provenance import provenance
 from raydt.tracking.runs import every_run, log
 from raydt.tracking.schema import Status

@@ -9,10 +9,10 @@ import pytest
 
 from analysis.store.read import read_sweep
 from raydt.errors import InputError
+from raydt.losses.declared_sizes import DeclaredSizes
+from raydt.losses.imported import import_losses
+from raydt.losses.table import LossTable, read_losses
 from raydt.tracking import schema
-from raydt.tracking.declared_sizes import DeclaredSizes
-from raydt.tracking.imported import import_losses
-from raydt.tracking.loss_table import LossTable, read_losses
 from raydt.tracking.schema import Stage, Status
 from raydt.tracking.store import open_store
 from raydt.tracking.writer import Writer

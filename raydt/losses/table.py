@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raydt.errors import InputError, Problem, bad
-from raydt.tracking.declared_sizes import DeclaredSizes
-from raydt.tracking.loss_columns import (
+from raydt.losses.columns import (
     KNOWN,
     SYNONYMS,
     Declared,
@@ -30,11 +29,13 @@ from raydt.tracking.loss_columns import (
     find_columns,
     listed,
 )
-from raydt.tracking.loss_file import read_file
-from raydt.tracking.loss_line import DECIMAL_COMMA, AuthorsLine, LineRules, OwnLine
-from raydt.tracking.loss_problem import SHOWN_LINES, grouped
-from raydt.tracking.loss_row import LossRow
-from raydt.tracking.loss_units import UNIFORM_NATS, LossUnit
+from raydt.losses.declared_sizes import DeclaredSizes
+from raydt.losses.file import read_file
+from raydt.losses.layouts import AuthorsLine, OwnLine
+from raydt.losses.line import DECIMAL_COMMA, LineRules
+from raydt.losses.problem import SHOWN_LINES, grouped
+from raydt.losses.row import LossRow
+from raydt.losses.units import UNIFORM_NATS, LossUnit
 from raydt.tracking.schema import Stage, Status
 
 

@@ -13,10 +13,10 @@ from analysis.store.read import read_sweep
 from analysis.table import tidy
 from raydt import cli
 from raydt.errors import InputError
-from raydt.tracking.loss_columns import read_declared
-from raydt.tracking.loss_curves import with_curves
-from raydt.tracking.loss_table import LossTable, read_losses
-from raydt.tracking.loss_units import read_unit
+from raydt.losses.columns import read_declared
+from raydt.losses.curves import with_curves
+from raydt.losses.table import LossTable, read_losses
+from raydt.losses.units import read_unit
 
 LOSSES = """stage,source,target,size,seed,model,loss,bytes_seen
 pretrain,en,,1M,0,tiny,,50000

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raydt.errors import InputError, Problem
-from raydt.tracking.loss_file import LossFile
-from raydt.tracking.loss_line import METRICS, NOT_READ
-from raydt.tracking.loss_units import LossUnit, unit_of
+from raydt.losses.file import LossFile
+from raydt.losses.line import METRICS, NOT_READ
+from raydt.losses.units import LossUnit, unit_of
 
 _AUTHORS = ("init_language", "target", "model_size", "data_size", "loss")
 SYNONYMS = {"loss": "test_loss", "loss_stderr": "test_loss_stderr"}

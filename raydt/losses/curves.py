@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from raydt.errors import InputError, Problem, bad
-from raydt.tracking.loss_columns import Declared, listed
-from raydt.tracking.loss_problem import grouped
-from raydt.tracking.loss_row import LossRow
-from raydt.tracking.loss_table import LossTable, read_lines
+from raydt.losses.columns import Declared, listed
+from raydt.losses.problem import grouped
+from raydt.losses.row import LossRow
+from raydt.losses.table import LossTable, read_lines
 
 FEWEST_EVALUATIONS = 2  # of trained weights: a single one is a point, not a curve
 

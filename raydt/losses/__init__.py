@@ -1,0 +1,1 @@
+"""Tables of losses of other models, and their import into a store."""
